@@ -1,0 +1,1 @@
+"""The rules: no clock, no network, no database."""

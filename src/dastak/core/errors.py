@@ -1,0 +1,123 @@
+"""Every error a caller can meet, sorted by whose fault it is and whether trying again can help.
+
+Each class has a stable public `code` (docs/reference/errors.md has a section for each) and says what to
+change without repeating anything secret. An expected answer is a value: a wrong code is no exception.
+"""
+
+from typing import ClassVar
+
+
+class DastakError(Exception):
+    """Anything Dastak refuses or fails to do, in words a caller can act on."""
+
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidRequest(DastakError):  # noqa: N818 - the field's words: a refusal is not an "Error"
+    """The caller's fault; the same request fails again."""
+
+    code = "invalid_request"
+    title = "The request is not valid"
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class InvalidMsisdn(InvalidRequest):
+    """The number is not one a phone can have."""
+
+    code = "invalid_msisdn"
+    title = "The phone number is not valid"
+
+    def __init__(self, detail: str, *, field: str | None = "to") -> None:
+        super().__init__(detail, field=field)
+
+
+class TemplateMismatch(InvalidRequest):
+    """A text cannot be made from this template and these values."""
+
+    code = "template_mismatch"
+    title = "The text does not fit its template"
+
+
+class NotFound(DastakError):  # noqa: N818
+    """No such thing, or not yours: the two look the same."""
+
+    code = "not_found"
+    title = "Not found"
+
+
+class Conflict(DastakError):  # noqa: N818
+    """The present state forbids it."""
+
+    code = "conflict"
+    title = "The present state does not allow this"
+
+
+class Refused(DastakError):  # noqa: N818
+    """A rule of ours says no, for a `reason` with a name."""
+
+    code = "refused"
+    title = "Refused by a rule"
+
+    def __init__(self, detail: str, *, reason: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class RateLimited(Refused):
+    """Too often; the `limit` that was met and the whole seconds to wait."""
+
+    code = "rate_limited"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, limit: str, retry_after_s: int) -> None:
+        super().__init__(detail, reason=limit)
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(DastakError):  # noqa: N818
+    """Ours to cure; try again after `retry_after_s` whole seconds."""
+
+    code = "overloaded"
+    title = "Not possible at this moment"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class CarrierError(DastakError):
+    """A carrier did not take a message; another route may."""
+
+    code = "carrier_error"
+    title = "The carrier did not take the message"
+
+
+class CarrierUnavailable(CarrierError):
+    """No answer from the carrier. With `outcome_unknown` it may have taken the message all the same."""
+
+    code = "carrier_unavailable"
+    title = "The carrier cannot be reached"
+
+    def __init__(self, detail: str, *, outcome_unknown: bool = False) -> None:
+        super().__init__(detail)
+        self.outcome_unknown = outcome_unknown
+
+
+class CarrierRejected(CarrierError):
+    """The carrier answered no; `status` is its raw code."""
+
+    code = "carrier_rejected"
+    title = "The carrier rejected the message"
+
+    def __init__(self, detail: str, *, status: str) -> None:
+        super().__init__(detail)
+        self.status = status

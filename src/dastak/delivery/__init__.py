@@ -1,0 +1,1 @@
+"""Choosing a way out: routing and failover."""

@@ -1,0 +1,1 @@
+"""One module per thing a caller can ask for: gather, decide, apply."""

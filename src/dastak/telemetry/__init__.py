@@ -1,0 +1,1 @@
+"""Listeners on events: metrics, logs, readiness."""
