@@ -46,6 +46,13 @@ class TemplateMismatch(InvalidRequest):
     title = "The text does not fit its template"
 
 
+class IdempotencyMismatch(InvalidRequest):
+    """An Idempotency-Key came again with another request."""
+
+    code = "idempotency_mismatch"
+    title = "The Idempotency-Key was used for another request"
+
+
 class NotFound(DastakError):  # noqa: N818
     """No such thing, or not yours: the two look the same."""
 

@@ -1,0 +1,155 @@
+"""Facts that happened, one small record each; timelines, metrics, logs and webhooks are views of them.
+
+1. An event is written in the same commit as the change it tells of, and never altered.
+2. It never holds a code, a whole number or a credential.
+3. Its stored form is one JSON array a line, tag first, so that a timeline can be read in any SQL shell.
+"""
+
+from typing import Final
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """What all events have.
+
+    Attributes:
+        at_ms: When, in milliseconds since 1970 UTC.
+    """
+
+    at_ms: int
+
+
+class VerificationStarted(Event, frozen=True, tag="started"):
+    """A verification began; `channel` is what was asked for."""
+
+    channel: str
+
+
+class AttemptMissed(Event, frozen=True, tag="missed"):
+    """A code was checked and was not the right one."""
+
+    reason: str
+    attempts_remaining: int
+
+
+class NumberLocked(Event, frozen=True, tag="locked"):
+    """A check was refused, because its number has too many wrong attempts."""
+
+    retry_after_s: int
+
+
+class VerificationApproved(Event, frozen=True, tag="approved"):
+    """The right code was typed in time."""
+
+
+class VerificationExhausted(Event, frozen=True, tag="exhausted"):
+    """The last attempt was wrong."""
+
+
+class VerificationExpired(Event, frozen=True, tag="expired"):
+    """Its time ran out."""
+
+
+class VerificationCanceled(Event, frozen=True, tag="canceled"):
+    """It was called off: `canceled`, `superseded` or `transaction_changed`."""
+
+    cause: str
+
+
+class VerificationFailed(Event, frozen=True, tag="failed"):
+    """No way to this number is left; `cause` is the delivery outcome."""
+
+    cause: str
+
+
+class MessageQueued(Event, frozen=True, tag="queued"):
+    """A text or call was written down to be sent."""
+
+    ordinal: int
+    channel: str
+    segments: int
+
+
+class MessageRefused(Event, frozen=True, tag="refused"):
+    """A route did not take the message; another one or a later try may."""
+
+    ordinal: int
+    route: str
+    status: str
+    outcome: str
+
+
+class MessageSubmitted(Event, frozen=True, tag="submitted"):
+    """A carrier took the message under its own id."""
+
+    ordinal: int
+    route: str
+    carrier_ref: str
+    latency_ms: int
+
+
+class MessageDelivered(Event, frozen=True, tag="delivered"):
+    """The carrier reports the message on the phone."""
+
+    ordinal: int
+    evidence: str
+
+
+class MessageUndelivered(Event, frozen=True, tag="undelivered"):
+    """The message will not arrive: its normalised outcome, and the carrier's own words."""
+
+    ordinal: int
+    outcome: str
+    evidence: str
+
+
+class MessageDropped(Event, frozen=True, tag="dropped"):
+    """The message was not sent, because its code was no longer wanted."""
+
+    ordinal: int
+    cause: str
+
+
+class ReceiptNoted(Event, frozen=True, tag="receipt"):
+    """A receipt that settles nothing yet: on its way, or a state not known."""
+
+    ordinal: int
+    outcome: str
+    evidence: str
+
+
+AnyEvent = (
+    VerificationStarted
+    | AttemptMissed
+    | NumberLocked
+    | VerificationApproved
+    | VerificationExhausted
+    | VerificationExpired
+    | VerificationCanceled
+    | VerificationFailed
+    | MessageQueued
+    | MessageRefused
+    | MessageSubmitted
+    | MessageDelivered
+    | MessageUndelivered
+    | MessageDropped
+    | ReceiptNoted
+)
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(AnyEvent)
+
+
+def to_lines(events: tuple[Event, ...]) -> bytes:
+    """Write events in their stored form: one JSON array and a newline each."""
+    return _ENCODER.encode_lines(events)
+
+
+def from_lines(lines: bytes) -> list[AnyEvent]:
+    """Read stored events back, in the order they were written.
+
+    Raises:
+        msgspec.DecodeError: The lines are not events; a bug or a damaged database.
+    """
+    return _DECODER.decode_lines(lines)

@@ -1,0 +1,163 @@
+"""One text or one call on its way to a phone, apart from the verification it serves.
+
+1. Terminal states never go back, but `DELIVERED` wins over `UNDELIVERED`: the phone has it, whatever was said.
+2. A receipt comes late, twice, shuffled or before the answer to the submit; each is applied at most once.
+3. A message is not submitted after its verification ended.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from dastak.core.events import (
+    Event,
+    MessageDelivered,
+    MessageDropped,
+    MessageRefused,
+    MessageSubmitted,
+    MessageUndelivered,
+    ReceiptNoted,
+)
+from dastak.core.ids import VerificationId
+from dastak.core.outcome import OUTCOMES, Outcome
+from dastak.core.policy import Channel
+
+EVIDENCE_CHARACTERS_MAX: Final = 160
+
+
+class MessageState(StrEnum):
+    """Where a message stands."""
+
+    QUEUED = "queued"
+    SUBMITTED = "submitted"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    EXPIRED = "expired"
+
+
+class Report(StrEnum):
+    """What can happen to a message."""
+
+    ACCEPTED = "accepted"
+    ARRIVED = "arrived"
+    LOST = "lost"
+    NOT_WANTED = "not_wanted"
+
+
+# Every pair that is not here leaves the state as it is.
+MESSAGE_TRANSITIONS: Final[Mapping[tuple[MessageState, Report], MessageState]] = {
+    (MessageState.QUEUED, Report.ACCEPTED): MessageState.SUBMITTED,
+    (MessageState.QUEUED, Report.LOST): MessageState.UNDELIVERED,
+    (MessageState.QUEUED, Report.NOT_WANTED): MessageState.EXPIRED,
+    (MessageState.SUBMITTED, Report.ARRIVED): MessageState.DELIVERED,
+    (MessageState.SUBMITTED, Report.LOST): MessageState.UNDELIVERED,
+    (MessageState.UNDELIVERED, Report.ARRIVED): MessageState.DELIVERED,
+}
+
+
+class MessageKey(msgspec.Struct, frozen=True):
+    """Which message: the `ordinal`-th of its verification, from 0."""
+
+    verification: VerificationId
+    ordinal: int
+
+
+class CarrierRef(msgspec.Struct, frozen=True):
+    """Which message, by the id its carrier gave it."""
+
+    route: str
+    ref: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as it stands.
+
+    Attributes:
+        generation: Which code of its verification it carries.
+        tries: How often it was offered to routes.
+        due_at: When it shall be offered next; None once it is settled or submitted.
+        segments: How many short messages its text takes.
+        carrier: The route that took it and the carrier's id for it.
+    """
+
+    key: MessageKey
+    channel: Channel
+    generation: int
+    segments: int
+    state: MessageState = MessageState.QUEUED
+    tries: int = 0
+    due_at: datetime | None = None
+    carrier: CarrierRef | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a carrier says became of a message: the outcome in our words, the evidence in theirs."""
+
+    carrier: CarrierRef
+    outcome: Outcome
+    evidence: str
+
+
+class MessageStep(msgspec.Struct, frozen=True):
+    """What a rule decided about a message, and the events that tell of it."""
+
+    message: Message
+    events: tuple[Event, ...] = ()
+
+
+def submitted(message: Message, carrier: CarrierRef, *, latency_ms: int, now: datetime) -> MessageStep:
+    """Note that a carrier took the message."""
+    told = MessageSubmitted(_ms(now), message.key.ordinal, carrier.route, carrier.ref, latency_ms)
+    return _move(message, Report.ACCEPTED, told, carrier=carrier, due_at=None)
+
+
+def refused(message: Message, refusals: tuple[MessageRefused, ...], *, again_at: datetime | None) -> MessageStep:
+    """Note that no route took the message; offer it again at `again_at`, or give up when that is None."""
+    tried = msgspec.structs.replace(message, tries=message.tries + 1, due_at=again_at)
+    if again_at is not None:
+        return MessageStep(tried, refusals)
+    last = refusals[-1]
+    told = MessageUndelivered(last.at_ms, message.key.ordinal, last.outcome, last.status)
+    step = _move(tried, Report.LOST, told)
+    return MessageStep(step.message, (*refusals, *step.events))
+
+
+def dropped(message: Message, cause: str, *, now: datetime) -> MessageStep:
+    """Put away a message whose code nobody waits for any more."""
+    told = MessageDropped(_ms(now), message.key.ordinal, cause)
+    return _move(message, Report.NOT_WANTED, told, due_at=None)
+
+
+def settle(message: Message, receipt: Receipt, *, now: datetime) -> MessageStep:
+    """Apply one receipt. A second one of the same meaning changes nothing."""
+    ordinal, evidence = message.key.ordinal, receipt.evidence[:EVIDENCE_CHARACTERS_MAX]
+    if receipt.outcome is Outcome.DELIVERED:
+        return _move(message, Report.ARRIVED, MessageDelivered(_ms(now), ordinal, evidence))
+    if OUTCOMES[receipt.outcome].terminal:
+        lost = MessageUndelivered(_ms(now), ordinal, receipt.outcome, evidence)
+        return _move(message, Report.LOST, lost)
+    if message.state is not MessageState.SUBMITTED:
+        return MessageStep(message)
+    return MessageStep(message, (ReceiptNoted(_ms(now), ordinal, receipt.outcome, evidence),))
+
+
+def _move(
+    message: Message,
+    report: Report,
+    event: Event,
+    *,
+    carrier: CarrierRef | None = None,
+    due_at: datetime | None = None,
+) -> MessageStep:
+    to = MESSAGE_TRANSITIONS.get((message.state, report))
+    if to is None:
+        return MessageStep(message)
+    moved = msgspec.structs.replace(message, state=to, carrier=carrier or message.carrier, due_at=due_at)
+    return MessageStep(moved, (event,))
+
+
+def _ms(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)

@@ -1,0 +1,310 @@
+"""The outside world as the flows see it: clock, entropy, store, limits, routes and keys, in one argument.
+
+1. A rule is run by the store while it holds what the rule is about, so that two rules never see the same past.
+2. A `Change` is written whole or not at all, and awaited until it is durable.
+3. A rule that raises changes nothing, and only its own caller hears of it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from dastak.core.codes import KeyRing
+from dastak.core.events import AnyEvent, Event
+from dastak.core.ids import VerificationId
+from dastak.core.lockout import Tally
+from dastak.core.message import CarrierRef, Message, MessageKey
+from dastak.core.msisdn import Msisdn
+from dastak.core.policy import Channel
+from dastak.core.tenant import ApiKey, Mode, Service, Tenant
+from dastak.core.verification import State, Verification
+
+T = TypeVar("T")
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What the store holds while a rule decides.
+
+    Attributes:
+        tally: The wrong attempts of the verification's number.
+        message: The message that was asked for, where one was.
+    """
+
+    verification: Verification
+    tally: Tally
+    message: Message | None = None
+
+
+class Spend(msgspec.Struct, frozen=True):
+    """What a change costs a tenant, and what it may spend in one UTC day, in millionths of the currency."""
+
+    micros: int
+    cap_micros: int
+    day: int
+
+
+class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What the store writes, whole or not at all.
+
+    Attributes:
+        answer: What the flow wants to know of it.
+        verification: As it shall stand; None leaves it.
+        events: Appended to its timeline.
+        tally: As it shall stand; None leaves it.
+        message: A message as it shall stand, new or known; None leaves all.
+        trace: Appended to that message's events.
+        spend: Charged in the same commit; over the cap refuses the change.
+    """
+
+    answer: T
+    verification: Verification | None = None
+    events: tuple[Event, ...] = ()
+    tally: Tally | None = None
+    message: Message | None = None
+    trace: tuple[Event, ...] = ()
+    spend: Spend | None = None
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A new verification with its first message.
+
+    Attributes:
+        supersede: Ends the pending one that this one replaces (same service, number and purpose).
+    """
+
+    verification: Verification
+    message: Message
+    events: tuple[Event, ...]
+    trace: tuple[Event, ...]
+    supersede: Callable[[Verification], Change[None]]
+    spend: Spend | None = None
+
+
+class Once(msgspec.Struct, frozen=True):
+    """An Idempotency-Key: the same request again gets the first answer, and changes nothing.
+
+    Attributes:
+        key: 32 octets: a digest of tenant, endpoint and Idempotency-Key.
+        fingerprint: 16 octets: a digest of the request; another one under the same key is refused.
+        render: Makes the answer that is kept from what the operation returns.
+    """
+
+    key: bytes
+    fingerprint: bytes
+    render: Callable[[Any], bytes]
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """The kept answer of an earlier request with the same Idempotency-Key."""
+
+    answer: bytes
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which verifications to list, newest first.
+
+    Attributes:
+        before: The cursor of the page before; None begins.
+    """
+
+    tenant: int
+    service: int | None = None
+    msisdn: Msisdn | None = None
+    state: State | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of a list; `cursor` asks for the next one and is None at the end."""
+
+    verifications: tuple[Verification, ...]
+    cursor: int | None
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What one sweep did: the verifications whose time ran out, and how many old ones it deleted."""
+
+    expired: tuple[tuple[Verification, tuple[Event, ...]], ...]
+    deleted: int
+
+
+class Tenancy(msgspec.Struct, frozen=True):
+    """All tenants, services and keys, as of one revision."""
+
+    revision: int
+    tenants: tuple[Tenant, ...]
+    services: tuple[Service, ...]
+    keys: tuple[ApiKey, ...]
+
+
+class Store(Protocol):
+    """The database. Every awaited change is durable when it returns.
+
+    All of it raises `Overloaded` when the database cannot write now (full disk, full queue).
+    """
+
+    async def open(self, opening: Opening, *, once: Once | None = None) -> Verification | Replayed:
+        """Write a new verification.
+
+        Raises:
+            IdempotencyMismatch: `once` was used for another request.
+            Refused: The tenant's spend cap is reached.
+        """
+
+    async def decide(
+        self,
+        key: VerificationId | MessageKey | CarrierRef,
+        rule: Callable[[Held], Change[T]],
+        *,
+        tenant: int | None = None,
+        once: Once | None = None,
+    ) -> T | Replayed:
+        """Run a rule on one verification and write what it decides.
+
+        Args:
+            key: The verification, or one of its messages (then `Held.message` is that one).
+            rule: Pure; run while nobody else can change what it sees.
+            tenant: When given, a verification of another tenant is not found.
+            once: Makes the request idempotent.
+
+        Raises:
+            NotFound: There is no such thing.
+            IdempotencyMismatch: `once` was used for another request.
+            DastakError: Whatever the rule raises; nothing was written.
+        """
+
+    async def find(self, tenant: int, verification_id: VerificationId) -> Held:
+        """Return one verification as last committed. Raises: NotFound."""
+
+    async def timeline(self, tenant: int, verification_id: VerificationId) -> list[AnyEvent]:
+        """Return all its events and those of its messages, in order of time. Raises: NotFound."""
+
+    async def list(self, wanted: Filter) -> Page:
+        """Return one page of verifications, newest first."""
+
+    async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> list[Held]:
+        """Take messages that are due; nobody else gets them before `lease_until`."""
+
+    async def recover(self, now: datetime) -> int:
+        """Make every queued message due: this process has just started and nobody else has them."""
+
+    async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
+        """Expire what is over, delete what was created before `keep_after`; `limit` of each at most."""
+
+    async def latest_at(self) -> datetime | None:
+        """Return the newest instant the database knows, so that a clock set back can be seen."""
+
+    async def tenancy(self) -> Tenancy:
+        """Return all tenants, services and keys."""
+
+    async def tenancy_revision(self) -> int:
+        """Return a number that rises with every change of tenancy, by any process."""
+
+    async def put_tenant(self, tenant: Tenant) -> Tenant:
+        """Insert (n=0) or replace a tenant. Raises: Conflict (the name is taken)."""
+
+    async def put_service(self, service: Service) -> Service:
+        """Insert (n=0) or replace a service. Raises: Conflict (the name is taken)."""
+
+    async def put_key(self, key: ApiKey) -> None:
+        """Insert or replace a key."""
+
+    async def unlock(self, tenant: int, msisdn: Msisdn) -> bool:
+        """Forget a number's wrong attempts; False when there were none."""
+
+
+class Clock(Protocol):
+    """The time, aware UTC; never runs backwards and never slower than the monotonic clock."""
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """What a route carries.
+
+    Attributes:
+        sender: The header or number it comes from.
+        validity_s: The remaining life of the code; the carrier must not try longer.
+    """
+
+    key: MessageKey
+    msisdn: Msisdn
+    text: str
+    sender: str
+    validity_s: int
+
+
+class Route(Protocol):
+    """One way out."""
+
+    name: str
+
+    @property
+    def available(self) -> bool:
+        """Whether it can take a message now."""
+
+    async def submit(self, outgoing: Outgoing) -> CarrierRef:
+        """Hand a message over.
+
+        Raises:
+            CarrierRejected: The carrier said no.
+            CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
+        """
+
+
+class Routes(Protocol):
+    """All ways out."""
+
+    def order(self, mode: Mode, channel: Channel) -> Sequence[Route]:
+        """Return the routes a message may take, best first; none when there is no way."""
+
+
+class Limits(Protocol):
+    """How often somebody may ask."""
+
+    def take(self, caller_key: str, service: int, tenant: int, msisdn: Msisdn, client_ip: str | None) -> None:
+        """Count one start against every limit, or against none.
+
+        Raises:
+            RateLimited: The limit that is met; nothing was counted.
+        """
+
+
+class Sealer(Protocol):
+    """Keeps a caller's own code unreadable until it is sent."""
+
+    def seal(self, clear: bytes, *, bound_to: bytes) -> bytes:
+        """Encrypt; `bound_to` names the row, so that it opens nowhere else."""
+
+    def unseal(self, sealed: bytes, *, bound_to: bytes) -> bytes:
+        """Decrypt. Raises: DastakError (another row's, or damaged)."""
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a flow may touch.
+
+    Attributes:
+        entropy: Returns that many random octets.
+        publish: Tells the listeners what was committed.
+        hand_over: Gives the worker a message that was just committed.
+        service_of: Returns a service by its number in the store.
+        price_micros: What one segment costs, for the spend cap.
+    """
+
+    clock: Clock
+    entropy: Callable[[int], bytes]
+    store: Store
+    limits: Limits
+    routes: Routes
+    keys: KeyRing
+    sealer: Sealer
+    publish: Callable[[Verification, Sequence[Event]], None]
+    hand_over: Callable[[Verification, Message], None]
+    service_of: Callable[[int], Service]
+    price_micros: int
