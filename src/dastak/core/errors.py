@@ -120,11 +120,12 @@ class CarrierUnavailable(CarrierError):
 
 
 class CarrierRejected(CarrierError):
-    """The carrier answered no; `status` is its raw code."""
+    """The carrier answered no: `status` is its raw code, `outcome` what that means in our words."""
 
     code = "carrier_rejected"
     title = "The carrier rejected the message"
 
-    def __init__(self, detail: str, *, status: str) -> None:
+    def __init__(self, detail: str, *, status: str, outcome: str = "unknown") -> None:
         super().__init__(detail)
         self.status = status
+        self.outcome = outcome

@@ -34,9 +34,9 @@ class AttemptMissed(Event, frozen=True, tag="missed"):
 
 
 class NumberLocked(Event, frozen=True, tag="locked"):
-    """A check was refused, because its number has too many wrong attempts."""
+    """This wrong attempt met a limit of its number; checks are refused until it opens."""
 
-    retry_after_s: int
+    limit: str
 
 
 class VerificationApproved(Event, frozen=True, tag="approved"):

@@ -18,7 +18,7 @@ from dastak.core.lockout import Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
-from dastak.core.tenant import ApiKey, Mode, Service, Tenant
+from dastak.core.tenant import ApiKey, Caller, Mode, Service, Tenant
 from dastak.core.verification import State, Verification
 
 T = TypeVar("T")
@@ -67,13 +67,15 @@ class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     spend: Spend | None = None
 
 
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
+class Opening(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A new verification with its first message.
 
     Attributes:
+        answer: What the flow wants back, as in `Change`.
         supersede: Ends the pending one that this one replaces (same service, number and purpose).
     """
 
+    answer: T
     verification: Verification
     message: Message
     events: tuple[Event, ...]
@@ -148,8 +150,8 @@ class Store(Protocol):
     All of it raises `Overloaded` when the database cannot write now (full disk, full queue).
     """
 
-    async def open(self, opening: Opening, *, once: Once | None = None) -> Verification | Replayed:
-        """Write a new verification.
+    async def open(self, opening: Opening[T], *, once: Once | None = None) -> T | Replayed:
+        """Write a new verification and return the opening's answer.
 
         Raises:
             IdempotencyMismatch: `once` was used for another request.
@@ -268,8 +270,8 @@ class Routes(Protocol):
 class Limits(Protocol):
     """How often somebody may ask."""
 
-    def take(self, caller_key: str, service: int, tenant: int, msisdn: Msisdn, client_ip: str | None) -> None:
-        """Count one start against every limit, or against none.
+    def take(self, caller: Caller, msisdn: Msisdn, client_ip: str | None, *, now: datetime) -> None:
+        """Count one send against every limit, or against none.
 
         Raises:
             RateLimited: The limit that is met; nothing was counted.

@@ -194,12 +194,7 @@ def gate(verification: Verification, tally: lockout.Tally, *, now: datetime) -> 
     if lapsed.verification.state is not State.PENDING:
         return Judgement(lapsed, tally, reason=_CLOSED[lapsed.verification.state])
     lock = lockout.lock(tally, now=now, legacy=verification.policy.legacy)
-    if lock is None:
-        return None
-    wait_s = 0 if lock.until is None else int((lock.until - now).total_seconds()) + 1
-    return Judgement(
-        Step(verification, (NumberLocked(_ms(now), wait_s),)), tally, reason=Reason.LOCKED, lock=lock
-    )
+    return lock and Judgement(Step(verification), tally, reason=Reason.LOCKED, lock=lock)
 
 
 def judge(verification: Verification, typed: Typed, tally: lockout.Tally, *, now: datetime) -> Judgement:
@@ -213,10 +208,13 @@ def judge(verification: Verification, typed: Typed, tally: lockout.Tally, *, now
         return Judgement(step, tally, reason=Reason.WRONG_CODE)
     reason = Reason.OLDER_CODE if typed is Typed.OLDER else Reason.WRONG_CODE
     spent = msgspec.structs.replace(verification, attempts=verification.attempts + 1)
-    missed = AttemptMissed(_ms(now), reason, attempts_remaining(spent))
+    told: tuple[Event, ...] = (AttemptMissed(_ms(now), reason, attempts_remaining(spent)),)
+    lock = lockout.lock(tally, now=now, legacy=verification.policy.legacy)
+    if lock is not None:
+        told = (*told, NumberLocked(_ms(now), lock.limit))
     if attempts_remaining(spent) > 0:
-        return Judgement(_move(spent, Input.MISSED, missed), tally, reason=reason)
-    step = _move(spent, Input.LAST_MISSED, missed, VerificationExhausted(_ms(now)))
+        return Judgement(_move(spent, Input.MISSED, *told), tally, reason=reason)
+    step = _move(spent, Input.LAST_MISSED, *told, VerificationExhausted(_ms(now)))
     return Judgement(step, tally, reason=reason)
 
 

@@ -1,0 +1,63 @@
+"""Make the code and the text of a message again from what its verification remembers; nothing clear is kept."""
+
+import math
+from functools import lru_cache
+
+from dastak.core import codes
+from dastak.core.errors import Conflict
+from dastak.core.ports import Ports
+from dastak.core.tenant import Service
+from dastak.core.template import Wording, render
+from dastak.core.verification import Verification
+from dastak.sms.segments import Measure, measure
+
+
+def code_of(ports: Ports, verification: Verification, generation: int) -> str:
+    """Return the code a message of this generation carries.
+
+    Raises:
+        Conflict: The caller's own code is already erased.
+    """
+    if verification.own_code_sealed is not None:
+        return ports.sealer.unseal(verification.own_code_sealed, bound_to=verification.id).decode()
+    if verification.own_code_digest is not None:
+        raise Conflict("The caller's own code was erased after its last submit.")
+    return codes.derive(
+        ports.keys.keys[verification.key_id],
+        verification_id=verification.id,
+        generation=generation,
+        length=verification.policy.length,
+        alphabet=verification.policy.alphabet,
+    )
+
+
+def wording_of(verification: Verification, service: Service) -> Wording:
+    """Return what the text says, but for the code.
+
+    Raises:
+        InvalidRequest: A value may not stand in a text.
+    """
+    said = verification.particulars
+    return Wording(
+        locale=said.locale,
+        brand=service.brand,
+        purpose=said.purpose,
+        minutes=math.ceil(verification.policy.ttl_s / 60),
+        amount=said.amount,
+        currency=said.currency,
+        payee=said.payee,
+        domain=said.domain,
+        app_hash=said.app_hash,
+    )
+
+
+def text_of(ports: Ports, verification: Verification, generation: int) -> str:
+    """Return the whole text of a message."""
+    wording = wording_of(verification, ports.service_of(verification.service))
+    return render(wording, code_of(ports, verification, generation))
+
+
+@lru_cache(maxsize=4096)
+def measure_wording(wording: Wording, code_characters: int) -> Measure:
+    """Return the alphabet and segments of a text before it is sent; every code of one length measures alike."""
+    return measure(render(wording, "0" * code_characters))

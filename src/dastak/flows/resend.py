@@ -1,0 +1,83 @@
+"""Send the code once more, by the same way or another; attempts stay as they are."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from dastak.core import verification as rules
+from dastak.core.errors import Refused
+from dastak.core.events import Event, MessageQueued
+from dastak.core.ids import VerificationId
+from dastak.core.message import Message, MessageKey
+from dastak.core.policy import Channel
+from dastak.core.ports import Change, Held, Once, Ports, Replayed
+from dastak.core.tenant import Caller
+from dastak.core.verification import Verification
+from dastak.flows.compose import measure_wording, wording_of
+from dastak.flows.start import LEASE_S, spend_of
+
+
+class Resent(msgspec.Struct, frozen=True):
+    """A verification with one more message on its way."""
+
+    verification: Verification
+    message: Message
+    events: tuple[Event, ...]
+
+
+async def resend(
+    ports: Ports,
+    caller: Caller,
+    verification_id: VerificationId,
+    channel: Channel | None = None,
+    *,
+    once: Once | None = None,
+) -> Resent | Replayed:
+    """Queue one more message.
+
+    Raises:
+        NotFound: The tenant has no such verification.
+        Conflict: It is over, or all its resends are used.
+        RateLimited: The wait after the last send is not over, or another limit is met.
+        Refused: No route serves the channel, or the spend cap is reached.
+    """
+    now = ports.clock.now()
+    held = await ports.store.find(caller.tenant.n, verification_id)
+    rules.resend(rules.expire(held.verification, now=now).verification, now=now)
+    ports.limits.take(caller, held.verification.msisdn, None, now=now)
+    sent = await ports.store.decide(
+        verification_id,
+        lambda held: _rule(ports, caller, held, channel, now),
+        tenant=caller.tenant.n,
+        once=once,
+    )
+    if isinstance(sent, Resent):
+        ports.publish(sent.verification, sent.events)
+        ports.hand_over(sent.verification, sent.message)
+    return sent
+
+
+def _rule(ports: Ports, caller: Caller, held: Held, asked: Channel | None, now: datetime) -> Change[Resent]:
+    verification = held.verification
+    channel = asked or verification.policy.channels[0]
+    if channel not in verification.policy.channels or not ports.routes.order(verification.mode, channel):
+        raise Refused(f"No route can carry this code by {channel}.", reason="no_route")
+    step = rules.resend(rules.expire(verification, now=now).verification, now=now)
+    service = ports.service_of(verification.service)
+    segments = measure_wording(wording_of(verification, service), verification.policy.length).segments
+    message = Message(
+        key=MessageKey(verification.id, verification.sends),
+        channel=channel,
+        generation=step.verification.generation,
+        segments=segments,
+        due_at=now + timedelta(seconds=LEASE_S),
+    )
+    queued = MessageQueued(int(now.timestamp() * 1000), message.key.ordinal, channel, segments)
+    return Change(
+        answer=Resent(step.verification, message, (*step.events, queued)),
+        verification=step.verification,
+        events=step.events,
+        message=message,
+        trace=(queued,),
+        spend=spend_of(ports, caller.tenant, verification.mode, segments, now),
+    )

@@ -1,0 +1,162 @@
+"""Start a verification: refuse what must be refused, decide everything, write it once, hand it over."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from dastak.core import codes, verification as rules
+from dastak.core.errors import InvalidRequest, Refused
+from dastak.core.events import MessageQueued, VerificationStarted
+from dastak.core.ids import ID_OCTETS, VerificationId
+from dastak.core.message import Message, MessageKey
+from dastak.core.msisdn import parse
+from dastak.core.policy import Channel, Narrowing, Policy, narrow
+from dastak.core.ports import Change, Once, Opening, Ports, Replayed, Spend
+from dastak.core.template import best_locale
+from dastak.core.tenant import Caller, Mode, Tenant
+from dastak.core.verification import Particulars, Verification
+from dastak.flows.compose import measure_wording, wording_of
+from dastak.guard.destinations import check_destination
+
+# A message that its process took over but did not settle in this time is offered again.
+LEASE_S: Final = 30
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks for.
+
+    Attributes:
+        channel: None leaves the choice to the policy.
+        code: The caller's own code, which is then only delivered and checked.
+        policy: What shall be stricter than the service's policy.
+    """
+
+    to: str
+    channel: Channel | None = None
+    code: str | None = None
+    client_ip: str | None = None
+    policy: Narrowing | None = None
+    particulars: Particulars = Particulars()
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A verification that was started, and how its text will travel."""
+
+    verification: Verification
+    channel: Channel
+    segments: int
+    alphabet: str
+
+
+async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = None) -> Started | Replayed:
+    """Start one verification; when this returns it is durable, and no carrier was waited for.
+
+    Raises:
+        InvalidRequest: The number, the code, the policy or a value of the text is not valid.
+        Refused: The destination is closed, no route serves it, or the spend cap is reached.
+        RateLimited: A limit is met; nothing was written or sent.
+        Overloaded: The store cannot write now.
+    """
+    now = ports.clock.now()
+    number = parse(ask.to)
+    check_destination(number, service=caller.service, mode=caller.key.mode)
+    verification = _verification(ports, caller, ask, number.msisdn, now)
+    channel = _channel(ports, ask, verification)
+    measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
+    ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
+
+    message = Message(
+        key=MessageKey(verification.id, 0),
+        channel=channel,
+        generation=0,
+        segments=measured.segments,
+        due_at=now + timedelta(seconds=LEASE_S),
+    )
+    at_ms = int(now.timestamp() * 1000)
+    opening = Opening(
+        answer=Started(verification, channel, measured.segments, measured.alphabet),
+        verification=verification,
+        message=message,
+        events=(VerificationStarted(at_ms, channel),),
+        trace=(MessageQueued(at_ms, 0, channel, measured.segments),),
+        supersede=lambda old: _supersede(old, now),
+        spend=spend_of(ports, caller.tenant, caller.key.mode, measured.segments, now),
+    )
+    started = await ports.store.open(opening, once=once)
+    if isinstance(started, Started):
+        ports.publish(verification, (*opening.events, *opening.trace))
+        ports.hand_over(verification, message)
+    return started
+
+
+def spend_of(ports: Ports, tenant: Tenant, mode: Mode, segments: int, now: datetime) -> Spend | None:
+    """Return what a message may cost at most; test messages cost nothing."""
+    if mode is Mode.TEST:
+        return None
+    day = now.toordinal()
+    return Spend(segments * ports.price_micros, tenant.daily_spend_cap_micros, day)
+
+
+def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: str, now: datetime) -> Verification:
+    policy = narrow(caller.service.policy, ask.policy) if ask.policy else caller.service.policy
+    verification_id = VerificationId(ports.entropy(ID_OCTETS))
+    digest = sealed = None
+    if ask.code is not None:
+        policy = _own_code_policy(policy, codes.check_own_code(ask.code))
+        digest = codes.digest(
+            ports.keys.keys[ports.keys.current],
+            tenant=caller.tenant.n,
+            verification_id=verification_id,
+            code=ask.code,
+        )
+        sealed = ports.sealer.seal(ask.code.encode(), bound_to=verification_id)
+    return Verification(
+        id=verification_id,
+        tenant=caller.tenant.n,
+        service=caller.service.n,
+        mode=caller.key.mode,
+        msisdn=msisdn,
+        policy=policy,
+        particulars=_particulars(caller, ask),
+        key_id=ports.keys.current,
+        created_at=now,
+        expires_at=now + timedelta(seconds=policy.ttl_s),
+        last_sent_at=now,
+        own_code_digest=digest,
+        own_code_sealed=sealed,
+    )
+
+
+def _own_code_policy(policy: Policy, code: str) -> Policy:
+    """Fit the policy to a code that the caller chose; a short one gets the tighter limits."""
+    return msgspec.structs.replace(policy, length=len(code))
+
+
+def _particulars(caller: Caller, ask: Ask) -> Particulars:
+    asked = ask.particulars
+    if asked.domain is not None and asked.domain not in caller.service.domains:
+        raise InvalidRequest(
+            "`domain` is not one of this service's domains; add it to the service first.", field="domain"
+        )
+    return msgspec.structs.replace(asked, locale=best_locale(asked.locale or caller.service.locale))
+
+
+def _channel(ports: Ports, ask: Ask, verification: Verification) -> Channel:
+    """Choose the first channel that is asked for, allowed and has a route."""
+    allowed = verification.policy.channels
+    wanted = allowed if ask.channel is None else (ask.channel,)
+    for channel in wanted:
+        if channel in allowed and ports.routes.order(verification.mode, channel):
+            return channel
+    named = " or ".join(wanted)
+    raise Refused(
+        f"No route can carry a code by {named} for a {verification.mode} key; "
+        "ask for another channel, or add a carrier.",
+        reason="no_route",
+    )
+
+
+def _supersede(old: Verification, now: datetime) -> Change[None]:
+    step = rules.call_off(old, "superseded", now=now)
+    return Change(answer=None, verification=step.verification, events=step.events)

@@ -1,0 +1,103 @@
+"""Keep the product moving: deliver what was handed over, pick up what is due, sweep what is over.
+
+The message row is the queue. A hand-over only saves the time until the next look into it; whatever is lost here
+(a crash, a full house) is found there again when its lease is over.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Self
+
+from dastak.core.errors import DastakError
+from dastak.core.message import Message
+from dastak.core.ports import Ports
+from dastak.core.verification import Verification
+from dastak.flows.deliver import deliver
+from dastak.flows.start import LEASE_S
+
+IN_FLIGHT_MAX: Final = 10_000
+DUE_EVERY_S: Final = 0.5
+DUE_MAX: Final = 1_000
+SWEEP_EVERY_S: Final = 1.0
+SWEEP_MAX: Final = 2_000
+DRAIN_S: Final = 3.0
+
+log = logging.getLogger("dastak.worker")
+
+
+class Worker:
+    """The one place where messages leave from, as an async context."""
+
+    def __init__(self, *, retention: timedelta) -> None:
+        self._retention = retention
+        self._ports: Ports | None = None
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+
+    def hand_over(self, verification: Verification, message: Message) -> None:
+        """Deliver a message that was just committed; with a full house its lease brings it back later."""
+        if self._ports is None or len(self._in_flight) >= IN_FLIGHT_MAX:
+            return
+        task = asyncio.get_running_loop().create_task(self._deliver(self._ports, verification, message))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+
+    async def run(self, ports: Ports) -> None:
+        """Begin: what an earlier process left queued is due now."""
+        self._ports = ports
+        waiting = await ports.store.recover(ports.clock.now())
+        if waiting:
+            log.info("continuing %d queued messages of an earlier run", waiting)
+        self._loops = [
+            asyncio.create_task(self._every(DUE_EVERY_S, self._take_due)),
+            asyncio.create_task(self._every(SWEEP_EVERY_S, self._sweep)),
+        ]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop taking messages and let those under way finish; the rest stays queued."""
+        self._ports = None
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._in_flight:
+            _, late = await asyncio.wait(self._in_flight, timeout=DRAIN_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _deliver(self, ports: Ports, verification: Verification, message: Message) -> None:
+        try:
+            await deliver(ports, verification, message)
+        except DastakError as error:
+            log.warning("message not settled: %s", error.detail)
+        except Exception:
+            log.exception("a message could not be delivered")
+
+    async def _every(self, period_s: float, job: Callable[[Ports], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(period_s)
+            if self._ports is not None:
+                with contextlib.suppress(DastakError):
+                    await job(self._ports)
+
+    async def _take_due(self, ports: Ports) -> None:
+        now = ports.clock.now()
+        due = await ports.store.due(now, lease_until=now + timedelta(seconds=LEASE_S), limit=DUE_MAX)
+        for held in due:
+            assert held.message is not None
+            self.hand_over(held.verification, held.message)
+
+    async def _sweep(self, ports: Ports) -> None:
+        now = ports.clock.now()
+        swept = await ports.store.sweep(now, keep_after=now - self._retention, limit=SWEEP_MAX)
+        for verification, events in swept.expired:
+            ports.publish(verification, events)
