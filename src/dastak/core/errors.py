@@ -29,6 +29,13 @@ class InvalidRequest(DastakError):  # noqa: N818 - the field's words: a refusal 
         self.field = field
 
 
+class MalformedRequest(InvalidRequest):
+    """It cannot even be read: not JSON, or a key twice."""
+
+    code = "malformed_request"
+    title = "The request cannot be read"
+
+
 class InvalidMsisdn(InvalidRequest):
     """The number is not one a phone can have."""
 

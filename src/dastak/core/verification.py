@@ -27,7 +27,7 @@ from dastak.core.events import (
 )
 from dastak.core.ids import VerificationId
 from dastak.core.msisdn import Msisdn
-from dastak.core.policy import Policy, ResendCode, resend_wait_s
+from dastak.core.policy import Channel, Policy, ResendCode, resend_wait_s
 from dastak.core.tenant import Mode
 
 
@@ -102,10 +102,12 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What a start request said that only the text and the answer need.
 
     Attributes:
+        channel: The way its newest message took.
         locale: The language of the text; one of `core.template.LOCALES`.
         amount: With `currency` and `payee`: the transaction this code is good for, and for no other.
     """
 
+    channel: Channel = Channel.SMS
     locale: str = "en"
     purpose: str = "login"
     domain: str | None = None
@@ -235,8 +237,8 @@ def give_up(verification: Verification, cause: str, *, now: datetime) -> Step:
     return _move(verification, Input.UNREACHABLE, VerificationFailed(_ms(now), cause))
 
 
-def resend(verification: Verification, *, now: datetime) -> Step:
-    """Allow one more send, with the same code or a new one as its policy says.
+def resend(verification: Verification, channel: Channel, *, now: datetime) -> Step:
+    """Allow one more send by `channel`, with the same code or a new one as its policy says.
 
     Raises:
         Conflict: It is over, or all resends are used.
@@ -257,6 +259,7 @@ def resend(verification: Verification, *, now: datetime) -> Step:
             sends=verification.sends + 1,
             generation=verification.generation + fresh,
             last_sent_at=now,
+            particulars=msgspec.structs.replace(verification.particulars, channel=channel),
         ),
         Input.RESENT,
     )

@@ -43,7 +43,7 @@ async def resend(
     """
     now = ports.clock.now()
     held = await ports.store.find(caller.tenant.n, verification_id)
-    rules.resend(rules.expire(held.verification, now=now).verification, now=now)
+    _allowed(ports, held.verification, channel, now)
     ports.limits.take(caller, held.verification.msisdn, None, now=now)
     sent = await ports.store.decide(
         verification_id,
@@ -57,14 +57,20 @@ async def resend(
     return sent
 
 
-def _rule(ports: Ports, caller: Caller, held: Held, asked: Channel | None, now: datetime) -> Change[Resent]:
-    verification = held.verification
+def _allowed(
+    ports: Ports, verification: Verification, asked: Channel | None, now: datetime
+) -> tuple[Channel, rules.Step]:
     channel = asked or verification.policy.channels[0]
     if channel not in verification.policy.channels or not ports.routes.order(verification.mode, channel):
         raise Refused(f"No route can carry this code by {channel}.", reason="no_route")
-    step = rules.resend(rules.expire(verification, now=now).verification, now=now)
-    service = ports.service_of(verification.service)
-    segments = measure_wording(wording_of(verification, service), verification.policy.length).segments
+    return channel, rules.resend(rules.expire(verification, now=now).verification, channel, now=now)
+
+
+def _rule(ports: Ports, caller: Caller, held: Held, asked: Channel | None, now: datetime) -> Change[Resent]:
+    verification = held.verification
+    channel, step = _allowed(ports, verification, asked, now)
+    wording = wording_of(verification, ports.service_of(verification.service))
+    segments = measure_wording(wording, verification.policy.length).segments
     message = Message(
         key=MessageKey(verification.id, verification.sends),
         channel=channel,

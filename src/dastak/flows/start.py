@@ -41,10 +41,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A verification that was started, and how its text will travel."""
+    """A verification that was started, and the size of its text."""
 
     verification: Verification
-    channel: Channel
     segments: int
     alphabet: str
 
@@ -62,7 +61,7 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     number = parse(ask.to)
     check_destination(number, service=caller.service, mode=caller.key.mode)
     verification = _verification(ports, caller, ask, number.msisdn, now)
-    channel = _channel(ports, ask, verification)
+    channel = verification.particulars.channel
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
     ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
 
@@ -75,7 +74,7 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     )
     at_ms = int(now.timestamp() * 1000)
     opening = Opening(
-        answer=Started(verification, channel, measured.segments, measured.alphabet),
+        answer=Started(verification, measured.segments, measured.alphabet),
         verification=verification,
         message=message,
         events=(VerificationStarted(at_ms, channel),),
@@ -118,7 +117,7 @@ def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: str, now: date
         mode=caller.key.mode,
         msisdn=msisdn,
         policy=policy,
-        particulars=_particulars(caller, ask),
+        particulars=_particulars(ports, caller, ask, policy),
         key_id=ports.keys.current,
         created_at=now,
         expires_at=now + timedelta(seconds=policy.ttl_s),
@@ -133,25 +132,25 @@ def _own_code_policy(policy: Policy, code: str) -> Policy:
     return msgspec.structs.replace(policy, length=len(code))
 
 
-def _particulars(caller: Caller, ask: Ask) -> Particulars:
-    asked = ask.particulars
-    if asked.domain is not None and asked.domain not in caller.service.domains:
+def _particulars(ports: Ports, caller: Caller, ask: Ask, policy: Policy) -> Particulars:
+    said = ask.particulars
+    if said.domain is not None and said.domain not in caller.service.domains:
         raise InvalidRequest(
             "`domain` is not one of this service's domains; add it to the service first.", field="domain"
         )
-    return msgspec.structs.replace(asked, locale=best_locale(asked.locale or caller.service.locale))
+    return msgspec.structs.replace(
+        said, channel=_channel(ports, caller.key.mode, ask.channel, policy), locale=best_locale(said.locale)
+    )
 
 
-def _channel(ports: Ports, ask: Ask, verification: Verification) -> Channel:
+def _channel(ports: Ports, mode: Mode, asked: Channel | None, policy: Policy) -> Channel:
     """Choose the first channel that is asked for, allowed and has a route."""
-    allowed = verification.policy.channels
-    wanted = allowed if ask.channel is None else (ask.channel,)
+    wanted = policy.channels if asked is None else (asked,)
     for channel in wanted:
-        if channel in allowed and ports.routes.order(verification.mode, channel):
+        if channel in policy.channels and ports.routes.order(mode, channel):
             return channel
-    named = " or ".join(wanted)
     raise Refused(
-        f"No route can carry a code by {named} for a {verification.mode} key; "
+        f"No route can carry a code by {' or '.join(wanted)} for a {mode} key; "
         "ask for another channel, or add a carrier.",
         reason="no_route",
     )

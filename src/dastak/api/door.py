@@ -1,0 +1,125 @@
+"""Who may stay connected, and for how long: the deadlines and counts behind every connection.
+
+1. A request is whole within four seconds, or it ends in 408; a slow sender cannot hold a place.
+2. An address may keep fifty connections that have not sent a request for a second; the oldest others end.
+3. Past the most connections a new one is told 503, and nobody who is being served notices.
+
+Source: docs/explanation/edge.md; figures of stalled clients in facts of S-106 and S-107.
+"""
+
+import asyncio
+import contextlib
+import math
+import resource
+from collections import Counter
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import msgspec
+
+LOOK_EVERY_S: Final = 0.25
+# Sockets, files and the database need some descriptors that connections must not take.
+DESCRIPTORS_RESERVED: Final = 64
+
+
+class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient the door is.
+
+    Attributes:
+        request_s: For the headers, and again for the body.
+        idle_s: Between two requests of one connection.
+        linger_s: For a refused sender to read why.
+        stalled_s: After this long without a whole request a connection counts as stalled.
+    """
+
+    request_s: float = 4.0
+    idle_s: float = 4.5
+    linger_s: float = 1.0
+    stalled_s: float = 1.0
+    stalled_per_address_max: int = 50
+    connections_per_address_max: int = 1_000
+    connections_max: int = 10_000
+    body_octets_max: int = 16 * 1024
+    head_octets_max: int = 16 * 1024
+    line_octets_max: int = 4 * 1024
+
+
+class Visitor(Protocol):
+    """What the door knows of a connection.
+
+    Attributes:
+        address: The other end.
+        since: When it last began to owe us something (loop time); infinite while it owes nothing.
+        deadline: When our patience ends (loop time); infinite while we owe the answer.
+    """
+
+    address: str
+    since: float
+    deadline: float
+
+    def overdue(self) -> None:
+        """End it: its time is over."""
+
+
+class Door:
+    """Counts connections and ends those whose time is over, as an async context."""
+
+    def __init__(self, settings: DoorSettings) -> None:
+        self.settings = settings
+        # Insertion order is age: the oldest visitor comes first.
+        self._visitors: dict[Visitor, None] = {}
+        self._per_address: Counter[str] = Counter()
+        self._places = min(settings.connections_max, _descriptors() - DESCRIPTORS_RESERVED)
+        self._looking: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._looking = asyncio.create_task(self._look())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
+
+    def enter(self, visitor: Visitor) -> bool:
+        """Let a connection in; False when there is no place for it."""
+        self._visitors[visitor] = None
+        self._per_address[visitor.address] += 1
+        return (
+            len(self._visitors) <= self._places
+            and self._per_address[visitor.address] <= self.settings.connections_per_address_max
+        )
+
+    def leave(self, visitor: Visitor) -> None:
+        """Forget a connection; twice is fine."""
+        if self._visitors.pop(visitor, self) is self:
+            return
+        self._per_address[visitor.address] -= 1
+        if not self._per_address[visitor.address]:
+            del self._per_address[visitor.address]
+
+    def look(self, now: float) -> None:
+        """End the connections whose deadline is over, and the oldest stalled ones of a crowded address."""
+        stalled: dict[str, list[Visitor]] = {}
+        for visitor in list(self._visitors):
+            if now >= visitor.deadline:
+                visitor.overdue()
+            elif now - visitor.since >= self.settings.stalled_s:
+                stalled.setdefault(visitor.address, []).append(visitor)
+        for crowd in stalled.values():
+            for visitor in crowd[: max(0, len(crowd) - self.settings.stalled_per_address_max)]:
+                visitor.overdue()
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self.look(loop.time())
+
+
+def _descriptors() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2**31 if soft in (resource.RLIM_INFINITY, math.inf) else soft

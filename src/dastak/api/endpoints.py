@@ -1,0 +1,199 @@
+"""The table of endpoints, and the way of every request through it: find, authenticate, read, handle.
+
+1. Nothing is read from a body before its sender is known and may do what it asks.
+2. What is not in the table, or not in a record's fields, is refused: unknown paths, methods, fields, parameters.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from dastak.api import problems
+from dastak.api.exchange import Request, Response
+from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
+from dastak.core.ports import Ports
+from dastak.core.tenant import Caller, Scope
+from dastak.tenancy.directory import Directory
+
+QUERY_FIELDS_MAX: Final = 20
+JSON_KEYS_MAX: Final = 200
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    """What handlers work with."""
+
+    ports: Ports
+    directory: Directory
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One authenticated request on its way to its handler.
+
+    Attributes:
+        arguments: The variable parts of the path, in order.
+        query: Parameters, each once.
+        body: A record of the endpoint's `takes`, or None.
+    """
+
+    request: Request
+    caller: Caller
+    arguments: tuple[str, ...]
+    query: dict[str, str]
+    body: Any
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table; the OpenAPI document is made from the rows.
+
+    Attributes:
+        path: Variable parts in braces.
+        takes: The record of the body; None takes no body.
+        optional_body: Whether an empty body stands for a record without fields.
+        gives: The record of the answer.
+        status: The status of success.
+        parameters: Query parameters and what they mean.
+        refusals: Other codes it answers with, besides those every endpoint has.
+    """
+
+    method: str
+    path: str
+    scope: Scope
+    handler: Callable[[Api, Call], Awaitable[Response]]
+    summary: str
+    gives: Any
+    takes: Any = None
+    optional_body: bool = False
+    status: int = 200
+    parameters: tuple[tuple[str, str], ...] = ()
+    refusals: tuple[int, ...] = ()
+
+
+class Dispatcher:
+    """Answers every request of the native API."""
+
+    def __init__(self, api: Api, endpoints: Sequence[Endpoint]) -> None:
+        self._api = api
+        self._tree: dict[str, Any] = {}
+        for endpoint in endpoints:
+            self._plant(endpoint)
+
+    async def respond(self, request: Request) -> Response:
+        """Answer one request; every refusal of ours becomes a problem."""
+        try:
+            found, arguments = self._find(request.path)
+            if not found:
+                return problems.of_http("no_such_path")
+            endpoint, decoder = found.get(request.method, (None, None))
+            if endpoint is None:
+                return problems.of_http("method_not_allowed", (b"allow", ", ".join(found).encode()))
+            if request.headers.get(b"content-encoding", b"identity") != b"identity":
+                return problems.of_http("unsupported_media_type")
+            caller = _authenticate(self._api, request, endpoint.scope)
+            query = _read_query(request.query, endpoint) if request.query else {}
+            if endpoint.takes is not None and not _is_json(request):
+                return problems.of_http("unsupported_media_type")
+            body = _read_body(request.body, endpoint, decoder)
+            return await endpoint.handler(self._api, Call(request, caller, arguments, query, body))
+        except DastakError as error:
+            return problems.of_error(error)
+
+    def _plant(self, endpoint: Endpoint) -> None:
+        node = self._tree
+        for part in endpoint.path.strip("/").split("/"):
+            node = node.setdefault("{}" if part.startswith("{") else part, {})
+        decoder = None if endpoint.takes is None else msgspec.json.Decoder(endpoint.takes)
+        node.setdefault("", {})[endpoint.method] = (endpoint, decoder)
+
+    def _find(self, path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Walk the tree of path parts: literal before variable; at most as deep as the deepest endpoint."""
+        node: dict[str, Any] | None = self._tree
+        arguments: tuple[str, ...] = ()
+        for part in path[1:].split("/"):
+            assert node is not None
+            below = node.get(part) if part else None
+            if below is None:
+                below = node.get("{}") if part else None
+                arguments = (*arguments, part)
+            if below is None:
+                return {}, ()
+            node = below
+        return (node or {}).get("", {}), arguments
+
+
+def _authenticate(api: Api, request: Request, scope: Scope) -> Caller:
+    if "dk_" in request.query:
+        raise MalformedRequest("A key does not belong into an address; revoke it and use a header.")
+    caller = api.directory.caller(request.headers.get(b"authorization"), api.ports.clock.now())
+    if scope not in caller.key.scopes:
+        raise Forbidden(f"This key may not do that; it needs the scope `{scope}`.", reason="scope")
+    return caller
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get(b"content-type", b"application/json")
+    return kind.split(b";", 1)[0].strip().lower() == b"application/json"
+
+
+def _read_query(query: str, endpoint: Endpoint) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError as error:
+        raise MalformedRequest("The query is not well formed.") from error
+    known = {name for name, _ in endpoint.parameters}
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise MalformedRequest("A query parameter stands twice.")
+    for name in fields:
+        if name not in known:
+            raise MalformedRequest(f"The query has an unknown parameter; known here: {', '.join(sorted(known))}.")
+    return fields
+
+
+def _read_body(body: bytes, endpoint: Endpoint, decoder: msgspec.json.Decoder[Any] | None) -> Any:
+    if decoder is None:
+        if body:
+            raise MalformedRequest("This endpoint takes no body.")
+        return None
+    if not body and endpoint.optional_body:
+        body = b"{}"
+    try:
+        read = decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedRequest("The body is not JSON as RFC 8259 has it.") from error
+    # Only a body with two colons can have a key twice.
+    if body.count(b":") > 1:
+        _refuse_repeated_keys(body)
+    return read
+
+
+def invalid(error: msgspec.ValidationError) -> DastakError:
+    """Say which field is wrong and why; msgspec's sentences name types and fields, never values."""
+    sentence = str(error)
+    reason, _, where = sentence.partition(" - at `$.")
+    field = where.rstrip("`") or None
+    return InvalidRequest(f"{reason}." if field is None else f"`{field}`: {reason}.", field=field)
+
+
+def _refuse_repeated_keys(body: bytes) -> None:
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        if len({key for key, _ in found}) != len(found):
+            raise MalformedRequest("The body has a key twice.")
+
+    json.loads(body, object_pairs_hook=pairs)
+
+
+def instant(text: str, field: str) -> datetime:
+    """Read an RFC 3339 instant from a query. Raises: InvalidRequest."""
+    try:
+        read = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"`{field}` is an instant like 2026-11-23T10:00:00Z.", field=field) from error
+    if read.tzinfo is None:
+        raise InvalidRequest(f"`{field}` needs a time zone, such as the Z of UTC.", field=field)
+    return read
