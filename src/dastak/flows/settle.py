@@ -1,12 +1,56 @@
 """Apply a carrier's receipt to its message; a receipt never approves or reopens a verification."""
 
+import asyncio
+from collections.abc import Callable, Sequence
+
 from dastak.core import message as rules
 from dastak.core import verification as verification_rules
-from dastak.core.events import Event
-from dastak.core.message import MessageState, Receipt
+from dastak.core.errors import DastakError, NotFound
+from dastak.core.events import Event, MessageSubmitted
+from dastak.core.message import CarrierRef, MessageState, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.ports import Change, Held, Ports
 from dastak.core.verification import Verification
+from dastak.delivery.receipts import EarlyReceipts
+
+Acknowledge = Callable[[bool], None]
+
+
+class Settlement:
+    """Takes receipts from the routes, in whatever order they come."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._early = EarlyReceipts()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, receipt: Receipt, acknowledge: Acknowledge) -> None:
+        """Settle a receipt; the carrier is told once it is durable, or that it must come again."""
+        task = asyncio.get_running_loop().create_task(self._settle(receipt, acknowledge))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def on_events(self, verification: Verification, events: Sequence[Event]) -> None:
+        """Settle what came early, as soon as its message has the carrier's id."""
+        del verification
+        if not len(self._early):
+            return
+        for event in events:
+            if isinstance(event, MessageSubmitted):
+                for receipt in self._early.claim(CarrierRef(event.route, event.carrier_ref)):
+                    self.take(receipt, _nobody)
+
+    async def _settle(self, receipt: Receipt, acknowledge: Acknowledge) -> None:
+        try:
+            await settle(self._ports, receipt)
+        except NotFound:
+            # Another carrier's, a very late one, or one that overtook the answer to its submit.
+            self._early.keep(receipt, now=self._ports.clock.now())
+            acknowledge(True)
+        except DastakError:
+            acknowledge(False)
+        else:
+            acknowledge(True)
 
 
 async def settle(ports: Ports, receipt: Receipt) -> bool:
@@ -44,3 +88,7 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
     if events:
         ports.publish(verification, events)
     return bool(events)
+
+
+def _nobody(taken: bool) -> None:
+    """Acknowledge to nobody: the carrier heard of an early receipt when it was put away."""

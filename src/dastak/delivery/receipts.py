@@ -1,0 +1,35 @@
+"""Keep receipts that came before the answer to their submit, until that answer names their message.
+
+Source: SMPP 3.4 promises no order between submit_sm_resp and the deliver_sm that reports on it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from dastak.core.message import CarrierRef, Receipt
+
+EARLY_MAX: Final = 10_000
+EARLY_LIFE: Final = timedelta(minutes=10)
+
+
+class EarlyReceipts:
+    """A bounded shelf; the oldest go first, and none stays longer than ten minutes."""
+
+    def __init__(self) -> None:
+        self._shelf: dict[CarrierRef, list[tuple[datetime, Receipt]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._shelf)
+
+    def keep(self, receipt: Receipt, *, now: datetime) -> None:
+        """Put a receipt away whose message is not known."""
+        self._shelf.setdefault(receipt.carrier, []).append((now, receipt))
+        while len(self._shelf) > EARLY_MAX or self._oldest() <= now - EARLY_LIFE:
+            del self._shelf[next(iter(self._shelf))]
+
+    def claim(self, carrier: CarrierRef) -> list[Receipt]:
+        """Take out what came for a message, in the order it came."""
+        return [receipt for _, receipt in self._shelf.pop(carrier, [])]
+
+    def _oldest(self) -> datetime:
+        return next(iter(self._shelf.values()))[0][0]

@@ -1,0 +1,24 @@
+"""Choose the ways out of a message, best first."""
+
+from collections.abc import Sequence
+
+from dastak.core.policy import Channel
+from dastak.core.ports import Route
+from dastak.core.tenant import Mode
+
+
+class RouteTable:
+    """All ways out, in the order their operator gave them; one that is down goes last."""
+
+    def __init__(self, *, carriers: Sequence[Route], simulated: Sequence[Route]) -> None:
+        self._carriers = tuple(carriers)
+        self._simulated = tuple(simulated)
+
+    def order(self, mode: Mode, channel: Channel) -> Sequence[Route]:
+        """Return the routes of a message. A test message never sees a carrier, a live one never the simulator."""
+        if channel is not Channel.SMS:
+            return ()
+        routes = self._simulated if mode is Mode.TEST else self._carriers
+        if all(route.available for route in routes):
+            return routes
+        return sorted(routes, key=lambda route: not route.available)

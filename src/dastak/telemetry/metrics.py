@@ -1,0 +1,116 @@
+"""Count what happens, for Prometheus; a listener on events that nothing depends on.
+
+Counting is a dictionary and an addition (0.1 us), because every start and check does it; names, help and labels
+are put together only when somebody scrapes.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from dastak.core import events
+from dastak.core.verification import Verification
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+# What a metric is called and what it means. Labels stand in the order in which they are counted.
+COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "dastak_verifications": ("Verifications by what became of them.", ("event", "mode")),
+    "dastak_attempts_missed": ("Wrong attempts by reason.", ("reason", "mode")),
+    "dastak_messages": ("Messages by what became of them.", ("event", "mode")),
+    "dastak_refusals": ("Messages that a route refused, by carrier status.", ("route", "status")),
+    "dastak_http_answers": ("Answers of the API by endpoint and status.", ("endpoint", "status")),
+}
+SUBMIT_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+_VERIFICATION: Final = {
+    events.VerificationStarted: "started",
+    events.VerificationApproved: "approved",
+    events.VerificationExhausted: "exhausted",
+    events.VerificationExpired: "expired",
+    events.VerificationCanceled: "canceled",
+    events.VerificationFailed: "failed",
+    events.NumberLocked: "number_locked",
+}
+_MESSAGE: Final = {
+    events.MessageQueued: "queued",
+    events.MessageSubmitted: "submitted",
+    events.MessageDelivered: "delivered",
+    events.MessageUndelivered: "undelivered",
+    events.MessageDropped: "dropped",
+}
+
+
+class Metrics:
+    """All counts since the start of the process."""
+
+    def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], float]]] | None = None) -> None:
+        self._counts: Counter[tuple[str, ...]] = Counter()
+        self._submits: dict[str, list[int]] = {}
+        self._submit_s: Counter[str] = Counter()
+        self._gauges = dict(gauges or {})
+        self._registry = CollectorRegistry()
+        self._registry.register(self)  # type: ignore[arg-type] - a collector is whatever has `collect`
+
+    def on_events(self, verification: Verification, told: Sequence[events.Event]) -> None:
+        """Count what was committed."""
+        for event in told:
+            kind = type(event)
+            if kind in _VERIFICATION:
+                self._counts["dastak_verifications", _VERIFICATION[kind], verification.mode] += 1
+            elif kind in _MESSAGE:
+                self._counts["dastak_messages", _MESSAGE[kind], verification.mode] += 1
+                if isinstance(event, events.MessageSubmitted):
+                    self._time_submit(event)
+            elif isinstance(event, events.AttemptMissed):
+                self._counts["dastak_attempts_missed", event.reason, verification.mode] += 1
+            elif isinstance(event, events.MessageRefused):
+                self._counts["dastak_refusals", event.route, event.status] += 1
+
+    def on_answer(self, endpoint: str, status: int) -> None:
+        """Count an answer of the API."""
+        self._counts["dastak_http_answers", endpoint, str(status)] += 1
+
+    def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Add a figure that is read when somebody scrapes."""
+        self._gauges[name] = (meaning, value)
+
+    def text(self) -> bytes:
+        """Return everything in the Prometheus text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Be a collector of `prometheus_client`."""
+        for name, (meaning, labels) in COUNTERS.items():
+            family = CounterMetricFamily(name, meaning, labels=labels)
+            for (counted, *values), count in self._counts.items():
+                if counted == name:
+                    family.add_metric(values, count)
+            yield family
+        histogram = HistogramMetricFamily(
+            "dastak_submit_seconds", "From hand-over to the carrier's answer, by route.", labels=("route",)
+        )
+        for route, counts in self._submits.items():
+            histogram.add_metric([route], _cumulate(counts), self._submit_s[route])
+        yield histogram
+        for name, (meaning, value) in self._gauges.items():
+            yield GaugeMetricFamily(name, meaning, value=value())
+
+    def _time_submit(self, event: events.MessageSubmitted) -> None:
+        counts = self._submits.setdefault(event.route, [0] * (len(SUBMIT_BUCKETS_S) + 1))
+        seconds = event.latency_ms / 1000
+        counts[bisect_left(SUBMIT_BUCKETS_S, seconds)] += 1
+        self._submit_s[event.route] += seconds  # type: ignore[assignment] - a Counter adds floats as well
+
+
+def _cumulate(counts: Sequence[int]) -> list[tuple[str, float]]:
+    total = 0
+    buckets = []
+    for bound, count in zip((*map(str, SUBMIT_BUCKETS_S), "+Inf"), counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets
