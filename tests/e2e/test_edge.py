@@ -1,0 +1,193 @@
+"""The door of the HTTP server: strangers who send slowly, too much, or nothing, over real sockets."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+
+from dastak.api.door import Door, DoorSettings
+from dastak.api.edge import asgi, edge_protocol
+from dastak.api.exchange import Request, Response, answer
+
+# Short patience, so that a test of it is short; the ratios are those of the real settings.
+QUICK = DoorSettings(request_s=0.4, idle_s=0.5, linger_s=0.2, stalled_s=0.2, stalled_per_address_max=5)
+
+
+async def echo(request: Request) -> Response:
+    return answer(200, {"path": request.path, "query": request.query, "octets": len(request.body)})
+
+
+class _Server(uvicorn.Server):
+    def install_signal_handlers(self) -> None:
+        """Leave signals to the test runner."""
+
+
+@asynccontextmanager
+async def served(
+    settings: DoorSettings = QUICK, respond: Callable[[Request], Awaitable[Response]] = echo
+) -> AsyncIterator[int]:
+    async with Door(settings) as door:
+        listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            asgi(respond), http=edge_protocol(door, respond), lifespan="off", log_config=None, ws="none"
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server._serve([listener]))
+        while not server.started:
+            await asyncio.sleep(0)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+async def exchange(port: int, *pieces: bytes) -> bytes:
+    """Send pieces, then read until the other end hangs up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in pieces:
+        writer.write(piece)
+    async with asyncio.timeout(5):
+        octets = await reader.read(-1)
+    writer.close()
+    return octets
+
+
+def status_of(octets: bytes) -> int:
+    return int(octets.split(b" ", 2)[1])
+
+
+def body_of(octets: bytes) -> dict[str, object]:
+    return json.loads(octets.partition(b"\r\n\r\n")[2])
+
+
+def post(body: bytes, *, path: str = "/v1/x", headers: bytes = b"connection: close\r\n") -> bytes:
+    return b"POST %s HTTP/1.1\r\nhost: x\r\n%scontent-length: %d\r\n\r\n%s" % (path.encode(), headers, len(body), body)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param((), id="says nothing"),
+        pytest.param((b"POST /v1/x HT",), id="half a line"),
+        pytest.param((b"POST /v1/x HTTP/1.1\r\nhost: x\r\n",), id="half a head"),
+        pytest.param((b"POST /v1/x HTTP/1.1\r\ncontent-length: 9\r\n\r\n",), id="no body"),
+        pytest.param((b"POST /v1/x HTTP/1.1\r\ncontent-length: 9\r\n\r\n1234",), id="half a body"),
+        pytest.param((b"POST /page HTTP/1.1\r\ncontent-length: 9\r\n\r\n1234",), id="half a body of a page"),
+    ],
+)
+async def test_slow_sender_is_told_408_within_its_deadline(pieces: tuple[bytes, ...]) -> None:
+    async with served() as port:
+        answered = await exchange(port, *pieces)
+
+    assert status_of(answered) == 408
+    assert body_of(answered)["code"] == "request_timeout"
+
+
+async def test_idle_connection_closes_silently_after_an_answer() -> None:
+    async with served() as port:
+        answered = await exchange(port, post(b"{}", headers=b""))
+
+    assert answered.count(b"HTTP/1.1") == 1
+    assert status_of(answered) == 200
+
+
+@pytest.mark.parametrize(
+    ("octets", "status"),
+    [
+        pytest.param(post(b"x" * 16384), 200, id="body at its bound"),
+        pytest.param(post(b"x" * 16385), 413, id="body over its bound"),
+        pytest.param(post(b"", headers=b"x: " + b"y" * 17000 + b"\r\n"), 431, id="one huge header"),
+        pytest.param(post(b"", headers=b"x: yyyyyyyy\r\n" * 2000), 431, id="many headers"),
+        pytest.param(post(b"", path="/v1/" + "p" * 4200), 414, id="long address"),
+        pytest.param(b"\x16\x03\x01\x02\x00 this is TLS\r\n\r\n", 400, id="not HTTP"),
+        pytest.param(b"POST /v1/x HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n", 413, id="announced body"),
+        pytest.param(
+            b"POST /v1/x HTTP/1.1\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+            + b"2000\r\n" + b"x" * 0x2000 + b"\r\n" + b"2001\r\n" + b"x" * 0x2001 + b"\r\n0\r\n\r\n",
+            413,
+            id="chunked body over its bound",
+        ),
+    ],
+)  # fmt: skip
+async def test_size_bounds_are_exact(octets: bytes, status: int) -> None:
+    async with served() as port:
+        answered = await exchange(port, octets)
+
+    assert status_of(answered) == status
+
+
+async def test_endless_head_is_cut_without_being_kept() -> None:
+    async with served() as port:
+        answered = await exchange(port, b"POST /v1/x HTTP/1.1\r\nx: ", b"y" * 20000)
+
+    assert status_of(answered) == 431
+
+
+async def test_honest_caller_is_served_while_an_address_stalls() -> None:
+    async with served() as port:
+        stalled = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
+        answered = await exchange(port, post(b"{}"))
+        ends = await asyncio.gather(*(reader.read(-1) for reader, _ in stalled))
+        for _, writer in stalled:
+            writer.close()
+
+    assert status_of(answered) == 200
+    assert {status_of(end) for end in ends} == {408}
+
+
+async def test_connection_past_the_most_is_told_503() -> None:
+    async with served(DoorSettings(connections_per_address_max=2)) as port:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        refused = await exchange(port)
+        for _, writer in held:
+            writer.close()
+
+    assert status_of(refused) == 503
+    assert b"retry-after: 1" in refused
+
+
+async def test_short_way_and_asgi_way_give_the_same_answer() -> None:
+    async with served() as port:
+        short = await exchange(port, post(b'{"a":1}', path="/v1/x%20y?q=1"))
+        pipelined = await exchange(
+            port, post(b'{"a":1}', path="/v1/x%20y?q=1", headers=b"") + post(b'{"a":1}', path="/v1/x%20y?q=1")
+        )
+
+    head, _, body = short.partition(b"\r\n\r\n")
+    second = pipelined[pipelined.index(b"HTTP/1.1", 10) :]
+    assert second.partition(b"\r\n\r\n")[2] == body
+    assert set(second.partition(b"\r\n\r\n")[0].split(b"\r\n")) == set(head.split(b"\r\n"))
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async with served() as port:
+        octets = b"".join(post(b"", path=f"/v1/{n}", headers=b"") for n in range(5)) + post(b"", path="/v1/5")
+        answered = await exchange(port, octets)
+
+    bodies = [json.loads(part.partition(b"\r\n\r\n")[2]) for part in answered.split(b"HTTP/1.1 200 OK")[1:]]
+    assert [body["path"] for body in bodies] == [f"/v1/{n}" for n in range(6)]
+
+
+@pytest.mark.parametrize("head", [b"POST /v1/x HTTP/1.0\r\n", b"POST /v1/x HTTP/1.1\r\nexpect: 100-continue\r\n"])
+async def test_old_and_careful_clients_are_answered(head: bytes) -> None:
+    async with served() as port:
+        answered = await exchange(port, head + b"connection: close\r\ncontent-length: 2\r\n\r\n{}")
+
+    assert b"HTTP/1.1 200 OK" in answered
+    assert answered.endswith(b'"octets":2}')
+
+
+async def test_failing_handler_answers_500_without_its_reason() -> None:
+    async def broken(request: Request) -> Response:
+        raise ZeroDivisionError("secret")
+
+    async with served(respond=broken) as port:
+        answered = await exchange(port, post(b"{}"))
+
+    assert status_of(answered) == 500
+    assert b"secret" not in answered
