@@ -41,7 +41,8 @@ LINES = {
 # fmt: off
 COUNTRIES = (
     "IN", "US", "CA", "JM", "PR", "GB", "JE", "IM", "RU", "KZ", "IT", "VA", "AU", "CX", "FI", "AX", "NO",
-    "SJ", "MA", "AR", "BR", "MX", "DE", "JP", "AE", "GA", "MG", "SM", "CW", "BQ", "NF", "GP", "SH", "TA", "CN",
+    "SJ", "MA", "AR", "BR", "MX", "DE", "JP", "AE", "GA", "MG", "SM", "CW", "BQ", "NF", "GP", "SH", "TA",
+    "CN",
 )
 # fmt: on
 SAMPLES_PER_COUNTRY = 700
