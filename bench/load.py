@@ -66,7 +66,9 @@ class _Connection(asyncio.Protocol):
 
 
 class _Run:
-    def __init__(self, requests: Iterator[bytes], connections: int, on_answer: Callable[[int, bytes], None] | None):
+    def __init__(
+        self, requests: Iterator[bytes], connections: int, on_answer: Callable[[int, bytes], None] | None
+    ):
         self.requests = requests
         self.figures = Figures()
         self.open = connections

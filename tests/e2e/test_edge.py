@@ -66,7 +66,12 @@ def body_of(octets: bytes) -> dict[str, object]:
 
 
 def post(body: bytes, *, path: str = "/v1/x", headers: bytes = b"connection: close\r\n") -> bytes:
-    return b"POST %s HTTP/1.1\r\nhost: x\r\n%scontent-length: %d\r\n\r\n%s" % (path.encode(), headers, len(body), body)
+    return b"POST %s HTTP/1.1\r\nhost: x\r\n%scontent-length: %d\r\n\r\n%s" % (
+        path.encode(),
+        headers,
+        len(body),
+        body,
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,7 +178,9 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     assert [body["path"] for body in bodies] == [f"/v1/{n}" for n in range(6)]
 
 
-@pytest.mark.parametrize("head", [b"POST /v1/x HTTP/1.0\r\n", b"POST /v1/x HTTP/1.1\r\nexpect: 100-continue\r\n"])
+@pytest.mark.parametrize(
+    "head", [b"POST /v1/x HTTP/1.0\r\n", b"POST /v1/x HTTP/1.1\r\nexpect: 100-continue\r\n"]
+)
 async def test_old_and_careful_clients_are_answered(head: bytes) -> None:
     async with served() as port:
         answered = await exchange(port, head + b"connection: close\r\ncontent-length: 2\r\n\r\n{}")

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
+from tests.support.dastak_process import DastakProcess
 
 from tests.support.api_client import ApiClient
-from tests.support.dastak_process import DastakProcess
 
 # Each test has numbers of its own, because limits are per number.
 _NUMBERS = count(9_100_000_001)
@@ -62,7 +62,9 @@ def test_timeline_tells_every_step_and_no_code(api: ApiClient, to: str) -> None:
     told = [event["type"] for event in timeline["events"]]
     assert {"started", "queued", "submitted", "missed", "approved"} <= set(told)
     assert told[0] == "started"
-    assert [event["at"] for event in timeline["events"]] == sorted(event["at"] for event in timeline["events"])
+    assert [event["at"] for event in timeline["events"]] == sorted(
+        event["at"] for event in timeline["events"]
+    )
     assert code not in json.dumps(timeline)
     assert to not in json.dumps(timeline)
 

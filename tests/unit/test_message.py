@@ -74,7 +74,11 @@ def test_refused_message_waits_or_gives_up() -> None:
     waiting = refused(QUEUED, (no,), again_at=NOW)
     given_up = refused(QUEUED, (no,), again_at=None)
 
-    assert (waiting.message.state, waiting.message.tries, waiting.message.due_at) == (MessageState.QUEUED, 1, NOW)
+    assert (waiting.message.state, waiting.message.tries, waiting.message.due_at) == (
+        MessageState.QUEUED,
+        1,
+        NOW,
+    )
     assert given_up.message.state is MessageState.UNDELIVERED
     assert given_up.events == (no, MessageUndelivered(1, 0, Outcome.THROTTLED, "ESME_RTHROTTLED"))
 

@@ -12,6 +12,7 @@ from dastak.core import lockout
 from dastak.core.errors import Conflict, RateLimited
 from dastak.core.events import AttemptMissed, VerificationApproved, VerificationExhausted, VerificationExpired
 from dastak.core.policy import Channel, Policy, ResendCode
+from dastak.core.tenant import Mode
 from dastak.core.verification import (
     TRANSITIONS,
     Input,
@@ -29,7 +30,6 @@ from dastak.core.verification import (
     resend,
     resend_at,
 )
-from dastak.core.tenant import Mode
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -100,7 +100,9 @@ def test_changed_transaction_voids_even_for_the_right_code_later() -> None:
 
 
 def test_gate_says_no_by_the_state() -> None:
-    closed = {state: gate(pending(state=state), lockout.CLEAN, now=NOW).reason for state in set(State) - {"pending"}}
+    closed = {
+        state: gate(pending(state=state), lockout.CLEAN, now=NOW).reason for state in set(State) - {"pending"}
+    }
 
     assert closed == {
         State.APPROVED: Reason.CONSUMED,
@@ -111,7 +113,9 @@ def test_gate_says_no_by_the_state() -> None:
     }
 
 
-@pytest.mark.parametrize(("after_s", "reason"), [(299.999, None), (300, Reason.EXPIRED), (9000, Reason.EXPIRED)])
+@pytest.mark.parametrize(
+    ("after_s", "reason"), [(299.999, None), (300, Reason.EXPIRED), (9000, Reason.EXPIRED)]
+)
 def test_expiry_falls_on_its_instant_and_beats_approval(after_s: float, reason: Reason | None) -> None:
     judged = gate(pending(), lockout.CLEAN, now=NOW + timedelta(seconds=after_s))
 

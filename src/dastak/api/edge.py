@@ -214,7 +214,13 @@ class EdgeProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _octets(self, response: Response, *, keep_alive: bool) -> bytes:
-        parts = [_STATUS_LINES[response.status], b"content-type: ", response.content_type, b"\r\n", _FIXED_HEADERS]
+        parts = [
+            _STATUS_LINES[response.status],
+            b"content-type: ",
+            response.content_type,
+            b"\r\n",
+            _FIXED_HEADERS,
+        ]
         for name, value in (*self.server_state.default_headers, *response.headers):
             parts += (name, b": ", value, b"\r\n")
         if not keep_alive:
@@ -260,7 +266,12 @@ def asgi(respond: Respond) -> Callable[..., Awaitable[None]]:
             more = message.get("more_body", False)
         peer = scope["client"][0] if scope.get("client") else ""
         request = Request(
-            scope["method"], scope["path"], scope["query_string"].decode("ascii"), dict(scope["headers"]), body, peer
+            scope["method"],
+            scope["path"],
+            scope["query_string"].decode("ascii"),
+            dict(scope["headers"]),
+            body,
+            peer,
         )
         response = await respond(request)
         fixed = [tuple(line.split(b": ", 1)) for line in _FIXED_HEADERS.split(b"\r\n") if line]

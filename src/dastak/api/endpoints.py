@@ -1,7 +1,7 @@
 """The table of endpoints, and the way of every request through it: find, authenticate, read, handle.
 
 1. Nothing is read from a body before its sender is known and may do what it asks.
-2. What is not in the table, or not in a record's fields, is refused: unknown paths, methods, fields, parameters.
+2. What stands in no table and no record is refused: unknown paths, methods, fields, parameters.
 """
 
 import json
@@ -149,7 +149,9 @@ def _read_query(query: str, endpoint: Endpoint) -> dict[str, str]:
         raise MalformedRequest("A query parameter stands twice.")
     for name in fields:
         if name not in known:
-            raise MalformedRequest(f"The query has an unknown parameter; known here: {', '.join(sorted(known))}.")
+            raise MalformedRequest(
+                f"The query has an unknown parameter; known here: {', '.join(sorted(known))}."
+            )
     return fields
 
 

@@ -30,9 +30,7 @@ async def start_verification(api: Api, call: Call) -> Response:
     body: schema.StartBody = call.body
     caller = call.caller
     if body.service is not None:
-        caller = msgspec.structs.replace(
-            caller, service=api.directory.service(caller.tenant.n, body.service)
-        )
+        caller = msgspec.structs.replace(caller, service=api.directory.service(caller.tenant.n, body.service))
     service = caller.service
 
     def created(started: Started) -> Response:
@@ -111,7 +109,9 @@ def _checked(api: Api, judged: Judgement, *, kept: bool = False) -> Response:
     """Answer a check. The kept answer of the one that was right says only that it was used."""
     if judged.approved and kept:
         return problems.of_closed(
-            msgspec.structs.replace(judged, approved=False, reason=Reason.CONSUMED), wait_s=None, replayed=True
+            msgspec.structs.replace(judged, approved=False, reason=Reason.CONSUMED),
+            wait_s=None,
+            replayed=True,
         )
     closed = judged.reason is not None and judged.reason not in (Reason.WRONG_CODE, Reason.OLDER_CODE)
     if not closed:
@@ -156,7 +156,7 @@ def _state(text: str) -> State:
 
 
 def _whole(text: str, field: str, most: int, *, base: int = 10) -> int:
-    """Read a whole number from 1 in ASCII digits (`int` alone takes digits of every script, signs and spaces)."""
+    """Read a whole number from 1, in ASCII (`int` alone takes digits of every script, signs, spaces)."""
     digits = "0123456789abcdef"[:base]
     value = int(text, base) if 0 < len(text) <= 16 and all(digit in digits for digit in text) else 0
     if not 1 <= value <= most:

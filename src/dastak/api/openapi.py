@@ -62,7 +62,11 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key: `dk_test_…`, `dk_live_…`."}
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key: `dk_test_…`, `dk_live_…`.",
+                }
             },
         },
     }
@@ -70,7 +74,12 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     named = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 64}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+        }
         for name in re.findall(r"\{(\w+)\}", endpoint.path)
     ]
     asked = [
@@ -101,7 +110,8 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     }
     problem = {"application/problem+json": {"schema": _reference(Problem)}}
     answers = {
-        str(status): {"description": meaning, "content": problem} for status, meaning in sorted(refusals.items())
+        str(status): {"description": meaning, "content": problem}
+        for status, meaning in sorted(refusals.items())
     }
     return {str(endpoint.status): success, **answers}
 

@@ -120,7 +120,12 @@ def of_http(code: str, *headers: tuple[bytes, bytes]) -> Response:
     wait_s = 1 if status == 503 else None
     return _response(
         Problem(
-            type=TYPE_PREFIX + code, title=title, status=status, detail=detail, code=code, retry_after_s=wait_s
+            type=TYPE_PREFIX + code,
+            title=title,
+            status=status,
+            detail=detail,
+            code=code,
+            retry_after_s=wait_s,
         ),
         *headers,
     )

@@ -10,7 +10,15 @@ from dastak.core import ids
 from dastak.core.events import Event
 from dastak.core.msisdn import mask
 from dastak.core.policy import Channel, Narrowing, compliance_warnings
-from dastak.core.verification import Judgement, Particulars, Reason, State, Verification, attempts_remaining, resend_at
+from dastak.core.verification import (
+    Judgement,
+    Particulars,
+    Reason,
+    State,
+    Verification,
+    attempts_remaining,
+    resend_at,
+)
 
 # A person may paste a whole text: ten segments of the longest kind are more than enough.
 TYPED_CHARACTERS_MAX: Final = 1600
@@ -26,23 +34,34 @@ class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     to: Annotated[
         str, Meta(max_length=64, description="The number in E.164: + and digits.", examples=["+919876543210"])
     ]
-    service: Annotated[Text64, Meta(description="A service of yours; your key's own if absent.")] | None = None
+    service: Annotated[Text64, Meta(description="A service of yours; your key's own if absent.")] | None = (
+        None
+    )
     channel: Annotated[
         Literal["sms", "voice", "auto"], Meta(description="`auto` leaves the choice to the service's policy.")
     ] = "auto"
     code: (
-        Annotated[str, Meta(min_length=4, max_length=10, description="Your own code, letters and digits.")] | None
+        Annotated[str, Meta(min_length=4, max_length=10, description="Your own code, letters and digits.")]
+        | None
     ) = None
-    locale: Annotated[str, Meta(max_length=35, description="Language of the text.", examples=["hi-IN"])] | None = None
-    client_ip: Annotated[str, Meta(max_length=45, description="Address of the person, for the limits.")] | None = None
+    locale: (
+        Annotated[str, Meta(max_length=35, description="Language of the text.", examples=["hi-IN"])] | None
+    ) = None
+    client_ip: (
+        Annotated[str, Meta(max_length=45, description="Address of the person, for the limits.")] | None
+    ) = None
     client_reference: Annotated[Text64, Meta(description="Yours; given back, never sent.")] | None = None
     app_hash: Annotated[str, Meta(max_length=11, description="Android SMS Retriever hash.")] | None = None
     domain: Annotated[str, Meta(max_length=253, description="Host for the autofill line.")] | None = None
     purpose: Purpose = "login"
-    amount: Annotated[str, Meta(max_length=16, description="Binds the code to it.", examples=["1250.00"])] | None = None
+    amount: (
+        Annotated[str, Meta(max_length=16, description="Binds the code to it.", examples=["1250.00"])] | None
+    ) = None
     currency: Annotated[str, Meta(max_length=3, examples=["INR"])] | None = None
     payee: Annotated[str, Meta(max_length=40, description="Binds the code to it.")] | None = None
-    policy: Annotated[Narrowing, Meta(description="What shall be stricter than the service's policy.")] | None = None
+    policy: (
+        Annotated[Narrowing, Meta(description="What shall be stricter than the service's policy.")] | None
+    ) = None
 
 
 class CheckBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,8 +76,12 @@ class CheckBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             examples=["123456"],
         ),
     ]
-    amount: Annotated[str, Meta(max_length=16, description="As started, if the code is bound to it.")] | None = None
-    payee: Annotated[str, Meta(max_length=40, description="As started, if the code is bound to it.")] | None = None
+    amount: (
+        Annotated[str, Meta(max_length=16, description="As started, if the code is bound to it.")] | None
+    ) = None
+    payee: (
+        Annotated[str, Meta(max_length=40, description="As started, if the code is bound to it.")] | None
+    ) = None
 
 
 class ResendBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,14 +131,18 @@ class ListView(msgspec.Struct, frozen=True, kw_only=True):
     """One page of verifications, newest first."""
 
     verifications: tuple[VerificationView, ...]
-    next_cursor: Annotated[str, Meta(description="Give it as `cursor` for the next page; null at the end.")] | None
+    next_cursor: (
+        Annotated[str, Meta(description="Give it as `cursor` for the next page; null at the end.")] | None
+    )
 
 
 class TimelineView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that happened to a verification and its messages, in order."""
 
     id: str
-    events: Annotated[tuple[dict[str, Any], ...], Meta(description="Each has `type` and `at`; see events.md.")]
+    events: Annotated[
+        tuple[dict[str, Any], ...], Meta(description="Each has `type` and `at`; see events.md.")
+    ]
 
 
 def particulars_of(body: StartBody, default_locale: str) -> Particulars:

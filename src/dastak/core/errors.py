@@ -115,7 +115,7 @@ class CarrierError(DastakError):
     title = "The carrier did not take the message"
 
 
-class CarrierUnavailable(CarrierError):
+class CarrierUnavailable(CarrierError):  # noqa: N818
     """No answer from the carrier. With `outcome_unknown` it may have taken the message all the same."""
 
     code = "carrier_unavailable"
@@ -126,7 +126,7 @@ class CarrierUnavailable(CarrierError):
         self.outcome_unknown = outcome_unknown
 
 
-class CarrierRejected(CarrierError):
+class CarrierRejected(CarrierError):  # noqa: N818
     """The carrier answered no: `status` is its raw code, `outcome` what that means in our words."""
 
     code = "carrier_rejected"

@@ -29,7 +29,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         consecutive: Wrong attempts since the last right one.
-        wrong_at_s: When the last ones were, in whole seconds since 1970 UTC, oldest first; at most a day's worth.
+        wrong_at_s: When the last ones of a day were, in whole seconds since 1970 UTC, oldest first.
     """
 
     consecutive: int = 0

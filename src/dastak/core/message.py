@@ -1,6 +1,6 @@
 """One text or one call on its way to a phone, apart from the verification it serves.
 
-1. Terminal states never go back, but `DELIVERED` wins over `UNDELIVERED`: the phone has it, whatever was said.
+1. Terminal states never go back, but `DELIVERED` wins over `UNDELIVERED`: the phone has it after all.
 2. A receipt comes late, twice, shuffled or before the answer to the submit; each is applied at most once.
 3. A message is not submitted after its verification ended.
 """
@@ -114,7 +114,9 @@ def submitted(message: Message, carrier: CarrierRef, *, latency_ms: int, now: da
     return _move(message, Report.ACCEPTED, told, carrier=carrier, due_at=None)
 
 
-def refused(message: Message, refusals: tuple[MessageRefused, ...], *, again_at: datetime | None) -> MessageStep:
+def refused(
+    message: Message, refusals: tuple[MessageRefused, ...], *, again_at: datetime | None
+) -> MessageStep:
     """Note that no route took the message; offer it again at `again_at`, or give up when that is None."""
     tried = msgspec.structs.replace(message, tries=message.tries + 1, due_at=again_at)
     if again_at is not None:

@@ -123,7 +123,7 @@ def compliance_warnings(policy: Policy) -> tuple[str, ...]:
 
 
 def resend_wait_s(policy: Policy, sends: int) -> int:
-    """Return the seconds to wait after the `sends`-th send (1 for the first) before the next one."""
+    """Return the seconds between the `sends`-th send (1 is the first) and the next one."""
     waits = policy.resend_waits_s
     return waits[min(sends, len(waits)) - 1] if waits else 0
 

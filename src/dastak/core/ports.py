@@ -1,6 +1,6 @@
 """The outside world as the flows see it: clock, entropy, store, limits, routes and keys, in one argument.
 
-1. A rule is run by the store while it holds what the rule is about, so that two rules never see the same past.
+1. A rule is run by the store while it holds what the rule is about: two rules never see the same past.
 2. A `Change` is written whole or not at all, and awaited until it is durable.
 3. A rule that raises changes nothing, and only its own caller hears of it.
 """

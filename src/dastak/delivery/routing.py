@@ -15,7 +15,7 @@ class RouteTable:
         self._simulated = tuple(simulated)
 
     def order(self, mode: Mode, channel: Channel) -> Sequence[Route]:
-        """Return the routes of a message. A test message never sees a carrier, a live one never the simulator."""
+        """Return the routes: a test message never sees a carrier, a live one never the simulator."""
         if channel is not Channel.SMS:
             return ()
         routes = self._simulated if mode is Mode.TEST else self._carriers

@@ -1,4 +1,4 @@
-"""Make the code and the text of a message again from what its verification remembers; nothing clear is kept."""
+"""Make the code and the text of a message again from what its verification remembers, and keep neither."""
 
 import math
 from functools import lru_cache
@@ -6,8 +6,8 @@ from functools import lru_cache
 from dastak.core import codes
 from dastak.core.errors import Conflict
 from dastak.core.ports import Ports
-from dastak.core.tenant import Service
 from dastak.core.template import Wording, render
+from dastak.core.tenant import Service
 from dastak.core.verification import Verification
 from dastak.sms.segments import Measure, measure
 
@@ -59,5 +59,5 @@ def text_of(ports: Ports, verification: Verification, generation: int) -> str:
 
 @lru_cache(maxsize=4096)
 def measure_wording(wording: Wording, code_characters: int) -> Measure:
-    """Return the alphabet and segments of a text before it is sent; every code of one length measures alike."""
+    """Return alphabet and segments of a text before it is sent; all codes of one length measure alike."""
     return measure(render(wording, "0" * code_characters))

@@ -68,7 +68,9 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
     def rule(held: Held) -> Change[tuple[Verification, tuple[Event, ...]]]:
         assert held.message is not None
         step = rules.settle(held.message, receipt, now=now)
-        unreachable = receipt.outcome is Outcome.UNKNOWN_NUMBER and step.message.state is MessageState.UNDELIVERED
+        unreachable = (
+            receipt.outcome is Outcome.UNKNOWN_NUMBER and step.message.state is MessageState.UNDELIVERED
+        )
         ended = (
             verification_rules.give_up(held.verification, receipt.outcome, now=now)
             if unreachable

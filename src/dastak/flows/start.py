@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from dastak.core import codes, verification as rules
+from dastak.core import codes
+from dastak.core import verification as rules
 from dastak.core.errors import InvalidRequest, Refused
 from dastak.core.events import MessageQueued, VerificationStarted
 from dastak.core.ids import ID_OCTETS, VerificationId

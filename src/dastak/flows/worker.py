@@ -1,7 +1,7 @@
 """Keep the product moving: deliver what was handed over, pick up what is due, sweep what is over.
 
-The message row is the queue. A hand-over only saves the time until the next look into it; whatever is lost here
-(a crash, a full house) is found there again when its lease is over.
+The message row is the queue. A hand-over only saves the time until the next look into it; whatever is lost
+here (a crash, a full house) is found there again when its lease is over.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Count what happens, for Prometheus; a listener on events that nothing depends on.
 
-Counting is a dictionary and an addition (0.1 us), because every start and check does it; names, help and labels
-are put together only when somebody scrapes.
+Counting is a dictionary and an addition (0.1 us), because every start and check does it; names, help and
+labels are put together only when somebody scrapes.
 """
 
 from bisect import bisect_left

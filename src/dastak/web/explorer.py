@@ -19,7 +19,7 @@ def explorer_routes(openapi: dict[str, Any]) -> list[Route]:
     """Return the pages under /explorer and the document at /openapi.json."""
     octets = msgspec.json.encode(openapi)
 
-    async def document(request: Request) -> Response:
+    async def document(_request: Request) -> Response:
         return Response(octets, media_type="application/json", headers={"cache-control": "no-store"})
 
     async def page(request: Request) -> Response:
@@ -36,5 +36,9 @@ def _file(name: str) -> Response:
     if name not in ("explorer.html", "explorer.css", "explorer.js"):
         return Response(status_code=404)
     text = files("dastak.web").joinpath("explorer_page", name).read_text(encoding="utf-8")
-    headers = {"content-security-policy": PAGE_CSP, "x-content-type-options": "nosniff", "cache-control": "no-store"}
+    headers = {
+        "content-security-policy": PAGE_CSP,
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+    }
     return Response(text, media_type=_KINDS[name.rpartition(".")[2]], headers=headers)
