@@ -1,0 +1,1 @@
+"""The sub-commands, one module each; `cli.py` has the table of them."""

@@ -1,0 +1,246 @@
+"""Every setting of one installation, as frozen records that are read once, at start.
+
+1. What operators change daily (services, policies, keys) lives in the database; here is what needs a restart.
+2. A secret has no default and shows itself to nobody: its `repr` is a mask.
+3. The descriptions below are the ones of the sample file, the JSON Schema and the reference page.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from dastak.api.door import DoorSettings
+from dastak.core.errors import DastakError
+
+MASK: Final = "********"
+CARRIER_NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+# Written by hand into many a file and never meant: a service that starts with one is open to everybody.
+PLACEHOLDERS: Final = frozenset(
+    ("", "changeme", "change-me", "change_me", "example", "none", "password", "placeholder", "secret", "todo")
+)
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Octet = Annotated[int, Meta(ge=0, le=255)]
+
+
+class ConfigError(DastakError):
+    """The settings cannot be used; says which one, where it came from and what to write instead."""
+
+    code = "configuration"
+    title = "The configuration cannot be used"
+
+
+class Secret:
+    """A text that is never shown; `reveal` is the only way to it."""
+
+    __slots__ = ("_clear",)
+
+    def __init__(self, clear: str) -> None:
+        self._clear = clear
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._clear == other._clear
+
+    def __hash__(self) -> int:
+        return hash(self._clear)
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._clear
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all sections have: frozen, and no field that is not named here."""
+
+
+def address_of(listen: str) -> tuple[str, int]:
+    """Split `host:port`; an IPv6 host stands in brackets.
+
+    Raises:
+        ValueError: It is not that.
+    """
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"{listen!r} is not an address and a port; write 127.0.0.1:8080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file of a `sqlite:` URL.
+
+    Raises:
+        ValueError: It is another kind of database, or names no file.
+    """
+    scheme, colon, rest = url.partition(":")
+    path = rest.removeprefix("//")
+    if scheme != "sqlite" or not colon or not path or path.startswith(":memory:"):
+        raise ValueError(
+            f"{url!r} is not a database this version keeps; write sqlite:///var/lib/dastak/dastak.db"
+        )
+    return Path(path)
+
+
+def is_placeholder(clear: str) -> bool:
+    """Return whether a secret is only a word that stands for one."""
+    word = clear.strip().lower()
+    return word in PLACEHOLDERS or len(set(word)) == 1 or (word.startswith("<") and word.endswith(">"))
+
+
+class ServerSettings(_Section, frozen=True, kw_only=True):
+    """The HTTP side.
+
+    Attributes:
+        listen: Address and port; loopback unless you set it. Port 0 takes a free one.
+        public_url: Where people reach it. Links are made from it, never from a request's Host header.
+        role: What this process does. One process does everything; more of them need PostgreSQL.
+        door: How patient and how wide the door is.
+    """
+
+    listen: str = "127.0.0.1:8080"
+    public_url: str | None = None
+    role: Literal["all"] = "all"
+    door: DoorSettings = DoorSettings()
+
+    def __post_init__(self) -> None:
+        address_of(self.listen)
+        if self.public_url is not None and urlsplit(self.public_url).scheme not in ("http", "https"):
+            raise ValueError(f"public_url: {self.public_url!r} is no address; write https://otp.example.in")
+
+
+class StoreSettings(_Section, frozen=True, kw_only=True):
+    """The database.
+
+    Attributes:
+        url: sqlite:///var/lib/dastak/dastak.db, or sqlite:dastak.db in the working directory.
+        retention_days: Days a verification is kept after it was created.
+    """
+
+    url: str = "sqlite:dastak.db"
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+
+    def __post_init__(self) -> None:
+        sqlite_path(self.url)
+
+
+class SecretsSettings(_Section, frozen=True, kw_only=True):
+    """The keys that codes are derived with; they are never in the database.
+
+    Attributes:
+        file: The key file that `dastak init` makes. Readable by its owner only.
+    """
+
+    file: Path | None = None
+
+
+class TlsSettings(_Section, frozen=True, kw_only=True):
+    """TLS on the way to a carrier.
+
+    Attributes:
+        enabled: Whether to speak TLS at all.
+        ca_file: Certificates to trust, in PEM; the system's own if absent.
+        cert_file: Our certificate, where the carrier asks for one.
+        key_file: The private key of cert_file. Readable by its owner only.
+        verify: Whether the carrier's certificate must be valid for its host.
+    """
+
+    enabled: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    verify: bool = True
+
+
+class CarrierSettings(_Section, frozen=True, kw_only=True):
+    """One connection to a carrier.
+
+    Attributes:
+        kind: The protocol.
+        host: Its name or address.
+        port: Its TCP port.
+        system_id: The account it gave you.
+        password: The account's password, at most 8 octets (SMPP 3.4, 4.1.1). Better: password_file.
+        password_file: A file that holds the password. Readable by its owner only.
+        system_type: What it asks for in the bind; mostly nothing.
+        bind: How to bind.
+        window: Requests on their way without an answer, at most.
+        rate_per_s: Messages a second, at most, as your contract says; 0 is no limit.
+        priority: Lower goes first; among equals the order of the file.
+        price_micros: What one segment costs, in millionths of your currency; the spend cap counts with it.
+        source_ton: Type of number of the sender: 5 is alphanumeric.
+        source_npi: Numbering plan of the sender.
+        data_coding: How the carrier reads data_coding 0: its default alphabet.
+        enquire_link_s: Seconds of silence after which the link is tried.
+        tls: TLS on the way.
+    """
+
+    kind: Literal["smpp"] = "smpp"
+    host: Annotated[str, Meta(min_length=1)]
+    port: Port = 2775
+    system_id: Annotated[str, Meta(min_length=1, max_length=15)]
+    password: Secret | None = None
+    password_file: Path | None = None
+    system_type: Annotated[str, Meta(max_length=12)] = ""
+    bind: Literal["transceiver"] = "transceiver"
+    window: Annotated[int, Meta(ge=1, le=1000)] = 10
+    rate_per_s: Annotated[float, Meta(ge=0)] = 0.0
+    priority: int = 100
+    price_micros: Annotated[int, Meta(ge=0)] = 0
+    source_ton: Octet = 5
+    source_npi: Octet = 0
+    data_coding: Literal["gsm7", "latin1", "ascii"] = "gsm7"
+    enquire_link_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
+    tls: TlsSettings = TlsSettings()
+
+
+class SimulatorSettings(_Section, frozen=True, kw_only=True):
+    """A carrier and phones in a box, for test keys. It is never on the way of a live message.
+
+    Attributes:
+        enabled: Whether it runs inside this process.
+        smpp_listen: Where it speaks SMPP. Port 0 takes a free one.
+        well_behaved: Whether it spares you the faults real carriers have.
+        seed: Makes its faults the same ones every time.
+    """
+
+    enabled: bool = False
+    smpp_listen: str = "127.0.0.1:0"
+    well_behaved: bool = False
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        address_of(self.smpp_listen)
+
+
+class LogSettings(_Section, frozen=True, kw_only=True):
+    """What is written to standard error.
+
+    Attributes:
+        level: The least serious thing that is written.
+        format: One JSON object a line, lines for people, or `auto`: for people on a terminal, else JSON.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "human"] = "auto"
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """All of it.
+
+    Attributes:
+        carriers: One table each, [carriers.NAME]; a name is lower-case letters, digits and single _.
+    """
+
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    secrets: SecretsSettings = SecretsSettings()
+    carriers: dict[str, CarrierSettings] = {}
+    simulator: SimulatorSettings = SimulatorSettings()
+    log: LogSettings = LogSettings()
