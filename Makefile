@@ -1,0 +1,71 @@
+# Everything a person or a machine does here. A target sets up what it needs, once.
+# ARGS goes to the program behind a target: make test ARGS="tests/unit -k gsm7"
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test check bench docs format lock servers clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+RUN := $(VENV)/.run-installed
+DEV := $(VENV)/.dev-installed
+PEERS := tests/peers/node_modules/.package-lock.json
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves this machine
+	@exec $(BIN)/dastak dev $(ARGS)
+
+test: $(DEV) servers $(PEERS) ## Run all tests, with real peers where they can be had
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(DEV) ## Lint, format, types, imports, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.generate_docs --check
+
+bench: $(DEV) ## Measure this machine
+	$(BIN)/python -m bench $(ARGS)
+
+docs: $(DEV) ## Write the generated pages again
+	$(BIN)/python -m tools.generate_docs
+
+format: $(DEV) ## Format the code and mend what can be mended by machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Choose the newest dependencies again and write their hashes down
+	tools/lock.sh
+
+clean: ## Remove what was built and installed, but no data
+	rm -rf $(VENV) .lock-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist tests/peers/node_modules
+	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# What tests talk to and this machine does not have. Said loudly when it fails, fatal only with DASTAK_CI=1.
+servers:
+	@tools/system-servers.sh
+
+$(BIN)/python:
+	@tools/make-venv.sh $(VENV)
+
+# pip checks every file against its hash, and hatchling comes from the same list: nothing is fetched unseen.
+$(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Dastak and what it runs on"
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUN)
+	@echo "Installing what tests and checks need"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Peers written by others in JavaScript. npm itself checks the hashes of its lock file.
+$(PEERS): $(wildcard tests/peers/package-lock.json)
+	@if [ -z "$^" ]; then :; \
+	elif command -v npm >/dev/null; then npm ci --prefix tests/peers --silent --no-audit --no-fund && touch $@; \
+	elif [ "$$DASTAK_CI" = 1 ]; then echo "npm is missing, so the peers in tests/peers cannot be installed" >&2; exit 1; \
+	else echo "WARNING: npm is missing; tests against the peers in tests/peers will be skipped" >&2; fi

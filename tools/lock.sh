@@ -1,0 +1,15 @@
+#!/bin/sh
+# Write requirements/*.txt again from pyproject.toml: every package, its version and the hashes of its files.
+# The tests' list is held to the versions of the run list, so that what is tested is what is run.
+set -eu
+
+venv=.lock-venv
+[ -x $venv/bin/pip-compile ] || { tools/make-venv.sh $venv && $venv/bin/pip install --quiet pip-tools==7.6.2; }
+
+compile() {
+    CUSTOM_COMPILE_COMMAND="make lock" $venv/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
+        --allow-unsafe --build-deps-for editable \
+        --no-emit-index-url --no-emit-find-links --no-emit-trusted-host "$@" pyproject.toml
+}
+compile --output-file requirements/run.txt
+compile --extra dev --constraint requirements/run.txt --output-file requirements/dev.txt
