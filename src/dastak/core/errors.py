@@ -60,6 +60,13 @@ class IdempotencyMismatch(InvalidRequest):
     title = "The Idempotency-Key was used for another request"
 
 
+class Unauthenticated(DastakError):  # noqa: N818
+    """The request brings no key, or one that does not count: unknown, expired and revoked look the same."""
+
+    code = "unauthenticated"
+    title = "A valid API key is needed"
+
+
 class NotFound(DastakError):  # noqa: N818
     """No such thing, or not yours: the two look the same."""
 
@@ -83,6 +90,13 @@ class Refused(DastakError):  # noqa: N818
     def __init__(self, detail: str, *, reason: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class Forbidden(Refused):
+    """The key is known, but it may not do this."""
+
+    code = "forbidden"
+    title = "This key may not do that"
 
 
 class RateLimited(Refused):
