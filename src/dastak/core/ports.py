@@ -183,13 +183,13 @@ class Store(Protocol):
     async def find(self, tenant: int, verification_id: VerificationId) -> Held:
         """Return one verification as last committed. Raises: NotFound."""
 
-    async def timeline(self, tenant: int, verification_id: VerificationId) -> list[AnyEvent]:
+    async def timeline(self, tenant: int, verification_id: VerificationId) -> Sequence[AnyEvent]:
         """Return all its events and those of its messages, in order of time. Raises: NotFound."""
 
     async def list(self, wanted: Filter) -> Page:
         """Return one page of verifications, newest first."""
 
-    async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> list[Held]:
+    async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
         """Take messages that are due; nobody else gets them before `lease_until`."""
 
     async def recover(self, now: datetime) -> int:
