@@ -1,5 +1,7 @@
 """A chain gives the standard's passwords, takes each once and in order, and ends."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +71,12 @@ def test_accept_takes_a_password_once() -> None:
 
     assert after is not None
     assert accept(after, password) is None
+
+
+def test_accept_takes_nothing_at_sequence_zero() -> None:
+    used_up = replace(chain(50), sequence=0)
+
+    assert accept(used_up, chain(49).password) is None
 
 
 @given(st.binary(max_size=20))

@@ -177,10 +177,9 @@ def resync_totp(
     return TotpState(last_step=last_step, drift_steps=last_step - ours)
 
 
-def _rising(state: TotpState, centre: int, around: int) -> Iterable[int]:
-    """Yield the steps around a centre that come after the last accepted one, the nearest first."""
-    steps = range(max(centre - around, state.last_step + 1, 0), centre + around + 1)
-    return sorted(steps, key=lambda step: abs(step - centre))
+def _rising(state: TotpState, centre: int, around: int) -> range:
+    """Return the steps around a centre that come after the last accepted one."""
+    return range(max(centre - around, state.last_step + 1, 0), centre + around + 1)
 
 
 def _first(authenticator: Authenticator, counters: Iterable[int], codes: Sequence[str]) -> int | None:
