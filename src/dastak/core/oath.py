@@ -160,7 +160,7 @@ def check_totp(
 def resync_totp(
     authenticator: Authenticator, state: TotpState, codes: Sequence[str], *, at_s: int
 ) -> TotpState | None:
-    """Accept two or three codes in a row, the last within ten steps or so of our time; follow that clock.
+    """Accept two or three codes in a row, the last within ten steps of our time, and follow that clock.
 
     Raises:
         InvalidRequest: There are fewer or more codes.
