@@ -1,0 +1,129 @@
+// One phone: its texts as a conversation, the newest code, and what a developer needs beside it.
+import {follow, get} from "./feed.js";
+import {address, chip, make, offer, said, shown, speak, time} from "./text.js";
+
+const CODINGS = {0: "GSM 7-bit", 1: "ASCII", 3: "Latin-1", 8: "UCS-2"};
+const TINTS = 4;
+const TEXTS_MAX = 100;
+
+const msisdn = "+" + decodeURIComponent(location.pathname.split("/").pop()).trim().replace(/^\+/, "");
+const texts = document.getElementById("texts");
+const thread = document.getElementById("thread");
+const phone = document.querySelector(".phone");
+const count = document.getElementById("count");
+const clear = document.getElementById("clear");
+const newest = document.getElementById("newest");
+let last = null;
+
+function bubble(text) {
+  return make("div", {className: "bubble"},
+    said("p", "said", text.text, ...pieces(text)),
+    ...(text.code ? [chip(text.code)] : []),
+    details(text));
+}
+
+// The text with its code marked where it first stands, and the autofill line set back.
+function pieces({text, code}) {
+  const [, body, autofill] = /^([\s\S]*?)(\n?@\S+ #\S+\s*)?$/.exec(text);
+  const shownPieces = [];
+  const at = code ? body.indexOf(code) : -1;
+  if (at < 0) shownPieces.push(body);
+  else shownPieces.push(body.slice(0, at), make("mark", {textContent: code}), body.slice(at + code.length));
+  if (autofill) shownPieces.push(make("span", {className: "autofill", textContent: autofill}));
+  return shownPieces;
+}
+
+function details(text) {
+  const coding = text.data_coding;
+  const facts = {
+    "Route": text.route,
+    "Data coding": coding === null ? "not by SMPP" : `${coding}${CODINGS[coding] ? `, ${CODINGS[coding]}` : ""}`,
+    "Segments": String(text.segments),
+    "Received": new Date(text.received_at).toLocaleString([], {dateStyle: "medium", timeStyle: "medium"}),
+    "Latency": `${text.latency_ms} ms at the carrier`,
+    "Text id": String(text.id),
+  };
+  const rows = Object.entries(facts).flatMap(([name, fact]) => [
+    make("dt", {textContent: name}), make("dd", {}, make("bdi", {textContent: fact}))]);
+  const summary = make("summary", {},
+    make("time", {dateTime: text.received_at, textContent: time(text.received_at)}), "· Carrier details");
+  return make("details", {}, summary, make("dl", {}, ...rows));
+}
+
+function senderOf({sender}) {
+  const tint = [...sender].reduce((sum, char) => sum + char.codePointAt(0), 0) % TINTS;
+  const face = make("span", {className: "face", textContent: sender.replace(/^[A-Z]{2}-/, "").slice(0, 2) || "?"});
+  face.dataset.tint = tint;
+  face.setAttribute("aria-hidden", "true");
+  return make("p", {className: "sender"}, face, make("bdi", {textContent: sender || "No sender"}));
+}
+
+function put(text) {
+  const item = make("li", {}, ...(last?.sender === text.sender ? [] : [senderOf(text)]), bubble(text));
+  texts.append(item);
+  last = text;
+  return item;
+}
+
+function settle() {
+  const held = texts.children.length;
+  document.getElementById("blank").hidden = held > 0;
+  clear.hidden = held === 0;
+  count.textContent = held === 1 ? "1 text" : `${held} texts`;
+  newest.hidden = !last?.code;
+  document.getElementById("big").replaceChildren(...(last?.code ? [chip(last.code)] : []));
+  document.title = `${last?.code ? `${last.code} · ` : ""}${shown(msisdn)} · Dastak`;
+}
+
+function announce(text) {
+  speak(`New text from ${text.sender || "no sender"}: ${text.text}`);
+  phone.classList.remove("knocked");
+  requestAnimationFrame(() => phone.classList.add("knocked"));
+}
+
+async function read() {
+  const known = last;
+  offer(document.getElementById("curl"), await (await get(`${address(msisdn)}/curl`)).text());
+  const all = await (await get(`${address(msisdn)}/messages`)).json();
+  empty();
+  all.forEach(put);
+  settle();
+  thread.scrollTop = thread.scrollHeight;
+  if (known && last && last.received_at > known.received_at) announce(last);
+}
+
+function text(arrived) {
+  if (arrived.id <= (last?.id ?? 0)) return;
+  const atEnd = thread.scrollHeight - thread.scrollTop - thread.clientHeight < 80;
+  put(arrived).classList.add("fresh");
+  if (texts.children.length > TEXTS_MAX) texts.firstElementChild.remove();
+  settle();
+  announce(arrived);
+  if (atEnd) thread.scrollTop = thread.scrollHeight;
+}
+
+function empty() {
+  texts.replaceChildren();
+  last = null;
+}
+
+function cleared() {
+  empty();
+  settle();
+  speak("This phone is empty.");
+}
+
+function tick() {
+  document.getElementById("clock").textContent = time(Date.now());
+}
+
+clear.addEventListener("click", async () => {
+  await fetch(`${address(msisdn)}/messages`, {method: "DELETE"});
+  thread.focus();
+});
+
+tick();
+setInterval(tick, 1000);
+document.getElementById("number").textContent = shown(msisdn);
+offer(document.getElementById("wait"), `curl '${location.origin}${address(msisdn)}/messages/next?timeout_s=10'`);
+follow({msisdn, read, text, cleared});

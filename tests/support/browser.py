@@ -1,0 +1,86 @@
+"""A headless Chromium driven by playwright, and what went wrong on a page, whatever the page itself shows."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, NoReturn
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Dialog, Page, async_playwright
+
+NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+# What a policy refuses is told to the console, where `watch` hears it.
+_REPORT_REFUSALS: Final = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error(`refused by ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`));
+"""
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Run a browser for one test; without one the test is skipped, or fails where DASTAK_CI=1."""
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        _do_without(f"none of {', '.join(NAMES)} is installed: try `apt-get install chromium`")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def opened(browser: Browser, url: str, **context: Any) -> AsyncIterator[tuple[Page, list[str]]]:
+    """Open an address in a fresh profile.
+
+    Args:
+        browser: From `chromium`.
+        url: Where to go.
+        context: As `Browser.new_context` takes it: viewport, locale, color_scheme.
+
+    Yields:
+        The page, and a list that grows with every dialog, error and refusal by the security policy.
+    """
+    profile = await browser.new_context(**context)
+    try:
+        page = await profile.new_page()
+        faults = await watch(page)
+        await page.goto(url)
+        yield page, faults
+    finally:
+        await profile.close()
+
+
+async def watch(page: Page) -> list[str]:
+    """Return a list that grows with every fault on a page that is still to be opened."""
+    faults: list[str] = []
+
+    async def dismiss(dialog: Dialog) -> None:
+        faults.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(f"console: {message.text}")
+
+    page.on("dialog", dismiss)
+    page.on("console", note)
+    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+    await page.add_init_script(_REPORT_REFUSALS)
+    return faults
+
+
+def _do_without(why: str) -> NoReturn:
+    if os.environ.get("DASTAK_CI") == "1":
+        pytest.fail(f"The browser tests must run here, but {why}.")
+    pytest.skip(f"NO BROWSER TESTS: {why}")
