@@ -72,6 +72,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[int, ...] = ()
 
 
+_Methods = dict[str, tuple[Endpoint, msgspec.json.Decoder[Any] | None]]
+
+
 class Dispatcher:
     """Answers every request of the native API."""
 
@@ -87,9 +90,9 @@ class Dispatcher:
             found, arguments = self._find(request.path)
             if not found:
                 return problems.of_http("no_such_path")
-            endpoint, decoder = found.get(request.method, (None, None))
-            if endpoint is None:
+            if request.method not in found:
                 return problems.of_http("method_not_allowed", (b"allow", ", ".join(found).encode()))
+            endpoint, decoder = found[request.method]
             if request.headers.get(b"content-encoding", b"identity") != b"identity":
                 return problems.of_http("unsupported_media_type")
             caller = _authenticate(self._api, request, endpoint.scope)
@@ -108,7 +111,7 @@ class Dispatcher:
         decoder = None if endpoint.takes is None else msgspec.json.Decoder(endpoint.takes)
         node.setdefault("", {})[endpoint.method] = (endpoint, decoder)
 
-    def _find(self, path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _find(self, path: str) -> tuple[_Methods, tuple[str, ...]]:
         """Walk the tree of path parts: literal before variable; at most as deep as the deepest endpoint."""
         node: dict[str, Any] | None = self._tree
         arguments: tuple[str, ...] = ()

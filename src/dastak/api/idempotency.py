@@ -2,20 +2,18 @@
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from dastak.api.exchange import PROBLEM, Request, Response
 from dastak.core.errors import MalformedRequest
 from dastak.core.ports import Once, Replayed
-
-T = TypeVar("T")
 
 KEY_CHARACTERS_MAX: Final = 255
 HEADER: Final = b"idempotency-key"
 REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 
-def once_of(request: Request, tenant: int, keep: Callable[[T], Response]) -> Once | None:
+def once_of(request: Request, tenant: int, keep: Callable[[Any], Response]) -> Once | None:
     """Make the store's `Once` for a request, if it names a key.
 
     Args:

@@ -68,10 +68,10 @@ def _outgoing(ports: Ports, verification: Verification, message: Message, now: d
 
 
 def _refused(ports: Ports, message: Message, route: str, refusal: CarrierError) -> MessageRefused:
-    rejected = isinstance(refusal, CarrierRejected)
-    status = refusal.status if rejected else refusal.code
-    outcome = refusal.outcome if rejected else Outcome.NETWORK_TEMPORARY
-    return MessageRefused(_ms(ports.clock.now()), message.key.ordinal, route, status, outcome)
+    at_ms, ordinal = _ms(ports.clock.now()), message.key.ordinal
+    if isinstance(refusal, CarrierRejected):
+        return MessageRefused(at_ms, ordinal, route, refusal.status, refusal.outcome)
+    return MessageRefused(at_ms, ordinal, route, refusal.code, Outcome.NETWORK_TEMPORARY)
 
 
 def _no_route(ports: Ports, message: Message) -> MessageRefused:

@@ -19,14 +19,21 @@ Acknowledge = Callable[[bool], None]
 class Settlement:
     """Takes receipts from the routes, in whatever order they come."""
 
-    def __init__(self, ports: Ports) -> None:
-        self._ports = ports
+    def __init__(self) -> None:
+        self._ports: Ports | None = None
         self._early = EarlyReceipts()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def begin(self, ports: Ports) -> None:
+        """Settle from now on; earlier receipts are asked for again."""
+        self._ports = ports
+
     def take(self, receipt: Receipt, acknowledge: Acknowledge) -> None:
         """Settle a receipt; the carrier is told once it is durable, or that it must come again."""
-        task = asyncio.get_running_loop().create_task(self._settle(receipt, acknowledge))
+        if self._ports is None:
+            acknowledge(False)
+            return
+        task = asyncio.get_running_loop().create_task(_settle(self._ports, self._early, receipt, acknowledge))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -39,18 +46,6 @@ class Settlement:
             if isinstance(event, MessageSubmitted):
                 for receipt in self._early.claim(CarrierRef(event.route, event.carrier_ref)):
                     self.take(receipt, _nobody)
-
-    async def _settle(self, receipt: Receipt, acknowledge: Acknowledge) -> None:
-        try:
-            await settle(self._ports, receipt)
-        except NotFound:
-            # Another carrier's, a very late one, or one that overtook the answer to its submit.
-            self._early.keep(receipt, now=self._ports.clock.now())
-            acknowledge(True)
-        except DastakError:
-            acknowledge(False)
-        else:
-            acknowledge(True)
 
 
 async def settle(ports: Ports, receipt: Receipt) -> bool:
@@ -94,3 +89,16 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
 
 def _nobody(taken: bool) -> None:
     """Acknowledge to nobody: the carrier heard of an early receipt when it was put away."""
+
+
+async def _settle(ports: Ports, early: EarlyReceipts, receipt: Receipt, acknowledge: Acknowledge) -> None:
+    try:
+        await settle(ports, receipt)
+    except NotFound:
+        # Another carrier's, a very late one, or one that overtook the answer to its submit.
+        early.keep(receipt, now=ports.clock.now())
+        acknowledge(True)
+    except DastakError:
+        acknowledge(False)
+    else:
+        acknowledge(True)

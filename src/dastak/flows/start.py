@@ -11,7 +11,7 @@ from dastak.core.errors import InvalidRequest, Refused
 from dastak.core.events import MessageQueued, VerificationStarted
 from dastak.core.ids import ID_OCTETS, VerificationId
 from dastak.core.message import Message, MessageKey
-from dastak.core.msisdn import parse
+from dastak.core.msisdn import Msisdn, parse
 from dastak.core.policy import Channel, Narrowing, Policy, narrow
 from dastak.core.ports import Change, Once, Opening, Ports, Replayed, Spend
 from dastak.core.template import best_locale
@@ -98,7 +98,7 @@ def spend_of(ports: Ports, tenant: Tenant, mode: Mode, segments: int, now: datet
     return Spend(segments * ports.price_micros, tenant.daily_spend_cap_micros, day)
 
 
-def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: str, now: datetime) -> Verification:
+def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: Msisdn, now: datetime) -> Verification:
     policy = narrow(caller.service.policy, ask.policy) if ask.policy else caller.service.policy
     verification_id = VerificationId(ports.entropy(ID_OCTETS))
     digest = sealed = None

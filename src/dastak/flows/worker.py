@@ -24,7 +24,8 @@ DUE_EVERY_S: Final = 0.5
 DUE_MAX: Final = 1_000
 SWEEP_EVERY_S: Final = 1.0
 SWEEP_MAX: Final = 2_000
-DRAIN_S: Final = 3.0
+# Of the five seconds that a stop may take.
+DRAIN_S: Final = 1.5
 
 log = logging.getLogger("dastak.worker")
 
@@ -37,6 +38,11 @@ class Worker:
         self._ports: Ports | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being delivered now."""
+        return len(self._in_flight)
 
     def hand_over(self, verification: Verification, message: Message) -> None:
         """Deliver a message that was just committed; with a full house its lease brings it back later."""

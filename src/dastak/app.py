@@ -1,0 +1,244 @@
+"""Wire the parts and run them: the one place that picks a concrete store, limits and routes."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from dastak import config_secrets
+from dastak.api import native
+from dastak.api.door import Door
+from dastak.api.edge import asgi
+from dastak.api.endpoints import Api, Dispatcher
+from dastak.api.openapi import document
+from dastak.config import CarrierSettings, Settings, address_of, sqlite_path
+from dastak.core.events import Event
+from dastak.core.ports import Ports
+from dastak.core.verification import Verification
+from dastak.delivery.routing import RouteTable
+from dastak.flows.settle import Settlement
+from dastak.flows.worker import Worker
+from dastak.guard.limits import GcraLimits
+from dastak.http_server import serve
+from dastak.simulator.box import Box
+from dastak.simulator.phone_pages import phone_routes
+from dastak.sms.smpp_route import SmppRoute
+from dastak.sms.smpp_settings import SmppSettings, Tls
+from dastak.steady_clock import SteadyClock
+from dastak.store.seal import AesSealer
+from dastak.store.sqlite import SqliteStore
+from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
+from dastak.tenancy.directory import Directory
+from dastak.web.explorer import explorer_routes
+
+REVISION_EVERY_S: Final = 0.5
+CLOCK_OFFSET_S_MAX: Final = 2.0
+
+ENDPOINTS: Final = native.ENDPOINTS
+
+Listener = Callable[[Verification, Sequence[Event]], None]
+
+
+class Running(msgspec.Struct, frozen=True):
+    """Where the program answers.
+
+    Attributes:
+        phones_url: The page of the virtual phones, where there are any.
+    """
+
+    url: str
+    phones_url: str | None
+
+
+class House(msgspec.Struct, frozen=True):
+    """The parts of a running program, as the edges see them."""
+
+    ports: Ports
+    store: SqliteStore
+    clock: SteadyClock
+    directory: Directory
+    metrics: Metrics
+    routes: Mapping[str, SmppRoute]
+    worker: Worker
+    box: Box | None
+
+
+async def run(
+    settings: Settings, *, dev: bool, ready: Callable[[Running], None], test_key: str | None = None
+) -> None:
+    """Run everything until SIGTERM or SIGINT, then stop in order: requests, messages, binds, store.
+
+    Args:
+        settings: As read at start.
+        dev: Serve the explorer and the metrics as well.
+        ready: Called once, when the port answers and the carrier in the box is bound.
+        test_key: Shown in the ready lines of the phones' pages.
+
+    Raises:
+        OSError: The port is taken.
+        ConfigError: The key file cannot be used.
+    """
+    host, port = address_of(settings.server.listen)
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    async with AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        house = await _build(stack, settings)
+        dispatcher = Dispatcher(Api(ports=house.ports, directory=house.directory), ENDPOINTS)
+        door = await stack.enter_async_context(Door(settings.server.door))
+        pages = _pages(house, dispatcher, dev=dev, test_key=test_key)
+        if house.box is not None:
+            await asyncio.gather(
+                *(route.wait_bound() for name, route in house.routes.items() if name in house.box.accounts)
+            )
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        running = Running(url, None if house.box is None else f"{url}/sim/phones")
+        closing = (lambda: None) if house.box is None else house.box.phones.close
+        await serve(pages, door, dispatcher.respond, listener, ready=lambda: ready(running), closing=closing)
+
+
+async def _build(stack: AsyncExitStack, settings: Settings) -> House:
+    """Open the parts from the ground up; the stack closes them the other way round."""
+    keys = config_secrets.read_keys(settings)
+    store = await stack.enter_async_context(SqliteStore(sqlite_path(settings.store.url)))
+    clock = SteadyClock(await store.latest_at())
+    directory = Directory()
+    await directory.refresh(store)
+    await stack.enter_async_context(_kept_fresh(directory, store))
+    box = await stack.enter_async_context(Box(settings.simulator)) if settings.simulator.enabled else None
+    metrics = Metrics()
+    settlement = Settlement()
+    listeners: Sequence[Listener] = (metrics.on_events, settlement.on_events)
+    routes = {name: SmppRoute(name, smpp, settlement.take) for name, smpp in _binds(settings, box).items()}
+    worker = Worker(retention=timedelta(days=settings.store.retention_days))
+    ports = Ports(
+        clock=clock,
+        entropy=os.urandom,
+        store=store,
+        limits=GcraLimits(settings.limits),
+        routes=_route_table(settings, routes),
+        keys=keys,
+        sealer=AesSealer(keys),
+        publish=lambda verification, events: _tell(listeners, verification, events),
+        hand_over=worker.hand_over,
+        service_of=directory.service_of,
+        price_micros=max((carrier.price_micros for carrier in settings.carriers.values()), default=0),
+    )
+    settlement.begin(ports)
+    for route in routes.values():
+        await stack.enter_async_context(route)
+    await stack.enter_async_context(worker)
+    await worker.run(ports)
+    house = House(ports, store, clock, directory, metrics, routes, worker, box)
+    _add_gauges(house)
+    return house
+
+
+def _binds(settings: Settings, box: Box | None) -> dict[str, SmppSettings]:
+    """Name every bind: the carriers of the settings by priority, and those to the carrier in the box."""
+    by_priority = sorted(settings.carriers.items(), key=lambda item: item[1].priority)
+    binds = {name: _smpp(carrier) for name, carrier in by_priority}
+    return binds if box is None else {**binds, **box.accounts}
+
+
+def _smpp(carrier: CarrierSettings) -> SmppSettings:
+    assert carrier.password is not None
+    tls = carrier.tls
+    return SmppSettings(
+        host=carrier.host,
+        port=carrier.port,
+        system_id=carrier.system_id,
+        password=carrier.password.reveal(),
+        system_type=carrier.system_type,
+        window=carrier.window,
+        rate_per_s=carrier.rate_per_s or None,
+        source_addr_ton=carrier.source_ton,
+        source_addr_npi=carrier.source_npi,
+        enquire_link_s=carrier.enquire_link_s,
+        tls=Tls(ca_file=_text(tls.ca_file), cert_file=_text(tls.cert_file), key_file=_text(tls.key_file))
+        if tls.enabled
+        else None,
+    )
+
+
+def _text(path: os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(path)
+
+
+def _route_table(settings: Settings, routes: Mapping[str, SmppRoute]) -> RouteTable:
+    return RouteTable(
+        carriers=[route for name, route in routes.items() if name in settings.carriers],
+        simulated=[route for name, route in routes.items() if name not in settings.carriers],
+    )
+
+
+def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:
+    for listener in listeners:
+        listener(verification, events)
+
+
+@asynccontextmanager
+async def _kept_fresh(directory: Directory, store: SqliteStore) -> AsyncIterator[None]:
+    """Look for changes of tenancy by other processes, so that a revoked key ends within a second."""
+
+    async def look_again() -> None:
+        while True:
+            await asyncio.sleep(REVISION_EVERY_S)
+            await directory.refresh(store)
+
+    looking = asyncio.create_task(look_again())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+
+def _add_gauges(house: House) -> None:
+    gauge = house.metrics.gauge
+    gauge("dastak_messages_in_flight", "Messages being delivered now.", lambda: house.worker.in_flight)
+    gauge("dastak_clock_offset_seconds", "Our clock ahead of the wall clock.", house.clock.offset_s)
+    for name, route in house.routes.items():
+        gauge(f"dastak_bound_{name}", f"Whether route {name} is bound.", lambda route=route: route.available)
+
+
+def _faults(house: House) -> dict[str, str | None]:
+    """Say what is wrong with each part; None is well."""
+    offset_s = house.clock.offset_s()
+    return {
+        "store": None if house.store.healthy else "the database cannot write",
+        "clock": None if abs(offset_s) <= CLOCK_OFFSET_S_MAX else f"{offset_s:.1f} s ahead of the wall clock",
+        **{name: None if route.available else route.reason for name, route in house.routes.items()},
+    }
+
+
+def _pages(house: House, dispatcher: Dispatcher, *, dev: bool, test_key: str | None) -> Starlette:
+    """Make the ASGI application: health, pages, and the API for requests that cannot take the short way."""
+
+    async def alive(_request: Request) -> Response:
+        return Response("alive\n", media_type="text/plain")
+
+    async def ready(_request: Request) -> Response:
+        # Only whether, not what: details are for the operator's port.
+        faults = _faults(house)
+        body = msgspec.json.encode({"ready": not any(faults.values()), **({"parts": faults} if dev else {})})
+        return Response(body, 503 if any(faults.values()) else 200, media_type="application/json")
+
+    async def scrape(_request: Request) -> Response:
+        return Response(house.metrics.text(), media_type=CONTENT_TYPE)
+
+    routes: list[BaseRoute] = [Route("/healthz", alive), Route("/readyz", ready)]
+    if house.box is not None:
+        routes += phone_routes(house.box.phones, test_key=test_key)
+        routes += house.box.routes()
+    if dev:
+        routes += [Route("/metrics", scrape), *explorer_routes(document(ENDPOINTS))]
+    return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])

@@ -1,0 +1,86 @@
+"""Run the HTTP server on a socket that is open already, and stop it without losing an answer."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import uvicorn
+
+from dastak.api.door import Door
+from dastak.api.edge import Respond, edge_protocol
+
+# Of the five seconds that a stop may take.
+ANSWERS_S: Final = 2
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but for signals: it would raise them again and end the program before its parts are closed."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, ready: Callable[[], None], closing: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._closing = closing
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and tell."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what would not end by itself, then let the other answers finish."""
+        self._closing()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as the wish to stop, and nothing more."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        # A second signal does not wait for answers.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+async def serve(
+    pages: Any,
+    door: Door,
+    respond: Respond,
+    listener: socket.socket,
+    *,
+    ready: Callable[[], None],
+    closing: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        pages: The ASGI application for what does not take the short way.
+        door: Bounds every connection.
+        respond: Answers the API.
+        listener: Bound and listening.
+        ready: Called once, when requests are answered.
+        closing: Called first when it stops, to end answers that never end by themselves.
+    """
+    config = uvicorn.Config(
+        pages,
+        http=edge_protocol(door, respond),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=ANSWERS_S,
+    )
+    await _Server(config, ready=ready, closing=closing).serve([listener])

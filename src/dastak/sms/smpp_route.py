@@ -1,0 +1,110 @@
+"""One SMPP carrier as a route: texts become submit_sm, deliver_sm become receipts."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from dastak.core.message import CarrierRef, MessageKey, Receipt
+from dastak.core.ports import Outgoing
+from dastak.sms import gsm7
+from dastak.sms.dlr import is_receipt, normal_id, parse_dlr
+from dastak.sms.esme import BindState, Delivery, Esme, Submission
+from dastak.sms.segments import split
+from dastak.sms.smpp_codes import ESM_UDHI, Status
+from dastak.sms.smpp_settings import SmppSettings
+
+DATA_CODING_DEFAULT: Final = 0
+DATA_CODING_UCS2: Final = 8
+
+# Tells whether a receipt is durable; if not, the carrier shall bring it again.
+TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
+
+
+class SmppRoute:
+    """A bind that is kept up while the context lasts."""
+
+    def __init__(self, name: str, settings: SmppSettings, take_receipt: TakeReceipt) -> None:
+        self.name = name
+        self._take_receipt = take_receipt
+        self._esme = Esme(settings, on_deliver=self._on_deliver)
+
+    async def __aenter__(self) -> Self:
+        """Begin to bind."""
+        await self._esme.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let what is under way end, and unbind."""
+        await self._esme.__aexit__(kind, error, trace)
+
+    @property
+    def available(self) -> bool:
+        """Whether it is bound."""
+        return self._esme.state is BindState.BOUND
+
+    @property
+    def reason(self) -> str:
+        """Why it is bound or not, in words."""
+        return self._esme.reason
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages wait for the carrier's answer."""
+        return self._esme.in_flight
+
+    async def wait_bound(self) -> None:
+        """Return as soon as it is bound."""
+        await self._esme.wait_bound()
+
+    async def submit(self, outgoing: Outgoing) -> CarrierRef:
+        """Hand a text over, in as many parts as it needs; the id of the last part stands for it.
+
+        Raises:
+            CarrierRejected: The carrier said no.
+            CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
+        """
+        parts = [_encode(part) for part in split(outgoing.text)]
+        reference = _reference(outgoing.key)
+        for number, (data_coding, octets) in enumerate(parts, 1):
+            header = bytes((5, 0, 3, reference & 0xFF, len(parts), number)) if len(parts) > 1 else b""
+            accepted = await self._esme.submit(
+                Submission(
+                    octets=header + octets,
+                    destination=outgoing.msisdn,
+                    sender=outgoing.sender,
+                    validity_s=outgoing.validity_s,
+                    user_message_reference=reference,
+                    data_coding=data_coding,
+                    esm_class=ESM_UDHI if header else 0,
+                )
+            )
+        return CarrierRef(self.name, normal_id(accepted.message_id))
+
+    def _on_deliver(self, delivery: Delivery) -> None:
+        """Hand a receipt on; a text from a phone is taken and forgotten until replies are understood."""
+        report = parse_dlr(delivery.sm) if is_receipt(delivery.sm.esm_class) else None
+        if report is None or not report.message_id:
+            delivery.acknowledge(Status.ESME_ROK)
+            return
+        receipt = Receipt(
+            CarrierRef(self.name, normal_id(report.message_id)),
+            report.outcome,
+            f"stat:{report.stat} err:{report.err}",
+        )
+        self._take_receipt(receipt, lambda durable: delivery.acknowledge(_ANSWER[durable]))
+
+
+_ANSWER: Final = {True: Status.ESME_ROK, False: Status.ESME_RX_T_APPN}
+
+
+def _encode(part: str) -> tuple[int, bytes]:
+    if gsm7.first_foreign(part) is None:
+        return DATA_CODING_DEFAULT, gsm7.encode(part)
+    return DATA_CODING_UCS2, part.encode("utf-16-be")
+
+
+def _reference(key: MessageKey) -> int:
+    """Return 16 bits that differ between the messages of one phone."""
+    return (int.from_bytes(key.verification[:2], "big") + key.ordinal) & 0xFFFF
