@@ -1,0 +1,175 @@
+-- Everything the SQLite store says to its database, by name. Parameters are in the order of the columns.
+
+-- name: begin
+BEGIN IMMEDIATE
+
+-- name: held_by_id
+SELECT * FROM held WHERE id = ?1
+
+-- name: held_by_message
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref
+FROM held CROSS JOIN message AS m ON m.verification = held.n
+WHERE held.id = ?1 AND m.ordinal = ?2
+
+-- name: held_by_carrier
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref
+FROM message AS m INDEXED BY message_carrier CROSS JOIN held ON held.n = m.verification
+WHERE m.route = ?1 AND m.carrier_ref = ?2 AND m.state IN (1, 3)
+ORDER BY m.verification DESC LIMIT 1
+
+-- name: held_due
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref
+FROM message AS m INDEXED BY message_due CROSS JOIN held ON held.n = m.verification
+WHERE m.state = 0 AND m.due_at <= ?1
+ORDER BY m.due_at LIMIT ?2
+
+-- name: pending_of_number
+SELECT held.* FROM verification AS v INDEXED BY verification_number CROSS JOIN held ON held.n = v.n
+WHERE v.tenant = ?1 AND v.msisdn = ?2 AND v.state = 0 AND v.service = ?3
+
+-- name: expiring
+SELECT held.* FROM verification AS v INDEXED BY verification_expiring CROSS JOIN held ON held.n = v.n
+WHERE v.state = 0 AND v.expires_at <= ?1
+ORDER BY v.expires_at LIMIT ?2
+
+-- name: list_of_tenant
+SELECT * FROM held
+WHERE tenant = ?1 AND (?2 IS NULL OR service = ?2) AND (?3 IS NULL OR state = ?3)
+  AND (?4 IS NULL OR created_at >= ?4) AND (?5 IS NULL OR created_at < ?5) AND n < ?6
+ORDER BY n DESC LIMIT ?7
+
+-- name: list_of_number
+SELECT held.* FROM verification AS v INDEXED BY verification_number CROSS JOIN held ON held.n = v.n
+WHERE v.tenant = ?1 AND (?2 IS NULL OR v.service = ?2) AND (?3 IS NULL OR v.state = ?3)
+  AND (?4 IS NULL OR v.created_at >= ?4) AND (?5 IS NULL OR v.created_at < ?5) AND v.n < ?6
+  AND v.msisdn = ?8
+ORDER BY v.n DESC LIMIT ?7
+
+-- name: timelines
+SELECT -1, timeline FROM verification WHERE tenant = ?1 AND id = ?2
+UNION ALL
+SELECT ordinal, trace FROM message
+WHERE verification = (SELECT n FROM verification WHERE tenant = ?1 AND id = ?2)
+ORDER BY 1
+
+-- name: insert_verification
+INSERT INTO verification (
+    id, tenant, service, mode, msisdn, state, policy, key_id, created_at, expires_at, last_sent_at,
+    attempts, generation, sends, own_code_digest, own_code_sealed, particulars, timeline
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: keep_verification
+-- It stays pending: its indexes are left alone.
+UPDATE verification
+SET last_sent_at = ?1, attempts = ?2, generation = ?3, sends = ?4, own_code_digest = ?5, own_code_sealed = ?6,
+    particulars = ?7, timeline = CASE WHEN length(timeline) < ?8 THEN timeline || ?9 ELSE timeline END
+WHERE n = ?10
+
+-- name: end_verification
+UPDATE verification
+SET state = ?1, attempts = ?2, own_code_digest = ?3, own_code_sealed = ?4, timeline = timeline || ?5
+WHERE n = ?6
+
+-- name: insert_message
+INSERT INTO message (
+    verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, trace
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: update_message
+UPDATE message
+SET state = ?1, tries = ?2, due_at = ?3, route = ?4, carrier_ref = ?5,
+    trace = CASE WHEN length(trace) < ?6 THEN trace || ?7 ELSE trace END
+WHERE verification = ?8 AND ordinal = ?9
+
+-- name: lease_message
+UPDATE message SET due_at = ?1 WHERE verification = ?2 AND ordinal = ?3
+
+-- name: recover_messages
+UPDATE message SET due_at = ?1 WHERE state = 0
+
+-- name: insert_policy
+INSERT INTO policy (body) VALUES (?1) ON CONFLICT DO NOTHING
+
+-- name: policy_number
+SELECT n FROM policy WHERE body = ?1
+
+-- name: put_tally
+INSERT INTO tally (tenant, msisdn, wrong, last_at_s) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET wrong = excluded.wrong, last_at_s = excluded.last_at_s
+
+-- name: delete_tally
+DELETE FROM tally WHERE tenant = ?1 AND msisdn = ?2
+
+-- name: spend
+-- No row changes when the sum would pass the cap.
+INSERT INTO spend (tenant, day, micros) SELECT ?1, ?2, ?3 WHERE ?3 <= ?4
+ON CONFLICT DO UPDATE SET micros = micros + excluded.micros WHERE micros + excluded.micros <= ?4
+
+-- name: kept_answer
+SELECT fingerprint, answer FROM idempotency WHERE key = ?1
+
+-- name: keep_answer
+INSERT INTO idempotency (key, fingerprint, answer, since) VALUES (?, ?, ?, ?)
+
+-- name: old_verifications
+-- Rows are in order of creation, so the oldest are looked at and nothing else.
+SELECT n FROM (SELECT n, created_at, state FROM verification ORDER BY n LIMIT ?2)
+WHERE created_at < ?1 AND state <> 0
+
+-- name: delete_verification
+DELETE FROM verification WHERE n = ?1
+
+-- name: delete_messages
+DELETE FROM message WHERE verification = ?1
+
+-- name: delete_answers
+DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE since < ?1 ORDER BY since LIMIT ?2)
+
+-- name: delete_tallies
+-- A number locked for good stays so until somebody unlocks it.
+DELETE FROM tally WHERE (tenant, msisdn) IN (
+    SELECT tenant, msisdn FROM tally
+    WHERE last_at_s < ?1 AND wrong ->> 0 < ?2 ORDER BY last_at_s LIMIT ?3
+)
+
+-- name: newest_instant
+SELECT max(
+    coalesce((SELECT created_at FROM verification ORDER BY n DESC LIMIT 1), 0),
+    coalesce((SELECT max(last_at_s) * 1000 FROM tally), 0)
+)
+
+-- name: tenants
+SELECT n, record FROM tenant ORDER BY n
+
+-- name: services
+SELECT n, record FROM service ORDER BY n
+
+-- name: api_keys
+SELECT record FROM api_key ORDER BY id
+
+-- name: put_tenant
+INSERT INTO tenant (n, name, record) VALUES (?, ?, ?)
+ON CONFLICT (n) DO UPDATE SET name = excluded.name, record = excluded.record
+RETURNING n
+
+-- name: put_service
+INSERT INTO service (n, tenant, name, record) VALUES (?, ?, ?, ?)
+ON CONFLICT (n) DO UPDATE SET name = excluded.name, record = excluded.record
+RETURNING n
+
+-- name: put_key
+INSERT INTO api_key (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record
+
+-- name: tenancy_revision
+SELECT value FROM meta WHERE name = 'tenancy_revision'
+
+-- name: raise_tenancy_revision
+UPDATE meta SET value = value + 1 WHERE name = 'tenancy_revision'
+
+-- name: void_verifications
+UPDATE verification
+SET state = ?1, own_code_digest = NULL, own_code_sealed = NULL, timeline = timeline || ?2
+WHERE state = 0
+
+-- name: raise_epoch
+UPDATE meta SET value = value + 1 WHERE name = 'epoch'

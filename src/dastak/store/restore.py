@@ -1,0 +1,88 @@
+"""Put a copy of the database back, without bringing any old code to life.
+
+A code that was used after the copy was made is unused in it. So whatever is pending in a copy is void: its
+person asks for a new code.
+"""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from dastak.core.errors import Conflict
+from dastak.core.events import VerificationCanceled
+from dastak.core.verification import State
+from dastak.store import backup, migrate, rows, sqlite_file
+from dastak.store.statements import load
+
+
+def restore(source: Path, target: Path, *, now: datetime, replace: bool = False) -> int:
+    """Make `target` what `source` is, with everything pending canceled and the epoch raised.
+
+    Args:
+        source: A copy made by `backup.copy`; it stays as it is.
+        target: The database of a service that is stopped.
+        now: The time that the cancelations bear.
+        replace: Whether `target` may exist.
+
+    Returns:
+        How many pending verifications were canceled.
+
+    Raises:
+        NotFound: There is no such copy.
+        Conflict: The copy is damaged, a stranger's or newer than this program; `target` exists or is in use.
+    """
+    if target.exists() and not replace:
+        raise Conflict(f"{target.name} exists; say that it may be replaced.")
+    fresh = target.with_name(f"{target.name}.restoring")
+    fresh.unlink(missing_ok=True)
+    backup.copy(source, fresh)
+    try:
+        _check(fresh)
+        migrate.upgrade(fresh)
+        voided = _void(fresh, now)
+        sqlite_file.create(target)
+        with closing(_seize(target)) as into:
+            backup.transfer(fresh, into)
+    finally:
+        fresh.unlink()
+    return voided
+
+
+def _check(path: Path) -> None:
+    with closing(sqlite_file.connect(path, read_only=True)) as connection:
+        try:
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            found = error
+    if found != "ok":
+        raise Conflict(f"The copy is damaged: {found}.")
+
+
+def _void(path: Path, now: datetime) -> int:
+    """Cancel everything pending; messages still queued are dropped when their turn comes."""
+    sql = load("queries.sql")
+    told = rows.lines((VerificationCanceled(rows.to_ms(now), "restored"),))
+    with closing(sqlite_file.connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        voided = connection.execute(sql["void_verifications"], (rows.STATES[State.CANCELED], told)).rowcount
+        connection.execute(sql["raise_epoch"])
+        connection.execute("COMMIT")
+        # Back to one file, so that nothing of it stays beside `target`.
+        connection.execute("PRAGMA journal_mode = DELETE")
+    return voided
+
+
+def _seize(target: Path) -> sqlite3.Connection:
+    """Open a database so that nobody else can. Raises: Conflict (somebody has it open)."""
+    connection = sqlite3.connect(target, timeout=0, isolation_level=None)
+    try:
+        # A log cannot be taken away from under another connection: this fails when there is one.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise Conflict(f"{target.name} is in use; stop the service first.") from error
+    return connection

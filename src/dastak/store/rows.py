@@ -1,0 +1,238 @@
+"""Turn records into rows and back: numbers for words, milliseconds for instants, JSON lines for events."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from dastak.core.events import Event, to_lines
+from dastak.core.ids import VerificationId
+from dastak.core.lockout import CLEAN, Tally
+from dastak.core.message import CarrierRef, Message, MessageKey, MessageState
+from dastak.core.msisdn import Msisdn
+from dastak.core.policy import Channel, Policy
+from dastak.core.ports import Held
+from dastak.core.tenant import Mode
+from dastak.core.verification import Particulars, State, Verification
+
+Row = Sequence[Any]
+
+# These numbers are in databases: never change one, only add.
+STATES: Final[Mapping[State, int]] = {
+    State.PENDING: 0,
+    State.APPROVED: 1,
+    State.EXHAUSTED: 2,
+    State.EXPIRED: 3,
+    State.CANCELED: 4,
+    State.FAILED: 5,
+}
+MESSAGE_STATES: Final[Mapping[MessageState, int]] = {
+    MessageState.QUEUED: 0,
+    MessageState.SUBMITTED: 1,
+    MessageState.DELIVERED: 2,
+    MessageState.UNDELIVERED: 3,
+    MessageState.EXPIRED: 4,
+}
+MODES: Final[Mapping[Mode, int]] = {Mode.TEST: 0, Mode.TEAM: 1, Mode.LIVE: 2}
+CHANNELS: Final[Mapping[Channel, int]] = {Channel.SMS: 0, Channel.VOICE: 1}
+for _numbers, _words in ((STATES, State), (MESSAGE_STATES, MessageState), (MODES, Mode), (CHANNELS, Channel)):
+    assert list(_numbers) == list(_words)
+    assert list(_numbers.values()) == list(range(len(_words)))
+
+_STATE_OF: Final = tuple(STATES)
+_MESSAGE_STATE_OF: Final = tuple(MESSAGE_STATES)
+_MODE_OF: Final = tuple(MODES)
+_CHANNEL_OF: Final = tuple(CHANNELS)
+
+# The columns of the view `held`; a message's follow them where one was asked for.
+HELD_COLUMNS: Final = 19
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_PLAIN: Final = Particulars()
+_ENCODER: Final = msgspec.json.Encoder()
+_PARTICULARS: Final = msgspec.json.Decoder(Particulars)
+_TALLY: Final = msgspec.json.Decoder(Tally)
+_POLICY: Final = msgspec.json.Decoder(Policy)
+
+
+def to_ms(instant: datetime) -> int:
+    """Return whole milliseconds since 1970 UTC, rounded down."""
+    return (instant - _EPOCH) // _MILLISECOND
+
+
+def from_ms(ms: int) -> datetime:
+    """Return the aware instant of so many milliseconds since 1970 UTC."""
+    return _EPOCH + ms * _MILLISECOND
+
+
+def text(record: object) -> str:
+    """Return a record as JSON text."""
+    return _ENCODER.encode(record).decode()
+
+
+def lines(events: tuple[Event, ...]) -> str:
+    """Return events as they are appended to a timeline."""
+    return to_lines(events).decode()
+
+
+def verification_row(verification: Verification, policy: int, events: tuple[Event, ...]) -> Row:
+    """Return what `insert_verification` takes."""
+    created_at, last_sent_at = verification.created_at, verification.last_sent_at
+    return (
+        verification.id,
+        verification.tenant,
+        verification.service,
+        MODES[verification.mode],
+        int(verification.msisdn),
+        STATES[verification.state],
+        policy,
+        verification.key_id,
+        to_ms(created_at),
+        to_ms(verification.expires_at),
+        None if last_sent_at == created_at else to_ms(last_sent_at),
+        verification.attempts,
+        verification.generation,
+        verification.sends,
+        verification.own_code_digest,
+        verification.own_code_sealed,
+        _particulars_text(verification.particulars),
+        lines(events),
+    )
+
+
+def kept_row(verification: Verification, events: tuple[Event, ...], *, octets_max: int, n: int) -> Row:
+    """Return what `keep_verification` takes."""
+    return (
+        to_ms(verification.last_sent_at),
+        verification.attempts,
+        verification.generation,
+        verification.sends,
+        verification.own_code_digest,
+        verification.own_code_sealed,
+        _particulars_text(verification.particulars),
+        octets_max,
+        lines(events),
+        n,
+    )
+
+
+def ended_row(verification: Verification, events: tuple[Event, ...], *, n: int) -> Row:
+    """Return what `end_verification` takes."""
+    return (
+        STATES[verification.state],
+        verification.attempts,
+        verification.own_code_digest,
+        verification.own_code_sealed,
+        lines(events),
+        n,
+    )
+
+
+def message_row(message: Message, trace: tuple[Event, ...], *, n: int) -> Row:
+    """Return what `insert_message` takes."""
+    carrier = message.carrier
+    return (
+        n,
+        message.key.ordinal,
+        CHANNELS[message.channel],
+        message.generation,
+        message.segments,
+        MESSAGE_STATES[message.state],
+        message.tries,
+        None if message.due_at is None else to_ms(message.due_at),
+        None if carrier is None else carrier.route,
+        None if carrier is None else carrier.ref,
+        lines(trace),
+    )
+
+
+def moved_row(message: Message, trace: tuple[Event, ...], *, octets_max: int, n: int) -> Row:
+    """Return what `update_message` takes."""
+    carrier = message.carrier
+    return (
+        MESSAGE_STATES[message.state],
+        message.tries,
+        None if message.due_at is None else to_ms(message.due_at),
+        None if carrier is None else carrier.route,
+        None if carrier is None else carrier.ref,
+        octets_max,
+        lines(trace),
+        n,
+        message.key.ordinal,
+    )
+
+
+def held_of(row: Row) -> Held:
+    """Read a row of the view `held`, with its message where the row has one."""
+    (
+        _,
+        verification_id,
+        tenant,
+        service,
+        mode,
+        msisdn,
+        state,
+        policy,
+        key_id,
+        created_at,
+        expires_at,
+        last_sent_at,
+        attempts,
+        generation,
+        sends,
+        own_code_digest,
+        own_code_sealed,
+        particulars,
+        wrong,
+    ) = row[:HELD_COLUMNS]
+    created = from_ms(created_at)
+    verification = Verification(
+        id=verification_id,
+        tenant=tenant,
+        service=service,
+        mode=_MODE_OF[mode],
+        msisdn=Msisdn(f"+{msisdn}"),
+        policy=_policy_of(policy),
+        particulars=_PLAIN if particulars is None else _PARTICULARS.decode(particulars),
+        key_id=key_id,
+        created_at=created,
+        expires_at=from_ms(expires_at),
+        last_sent_at=created if last_sent_at is None else from_ms(last_sent_at),
+        state=_STATE_OF[state],
+        attempts=attempts,
+        generation=generation,
+        sends=sends,
+        own_code_digest=own_code_digest,
+        own_code_sealed=own_code_sealed,
+    )
+    tally = CLEAN if wrong is None else _TALLY.decode(wrong)
+    if len(row) == HELD_COLUMNS:
+        return Held(verification, tally)
+    return Held(verification, tally, _message_of(verification_id, row[HELD_COLUMNS:]))
+
+
+def _message_of(verification_id: VerificationId, row: Row) -> Message:
+    ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref = row
+    return Message(
+        key=MessageKey(verification_id, ordinal),
+        channel=_CHANNEL_OF[channel],
+        generation=generation,
+        segments=segments,
+        state=_MESSAGE_STATE_OF[state],
+        tries=tries,
+        due_at=None if due_at is None else from_ms(due_at),
+        carrier=None if route is None else CarrierRef(route, carrier_ref),
+    )
+
+
+def _particulars_text(particulars: Particulars) -> str | None:
+    return None if particulars == _PLAIN else text(particulars)
+
+
+# A service has one policy, a narrowed one now and then.
+@lru_cache(maxsize=1024)
+def _policy_of(body: str) -> Policy:
+    return _POLICY.decode(body)

@@ -1,0 +1,169 @@
+"""The store in one SQLite file: what is acknowledged is on the disk, and whatever runs at once is serial."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from dastak.core.errors import NotFound, Overloaded
+from dastak.core.events import AnyEvent, from_lines
+from dastak.core.ids import VerificationId
+from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.msisdn import Msisdn
+from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, Replayed, Swept, Tenancy
+from dastak.core.tenant import ApiKey, Service, Tenant
+from dastak.store import migrate, rows, sqlite_file, sqlite_tenancy
+from dastak.store.group_commit import GroupCommit
+from dastak.store.sqlite_writes import Writes
+from dastak.store.statements import load
+
+T = TypeVar("T")
+
+PAGE_MAX: Final = 200
+# A list that takes longer asks for too much; it is stopped.
+LIST_S_MAX: Final = 2.0
+
+_NEWEST: Final = 2**63 - 1
+
+
+class SqliteStore:
+    """The port `Store` on one file, as an async context.
+
+    Short reads use a connection of their own on the loop thread: they see all that was acknowledged. Lists
+    run in a thread.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+
+    async def __aenter__(self) -> Self:
+        migrate.upgrade(self._path)
+        self._sql = load("queries.sql")
+        self._writer = sqlite_file.connect(self._path)
+        self._reader = sqlite_file.connect(self._path, read_only=True)
+        self._lister = sqlite_file.connect(self._path, read_only=True)
+        self._list_thread = ThreadPoolExecutor(1, "dastak-list")
+        self._writes = Writes(self._writer, self._sql)
+        self._group = GroupCommit(self._writer, forget=self._writes.forget)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._group.close()
+        self._list_thread.shutdown()
+        for connection in (self._lister, self._reader, self._writer):
+            connection.close()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the database can write."""
+        return self._group.healthy
+
+    async def open(self, opening: Opening[T], *, once: Once | None = None) -> T | Replayed:
+        """See `Store.open`."""
+        return await self._group.run(partial(self._writes.open, opening, once))
+
+    async def decide(
+        self,
+        key: VerificationId | MessageKey | CarrierRef,
+        rule: Callable[[Held], Change[T]],
+        *,
+        tenant: int | None = None,
+        once: Once | None = None,
+    ) -> T | Replayed:
+        """See `Store.decide`."""
+        return await self._group.run(partial(self._writes.decide, key, rule, tenant, once))
+
+    async def find(self, tenant: int, verification_id: VerificationId) -> Held:
+        """See `Store.find`."""
+        row = self._reader.execute(self._sql["held_by_id"], (verification_id,)).fetchone()
+        held = None if row is None else rows.held_of(row)
+        if held is None or held.verification.tenant != tenant:
+            raise NotFound("There is no such verification.")
+        return held
+
+    async def timeline(self, tenant: int, verification_id: VerificationId) -> Sequence[AnyEvent]:
+        """See `Store.timeline`."""
+        found = self._reader.execute(self._sql["timelines"], (tenant, verification_id)).fetchall()
+        if not found:
+            raise NotFound("There is no such verification.")
+        events = [event for _, lines in found for event in from_lines(lines)]
+        return sorted(events, key=lambda event: event.at_ms)
+
+    async def list(self, wanted: Filter) -> Page:
+        """See `Store.list`."""
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(LIST_S_MAX, self._lister.interrupt)
+        try:
+            return await loop.run_in_executor(self._list_thread, self._page, wanted)
+        except sqlite3.OperationalError as error:
+            raise Overloaded("The list took too long; ask for a shorter time or one number.") from error
+        finally:
+            late.cancel()
+
+    def _page(self, wanted: Filter) -> Page:
+        """In the list thread."""
+        limit = min(wanted.limit, PAGE_MAX)
+        parameters: list[Any] = [
+            wanted.tenant,
+            wanted.service,
+            None if wanted.state is None else rows.STATES[wanted.state],
+            None if wanted.created_from is None else rows.to_ms(wanted.created_from),
+            None if wanted.created_to is None else rows.to_ms(wanted.created_to),
+            _NEWEST if wanted.before is None else wanted.before,
+            limit + 1,
+        ]
+        query = "list_of_tenant"
+        if wanted.msisdn is not None:
+            query = "list_of_number"
+            parameters.append(int(wanted.msisdn))
+        found = self._lister.execute(self._sql[query], parameters).fetchall()
+        cursor = found[limit - 1][0] if len(found) > limit else None
+        return Page(tuple(rows.held_of(row).verification for row in found[:limit]), cursor)
+
+    async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
+        """See `Store.due`."""
+        return await self._group.run(partial(self._writes.due, now, lease_until, limit))
+
+    async def recover(self, now: datetime) -> int:
+        """See `Store.recover`."""
+        return await self._group.run(partial(self._writes.recover, now))
+
+    async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
+        """See `Store.sweep`."""
+        return await self._group.run(partial(self._writes.sweep, now, keep_after, limit))
+
+    async def latest_at(self) -> datetime | None:
+        """See `Store.latest_at`."""
+        (newest,) = self._reader.execute(self._sql["newest_instant"]).fetchone()
+        return rows.from_ms(newest) if newest else None
+
+    async def tenancy(self) -> Tenancy:
+        """See `Store.tenancy`."""
+        return sqlite_tenancy.read(self._reader, self._sql)
+
+    async def tenancy_revision(self) -> int:
+        """See `Store.tenancy_revision`."""
+        return sqlite_tenancy.revision(self._reader, self._sql)
+
+    async def put_tenant(self, tenant: Tenant) -> Tenant:
+        """See `Store.put_tenant`."""
+        return await self._group.run(partial(sqlite_tenancy.put_tenant, self._writer, self._sql, tenant))
+
+    async def put_service(self, service: Service) -> Service:
+        """See `Store.put_service`."""
+        return await self._group.run(partial(sqlite_tenancy.put_service, self._writer, self._sql, service))
+
+    async def put_key(self, key: ApiKey) -> None:
+        """See `Store.put_key`."""
+        await self._group.run(partial(sqlite_tenancy.put_key, self._writer, self._sql, key))
+
+    async def unlock(self, tenant: int, msisdn: Msisdn) -> bool:
+        """See `Store.unlock`."""
+        return await self._group.run(partial(self._writes.unlock, tenant, msisdn))

@@ -1,0 +1,227 @@
+"""Everything that changes the SQLite database, as it runs inside one transaction of the group commit.
+
+1. An operation may refuse before its first write and never after it, so that refusing costs nothing.
+2. Everything is serial: what a rule was shown is still so when its change is written.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from dastak.core import verification as rules
+from dastak.core.errors import IdempotencyMismatch, NotFound, Refused
+from dastak.core.events import Event
+from dastak.core.ids import VerificationId
+from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, Tally
+from dastak.core.message import CarrierRef, Message, MessageKey
+from dastak.core.msisdn import Msisdn
+from dastak.core.policy import TTL_S_MAX, Policy
+from dastak.core.ports import Change, Held, Once, Opening, Replayed, Spend, Swept
+from dastak.core.verification import Verification
+from dastak.store import rows
+
+T = TypeVar("T")
+
+# A number under attack or a chattering carrier must not grow a row without end; its end is always written.
+TIMELINE_OCTETS_MAX: Final = 8192
+POLICIES_MAX: Final = 1024
+# An Idempotency-Key is kept a day after the last moment its verification can be pending.
+ANSWER_KEPT: Final = timedelta(days=1, seconds=TTL_S_MAX)
+
+
+class Writes:
+    """The operations of one connection; each runs between BEGIN and COMMIT."""
+
+    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
+        self._execute = connection.cursor().execute
+        self._connection = connection
+        self._sql = statements
+        self._held_by_id = statements["held_by_id"]
+        self._insert_verification = statements["insert_verification"]
+        self._policies: dict[Policy, int] = {}
+
+    def forget(self) -> None:
+        """Drop what was remembered of changes that were rolled back."""
+        self._policies.clear()
+
+    def open(self, opening: Opening[T], once: Once | None) -> T | Replayed:
+        """See `Store.open`."""
+        if once is not None and (kept := self._kept(once)) is not None:
+            return kept
+        verification = opening.verification
+        replaced = self._replaced(verification)
+        if opening.spend is not None:
+            self._charge(verification.tenant, opening.spend)
+        for old_n, held in replaced:
+            self._apply(old_n, held, opening.supersede(held.verification))
+        row = rows.verification_row(verification, self._policy(verification.policy), opening.events)
+        n = self._execute(self._sql["insert_verification"], row).lastrowid
+        assert n is not None
+        self._execute(self._sql["insert_message"], rows.message_row(opening.message, opening.trace, n=n))
+        if once is not None:
+            self._keep(once, opening.answer, verification)
+        return opening.answer
+
+    def decide(
+        self,
+        key: VerificationId | MessageKey | CarrierRef,
+        rule: Callable[[Held], Change[T]],
+        tenant: int | None,
+        once: Once | None,
+    ) -> T | Replayed:
+        """See `Store.decide`."""
+        if once is not None and (kept := self._kept(once)) is not None:
+            return kept
+        row = self._row(key)
+        if row is None:
+            raise NotFound("There is no such verification.")
+        held = rows.held_of(row)
+        if tenant is not None and held.verification.tenant != tenant:
+            raise NotFound("There is no such verification.")
+        change = rule(held)
+        if change.spend is not None:
+            self._charge(held.verification.tenant, change.spend)
+        self._apply(row[0], held, change)
+        if once is not None:
+            self._keep(once, change.answer, held.verification)
+        return change.answer
+
+    def due(self, now: datetime, lease_until: datetime, limit: int) -> list[Held]:
+        """See `Store.due`."""
+        found = self._execute(self._sql["held_due"], (rows.to_ms(now), limit)).fetchall()
+        leased = rows.to_ms(lease_until)
+        for row in found:
+            self._execute(self._sql["lease_message"], (leased, row[0], row[rows.HELD_COLUMNS]))
+        held = map(rows.held_of, found)
+        return [Held(h.verification, h.tally, _leased(h.message, lease_until)) for h in held]
+
+    def recover(self, now: datetime) -> int:
+        """See `Store.recover`."""
+        return self._execute(self._sql["recover_messages"], (rows.to_ms(now),)).rowcount
+
+    def sweep(self, now: datetime, keep_after: datetime, limit: int) -> Swept:
+        """See `Store.sweep`."""
+        expired = self._expire(now, limit)
+        old = self._execute(self._sql["old_verifications"], (rows.to_ms(keep_after), limit)).fetchall()
+        for n in old:
+            self._execute(self._sql["delete_messages"], n)
+            self._execute(self._sql["delete_verification"], n)
+        self._execute(self._sql["delete_answers"], (rows.to_ms(now - ANSWER_KEPT), limit))
+        self._execute(
+            self._sql["delete_tallies"], (int(keep_after.timestamp()), WRONG_CONSECUTIVE_MAX, limit)
+        )
+        # Gives free pages back to the file system, a few at a time.
+        self._execute(f"PRAGMA incremental_vacuum({limit})").fetchall()
+        return Swept(expired, len(old))
+
+    def unlock(self, tenant: int, msisdn: Msisdn) -> bool:
+        """See `Store.unlock`."""
+        return self._execute(self._sql["delete_tally"], (tenant, int(msisdn))).rowcount > 0
+
+    def _row(self, key: VerificationId | MessageKey | CarrierRef) -> Any:
+        if isinstance(key, bytes):
+            return self._execute(self._sql["held_by_id"], (key,)).fetchone()
+        if isinstance(key, CarrierRef):
+            return self._execute(self._sql["held_by_carrier"], (key.route, key.ref)).fetchone()
+        return self._execute(self._sql["held_by_message"], (key.verification, key.ordinal)).fetchone()
+
+    def _replaced(self, verification: Verification) -> list[tuple[int, Held]]:
+        """Return the pending ones for the same service, number and purpose."""
+        found = self._execute(
+            self._sql["pending_of_number"],
+            (verification.tenant, int(verification.msisdn), verification.service),
+        ).fetchall()
+        held = [(row[0], rows.held_of(row)) for row in found]
+        return [
+            (n, old)
+            for n, old in held
+            if old.verification.particulars.purpose == verification.particulars.purpose
+        ]
+
+    def _apply(self, n: int, held: Held, change: Change[Any]) -> None:
+        before, after = held.verification, change.verification or held.verification
+        if after.state is not before.state:
+            self._execute(self._sql["end_verification"], rows.ended_row(after, change.events, n=n))
+        elif after is not before or change.events:
+            self._execute(
+                self._sql["keep_verification"],
+                rows.kept_row(after, change.events, octets_max=TIMELINE_OCTETS_MAX, n=n),
+            )
+        if change.tally is not None and change.tally != held.tally:
+            self._put_tally(before.tenant, before.msisdn, change.tally)
+        message = change.message or held.message
+        if message is not None and (message is not held.message or change.trace):
+            self._put_message(n, held, message, change.trace)
+
+    def _put_message(self, n: int, held: Held, message: Message, trace: tuple[Event, ...]) -> None:
+        if held.message is None or held.message.key != message.key:
+            self._execute(self._sql["insert_message"], rows.message_row(message, trace, n=n))
+            return
+        self._execute(
+            self._sql["update_message"],
+            rows.moved_row(message, trace, octets_max=TIMELINE_OCTETS_MAX, n=n),
+        )
+
+    def _put_tally(self, tenant: int, msisdn: Msisdn, tally: Tally) -> None:
+        if tally == CLEAN:
+            self._execute(self._sql["delete_tally"], (tenant, int(msisdn)))
+            return
+        last_at_s = tally.wrong_at_s[-1] if tally.wrong_at_s else 0
+        self._execute(self._sql["put_tally"], (tenant, int(msisdn), rows.text(tally), last_at_s))
+
+    def _expire(self, now: datetime, limit: int) -> tuple[tuple[Verification, tuple[Event, ...]], ...]:
+        found = self._execute(self._sql["expiring"], (rows.to_ms(now), limit)).fetchall()
+        expired = []
+        for row in found:
+            step = rules.expire(rows.held_of(row).verification, now=now)
+            self._execute(
+                self._sql["end_verification"], rows.ended_row(step.verification, step.events, n=row[0])
+            )
+            expired.append((step.verification, step.events))
+        return tuple(expired)
+
+    def _charge(self, tenant: int, spend: Spend) -> None:
+        charged = self._execute(self._sql["spend"], (tenant, spend.day, spend.micros, spend.cap_micros))
+        if charged.rowcount == 0:
+            raise Refused(
+                "Today's spend cap is reached; raise it, or wait for the next UTC day.", reason="spend_cap"
+            )
+
+    def _policy(self, policy: Policy) -> int:
+        """Return a policy's number; each is written once."""
+        n = self._policies.get(policy)
+        if n is None:
+            body = (rows.text(policy),)
+            self._execute(self._sql["insert_policy"], body)
+            n = int(self._execute(self._sql["policy_number"], body).fetchone()[0])
+            if len(self._policies) >= POLICIES_MAX:
+                self._policies.clear()
+            self._policies[policy] = n
+        return n
+
+    def _kept(self, once: Once) -> Replayed | None:
+        found = self._execute(self._sql["kept_answer"], (once.key,)).fetchone()
+        if found is None:
+            return None
+        if found[0] != once.fingerprint:
+            raise IdempotencyMismatch("This Idempotency-Key came before with another request; use a new key.")
+        return Replayed(found[1])
+
+    def _keep(self, once: Once, result: object, verification: Verification) -> None:
+        since = rows.to_ms(verification.created_at)
+        self._execute(self._sql["keep_answer"], (once.key, once.fingerprint, once.render(result), since))
+
+
+def _leased(message: Message | None, lease_until: datetime) -> Message:
+    assert message is not None
+    return Message(
+        key=message.key,
+        channel=message.channel,
+        generation=message.generation,
+        segments=message.segments,
+        state=message.state,
+        tries=message.tries,
+        due_at=lease_until,
+        carrier=message.carrier,
+    )
