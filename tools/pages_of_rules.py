@@ -1,0 +1,95 @@
+"""Make the pages that tell the rules: states and transitions, events, delivery outcomes."""
+
+import inspect
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, get_args
+
+import msgspec
+
+from dastak.core.events import AnyEvent
+from dastak.core.message import MESSAGE_TRANSITIONS, MessageState
+from dastak.core.outcome import OUTCOMES
+from dastak.core.verification import TRANSITIONS, State
+from tools.markdown import code, join, table
+
+
+def states() -> str:
+    """Make the page of both state machines, drawn from their tables."""
+    return join(
+        "# The states of a verification and of a message",
+        "A verification and the messages that carry its code are two machines. A receipt moves a message, "
+        "never a verification to `approved`: only the right code does that. What is not drawn leaves the "
+        "state as it is.",
+        "## Verification",
+        _diagram(TRANSITIONS, State.PENDING),
+        f"Final: {_final(State, TRANSITIONS)}. Nothing leaves a final state: no code is approved twice.",
+        "## Message",
+        _diagram(MESSAGE_TRANSITIONS, MessageState.QUEUED),
+        f"Final: {_final(MessageState, MESSAGE_TRANSITIONS)}. `delivered` wins over `undelivered`: carriers "
+        "sometimes bring a text after they said they would not.",
+    )
+
+
+def events() -> str:
+    """Make the page of events."""
+    return join(
+        "# Events",
+        "A fact that happened. An event is written in the same commit as the change it tells of and never "
+        "altered; timelines, metrics, logs and webhooks are views of it. It holds no code, no whole number "
+        "and no credential. `at_ms` is when, in milliseconds since 1970 UTC; `ordinal` says which message "
+        "of the verification, from 0.",
+        table(
+            ("stored tag", "event", "fields besides `at_ms`", "meaning"),
+            [_event(kind) for kind in get_args(AnyEvent)],
+        ),
+    )
+
+
+def outcomes() -> str:
+    """Make the page of delivery outcomes."""
+    return join(
+        "# Delivery outcomes",
+        "Every carrier has its own codes; each is mapped to one of these words by a table of its route. "
+        "Only a terminal outcome settles a message. The other columns say when each next step makes sense, "
+        "while the code still lives.",
+        table(
+            ("outcome", "terminal", "same route again", "another route", "call"),
+            [
+                (
+                    code(outcome),
+                    "yes" if advice.terminal else "",
+                    *map(_when, msgspec.structs.astuple(advice)[1:]),
+                )
+                for outcome, advice in OUTCOMES.items()
+            ],
+        ),
+    )
+
+
+def _diagram(transitions: Mapping[Any, StrEnum], start: StrEnum) -> str:
+    moves: dict[tuple[str, str], list[str]] = {}
+    for (state, happened), to in transitions.items():
+        moves.setdefault((str(state), str(to)), []).append(str(happened))
+    arrows = [f"    {state} --> {to}: {', '.join(inputs)}" for (state, to), inputs in moves.items()]
+    ends = [f"    {state} --> [*]" for state in type(start) if state in _ends(type(start), transitions)]
+    return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {start}", *arrows, *ends, "```"])
+
+
+def _ends(states: type[StrEnum], transitions: Mapping[Any, StrEnum]) -> list[StrEnum]:
+    left = {state for state, _ in transitions}
+    return [state for state in states if state not in left]
+
+
+def _final(states: type[StrEnum], transitions: Mapping[Any, StrEnum]) -> str:
+    return ", ".join(code(state) for state in _ends(states, transitions))
+
+
+def _event(kind: type[msgspec.Struct]) -> tuple[str, str, str, str]:
+    fields = [code(field) for field in kind.__struct_fields__ if field != "at_ms"]
+    meaning = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0]
+    return code(kind.__struct_config__.tag), code(kind.__name__), ", ".join(fields), meaning
+
+
+def _when(step: StrEnum) -> str:
+    return str(step).replace("_", " ") or "never"
