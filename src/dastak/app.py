@@ -97,7 +97,7 @@ async def run(
         pages = _pages(house, dispatcher, dev=dev, test_key=test_key)
         if house.box is not None:
             await asyncio.gather(
-                *(route.wait_bound() for name, route in house.routes.items() if name in house.box.accounts)
+                *(route.wait_bound() for name, route in house.routes.items() if name in house.box.binds)
             )
         url = f"http://{host}:{listener.getsockname()[1]}"
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
@@ -113,7 +113,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     directory = Directory()
     await directory.refresh(store)
     await stack.enter_async_context(_kept_fresh(directory, store))
-    box = await stack.enter_async_context(Box(settings.simulator)) if settings.simulator.enabled else None
+    box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
     settlement = Settlement()
     listeners: Sequence[Listener] = (metrics.on_events, settlement.on_events)
@@ -142,11 +142,16 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     return house
 
 
+def _box(settings: Settings) -> Box:
+    host, port = address_of(settings.simulator.smpp_listen)
+    return Box(seed=settings.simulator.seed, host=host, port=port)
+
+
 def _binds(settings: Settings, box: Box | None) -> dict[str, SmppSettings]:
     """Name every bind: the carriers of the settings by priority, and those to the carrier in the box."""
     by_priority = sorted(settings.carriers.items(), key=lambda item: item[1].priority)
     binds = {name: _smpp(carrier) for name, carrier in by_priority}
-    return binds if box is None else {**binds, **box.accounts}
+    return binds if box is None else {**binds, **box.binds}
 
 
 def _smpp(carrier: CarrierSettings) -> SmppSettings:

@@ -1,0 +1,132 @@
+"""A carrier and phones in a box: the simulated SMSC, the handsets behind it, and a way to make it misbehave.
+
+Its messages travel over two binds; the first can be told to fail, so that failover can be tried as well.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from random import Random
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dastak.core.errors import InvalidMsisdn, InvalidRequest
+from dastak.simulator.faults import FaultScript, parse_faults, plain_faults
+from dastak.simulator.handset import Handset
+from dastak.simulator.phone import Phones
+from dastak.simulator.smsc import Account, SimMessage, Smsc
+from dastak.sms.smpp_settings import SmppSettings
+
+ROUTES: Final = ("sim_1", "sim_2")
+FAULTS_OCTETS_MAX: Final = 16 * 1024
+
+
+class Box:
+    """Runs while the context lasts.
+
+    Args:
+        seed: The same seed, script and messages have the same faults.
+        host: Where the carrier listens.
+        port: Zero takes a free one.
+
+    Attributes:
+        phones: What arrived.
+        binds: How to bind to it, by route name; known once it listens.
+    """
+
+    def __init__(self, *, seed: int, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.phones = Phones()
+        self.binds: Mapping[str, SmppSettings] = {}
+        self._handset = Handset()
+        # Nobody else shall bind to the carrier in the box.
+        self._password = secrets.token_hex(4)
+        self._smsc = Smsc(
+            [Account(system_id=name, password=self._password) for name in ROUTES],
+            on_message=self._on_message,
+            faults=FaultScript(Random(seed)),  # noqa: S311 - repeatable on purpose
+            host=host,
+            port=port,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Begin to listen."""
+        await self._smsc.__aenter__()
+        self.binds = {
+            name: SmppSettings(
+                host="127.0.0.1",
+                port=self._smsc.port,
+                system_id=name,
+                password=self._password,
+                window=100,
+                queue_max=10_000,
+            )
+            for name in ROUTES
+        }
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.phones.close()
+        await self._smsc.__aexit__(kind, error, trace)
+
+    def routes(self) -> list[Route]:
+        """Return the HTTP side of making it misbehave."""
+        return [
+            Route("/sim/faults", self._show_faults),
+            Route("/sim/faults", self._set_faults, methods=["PUT"]),
+            Route("/sim/links", self._drop_links, methods=["DELETE"]),
+        ]
+
+    def _on_message(self, message: SimMessage) -> None:
+        try:
+            text = self._handset.receive(
+                message.sm,
+                route=message.account,
+                submitted_at=message.submitted_at,
+                received_at=datetime.now(UTC),
+            )
+        except InvalidMsisdn:
+            return
+        if text is not None:
+            self.phones.add(text)
+
+    async def _show_faults(self, _request: Request) -> Response:
+        return _json(plain_faults(self._smsc.faults.faults))
+
+    async def _set_faults(self, request: Request) -> Response:
+        octets = await request.body()
+        try:
+            if len(octets) > FAULTS_OCTETS_MAX:
+                raise InvalidRequest("The faults are too many.", field="faults")
+            self._smsc.faults.faults = parse_faults(msgspec.json.decode(octets))
+        except msgspec.DecodeError:
+            return _problem("The body is not JSON.", 400)
+        except InvalidRequest as error:
+            return _problem(error.detail, 422)
+        return _json(plain_faults(self._smsc.faults.faults))
+
+    async def _drop_links(self, _request: Request) -> Response:
+        self._smsc.drop_links()
+        return Response(status_code=204)
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _problem(detail: str, status: int) -> Response:
+    body = {
+        "type": "urn:dastak:problem:invalid_request",
+        "title": "The request is not valid",
+        "status": status,
+        "detail": detail,
+        "code": "invalid_request",
+    }
+    return Response(msgspec.json.encode(body), status, media_type="application/problem+json")
