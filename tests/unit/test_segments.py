@@ -1,5 +1,10 @@
 """How many parts a text takes, against the limits, smpplib, and figures checked with other programs."""
 
+import json
+import random
+import subprocess
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +14,13 @@ from smpplib import gsm as oracle
 from dastak.sms import gsm7
 from dastak.sms.segments import CAPACITY, Alphabet, Measure, measure, split
 
+_PEERS = Path(__file__).parents[1] / "peers"
+_CALCULATOR = _PEERS / "node_modules" / "sms-segments-calculator"
+_COUNT_PARTS = """
+const {SegmentedMessage} = require("sms-segments-calculator");
+const texts = JSON.parse(require("fs").readFileSync(0));
+console.log(JSON.stringify(texts.map((text) => new SegmentedMessage(text).segmentsCount)));
+"""
 _HINDI = "123456 आपका ACME लॉगिन कोड है। 5 मिनट मान्य।"
 _ENGLISH = "123456 is your ACME login code. Valid 5 min."
 
@@ -64,6 +76,20 @@ def test_measure_agrees_with_smpplib_for_ucs2_texts_without_marks(text):
     parts, _, _ = oracle.make_parts(text, consts.SMPP_ENCODING_ISO10646)
 
     assert measure(text).segments == len(parts)
+
+
+@pytest.mark.skipif(not _CALCULATOR.exists(), reason="the npm peer is not installed")
+def test_measure_agrees_with_the_npm_calculator():
+    chance = random.Random(7)
+    pools = ("abc 123", "ab€[]^", "abé\n", "कखग ", "क्षित्रीा ", "தமிழ்", "😀👍a", "фё e\u0301x", "a😀क")
+    sizes = (10, 70, 71, 134, 135, 152, 160, 161, 306, 307)
+    texts = ["".join(chance.choices(pool, k=size)) for pool in pools for size in sizes for _ in range(5)]
+
+    counted = subprocess.check_output(
+        ["node", "-e", _COUNT_PARTS], cwd=_PEERS, input=json.dumps(texts), text=True
+    )
+
+    assert [measure(text).segments for text in texts] == json.loads(counted)
 
 
 @given(any_texts, st.booleans())
