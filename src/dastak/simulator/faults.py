@@ -1,0 +1,263 @@
+"""What goes wrong in the simulated carrier: faults as data, and the fate they give to each message.
+
+1. All chance comes from the one `Random` handed in: same faults, seed and messages, same fates.
+2. The first fault that matches decides; then `MAGIC`; then what is usual.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from random import Random
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+
+from dastak.core.errors import InvalidRequest
+from dastak.sms.receipt_codes import STAT_OUTCOMES
+from dastak.sms.smpp_codes import Status
+
+FAULTS_MAX: Final = 200
+COPIES_MAX: Final = 20
+DELAY_S_MAX: Final = 3600.0
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=DELAY_S_MAX)]
+# Everything, one value, or one star at an end: "+12025550101", "+1202*", "*0101".
+Pattern: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\*?[^*]+|[^*]*\*)$", max_length=40)]
+
+
+class Uniform(msgspec.Struct, frozen=True, tag="uniform", tag_field="kind", forbid_unknown_fields=True):
+    """Any delay between two is as likely."""
+
+    min_s: Seconds
+    max_s: Seconds
+
+
+class Lognormal(msgspec.Struct, frozen=True, tag="lognormal", tag_field="kind", forbid_unknown_fields=True):
+    """Half of the delays are below the median, a few far above: what networks do."""
+
+    median_s: Seconds
+    sigma: Annotated[float, msgspec.Meta(ge=0, le=5)]
+
+
+Delay: TypeAlias = Seconds | Uniform | Lognormal
+
+
+class IdForm(StrEnum):
+    """How a message_id is written."""
+
+    HEXADECIMAL = "hexadecimal"
+    DECIMAL = "decimal"
+    USELESS = "useless"  # the same word for every message, as OsmoMSC does
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How messages to some numbers over some accounts are treated. The default is a carrier without a fault.
+
+    Attributes:
+        number: Which destinations.
+        account: Which system_ids.
+        response: From submit_sm to its answer.
+        arrival: From the answer to the phone.
+        receipt: From the phone to the receipt.
+        status: Refuse with this command_status, a `status_share` of them.
+        throttle: Refuse this share with ESME_RTHROTTLED.
+        silent: Never answer this share.
+        drop_link: Cut the connection instead of answering this share.
+        blackhole: Fall silent for ever, with the connection open, on this share.
+        loss: Accept this share and forget it.
+        false_receipt: Say of this share that it was delivered, and forget it.
+        missing_receipt: Bring this share to the phone, and tell nobody.
+        duplicates: So many receipts more than one.
+        receipt_first: The receipt goes out before the answer.
+        shuffle_s: Delay each receipt by up to so much more, so that they overtake each other.
+        stat: What the receipt says; what is not DELIVRD does not reach the phone.
+        err: The reason in the receipt.
+        response_id: How the answer writes the message_id.
+        receipt_id: How the receipt writes it.
+    """
+
+    number: Pattern = "*"
+    account: Pattern = "*"
+    response: Delay = 0.0
+    arrival: Delay = 0.0
+    receipt: Delay = 0.0
+    status: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] = 0
+    status_share: Share = 1.0
+    throttle: Share = 0.0
+    silent: Share = 0.0
+    drop_link: Share = 0.0
+    blackhole: Share = 0.0
+    loss: Share = 0.0
+    false_receipt: Share = 0.0
+    missing_receipt: Share = 0.0
+    duplicates: Annotated[int, msgspec.Meta(ge=0, le=COPIES_MAX)] = 0
+    receipt_first: bool = False
+    shuffle_s: Seconds = 0.0
+    stat: str = "DELIVRD"
+    err: Annotated[str, msgspec.Meta(max_length=20)] = "000"
+    response_id: IdForm = IdForm.HEXADECIMAL
+    receipt_id: IdForm = IdForm.HEXADECIMAL
+
+
+_Faults: TypeAlias = Annotated[tuple[Fault, ...], msgspec.Meta(max_length=FAULTS_MAX)]
+
+# The first route of the simulator binds as an account whose name ends in 1.
+_FIRST_ROUTE: Final = "*1"
+# +1 202 555 0100 to 0199 are set aside for fiction, so nobody has these numbers.
+MAGIC: Final[Mapping[str, Fault]] = {
+    "+12025550100": Fault(),
+    "+12025550101": Fault(stat="UNDELIV", err="027"),  # absent subscriber
+    "+12025550102": Fault(stat="UNDELIV", err="001"),  # unknown subscriber
+    "+12025550103": Fault(account=_FIRST_ROUTE, status=Status.ESME_RSYSERR),  # another route delivers
+    "+12025550104": Fault(missing_receipt=1.0),
+    "+12025550105": Fault(stat="REJECTD", err="633"),  # DLT: the template does not match
+    "+12025550106": Fault(arrival=8.0),
+    "+12025550107": Fault(),  # the fraud guard stops it before it comes here
+    "+12025550108": Fault(duplicates=1),
+    "+12025550109": Fault(receipt_first=True),
+}
+
+
+class Answer(StrEnum):
+    """What a submit_sm meets."""
+
+    RESPONSE = "response"
+    SILENCE = "silence"
+    DROPPED_LINK = "dropped_link"
+    BLACKHOLE = "blackhole"
+
+
+class Fate(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to one message.
+
+    Attributes:
+        command_status: Zero accepts it.
+        response_s: From submit_sm to the answer.
+        arrival_s: From the answer to the phone; None when it never gets there.
+        receipts_s: From the answer to each receipt.
+        stat: What the receipts say.
+    """
+
+    answer: Answer = Answer.RESPONSE
+    command_status: int = 0
+    response_s: float = 0.0
+    arrival_s: float | None = None
+    receipts_s: tuple[float, ...] = ()
+    receipt_first: bool = False
+    stat: str = "DELIVRD"
+    err: str = "000"
+    response_id: IdForm = IdForm.HEXADECIMAL
+    receipt_id: IdForm = IdForm.HEXADECIMAL
+
+
+# What happens where no fault matches: accepted, shown and reported at once.
+USUAL: Final = Fate(arrival_s=0.0, receipts_s=(0.0,))
+
+
+class FaultScript:
+    """The faults in force.
+
+    Args:
+        chance: The only source of chance.
+        usual: What happens to a message that no fault matches.
+
+    Attributes:
+        faults: May be replaced at any time.
+    """
+
+    def __init__(self, chance: Random, *, faults: tuple[Fault, ...] = (), usual: Fate = USUAL) -> None:
+        self.faults = faults
+        self._chance = chance
+        self._usual = usual
+
+    def fate_of(self, msisdn: str, account: str) -> Fate:
+        """Decide what happens to one message."""
+        for fault in self.faults:
+            if _matches(fault.number, msisdn) and _matches(fault.account, account):
+                return draw_fate(fault, self._chance)
+        magic = MAGIC.get(msisdn)
+        if magic is not None and _matches(magic.account, account):
+            return draw_fate(magic, self._chance)
+        return self._usual
+
+
+def parse_faults(document: object) -> tuple[Fault, ...]:
+    """Read faults from plain lists and dictionaries, as JSON gives them.
+
+    Raises:
+        InvalidRequest: Something is not known or out of its range; the sentence says where.
+    """
+    try:
+        faults: tuple[Fault, ...] = msgspec.convert(document, _Faults)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"The faults are not valid: {error}", field="faults") from error
+    for fault in faults:
+        if fault.stat not in STAT_OUTCOMES:
+            known = ", ".join(STAT_OUTCOMES)
+            raise InvalidRequest(f"No receipt says {fault.stat!r}; it may say {known}", field="faults")
+    return faults
+
+
+def plain_faults(faults: tuple[Fault, ...]) -> Any:
+    """Write faults as plain lists and dictionaries; what is not said is as without a fault."""
+    return msgspec.to_builtins(faults)
+
+
+def draw_fate(fault: Fault, chance: Random) -> Fate:
+    """Draw what one fault does to one message."""
+    response_s = _draw(fault.response, chance)
+    for answer, share in (
+        (Answer.DROPPED_LINK, fault.drop_link),
+        (Answer.BLACKHOLE, fault.blackhole),
+        (Answer.SILENCE, fault.silent),
+    ):
+        if _hit(share, chance):
+            return Fate(answer=answer, response_s=response_s)
+    if _hit(fault.throttle, chance):
+        return Fate(command_status=Status.ESME_RTHROTTLED, response_s=response_s)
+    if fault.status and _hit(fault.status_share, chance):
+        return Fate(command_status=fault.status, response_s=response_s)
+    arrival_s = _draw(fault.arrival, chance)
+    lost = _hit(fault.loss, chance)
+    lied = _hit(fault.false_receipt, chance)
+    untold = _hit(fault.missing_receipt, chance)
+    shown = fault.stat == "DELIVRD" and not lost and not lied
+    copies = 0 if lost or untold else 1 + fault.duplicates
+    return Fate(
+        response_s=response_s,
+        arrival_s=arrival_s if shown else None,
+        receipts_s=tuple(_receipt_s(fault, arrival_s, chance) for _ in range(copies)),
+        receipt_first=fault.receipt_first,
+        stat=fault.stat,
+        err=fault.err,
+        response_id=fault.response_id,
+        receipt_id=fault.receipt_id,
+    )
+
+
+def _receipt_s(fault: Fault, arrival_s: float, chance: Random) -> float:
+    return (
+        arrival_s
+        + _draw(fault.receipt, chance)
+        + (chance.uniform(0, fault.shuffle_s) if fault.shuffle_s else 0)
+    )
+
+
+def _draw(delay: Delay, chance: Random) -> float:
+    if isinstance(delay, Uniform):
+        return chance.uniform(delay.min_s, delay.max_s)
+    if isinstance(delay, Lognormal):
+        return min(DELAY_S_MAX, delay.median_s * chance.lognormvariate(0, delay.sigma))
+    return delay
+
+
+def _hit(share: float, chance: Random) -> bool:
+    return share > 0 and chance.random() < share
+
+
+def _matches(pattern: str, value: str) -> bool:
+    if pattern.endswith("*"):
+        return value.startswith(pattern[:-1])
+    if pattern.startswith("*"):
+        return value.endswith(pattern[1:])
+    return value == pattern

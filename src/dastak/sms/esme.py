@@ -1,0 +1,321 @@
+"""Our side of one SMPP bind: it stays bound, takes messages through a window, and hands on what comes back.
+
+1. A message that may have reached the carrier before the link was lost is unknown, never failed.
+2. Nothing waits without bound: the window, the queue before it and the receipts behind it are limited.
+3. A receipt is acknowledged when its owner says so, never before.
+4. Refused credentials are tried again slowly: somebody has to change something first.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from functools import partial
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from dastak.core.errors import CarrierRejected, CarrierUnavailable
+from dastak.sms.pace import Pace
+from dastak.sms.pdu import (
+    CSTRING_OCTETS_MAX,
+    LONG_PASSWORD,
+    encode_body,
+)
+from dastak.sms.pdu_bodies import AlertNotification, Bind, DataSm, MessageIdResp, Sm, as_sm
+from dastak.sms.smpp_codes import (
+    CREDENTIAL_STATUSES,
+    THROTTLE_STATUSES,
+    Command,
+    Status,
+    status_name,
+    status_outcome,
+)
+from dastak.sms.smpp_link import SmppLink
+from dastak.sms.smpp_session import Alerted, Answered, Closed, Event, Requested, Role, SmppSession, TimedOut
+from dastak.sms.smpp_settings import BIND_COMMANDS, SmppSettings
+from dastak.sms.submission import Accepted, Delivery, Done, Submission, SubmitResult, encode_submission
+
+# A lost link is tried again at once, then the waits double. Chance shortens each to a half at most, so that
+# many binds do not come back together.
+RETRY_FIRST_S: Final = 0.2
+RETRY_MIN_S: Final = 1.0
+RETRY_MAX_S: Final = 30.0
+RETRY_REFUSED_S: Final = 60.0
+# What is under way when the program stops may take this long to end.
+DRAIN_S: Final = 10.0
+
+
+class BindState(StrEnum):
+    """Whether messages can go out."""
+
+    DOWN = "down"
+    BOUND = "bound"
+    REFUSED = "refused"  # the credentials; an operator has to act
+
+
+class _Queued(NamedTuple):
+    deadline: float
+    body: bytes
+    done: Done
+
+
+class Esme:
+    """One bind that is kept up while the context lasts.
+
+    Args:
+        on_deliver: Takes receipts and texts; called in the read loop, so it must not wait.
+        on_alert: Told when a phone is back.
+        on_state: Told of every change, with its reason in words.
+        chance: Spreads the times of reconnecting.
+    """
+
+    def __init__(
+        self,
+        settings: SmppSettings,
+        *,
+        on_deliver: Callable[[Delivery], None],
+        on_alert: Callable[[AlertNotification], None] | None = None,
+        on_state: Callable[[BindState, str], None] | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self.state = BindState.DOWN
+        self.reason = "not started"
+        self._on_deliver = on_deliver
+        self._on_alert = on_alert
+        self._on_state = on_state
+        self._chance = chance or random.SystemRandom()
+        self._ssl = settings.tls.context() if settings.tls else None
+        self._queue: deque[_Queued] = deque()
+        self._link: SmppLink | None = None
+        self._pace: Pace | None = None
+        self._up = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to connect; see `wait_bound`."""
+        self._loop = asyncio.get_running_loop()
+        self._keeper = self._loop.create_task(self._keep_bound())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let what is under way end, unbind, and close; stopping twice is fine."""
+        self._stopping.set()
+        if self._link is not None and self._link.session.bound:
+            await _wait(self._drained, DRAIN_S)
+            self._unbind(self._link)
+            await _wait(self._closed, DRAIN_S)
+        if self._link is not None:
+            self._link.close("stopped")
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+
+    async def wait_bound(self) -> None:
+        """Return as soon as the bind is up."""
+        await self._up.wait()
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages wait for an answer or for room."""
+        link = self._link
+        return len(self._queue) + (self.settings.window - link.session.room if link else 0)
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Hand a message over and wait for the carrier's answer.
+
+        Raises:
+            CarrierRejected: The carrier said no, or the message cannot be written for it.
+            CarrierUnavailable: No answer; with `outcome_unknown` the carrier may have it.
+        """
+        answer: asyncio.Future[SubmitResult] = self._loop.create_future()
+        self.submit_nowait(submission, lambda result: None if answer.done() else answer.set_result(result))
+        result = await answer
+        if isinstance(result, Accepted):
+            return result
+        raise result
+
+    def submit_nowait(self, submission: Submission, done: Done) -> None:
+        """Hand a message over; `done` is called once, with what became of it.
+
+        Raises:
+            CarrierRejected: The message cannot be written for this carrier.
+            CarrierUnavailable: The bind is down, or window and queue are full.
+        """
+        link = self._link
+        if link is None or not link.session.bound or self._stopping.is_set():
+            raise CarrierUnavailable(f"bind {self.settings.system_id} is down: {self.reason}")
+        body = encode_submission(submission, self.settings)
+        now = self._loop.time()
+        if not self._queue and self._may_send(link, now):
+            link.session.request(Command.SUBMIT_SM, body, context=done, now=now)
+            link.flush()
+        elif len(self._queue) < self.settings.queue_max:
+            self._queue.append(_Queued(now + self.settings.response_timeout_s, body, done))
+        else:
+            raise CarrierUnavailable(f"window and queue of bind {self.settings.system_id} are full")
+
+    def _may_send(self, link: SmppLink, now: float) -> bool:
+        free = link.writable and link.session.room > 0
+        return free and (self._pace is None or self._pace.take(now))
+
+    def _pump(self, link: SmppLink, now: float) -> None:
+        """Send what waits, as far as window and rate allow."""
+        while self._queue and link.session.bound and self._may_send(link, now):
+            queued = self._queue.popleft()
+            link.session.request(Command.SUBMIT_SM, queued.body, context=queued.done, now=now)
+
+    def _on_tick(self, link: SmppLink, now: float) -> None:
+        while self._queue and self._queue[0].deadline <= now:
+            self._queue.popleft().done(CarrierUnavailable("no room in the window in time"))
+        self._pump(link, now)
+        link.flush()
+        if self._stopping.is_set() and not self._queue and link.session.idle:
+            self._drained.set()
+
+    def _on_event(self, link: SmppLink, event: Event) -> None:
+        if isinstance(event, Answered):
+            self._on_answer(link, event)
+        elif isinstance(event, Requested):
+            sm = as_sm(event.body) if isinstance(event.body, DataSm) else event.body
+            assert isinstance(sm, Sm)  # the session lets nothing else through to this side
+            self._on_deliver(Delivery(sm, partial(_acknowledge, link, event.sequence_number)))
+        elif isinstance(event, TimedOut):
+            _tell(event.context, CarrierUnavailable("no submit_sm_resp in time", outcome_unknown=True))
+        elif isinstance(event, Alerted):
+            if self._on_alert is not None:
+                self._on_alert(event.body)
+        else:
+            self._on_closed(event)
+
+    def _on_answer(self, link: SmppLink, answer: Answered) -> None:
+        status = answer.command_status
+        if answer.context is None:
+            self._on_bind_answer(link, status)
+        elif status == Status.ESME_ROK and isinstance(answer.body, MessageIdResp):
+            answer.context(Accepted(answer.body.message_id))
+        else:
+            if self._pace is not None and status in THROTTLE_STATUSES:
+                self._pace.throttled(self._loop.time())
+            name, outcome = status_name(status), status_outcome(status)
+            answer.context(CarrierRejected(f"submit_sm was answered {name}", status=name, outcome=outcome))
+        if self._queue:
+            self._pump(link, self._loop.time())
+
+    def _on_bind_answer(self, link: SmppLink, command_status: int) -> None:
+        """Take the answer to bind or unbind."""
+        if command_status:
+            refused = command_status in CREDENTIAL_STATUSES
+            self._move(BindState.REFUSED if refused else BindState.DOWN, status_name(command_status))
+            link.close(status_name(command_status))
+        elif link.session.bound:
+            rate_per_s = self.settings.rate_per_s
+            self._pace = Pace(rate_per_s, self._loop.time()) if rate_per_s else None
+            self._move(BindState.BOUND, "bound")
+
+    def _on_closed(self, closed: Closed) -> None:
+        if self.state is not BindState.REFUSED:
+            self._move(BindState.DOWN, closed.reason)
+        self._link = None
+        self._closed.set()
+        queued, self._queue = self._queue, deque()
+        for done in closed.pending:
+            _tell(done, CarrierUnavailable(f"link lost: {closed.reason}", outcome_unknown=True))
+        for waiting in queued:
+            waiting.done(CarrierUnavailable(f"link lost before sending: {closed.reason}"))
+
+    def _move(self, state: BindState, reason: str) -> None:
+        self.state, self.reason = state, reason
+        if state is BindState.BOUND:
+            self._up.set()
+        else:
+            self._up.clear()
+        if self._on_state is not None:
+            self._on_state(state, reason)
+
+    async def _keep_bound(self) -> None:
+        lost = 0
+        while not self._stopping.is_set():
+            began_at = self._loop.time()
+            await self._bind_once()
+            lost = 0 if self._loop.time() - began_at > RETRY_MAX_S else lost
+            wait_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** (lost - 1)) if lost else RETRY_FIRST_S
+            if self.state is BindState.REFUSED:
+                wait_s = RETRY_REFUSED_S
+            await _wait(self._stopping, wait_s * self._chance.uniform(0.5, 1.0))
+            lost += 1
+
+    async def _bind_once(self) -> None:
+        """Connect, bind, and return when the link is gone."""
+        settings = self.settings
+        name = (settings.tls.server_name or settings.host) if settings.tls else None
+        self._closed.clear()
+        try:
+            async with asyncio.timeout(settings.connect_timeout_s):
+                _, link = await self._loop.create_connection(
+                    self._new_link, settings.host, settings.port, ssl=self._ssl, server_hostname=name
+                )
+        except OSError as error:  # refused, no such name, a certificate not believed, no answer in time
+            self._move(BindState.DOWN, f"cannot connect: {error or 'no answer in time'}")
+            return
+        if not link.session.may(BIND_COMMANDS[settings.bind_kind]):
+            return  # it is lost already
+        self._link = link
+        limits = LONG_PASSWORD if settings.long_password else CSTRING_OCTETS_MAX
+        bind = Bind(
+            system_id=settings.system_id, password=settings.password, system_type=settings.system_type
+        )
+        body = encode_body(bind, limits)
+        link.session.request(BIND_COMMANDS[settings.bind_kind], body, now=self._loop.time())
+        link.flush()
+        await self._closed.wait()
+
+    def _new_link(self) -> SmppLink:
+        settings = self.settings
+        session = SmppSession(
+            Role.ESME,
+            window=settings.window,
+            inbound_max=settings.inbound_max,
+            bind_timeout_s=settings.bind_timeout_s,
+            response_timeout_s=settings.response_timeout_s,
+            enquire_link_s=settings.enquire_link_s,
+            now=self._loop.time(),
+        )
+        link = SmppLink(
+            session,
+            on_event=lambda event: self._on_event(link, event),
+            on_tick=lambda now: self._on_tick(link, now),
+        )
+        return link
+
+    def _unbind(self, link: SmppLink) -> None:
+        if link.session.may(Command.UNBIND):
+            link.session.request(Command.UNBIND, now=self._loop.time())
+            link.flush()
+
+
+def _acknowledge(link: SmppLink, sequence_number: int, command_status: int = 0) -> None:
+    if link.session.respond(sequence_number, command_status, MessageIdResp()):
+        link.flush()
+
+
+def _tell(done: Done | None, result: SubmitResult) -> None:
+    """End a request; a bind or unbind has nobody to be told."""
+    if done is not None:
+        done(result)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but not longer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

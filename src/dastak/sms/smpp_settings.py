@@ -1,0 +1,105 @@
+"""What an operator writes down to bind to a carrier."""
+
+import ssl
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from dastak.sms.smpp_codes import REGISTERED_FINAL_RECEIPT, Command
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class BindKind(StrEnum):
+    """What flows over a bind: texts out, receipts in, or both."""
+
+    TRANSMITTER = "transmitter"
+    RECEIVER = "receiver"
+    TRANSCEIVER = "transceiver"
+
+
+BIND_COMMANDS = {
+    BindKind.TRANSMITTER: Command.BIND_TRANSMITTER,
+    BindKind.RECEIVER: Command.BIND_RECEIVER,
+    BindKind.TRANSCEIVER: Command.BIND_TRANSCEIVER,
+}
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the carrier proves itself, and we to it.
+
+    Attributes:
+        ca_file: The only authority that is believed; None believes those of the system.
+        cert_file: Our certificate, for carriers that ask for one.
+        key_file: Its private key, where it is not in the same file.
+        server_name: The name asked for (SNI) and checked; None takes the host.
+    """
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    server_name: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Make the context of a connection; the peer's certificate and name are always checked."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.cert_file is not None:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
+
+class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One bind to one carrier.
+
+    Attributes:
+        long_password: Allow more than the eight characters of the standard.
+        window: How many submit_sm may wait for their answers.
+        queue_max: How many more may wait for room in the window; past that a message goes elsewhere.
+        inbound_max: How many receipts may wait to be acknowledged; more are refused and come again.
+        response_timeout_s: Then the outcome of a submit_sm counts as unknown.
+        enquire_link_s: After so much silence the carrier is asked; after as much again the link is dead.
+        rate_per_s: The contracted rate; None sends as fast as the window allows.
+        source_addr: The sender of messages that bring none.
+        source_addr_ton: None tells by the sender: 5 and NPI 0 for letters, 1 and 1 for a number.
+        registered_delivery: 1 asks for the final receipt, 17 for intermediate notices too, 0 for none.
+    """
+
+    host: str
+    port: int
+    system_id: str
+    password: str
+    system_type: str = ""
+    long_password: bool = False
+    bind_kind: BindKind = BindKind.TRANSCEIVER
+    tls: Tls | None = None
+    window: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    queue_max: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 1000
+    inbound_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
+    connect_timeout_s: Seconds = 5.0
+    bind_timeout_s: Seconds = 5.0
+    response_timeout_s: Seconds = 1.5
+    enquire_link_s: Seconds = 5.0
+    rate_per_s: Seconds | None = None
+    service_type: str = ""
+    source_addr: str = ""
+    source_addr_ton: int | None = None
+    source_addr_npi: int = 0
+    dest_addr_ton: int = 1
+    dest_addr_npi: int = 1
+    protocol_id: int = 0
+    priority_flag: int = 0
+    registered_delivery: int = REGISTERED_FINAL_RECEIPT
+
+    def __repr__(self) -> str:
+        """Show where it leads, and no password."""
+        return f"SmppSettings({self.system_id!r} at {self.host}:{self.port})"
+
+    def source_of(self, sender: str) -> tuple[str, int, int]:
+        """Return address, TON and NPI of a sender."""
+        source_addr = sender or self.source_addr
+        if self.source_addr_ton is not None:
+            return source_addr, self.source_addr_ton, self.source_addr_npi
+        number = source_addr.removeprefix("+")
+        return (number, 1, 1) if number.isdecimal() else (source_addr, 5, 0)
