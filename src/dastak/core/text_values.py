@@ -63,7 +63,7 @@ def check_host(field: str, value: str) -> str:
     """
     known = value == "localhost" or (len(value) <= HOST_CHARACTERS_MAX and _HOST.fullmatch(value))
     if not known:
-        raise InvalidRequest(f"`{field}` must be a host name such as login.example.com.", field=field)
+        raise InvalidRequest(f"`{field}` must be a lower-case host name such as login.acme.in.", field=field)
     if value.startswith("xn--") or ".xn--" in value:
         raise InvalidRequest(f"`{field}` may not be punycode: nobody can read whose it is.", field=field)
     return value
