@@ -11,8 +11,9 @@ Source: WICG Origin-bound one-time codes; Android SMS Retriever (11-character ha
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -27,10 +28,10 @@ TEMPLATE_CHARACTERS_MAX: Final = 2000  # what a DLT portal takes
 MINUTES_MAX: Final = 60
 LANGUAGE_TAG_CHARACTERS_MAX: Final = 35  # RFC 5646, 4.4.1: no real tag needs more
 
-# What one part holds, alone and of several, in septets and UTF-16 units; `sms/segments.py` has the reasons.
-_ASCII_ALONE, _ASCII_PART = 160, 153
-_UCS2_ALONE, _UCS2_PART = 70, 67
-_RETRIEVER_ALONE: Final = 140  # Android's SMS Retriever counts octets
+# What a part holds, alone and of several, in septets and UTF-16 units; `sms/segments.py` has the reasons.
+_ASCII_ROOM: Final = (160, 153)
+_RETRIEVER_ROOM: Final = (140, 153)  # Android's SMS Retriever reads no more octets
+_UCS2_ROOM: Final = (70, 67)
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
 _UNPRINTABLE: Final = re.compile(
@@ -168,9 +169,11 @@ def render(wording: Wording, code: str, *, template: Template | None = None) -> 
     if template is not None:
         values["purpose"] = _LANGUAGES[wording.locale].words[wording.purpose]
         return template.fill(values) + lines
-    wordings = _WORDINGS[wording.locale][wording.purpose]
-    ascii_alone = _ASCII_ALONE if wording.app_hash is None else _RETRIEVER_ALONE
-    return _shortest((candidate.fill(values) + lines for candidate in wordings), ascii_alone)
+    said = "".join(values.values()) + lines
+    ascii_only = said.isascii()
+    units = len(said) if ascii_only else len(said.encode("utf-16-be")) // 2
+    chosen = _choose(wording.locale, wording.purpose, units, ascii_only, wording.app_hash is not None)
+    return chosen.fill(values) + lines
 
 
 def best_locale(tag: str) -> str:
@@ -197,24 +200,19 @@ def _autofill_lines(wording: Wording, code: str) -> str:
     return app_hash if wording.domain is None else f"{app_hash}\n@{wording.domain} #{code}"
 
 
-def _shortest(texts: Iterable[str], ascii_alone: int) -> str:
-    """Return the first text of the fewest parts; what comes after one that fits one part is not made."""
-    chosen, fewest = "", math.inf
-    for text in texts:
-        parts = _parts(text, ascii_alone)
-        if parts < fewest:
-            chosen, fewest = text, parts
-        if parts == 1:
-            break
-    return chosen
+@lru_cache(maxsize=4096)  # keyed by sizes: few, and nothing of a person
+def _choose(locale: str, purpose: str, units: int, ascii_only: bool, to_app: bool) -> Template:
+    """Return the first wording of the fewest parts, when its values and lines take `units`."""
 
+    def parts(template: Template) -> int:
+        literal = "".join(template.pieces[::2])
+        alone, part = _UCS2_ROOM
+        if ascii_only and literal.isascii():  # checked values and our texts have no two-septet characters
+            alone, part = _RETRIEVER_ROOM if to_app else _ASCII_ROOM
+        total = units + len(literal)
+        return 1 if total <= alone else max(2, math.ceil(total / part))
 
-def _parts(text: str, ascii_alone: int) -> int:
-    if text.isascii():  # built-in texts and checked values have no two-septet characters
-        units, alone, part = len(text), ascii_alone, _ASCII_PART
-    else:
-        units, alone, part = len(text.encode("utf-16-be")) // 2, _UCS2_ALONE, _UCS2_PART
-    return 1 if units <= alone else max(2, math.ceil(units / part))
+    return min(_WORDINGS[locale][purpose], key=parts)
 
 
 def _check_literal(piece: str, place: int) -> None:
@@ -260,3 +258,12 @@ LOCALES: Final = tuple(_LANGUAGES)
 _WORDINGS: Final = {locale: _wordings(language) for locale, language in _LANGUAGES.items()}
 _PURPOSES: Final = frozenset(purpose.value for purpose in Purpose)
 assert all(language.words.keys() == _PURPOSES for language in _LANGUAGES.values())
+
+# `_choose` adds up sizes: each wording has each of its values once.
+_SAID: Final = ["brand", "code", "minutes"]
+assert all(
+    sorted(template.pieces[1::2]) == sorted(_SAID + ["amount", "payee"] * (purpose == Purpose.PAYMENT))
+    for wordings in _WORDINGS.values()
+    for purpose, templates in wordings.items()
+    for template in templates
+)
