@@ -1,6 +1,6 @@
 // One phone: its texts as a conversation, the newest code, and what a developer needs beside it.
 import {follow, get} from "./feed.js";
-import {address, chip, make, offer, said, shown, speak, time} from "./text.js";
+import {address, chip, copyCode, make, offer, said, shown, speak, time} from "./text.js";
 
 const CODINGS = {0: "GSM 7-bit", 1: "ASCII", 3: "Latin-1", 8: "UCS-2"};
 const TINTS = 4;
@@ -18,8 +18,8 @@ let last = null;
 function bubble(text) {
   return make("div", {className: "bubble"},
     said("p", "said", text.text, ...pieces(text)),
-    ...(text.code ? [chip(text.code)] : []),
-    details(text));
+    details(text),
+    ...(text.code ? [copyCode(text.code)] : []));
 }
 
 // The text with its code marked where it first stands, and the autofill line set back.
@@ -46,8 +46,10 @@ function details(text) {
   const rows = Object.entries(facts).flatMap(([name, fact]) => [
     make("dt", {textContent: name}), make("dd", {}, make("bdi", {textContent: fact}))]);
   const summary = make("summary", {},
-    make("time", {dateTime: text.received_at, textContent: time(text.received_at)}), "· Carrier details");
-  return make("details", {}, summary, make("dl", {}, ...rows));
+    make("time", {dateTime: text.received_at, textContent: time(text.received_at)}), " · Carrier details");
+  const folded = make("details", {}, summary, make("dl", {}, ...rows));
+  folded.addEventListener("toggle", () => folded.scrollIntoView({block: "nearest"}));
+  return folded;
 }
 
 function senderOf({sender}) {
@@ -69,7 +71,7 @@ function settle() {
   const held = texts.children.length;
   document.getElementById("blank").hidden = held > 0;
   clear.hidden = held === 0;
-  count.textContent = held === 1 ? "1 text" : `${held} texts`;
+  count.textContent = held === 0 ? "No texts" : held === 1 ? "1 text" : `${held} texts`;
   newest.hidden = !last?.code;
   document.getElementById("big").replaceChildren(...(last?.code ? [chip(last.code)] : []));
   document.title = `${last?.code ? `${last.code} · ` : ""}${shown(msisdn)} · Dastak`;

@@ -7,6 +7,7 @@ const form = document.getElementById("open");
 // Reserved for fiction, and yet every number check lets it pass.
 const EXAMPLE = "+12025550100";
 const PHONES_MAX = 1000;
+// By number, in the order of their newest texts, as on the page from the end on.
 const cards = new Map();
 let lastId = 0;
 
@@ -26,11 +27,11 @@ function card({newest, messages}) {
 
 function put(phone) {
   const {msisdn, id} = phone.newest;
-  cards.get(msisdn)?.item.remove();
+  drop(msisdn);
   const made = card(phone);
   cards.set(msisdn, made);
   list.prepend(made.item);
-  if (cards.size > PHONES_MAX) cards.delete([...cards.keys()].find((other) => cards.get(other).item === list.lastElementChild)), list.lastElementChild.remove();
+  if (cards.size > PHONES_MAX) drop(cards.keys().next().value);
   lastId = id;
   return made.item;
 }
@@ -51,17 +52,22 @@ async function read() {
 
 function text(newest) {
   if (newest.id <= lastId) return;
-  const held = document.activeElement?.closest("#phones li") === cards.get(newest.msisdn)?.item;
-  const item = put({newest, messages: (cards.get(newest.msisdn)?.messages ?? 0) + 1});
+  const before = cards.get(newest.msisdn);
+  const held = before?.item.contains(document.activeElement);
+  const item = put({newest, messages: (before?.messages ?? 0) + 1});
   item.classList.add("fresh");
-  if (held && cards.size) item.querySelector("a").focus();
+  if (held) item.querySelector("a").focus();
   toggleEmpty();
   speak(`New text on ${shown(newest.msisdn)}: ${newest.text}`);
 }
 
-function cleared({msisdn}) {
+function drop(msisdn) {
   cards.get(msisdn)?.item.remove();
   cards.delete(msisdn);
+}
+
+function cleared({msisdn}) {
+  drop(msisdn);
   toggleEmpty();
 }
 
