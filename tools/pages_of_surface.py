@@ -9,8 +9,8 @@ import msgspec
 
 from dastak import cli
 from dastak.api import problems
-from dastak.api.native import ENDPOINTS
 from dastak.api.openapi import document
+from dastak.app import ENDPOINTS
 from dastak.commands.explain_error import error_pages, error_titles
 from dastak.config import Settings
 from dastak.config_pages import attributes, json_schema
