@@ -1,5 +1,7 @@
 """Make the pages that tell what is seen from outside: errors, settings, commands, metrics, the HTTP API."""
 
+import ast
+import inspect
 import json
 from collections.abc import Iterator
 from typing import Any, Final, get_args, get_origin
@@ -7,16 +9,15 @@ from typing import Any, Final, get_args, get_origin
 import click
 import msgspec
 
-from dastak import cli
+from dastak import app, cli
 from dastak.api import problems
 from dastak.api.openapi import document
-from dastak.app import ENDPOINTS
 from dastak.commands.explain_error import error_pages, error_titles
 from dastak.config import Settings
 from dastak.config_pages import attributes, json_schema
 from dastak.config_read import is_section
 from dastak.core.errors import DastakError
-from dastak.telemetry.metrics import Metrics
+from dastak.telemetry.metrics import COUNTERS, Metrics
 from tools.markdown import code, join, table
 
 ANSWERED_BY: Final = (
@@ -62,18 +63,30 @@ def commands() -> str:
 
 
 def metrics() -> str:
-    """Make the page of metrics, by looking at a fresh collection."""
-    rows = [(code(family.name), family.type, family.documentation) for family in Metrics().collect()]
+    """Make the page of metrics: what is counted, and the gauges that app.py adds."""
+    counters = [
+        (code(f"{name}_total"), meaning, ", ".join(map(code, of))) for name, (meaning, of) in COUNTERS.items()
+    ]
+    histograms = [
+        (code(family.name), family.documentation, code("route"))
+        for family in Metrics().collect()
+        if family.type == "histogram"
+    ]
     return join(
         "# Metrics",
-        "In the Prometheus text format. A counter ends in `_total`. No label holds a number, a key or an id.",
-        table(("name", "kind", "meaning"), rows),
+        "In the Prometheus text format. No label holds a number, a key or an id.",
+        "## Counters",
+        table(("name", "meaning", "labels"), counters),
+        "## Histograms",
+        table(("name", "meaning", "labels"), histograms),
+        "## Gauges",
+        table(("name", "meaning"), _gauges()),
     )
 
 
 def http_api() -> str:
     """Make the page of the HTTP API."""
-    described = document(ENDPOINTS)
+    described = document(app.ENDPOINTS)
     rows = [
         (
             code(f"{endpoint.method} {endpoint.path}"),
@@ -81,7 +94,7 @@ def http_api() -> str:
             code(endpoint.scope),
             str(endpoint.status),
         )
-        for endpoint in ENDPOINTS
+        for endpoint in app.ENDPOINTS
     ]
     return join(
         "# The HTTP API",
@@ -97,7 +110,7 @@ def http_api() -> str:
 
 def openapi() -> str:
     """Make the OpenAPI document."""
-    return json.dumps(document(ENDPOINTS), indent=2, ensure_ascii=False)
+    return json.dumps(document(app.ENDPOINTS), indent=2, ensure_ascii=False)
 
 
 def _statuses() -> dict[str, int]:
@@ -116,6 +129,14 @@ def _kinds(kind: type[DastakError]) -> Iterator[type[DastakError]]:
     yield kind
     for below in kind.__subclasses__():
         yield from _kinds(below)
+
+
+def _gauges() -> Iterator[tuple[str, str]]:
+    """Read the names and meanings of gauges where they are added: their values need a running program."""
+    for node in ast.walk(ast.parse(inspect.getsource(app))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "gauge":
+            name, meaning = (ast.unparse(text).removeprefix("f").strip("'") for text in node.args[:2])
+            yield code(name), meaning
 
 
 def _sections(kind: Any, path: str) -> Iterator[str]:
@@ -169,24 +190,35 @@ def _range(schema: dict[str, Any]) -> str:
         if key in schema
     ]
     unit = ["characters"] if "minLength" in schema or "maxLength" in schema else []
-    return " ".join([str(schema.get("type", "any")), *bounds, *unit])
+    return " ".join([str(schema.get("format") or schema.get("type", "any")), *bounds, *unit])
 
 
 def _record(name: str, schema: dict[str, Any]) -> str:
+    docstring = schema.get("description", "")
+    summary = docstring.partition("\n\n")[0]
     if "properties" not in schema:
-        return join(f"### {name}", schema.get("description", ""), _range(schema))
-    required = schema.get("required", [])
+        return join(f"### {name}", summary, _range(schema))
+    # What the record's own docstring says of its fields, for those that say nothing themselves.
+    told = attributes(type(name, (), {"__doc__": docstring}))
     rows = [
         (
             code(field),
-            _range(described),
-            "required" if field in required else "",
-            described.get("description", ""),
+            _range(described) + (" or null" if _nullable(described) else ""),
+            "always" if field in schema.get("required", []) else "",
+            _meaning(described) or told.get(field, ""),
         )
         for field, described in schema["properties"].items()
     ]
-    summary = schema.get("description", "").partition("\n\n")[0]
-    return join(f"### {name}", summary, table(("field", "values", "", "meaning"), rows))
+    return join(f"### {name}", summary, table(("field", "values", "present", "meaning"), rows))
+
+
+def _meaning(schema: dict[str, Any]) -> str:
+    inner = (choice.get("description", "") for choice in schema.get("anyOf", []))
+    return str(schema.get("description") or next(filter(None, inner), ""))
+
+
+def _nullable(schema: dict[str, Any]) -> bool:
+    return any(choice.get("type") == "null" for choice in schema.get("anyOf", []))
 
 
 def _command(command: click.Command, path: str) -> Iterator[str]:
