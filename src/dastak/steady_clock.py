@@ -2,15 +2,13 @@
 
 1. A wall clock set back changes nothing: no code lives longer than its lifetime in monotonic seconds.
 2. A wall clock set forward is followed at once and for good. It ends codes early, and that is the safe side.
-3. `offset_s` tells how far this clock is from the wall; past two seconds somebody has to look at the machine.
+3. `offset_s` tells how far this clock is from the wall; past two seconds somebody should look at the machine.
 """
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
-
-OFFSET_S_MAX: Final = 2.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_US: Final = 1_000
@@ -21,8 +19,8 @@ class SteadyClock:
 
     def __init__(
         self,
-        *,
         latest_at: datetime | None = None,
+        *,
         wall_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -40,7 +38,7 @@ class SteadyClock:
         return _EPOCH + timedelta(microseconds=self._now_ns() // _NS_PER_US)
 
     def offset_s(self) -> float:
-        """Return the seconds this clock is ahead of the wall; more than `OFFSET_S_MAX` is an alarm."""
+        """Return the seconds this clock is ahead of the wall; readiness alarms past two."""
         return (self._now_ns() - self._wall_ns()) / 1e9
 
     def _now_ns(self) -> int:

@@ -11,11 +11,10 @@ from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Policy
 from dastak.core.tenant import ApiKey, Caller, Mode, Service, Tenant
 from dastak.guard.buckets import KEYS_MAX, Rate
-from dastak.guard.limits import DAY_S, HOUR_S, LIMITS, LimitSettings, PastSend, SendLimits
+from dastak.guard.limits import DAY_S, DEFAULTS, HOUR_S, LIMITS, LimitSettings, PastSend, SendLimits
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ASHA, BINA = Msisdn("+919876543210"), Msisdn("+919876543211")
-DEFAULTS = LimitSettings()
 FAST = Rate(count=1_000, per_s=1)
 # With these only one limit can be met.
 OPEN = LimitSettings(**dict.fromkeys(LIMITS, FAST))

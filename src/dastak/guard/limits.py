@@ -76,6 +76,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tenant: Rate = Rate(count=50, per_s=1, burst=100)
 
 
+DEFAULTS: Final = LimitSettings()
 assert LimitSettings.__struct_fields__ == tuple(LIMITS)
 
 
@@ -91,7 +92,7 @@ class PastSend(NamedTuple):
 class SendLimits:
     """The limits on sends, in the memory of one process."""
 
-    def __init__(self, *, live: LimitSettings, test: LimitSettings) -> None:
+    def __init__(self, *, live: LimitSettings = DEFAULTS, test: LimitSettings = DEFAULTS) -> None:
         # Team keys reach real phones, so they count with the live ones.
         shared = _Book(live)
         self._books = {Mode.LIVE: shared, Mode.TEAM: shared, Mode.TEST: _Book(test)}
