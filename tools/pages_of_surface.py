@@ -150,6 +150,8 @@ def _sections(kind: Any, path: str) -> Iterator[str]:
             below.append((section, f"{path}{field.name}." + ("NAME." if many else "")))
         else:
             schema = schemas[kind.__name__]["properties"][field.name]
+            # A word of a list is shown as that list: a page of settings has no section for it.
+            schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
             default = "(none: it must be set)" if field.required else _default(field.default)
             own.append((code(field.name), _range(schema), default, told.get(field.name, "")))
     summary = schemas.get(kind.__name__, {}).get("description", "")
