@@ -200,7 +200,7 @@ def parse_faults(document: object) -> tuple[Fault, ...]:
 
 def plain_faults(faults: tuple[Fault, ...]) -> Any:
     """Write faults as plain lists and dictionaries; what is not said is as without a fault."""
-    return msgspec.to_builtins(faults)
+    return msgspec.to_builtins(list(faults))
 
 
 def draw_fate(fault: Fault, chance: Random) -> Fate:

@@ -23,6 +23,7 @@ _NO_TABLE: Final[Mapping[str, Outcome]] = MappingProxyType({})
 
 # A key, a colon, and what comes before the next key or the end; `text` takes all that is left.
 _FIELD: Final = re.compile(r"\b(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|text)\s*:", re.IGNORECASE)
+_UNKNOWN_KEY: Final = re.compile(r"\s[A-Za-z_]\w*:")
 _NETWORK_TYPE_GSM: Final = 3
 
 
@@ -111,7 +112,8 @@ def _scan(text: str) -> dict[str, str]:
         if key == "text":
             break
         end = found[n + 1].start() if n + 1 < len(found) else len(text)
-        fields.setdefault(key, text[match.end() : end].strip(" \t\r\n\0;,"))
+        value = _UNKNOWN_KEY.split(text[match.end() : end].strip())[0]
+        fields.setdefault(key, value.strip(" \t\r\n\0;,"))
     return fields
 
 
