@@ -40,7 +40,7 @@ async def test_caller_that_hangs_up_takes_no_text() -> None:
     async with served(phones) as url:
         port = int(url.rpartition(":")[2])
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /sim/phones/919876543210/messages/next HTTP/1.1\r\nhost: x\r\n\r\n")
+        writer.write(b"GET /sim/phones/919876543210/messages/next?timeout_s=60 HTTP/1.1\r\nhost: x\r\n\r\n")
         await until(lambda: phones._waiting == 1)
         writer.close()
         await until(lambda: phones._waiting == 0)
