@@ -4,12 +4,12 @@
 BEGIN IMMEDIATE
 
 -- name: held_by_id
-SELECT * FROM held WHERE id = ?1
+SELECT * FROM held WHERE substr(id, 1, 8) = substr(?1, 1, 8) AND id = ?1
 
 -- name: held_by_message
 SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref
 FROM held CROSS JOIN message AS m ON m.verification = held.n
-WHERE held.id = ?1 AND m.ordinal = ?2
+WHERE substr(held.id, 1, 8) = substr(?1, 1, 8) AND held.id = ?1 AND m.ordinal = ?2
 
 -- name: held_by_carrier
 SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref
@@ -48,7 +48,7 @@ ORDER BY v.n DESC LIMIT ?7
 -- name: timelines
 SELECT -1, timeline FROM verification WHERE tenant = ?1 AND id = ?2
 UNION ALL
-SELECT ordinal, trace FROM message
+SELECT ordinal, rtrim(trace, ' ') FROM message
 WHERE verification = (SELECT n FROM verification WHERE tenant = ?1 AND id = ?2)
 ORDER BY 1
 
@@ -78,7 +78,7 @@ INSERT INTO message (
 -- name: update_message
 UPDATE message
 SET state = ?1, tries = ?2, due_at = ?3, route = ?4, carrier_ref = ?5,
-    trace = CASE WHEN length(trace) < ?6 THEN trace || ?7 ELSE trace END
+    trace = CASE WHEN length(trace) < ?6 THEN rtrim(trace, ' ') || ?7 ELSE trace END
 WHERE verification = ?8 AND ordinal = ?9
 
 -- name: lease_message

@@ -1,0 +1,638 @@
+"""What every store must keep true, whatever runs at once; each name says the invariant."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from dastak.core import verification as rules
+from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
+from dastak.core.events import (
+    AttemptMissed,
+    MessageDelivered,
+    MessageQueued,
+    MessageSubmitted,
+    NumberLocked,
+    VerificationApproved,
+    VerificationCanceled,
+    VerificationExpired,
+    VerificationStarted,
+)
+from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, WRONG_PER_DAY_MAX, Tally
+from dastak.core.message import CarrierRef, MessageKey, MessageState
+from dastak.core.outcome import Outcome
+from dastak.core.policy import Channel, Policy
+from dastak.core.ports import Change, Filter, Held, Replayed, Spend, Store, Tenancy
+from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
+from tests.support.samples import (
+    MSISDN,
+    NOW,
+    checking,
+    ms,
+    settling,
+    some_id,
+    some_key,
+    some_message,
+    some_msisdn,
+    some_once,
+    some_opening,
+    some_service,
+    some_tenant,
+    some_verification,
+    submitting,
+)
+
+CARRIER = CarrierRef("north", "ref-1")
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+async def opened(store: Store, **changes: Any) -> Verification:
+    verification = some_verification(**changes)
+    await store.open(some_opening(verification))
+    return verification
+
+
+async def found(store: Store, verification: Verification) -> Verification:
+    return (await store.find(verification.tenant, verification.id)).verification
+
+
+async def at_once(*operations: Any) -> list[Any]:
+    return await asyncio.gather(*operations, return_exceptions=True)
+
+
+def failing(error: Exception) -> Callable[[Held], Change[None]]:
+    def rule(held: Held) -> Change[None]:
+        raise error
+
+    return rule
+
+
+def noting(**change: Any) -> Callable[[Held], Change[str]]:
+    return lambda held: Change(answer="noted", **change)
+
+
+# What is written comes back.
+
+
+async def test_verification_comes_back_as_it_was_opened(store: Store) -> None:
+    verification = some_verification(
+        policy=Policy(length=8, ttl_s=120, channels=(Channel.VOICE, Channel.SMS)),
+        particulars=Particulars(
+            channel=Channel.VOICE, locale="hi", amount="10.00", currency="INR", payee="Acme"
+        ),
+        own_code_digest=b"d" * 32,
+        own_code_sealed=b"s" * 40,
+    )
+
+    answer = await store.open(some_opening(verification))
+
+    assert answer == verification
+    assert await store.find(1, verification.id) == Held(verification, CLEAN)
+
+
+async def test_timeline_tells_of_verification_and_messages_in_order_of_time(store: Store) -> None:
+    verification = await opened(store)
+    at = [ms(NOW + n * SECOND) for n in range(5)]
+
+    await store.decide(MessageKey(verification.id, 0), submitting(CARRIER, NOW + SECOND))
+    await store.decide(verification.id, checking(Typed.WRONG, NOW + 2 * SECOND))
+    await store.decide(CARRIER, settling(CARRIER, Outcome.DELIVERED, NOW + 3 * SECOND))
+    await store.decide(verification.id, checking(Typed.RIGHT, NOW + 4 * SECOND))
+
+    assert await store.timeline(1, verification.id) == [
+        VerificationStarted(at[0], "sms"),
+        MessageQueued(at[0], 0, "sms", 1),
+        MessageSubmitted(at[1], 0, "north", "ref-1", 12),
+        AttemptMissed(at[2], Reason.WRONG_CODE, 4),
+        MessageDelivered(at[3], 0, "stat:DELIVRD err:000"),
+        VerificationApproved(at[4]),
+    ]
+
+
+async def test_resend_adds_a_message_and_changes_the_particulars(store: Store) -> None:
+    verification = await opened(store)
+    now = NOW + timedelta(seconds=30)
+    call = some_message(verification, 1, channel=Channel.VOICE)
+    queued = MessageQueued(ms(now), 1, "voice", 1)
+
+    def rule(held: Held) -> Change[Verification]:
+        step = rules.resend(held.verification, Channel.VOICE, now=now)
+        return Change(answer=step.verification, verification=step.verification, message=call, trace=(queued,))
+
+    resent = await store.decide(verification.id, rule)
+
+    assert await found(store, verification) == resent
+    assert resent.particulars.channel is Channel.VOICE
+    held = await store.decide(MessageKey(verification.id, 1), lambda held: Change(answer=held))
+    assert held == Held(resent, CLEAN, call)
+    assert (await store.timeline(1, verification.id))[-1] == queued
+
+
+# Attempts and approval.
+
+
+@pytest.mark.parametrize("_round", range(20))
+async def test_hundred_right_checks_at_once_approve_once(store: Store, _round: int) -> None:
+    verification = await opened(store)
+
+    judged = await at_once(*(store.decide(verification.id, checking(Typed.RIGHT)) for _ in range(100)))
+
+    assert Counter((j.approved, j.reason) for j in judged) == {(True, None): 1, (False, Reason.CONSUMED): 99}
+    told = await store.timeline(1, verification.id)
+    assert [event for event in told if isinstance(event, VerificationApproved)] == [
+        VerificationApproved(ms(NOW))
+    ]
+
+
+async def test_hundred_wrong_checks_at_once_spend_exactly_the_attempts_there_are(store: Store) -> None:
+    verification = await opened(store)
+
+    judged = await at_once(*(store.decide(verification.id, checking(Typed.WRONG)) for _ in range(100)))
+
+    assert Counter(j.reason for j in judged) == {Reason.WRONG_CODE: 5, Reason.EXHAUSTED: 95}
+    held = await store.find(1, verification.id)
+    assert (held.verification.state, held.verification.attempts) == (State.EXHAUSTED, 5)
+    assert held.tally.consecutive == 5
+
+
+async def test_wrong_attempts_count_per_number_over_all_its_verifications(store: Store) -> None:
+    verifications = [await opened(store, service=n) for n in range(1, 6)]
+
+    judged = await at_once(
+        *(store.decide(v.id, checking(Typed.WRONG)) for _ in range(4) for v in verifications),
+        store.decide(verifications[0].id, checking(Typed.RIGHT)),
+    )
+
+    assert Counter(j.reason for j in judged) == {Reason.WRONG_CODE: 10, Reason.LOCKED: 11}
+    assert (await store.find(1, verifications[0].id)).tally.consecutive == 10
+
+
+async def test_wrong_guess_in_flight_never_makes_the_right_code_fail(store: Store) -> None:
+    verification = await opened(store)
+    wrong = [store.decide(verification.id, checking(Typed.WRONG)) for _ in range(4)]
+
+    judged = await at_once(*wrong[:2], store.decide(verification.id, checking(Typed.RIGHT)), *wrong[2:])
+
+    assert [j.approved for j in judged] == [False, False, True, False, False]
+
+
+async def test_approval_does_not_wipe_what_other_guesses_counted(store: Store) -> None:
+    first, second = await opened(store), await opened(store, service=2)
+
+    await at_once(
+        *(store.decide(first.id, checking(Typed.WRONG)) for _ in range(3)),
+        store.decide(second.id, checking(Typed.RIGHT)),
+    )
+
+    assert (await store.find(1, first.id)).tally == Tally(0, (int(NOW.timestamp()),) * 3)
+
+
+async def test_unlock_forgets_a_number_once(store: Store) -> None:
+    verification = await opened(store)
+    await store.decide(verification.id, checking(Typed.WRONG))
+
+    forgot = [await store.unlock(1, MSISDN), await store.unlock(1, MSISDN)]
+
+    assert forgot == [True, False]
+    assert (await store.find(1, verification.id)).tally == CLEAN
+
+
+async def test_ended_verification_keeps_no_code_material(store: Store) -> None:
+    verification = await opened(store, own_code_digest=b"d" * 32, own_code_sealed=b"s" * 40)
+
+    await store.decide(verification.id, checking(Typed.RIGHT))
+
+    ended = await found(store, verification)
+    assert (ended.own_code_digest, ended.own_code_sealed) == (None, None)
+
+
+async def test_timeline_is_bounded_and_still_tells_the_end(store: Store) -> None:
+    verification = await opened(store)
+    chatter = tuple(NumberLocked(ms(NOW), "wrong_per_hour") for _ in range(100))
+    for _ in range(10):
+        await store.decide(verification.id, noting(events=chatter))
+
+    await store.decide(verification.id, checking(Typed.RIGHT, NOW + SECOND))
+
+    told = await store.timeline(1, verification.id)
+    assert len(told) < 400
+    assert told[-1] == VerificationApproved(ms(NOW + SECOND))
+
+
+# A failure is its caller's alone.
+
+
+@pytest.mark.parametrize("error", [Conflict("no"), ValueError("a bug in a rule")])
+async def test_rule_that_raises_fails_only_its_own_caller(store: Store, error: Exception) -> None:
+    verifications = [await opened(store, msisdn=some_msisdn(n)) for n in range(20)]
+
+    answers = await at_once(
+        *(
+            store.decide(v.id, failing(error) if n % 2 else checking(Typed.RIGHT))
+            for n, v in enumerate(verifications)
+        )
+    )
+
+    assert [answer is error if n % 2 else answer.approved for n, answer in enumerate(answers)] == [True] * 20
+    assert [(await found(store, v)).state for v in verifications] == [State.APPROVED, State.PENDING] * 10
+
+
+async def test_operation_that_fails_after_writing_leaves_no_trace_and_spares_the_others(store: Store) -> None:
+    victim = await opened(store)
+    others = [some_opening(some_verification(msisdn=some_msisdn(n))) for n in range(10)]
+    taken = some_message(victim)
+
+    def rule(held: Held) -> Change[None]:
+        # The message exists, so the second write of this change breaks a key after the first was done.
+        spent = replace(held.verification, attempts=3)
+        return Change(answer=None, verification=spent, tally=Tally(3, (1,)), message=taken)
+
+    answers = await at_once(
+        *map(store.open, others[:5]), store.decide(victim.id, rule), *map(store.open, others[5:])
+    )
+
+    assert isinstance(answers.pop(5), Exception)
+    assert answers == [opening.verification for opening in others]
+    assert await store.find(1, victim.id) == Held(victim, CLEAN)
+    for opening in others:
+        assert await found(store, opening.verification) == opening.verification
+
+
+async def test_caller_that_went_away_takes_nobody_with_it(store: Store) -> None:
+    gone, stays = some_opening(), some_opening(some_verification(msisdn=some_msisdn(2)))
+    task = asyncio.create_task(store.open(gone))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    assert await store.open(stays) == stays.verification
+
+
+# Starting.
+
+
+async def test_new_start_supersedes_the_pending_one_of_the_same_purpose(store: Store) -> None:
+    old = await opened(store)
+    spared = [
+        await opened(store, service=2),
+        await opened(store, msisdn=some_msisdn(1)),
+        await opened(store, tenant=2),
+        await opened(store, particulars=Particulars(purpose="payment")),
+    ]
+
+    new = await opened(store, created_at=NOW + SECOND)
+
+    assert (await found(store, old)).state is State.CANCELED
+    assert (await store.timeline(1, old.id))[-1] == VerificationCanceled(ms(NOW + SECOND), "superseded")
+    assert [await found(store, v) for v in (*spared, new)] == [*spared, new]
+
+
+async def test_hundred_starts_at_once_for_one_number_leave_one_pending(store: Store) -> None:
+    verifications = [some_verification() for _ in range(100)]
+
+    await at_once(*(store.open(some_opening(v)) for v in verifications))
+
+    states = Counter([(await found(store, v)).state for v in verifications])
+    assert states == {State.PENDING: 1, State.CANCELED: 99}
+
+
+async def test_same_idempotency_key_at_once_makes_one_verification(store: Store) -> None:
+    answers = await at_once(
+        *(store.open(some_opening(), once=some_once(answer=b"201 one")) for _ in range(100))
+    )
+
+    assert Counter(type(answer) for answer in answers) == {Verification: 1, Replayed: 99}
+    assert {answer.answer for answer in answers if isinstance(answer, Replayed)} == {b"201 one"}
+    assert len((await store.list(Filter(tenant=1))).verifications) == 1
+
+
+async def test_idempotency_key_with_another_request_is_refused_and_changes_nothing(store: Store) -> None:
+    verification = await opened(store)
+    await store.decide(verification.id, checking(Typed.WRONG), once=some_once())
+
+    with pytest.raises(IdempotencyMismatch):
+        await store.decide(verification.id, checking(Typed.RIGHT), once=some_once(fingerprint="other"))
+
+    assert await store.decide(verification.id, checking(Typed.RIGHT), once=some_once()) == Replayed(b"201 {}")
+    assert (await found(store, verification)).attempts == 1
+
+
+async def test_request_that_failed_keeps_no_answer(store: Store) -> None:
+    verification = await opened(store)
+    await at_once(store.decide(verification.id, failing(Conflict("not yet")), once=some_once()))
+
+    judged = await store.decide(verification.id, checking(Typed.RIGHT), once=some_once())
+
+    assert isinstance(judged, Judgement)
+    assert judged.approved
+
+
+async def test_spend_cap_is_exact_under_concurrency(store: Store) -> None:
+    def opening(n: int) -> Any:
+        spend = Spend(micros=300, cap_micros=1_000, day=7)
+        return some_opening(some_verification(msisdn=some_msisdn(n)), spend=spend)
+
+    answers = await at_once(*(store.open(opening(n)) for n in range(50)))
+
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert (len(refused), {answer.reason for answer in refused}) == (47, {"spend_cap"})
+    assert len((await store.list(Filter(tenant=1))).verifications) == 3
+
+
+async def test_spend_is_per_tenant_and_day_and_a_refused_change_costs_nothing(store: Store) -> None:
+    verification, other = await opened(store), await opened(store, tenant=2)
+
+    async def spend(v: Verification, micros: int, day: int) -> Any:
+        change = noting(spend=Spend(micros=micros, cap_micros=1_000, day=day))
+        return (await at_once(store.decide(v.id, change)))[0]
+
+    assert isinstance(await spend(verification, 1_001, 1), Refused)
+    assert await spend(verification, 1_000, 1) == "noted"
+    assert isinstance(await spend(verification, 1, 1), Refused)
+    assert [await spend(verification, 1_000, 2), await spend(other, 1_000, 1)] == ["noted", "noted"]
+
+
+# Messages.
+
+
+async def test_due_messages_are_leased_to_one_taker(store: Store) -> None:
+    verifications = [await opened(store, msisdn=some_msisdn(n)) for n in range(5)]
+    due_at, until = NOW + timedelta(seconds=30), NOW + timedelta(seconds=60)
+
+    early = await store.due(NOW, lease_until=until, limit=10)
+    takers = await at_once(*(store.due(due_at, lease_until=until, limit=2) for _ in range(5)))
+    again = await store.due(until, lease_until=until + SECOND, limit=10)
+
+    assert early == []
+    taken = [held for taker in takers for held in taker]
+    assert taken == [Held(v, CLEAN, some_message(v, due_at=until)) for v in verifications]
+    assert {held.verification.id for held in again} == {v.id for v in verifications}
+
+
+async def test_recover_makes_only_queued_messages_due(store: Store) -> None:
+    waiting, sent = await opened(store), await opened(store, msisdn=some_msisdn(1))
+    await store.decide(MessageKey(sent.id, 0), submitting(CARRIER))
+
+    recovered = await store.recover(NOW)
+
+    assert recovered == 1
+    due = await store.due(NOW, lease_until=NOW + SECOND, limit=10)
+    assert [held.verification.id for held in due] == [waiting.id]
+
+
+async def test_receipt_finds_its_message_by_the_carriers_id(store: Store) -> None:
+    verification = await opened(store)
+    await store.decide(MessageKey(verification.id, 0), submitting(CARRIER))
+
+    held = await store.decide(CARRIER, lambda held: Change(answer=held))
+
+    assert held.verification == verification
+    assert held.message == some_message(
+        verification, state=MessageState.SUBMITTED, due_at=None, carrier=CARRIER
+    )
+
+
+async def test_receipts_at_once_settle_a_message_once(store: Store) -> None:
+    verification = await opened(store)
+    await store.decide(MessageKey(verification.id, 0), submitting(CARRIER))
+
+    answers = await at_once(*(store.decide(CARRIER, settling(CARRIER, Outcome.DELIVERED)) for _ in range(20)))
+
+    # A delivered message is not looked for any more, so what comes later finds nothing.
+    assert answers[0] is True
+    assert {type(answer) for answer in answers[1:]} == {NotFound}
+    told = await store.timeline(1, verification.id)
+    assert len([event for event in told if isinstance(event, MessageDelivered)]) == 1
+
+
+async def test_delivered_wins_over_undelivered_and_stays(store: Store) -> None:
+    verification = await opened(store)
+    key = MessageKey(verification.id, 0)
+    await store.decide(key, submitting(CARRIER))
+
+    await store.decide(CARRIER, settling(CARRIER, Outcome.UNKNOWN_NUMBER))
+    await store.decide(CARRIER, settling(CARRIER, Outcome.DELIVERED))
+
+    assert await store.decide(key, settling(CARRIER, Outcome.UNKNOWN_NUMBER)) is False
+    state = await store.decide(key, lambda held: Change(answer=held.message.state))
+    assert state is MessageState.DELIVERED
+
+
+async def test_carrier_id_that_comes_again_means_the_newest_message(store: Store) -> None:
+    old, new = await opened(store), await opened(store, msisdn=some_msisdn(1))
+    for verification in (old, new):
+        await store.decide(MessageKey(verification.id, 0), submitting(CARRIER))
+
+    held = await store.decide(CARRIER, lambda held: Change(answer=held))
+
+    assert held.verification.id == new.id
+
+
+# Time goes by.
+
+
+async def test_sweep_expires_what_is_over_and_erases_its_code_material(store: Store) -> None:
+    over = await opened(store, own_code_digest=b"d" * 32, own_code_sealed=b"s" * 40)
+    alive = await opened(store, msisdn=some_msisdn(1), created_at=NOW + SECOND)
+
+    swept = await store.sweep(over.expires_at, keep_after=NOW - DAY, limit=10)
+
+    expired = replace(over, state=State.EXPIRED, own_code_digest=None, own_code_sealed=None)
+    told = VerificationExpired(ms(over.expires_at))
+    assert (swept.expired, swept.deleted) == (((expired, (told,)),), 0)
+    assert [await found(store, over), await found(store, alive)] == [expired, alive]
+    assert (await store.timeline(1, over.id))[-1] == told
+
+
+async def test_sweep_deletes_old_ones_with_their_messages_and_keeps_to_its_limit(store: Store) -> None:
+    old = [await opened(store, msisdn=some_msisdn(n)) for n in range(5)]
+    new = await opened(store, created_at=NOW + DAY)
+    for verification in old:
+        await store.decide(verification.id, checking(Typed.RIGHT))
+
+    deleted = [(await store.sweep(NOW, keep_after=NOW + SECOND, limit=2)).deleted for _ in range(4)]
+
+    assert deleted == [2, 2, 1, 0]
+    assert (await store.list(Filter(tenant=1))).verifications == (new,)
+    for verification in old:
+        with pytest.raises(NotFound):
+            await store.timeline(1, verification.id)
+
+
+async def test_sweep_never_deletes_a_pending_one(store: Store) -> None:
+    verification = await opened(store)
+
+    swept = await store.sweep(NOW, keep_after=NOW + DAY, limit=10)
+
+    assert (swept.expired, swept.deleted) == ((), 0)
+    assert await found(store, verification) == verification
+
+
+async def test_idempotency_key_is_kept_a_day_and_not_for_ever(store: Store) -> None:
+    first = some_opening()
+    await store.open(first, once=some_once())
+
+    await store.sweep(NOW + DAY, keep_after=NOW - DAY, limit=10)
+    assert isinstance(await store.open(some_opening(), once=some_once()), Replayed)
+    await store.sweep(NOW + 2 * DAY, keep_after=NOW - DAY, limit=10)
+    assert isinstance(await store.open(some_opening(), once=some_once()), Verification)
+
+
+async def test_sweep_forgets_old_tallies_but_no_lock_for_good(store: Store) -> None:
+    some, locked = await opened(store), await opened(store, msisdn=some_msisdn(1))
+    at_s = (int(NOW.timestamp()),) * WRONG_PER_DAY_MAX
+    await store.decide(some.id, noting(tally=Tally(99, at_s)))
+    await store.decide(locked.id, noting(tally=Tally(WRONG_CONSECUTIVE_MAX, at_s)))
+
+    await store.sweep(NOW, keep_after=NOW + DAY, limit=10)
+
+    assert (await store.find(1, some.id)).tally == CLEAN
+    assert (await store.find(1, locked.id)).tally.consecutive == WRONG_CONSECUTIVE_MAX
+
+
+async def test_latest_at_is_the_newest_instant_known(store: Store) -> None:
+    assert await store.latest_at() is None
+    verification = await opened(store)
+    assert await store.latest_at() == NOW
+    await store.decide(verification.id, checking(Typed.WRONG, NOW + timedelta(minutes=1)))
+    assert await store.latest_at() == (NOW + timedelta(minutes=1)).replace(microsecond=0)
+
+
+# Reading.
+
+
+async def test_list_pages_newest_first_without_gap_or_repeat(store: Store) -> None:
+    verifications = [await opened(store, msisdn=some_msisdn(n)) for n in range(25)]
+
+    seen: list[Verification] = []
+    cursor, pages = None, 0
+    while pages == 0 or cursor is not None:
+        page = await store.list(Filter(tenant=1, before=cursor, limit=10))
+        seen += page.verifications
+        cursor, pages = page.cursor, pages + 1
+
+    assert seen == verifications[::-1]
+    assert pages == 3
+
+
+async def test_list_filters(store: Store) -> None:
+    plain = await opened(store)
+    service = await opened(store, service=2, created_at=NOW + SECOND)
+    number = await opened(store, msisdn=some_msisdn(1), created_at=NOW + 2 * SECOND)
+    approved = await opened(store, msisdn=some_msisdn(2), created_at=NOW + 3 * SECOND)
+    await store.decide(approved.id, checking(Typed.RIGHT, NOW + 3 * SECOND))
+    await opened(store, tenant=2)
+
+    async def ids(**wanted: Any) -> list[bytes]:
+        return [v.id for v in (await store.list(Filter(tenant=1, **wanted))).verifications]
+
+    assert await ids() == [approved.id, number.id, service.id, plain.id]
+    assert await ids(service=2) == [service.id]
+    assert await ids(msisdn=some_msisdn(1)) == [number.id]
+    assert await ids(msisdn=MSISDN) == [service.id, plain.id]
+    assert await ids(msisdn=MSISDN, service=1) == [plain.id]
+    assert await ids(state=State.APPROVED) == [approved.id]
+    assert await ids(created_from=NOW + SECOND, created_to=NOW + 3 * SECOND) == [number.id, service.id]
+
+
+async def test_tenant_sees_nothing_of_another(store: Store) -> None:
+    verification = await opened(store)
+
+    for operation in (
+        store.find(2, verification.id),
+        store.timeline(2, verification.id),
+        store.decide(verification.id, checking(Typed.RIGHT), tenant=2),
+        store.find(1, some_id()),
+        store.decide(MessageKey(verification.id, 9), noting()),
+        store.decide(CarrierRef("north", "nobody's"), noting()),
+    ):
+        with pytest.raises(NotFound):
+            await operation
+    assert await found(store, verification) == verification
+    assert (await store.list(Filter(tenant=2))).verifications == ()
+
+
+async def test_same_number_at_two_tenants_has_two_tallies(store: Store) -> None:
+    first, second = await opened(store), await opened(store, tenant=2)
+
+    await store.decide(first.id, checking(Typed.WRONG))
+
+    assert (await store.find(1, first.id)).tally.consecutive == 1
+    assert (await store.find(2, second.id)).tally == CLEAN
+
+
+# Tenancy.
+
+
+async def test_tenancy_comes_back_with_its_numbers(store: Store) -> None:
+    tenant = await store.put_tenant(some_tenant())
+    service = await store.put_service(some_service(tenant.n, team_numbers=(MSISDN,), countries=("IN",)))
+    key = some_key(tenant=tenant.n, service=service.n)
+    await store.put_key(key)
+
+    renamed = await store.put_tenant(replace(tenant, name="acme-2", suspended=True))
+
+    assert await store.tenancy() == Tenancy(4, (renamed,), (service,), (key,))
+    assert (tenant.n, service.n) == (1, 1)
+
+
+async def test_taken_name_is_a_conflict_and_changes_nothing(store: Store) -> None:
+    first = await store.put_tenant(some_tenant())
+    second = await store.put_tenant(some_tenant("other"))
+    await store.put_service(some_service(first.n))
+    await store.put_service(some_service(second.n))
+    before = await store.tenancy()
+
+    for operation in (
+        store.put_tenant(some_tenant()),
+        store.put_tenant(replace(second, name=first.name)),
+        store.put_service(some_service(first.n)),
+    ):
+        with pytest.raises(Conflict):
+            await operation
+
+    assert await store.tenancy() == before
+
+
+# Several at a time, and one after another.
+
+
+async def test_second_store_on_the_same_data_sees_a_change_of_tenancy(
+    store: Store, reopen: Callable[[], AbstractAsyncContextManager[Store]]
+) -> None:
+    async with reopen() as other:
+        before = await other.tenancy_revision()
+        tenant = await store.put_tenant(some_tenant())
+
+        assert await other.tenancy_revision() == before + 1
+        assert (await other.tenancy()).tenants == (tenant,)
+
+
+async def test_right_checks_on_two_stores_at_once_approve_once(
+    store: Store, reopen: Callable[[], AbstractAsyncContextManager[Store]]
+) -> None:
+    verification = await opened(store)
+    async with reopen() as other:
+        judged = await at_once(
+            *(s.decide(verification.id, checking(Typed.RIGHT)) for _ in range(50) for s in (store, other))
+        )
+
+    assert Counter(j.approved for j in judged) == {True: 1, False: 99}
+
+
+async def test_everything_is_there_after_closing_and_opening_again(
+    reopen: Callable[[], AbstractAsyncContextManager[Store]],
+) -> None:
+    async with reopen() as store:
+        verification = await opened(store)
+        judgement = await store.decide(verification.id, checking(Typed.WRONG))
+        await store.put_tenant(some_tenant())
+
+    async with reopen() as store:
+        assert await store.find(1, verification.id) == Held(judgement.step.verification, judgement.tally)
+        assert [tenant.name for tenant in (await store.tenancy()).tenants] == ["acme"]
