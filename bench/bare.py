@@ -14,6 +14,7 @@ BODY = b'{"id":"ver_00000000000000000000000000000000","state":"pending"}'
 
 
 async def constant(request: Request) -> Response:
+    del request
     return Response(201, BODY)
 
 
@@ -22,7 +23,6 @@ async def main(port: int) -> None:
         config = uvicorn.Config(
             asgi(constant),
             http=edge_protocol(door, constant),
-            loop="uvloop",
             lifespan="off",
             log_config=None,
             ws="none",

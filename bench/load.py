@@ -1,111 +1,56 @@
-"""A closed-loop HTTP load: so many connections, each sending its next request when it has its answer."""
+"""HTTP load: a closed loop for throughput, an open loop (a schedule that waits for nobody) for latency."""
 
 import asyncio
+import random
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 HEAD_END = b"\r\n\r\n"
+LENGTH = b"content-length: "
+
+
+class Request(NamedTuple):
+    """What to send, and what the bench knows it by."""
+
+    subject: Any
+    octets: bytes
+
+
+class Answer(NamedTuple):
+    """What came back, and when (the bench's one clock, in seconds)."""
+
+    subject: Any
+    status: int
+    body: bytes
+    at_s: float
 
 
 class Figures:
-    """What a run measured: how many answers, how many of each status, and every latency in seconds."""
+    """What a run measured; latencies in seconds."""
 
     def __init__(self) -> None:
         self.latencies_s: list[float] = []
-        self.statuses: dict[int, int] = {}
+        self.statuses: Counter[int] = Counter()
         self.wall_s = 0.0
-
-    def quantile_ms(self, share: float) -> float:
-        """Return a latency quantile in milliseconds."""
-        ordered = sorted(self.latencies_s)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else 0.0
 
     @property
     def per_s(self) -> float:
         """Answers per second."""
-        return len(self.latencies_s) / self.wall_s if self.wall_s else 0.0
+        return len(self.latencies_s) / self.wall_s
+
+    @property
+    def failed(self) -> int:
+        """Answers that were not 2xx."""
+        return sum(count for status, count in self.statuses.items() if status // 100 != 2)
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, run: "_Run") -> None:
-        self.run = run
-        self.buffer = b""
-        self.began_s = 0.0
-        self.transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.next()
-
-    def next(self) -> None:
-        octets = self.run.next_request()
-        if octets is None:
-            self.transport.close()
-            return
-        self.began_s = time.perf_counter()
-        self.transport.write(octets)
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        end = self.buffer.find(HEAD_END)
-        if end < 0:
-            return
-        start = self.buffer.find(b"content-length: ") + 16
-        length = int(self.buffer[start : self.buffer.index(b"\r", start)])
-        if len(self.buffer) < end + 4 + length:
-            return
-        body = self.buffer[end + 4 :]
-        status = int(self.buffer[9:12])
-        self.buffer = b""
-        self.run.answered(status, body, time.perf_counter() - self.began_s)
-        self.next()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.run.ended()
-
-
-class _Run:
-    def __init__(
-        self, requests: Iterator[bytes], connections: int, on_answer: Callable[[int, bytes], None] | None
-    ):
-        self.requests = requests
-        self.figures = Figures()
-        self.open = connections
-        self.on_answer = on_answer
-        self.done = asyncio.get_running_loop().create_future()
-
-    def next_request(self) -> bytes | None:
-        return next(self.requests, None)
-
-    def answered(self, status: int, body: bytes, latency_s: float) -> None:
-        self.figures.latencies_s.append(latency_s)
-        self.figures.statuses[status] = self.figures.statuses.get(status, 0) + 1
-        if self.on_answer is not None:
-            self.on_answer(status, body)
-
-    def ended(self) -> None:
-        self.open -= 1
-        if not self.open and not self.done.done():
-            self.done.set_result(None)
-
-
-async def closed_loop(
-    port: int,
-    requests: Iterator[bytes],
-    *,
-    connections: int,
-    on_answer: Callable[[int, bytes], None] | None = None,
-) -> Figures:
-    """Send all requests over so many connections and return the figures."""
-    loop = asyncio.get_running_loop()
-    run = _Run(requests, connections, on_answer)
-    began_s = time.perf_counter()
-    for _ in range(connections):
-        await loop.create_connection(lambda: _Connection(run), "127.0.0.1", port)
-    await run.done
-    run.figures.wall_s = time.perf_counter() - began_s
-    return run.figures
+def quantile_ms(latencies_s: Iterable[float], share: float) -> float:
+    """Return a quantile in milliseconds; not a number when there is nothing to look at."""
+    ordered = sorted(latencies_s)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else float("nan")
 
 
 def post(path: str, key: str, body: bytes) -> bytes:
@@ -114,3 +59,132 @@ def post(path: str, key: str, body: bytes) -> bytes:
         f"POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     ).encode() + body
+
+
+class Connection(asyncio.Protocol):
+    """One connection that is kept; it has one request at a time."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._answered: Callable[[int, bytes], None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def ask(self, octets: bytes, answered: Callable[[int, bytes], None]) -> None:
+        """Send a request; `answered` gets status and body."""
+        self._answered = answered
+        self._transport.write(octets)
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer = self._buffer + data if self._buffer else data
+        head_end = buffer.find(HEAD_END)
+        if head_end < 0:
+            return
+        length_at = buffer.index(LENGTH) + len(LENGTH)
+        body = buffer[head_end + len(HEAD_END) :]
+        if len(body) < int(buffer[length_at : buffer.index(b"\r", length_at)]):
+            return
+        self._buffer = b""
+        answered, self._answered = self._answered, None
+        answered(int(buffer[9:12]), body)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._answered is not None:
+            answered, self._answered = self._answered, None
+            answered(0, b"connection lost")
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+async def connect(port: int, connections: int) -> list[Connection]:
+    """Open so many connections."""
+    loop = asyncio.get_running_loop()
+    return [(await loop.create_connection(Connection, "127.0.0.1", port))[1] for _ in range(connections)]
+
+
+async def closed_loop(
+    port: int,
+    requests: Iterator[Request],
+    *,
+    connections: int,
+    on_answer: Callable[[Answer], None],
+) -> Figures:
+    """Send all requests; each connection sends its next one when it has its answer."""
+    figures = Figures()
+    busy = connections
+    done = asyncio.get_running_loop().create_future()
+
+    def ask(connection: Connection) -> None:
+        nonlocal busy
+        request = next(requests, None)
+        if request is not None:
+            began_s = time.perf_counter()
+            connection.ask(request.octets, partial(take, connection, request.subject, began_s))
+            return
+        busy -= 1
+        if not busy:
+            done.set_result(None)
+
+    def take(connection: Connection, subject: Any, began_s: float, status: int, body: bytes) -> None:
+        at_s = time.perf_counter()
+        figures.latencies_s.append(at_s - began_s)
+        figures.statuses[status] += 1
+        on_answer(Answer(subject, status, body, at_s))
+        ask(connection)
+
+    opened = await connect(port, connections)
+    began_s = time.perf_counter()
+    for connection in opened:
+        ask(connection)
+    await done
+    figures.wall_s = time.perf_counter() - began_s
+    for connection in opened:
+        connection.close()
+    return figures
+
+
+class Pool:
+    """Connections for requests that come when they come; whoever finds none free waits in line."""
+
+    def __init__(self, opened: list[Connection]) -> None:
+        self._opened = opened
+        self._free = deque(opened)
+        self._line: deque[tuple[bytes, Callable[[int, bytes], None]]] = deque()
+
+    def ask(self, octets: bytes, answered: Callable[[int, bytes], None]) -> None:
+        """Send on the connection that was free longest, so that none falls idle."""
+        if self._free:
+            connection = self._free.popleft()
+            connection.ask(octets, partial(self._take, connection, answered))
+        else:
+            self._line.append((octets, answered))
+
+    def close(self) -> None:
+        for connection in self._opened:
+            connection.close()
+
+    def _take(
+        self, connection: Connection, answered: Callable[[int, bytes], None], status: int, body: bytes
+    ) -> None:
+        self._free.append(connection)
+        if self._line:
+            self.ask(*self._line.popleft())
+        answered(status, body)
+
+
+async def open_loop(
+    requests: Iterable[Request], *, per_s: float, send: Callable[[Request, float], None]
+) -> None:
+    """Call `send` with each request and its due time, at the chance intervals of a Poisson stream.
+
+    A late generator does not excuse the server, or itself: `send` measures from the due time.
+    """
+    chance = random.Random(1)
+    due_s = time.perf_counter() + 0.1
+    for request in requests:
+        due_s += chance.expovariate(per_s)
+        await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+        send(request, due_s)

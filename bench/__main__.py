@@ -1,0 +1,158 @@
+"""Measure this machine: `python -m bench [--quick] [--json FILE] [--data-dir DIRECTORY]`."""
+
+import argparse
+import gc
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from bench.carrier import Carrier
+from bench.cases import BARE, Dastak, Latencies, Throughput, cycle_case, dispatch_case
+from bench.footprint import measure_footprint, size_mib
+from bench.fsyncs import measure_fsyncs
+from bench.installation import free_port, make_installation
+from bench.load import Request, post
+from bench.processes import LOAD_CORE, Pinned
+from bench.report import Memory, Report, machine, text
+
+KEPT = Path("bench/results/latest.json")
+CONNECTIONS = (64, 256)
+DISPATCH_PER_S = 500
+CYCLES_PER_S = 200
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """How much of everything."""
+
+    rounds: int
+    operations: int
+    open_s: int
+    pending: int
+    fsync_s: float
+
+
+FULL = Scale(rounds=3, operations=20_000, open_s=20, pending=100_000, fsync_s=3.0)
+QUICK = Scale(rounds=1, operations=6_000, open_s=4, pending=10_000, fsync_s=0.5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a rough look in under a minute")
+    parser.add_argument("--json", type=Path, default=KEPT, help=f"where to keep it, {KEPT} if absent")
+    parser.add_argument("--data-dir", type=Path, default=Path("var/bench"), help="on the disk to measure")
+    asked = parser.parse_args()
+    asked.data_dir.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(dir=asked.data_dir)).resolve()
+    os.sched_setaffinity(0, {min(LOAD_CORE, os.cpu_count() - 1)})
+    # The collector of the bench would stop its clock.
+    gc.disable()
+    try:
+        report = uvloop.run(measure(QUICK if asked.quick else FULL, directory))
+    finally:
+        shutil.rmtree(directory)
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    print(text(report))
+
+
+async def measure(scale: Scale, directory: Path) -> Report:
+    """Run all cases, one after the other."""
+    tell(f"disk, {scale.fsync_s} s")
+    fsyncs = measure_fsyncs(directory, seconds=scale.fsync_s)
+    bare = await measure_bare(scale, directory)
+    rounds, latencies, started_mib, ended_mib = await measure_program(scale, directory / "cases")
+    footprint, filled_mib = await fill(scale, directory / "fill")
+    return Report(
+        machine=machine(),
+        fsyncs=fsyncs,
+        bare=bare,
+        throughput=middle(rounds),
+        rounds=rounds,
+        latencies=latencies,
+        memory=Memory(started_mib=started_mib, ended_mib=ended_mib, filled_mib=filled_mib),
+        footprint=footprint,
+    )
+
+
+async def measure_bare(scale: Scale, directory: Path) -> list[Throughput]:
+    """Ask our edge for a constant, with the octets of a start."""
+    port = free_port()
+    octets = post("/v1/verifications", "dk_live_" + "0" * 40, b'{"to":"+919000000001"}')
+    with Pinned("-m", "bench.bare", str(port), log=directory / "bare.log") as process:
+        await process.until_listening(port)
+        bare = Dastak(process, port, "", Carrier())
+        cases = []
+        for connections in CONNECTIONS:
+            tell(f"bare server, {connections} connections")
+            await bare.run("bare", [Request(BARE, octets)] * 1_000, connections=connections, texts=0)
+            requests = [Request(BARE, octets)] * scale.operations
+            cases.append(await bare.run("bare", requests, connections=connections, texts=0))
+    return cases
+
+
+async def measure_program(
+    scale: Scale, directory: Path
+) -> tuple[list[Throughput], list[Latencies], float, float]:
+    """Run every case on one installation."""
+    carrier = Carrier()
+    installation = await make_installation(directory, await carrier.listen())
+    rounds: list[Throughput] = []
+    with installation.serve() as process:
+        await process.until_listening(installation.port)
+        started_mib = process.resident_mib
+        dastak = Dastak(process, installation.port, installation.api_key, carrier)
+        tell("warm-up")
+        await dastak.starts_case(64, 1_000)
+        await dastak.checks_case(64)
+        for number in range(1, scale.rounds + 1):
+            for connections in CONNECTIONS:
+                tell(f"round {number} of {scale.rounds}, {connections} connections")
+                rounds.append(await dastak.starts_case(connections, scale.operations))
+                rounds.append(await dastak.checks_case(connections))
+                await dastak.starts_case(connections, scale.operations // 2)
+                rounds.append(await dastak.mixed_case(connections, scale.operations))
+                await dastak.checks_case(connections)
+        tell(f"{DISPATCH_PER_S} starts a second, {scale.open_s} s")
+        latencies = await dispatch_case(dastak, per_s=DISPATCH_PER_S, count=DISPATCH_PER_S * scale.open_s)
+        tell(f"{CYCLES_PER_S} whole cycles a second, {scale.open_s} s")
+        latencies.append(await cycle_case(dastak, per_s=CYCLES_PER_S, count=CYCLES_PER_S * scale.open_s))
+        return rounds, latencies, started_mib, process.resident_mib
+
+
+async def fill(scale: Scale, directory: Path) -> tuple[object, float]:
+    """Fill a fresh database with pending verifications and measure it."""
+    carrier = Carrier()
+    installation = await make_installation(directory, await carrier.listen())
+    empty_mib = size_mib(installation.database)
+    tell(f"{scale.pending:,} pending")
+    with installation.serve() as process:
+        await process.until_listening(installation.port)
+        dastak = Dastak(process, installation.port, installation.api_key, carrier)
+        await dastak.starts_case(CONNECTIONS[-1], scale.pending)
+        filled_mib = process.resident_mib
+    tell("sweep")
+    return await measure_footprint(
+        installation.database, empty_mib=empty_mib, pending=scale.pending
+    ), filled_mib
+
+
+def middle(rounds: Sequence[Throughput]) -> list[Throughput]:
+    """Return of each case the round with the middle rate."""
+    cases: dict[tuple[str, int], list[Throughput]] = {}
+    for case in rounds:
+        cases.setdefault((case.name, case.connections), []).append(case)
+    return [sorted(same, key=lambda case: case.per_s)[len(same) // 2] for same in cases.values()]
+
+
+def tell(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

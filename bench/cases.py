@@ -1,0 +1,257 @@
+"""The cases: starts, checks and both as fast as they go; dispatch and the whole cycle by a clock."""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from bench.carrier import Carrier
+from bench.load import Answer, Pool, Request, closed_loop, connect, open_loop, post, quantile_ms
+from bench.processes import Pinned, cpu_s
+from bench.scrape import Batches, batches
+
+# Indian mobile numbers: 9 and nine more digits; every one is used once.
+FIRST_MSISDN = 919_000_000_000
+OPEN_CONNECTIONS = 64
+# What requests are about: a start has its number, the others have nothing to keep.
+CHECK = "check"
+BARE = "bare"
+
+
+class Throughput(msgspec.Struct, kw_only=True):
+    """A closed loop.
+
+    Attributes:
+        cpu_us: Of the server, all threads, for one operation and all that follows from it until the last
+            receipt is durable.
+        load_cpu_us: Of the bench (client and carrier) for the same.
+        delivered_share: How many of the texts had their receipt durable when the last answer came.
+        drain_s: How long the rest took.
+        settled_per_s: Operations a second until everything was durable.
+    """
+
+    name: str
+    connections: int
+    operations: int
+    failed: int
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+    cpu_us: float
+    load_cpu_us: float
+    commits_per_s: float | None
+    batch_mean: float | None
+    delivered_share: float
+    drain_s: float
+    settled_per_s: float
+
+
+class Started(NamedTuple):
+    """A verification that waits for its check."""
+
+    id: str
+    msisdn: str
+
+
+class Dastak:
+    """The program under test, as the bench drives it.
+
+    Attributes:
+        pending: What was started and not yet checked.
+    """
+
+    def __init__(self, process: Pinned, port: int, api_key: str, carrier: Carrier) -> None:
+        self.process = process
+        self.port = port
+        self.carrier = carrier
+        self.pending: deque[Started] = deque()
+        self._api_key = api_key
+        self._msisdn = FIRST_MSISDN
+
+    def starts(self, count: int) -> Iterator[Request]:
+        """Make start requests, each for a number of its own."""
+        for _ in range(count):
+            self._msisdn += 1
+            msisdn = str(self._msisdn)
+            body = b'{"to":"+%s"}' % msisdn.encode()
+            yield Request(msisdn, post("/v1/verifications", self._api_key, body))
+
+    def checks(self, started: Iterable[Started]) -> Iterator[Request]:
+        """Make checks with the codes that the texts brought."""
+        for verification in started:
+            yield Request(CHECK, self.check_octets(verification))
+
+    def check_octets(self, started: Started) -> bytes:
+        body = b'{"code":"%s"}' % self.carrier.texts[started.msisdn].code.encode()
+        return post(f"/v1/verifications/{started.id}/check", self._api_key, body)
+
+    def on_answer(self, answer: Answer) -> None:
+        """Remember what was started; an answer to a check must approve."""
+        if answer.subject == CHECK:
+            assert b'"approved":true' in answer.body, f"a right code was answered {answer}"
+        elif answer.subject != BARE and answer.status == 201:
+            self.pending.append(Started(id_of(answer.body), answer.subject))
+
+    async def run(
+        self, name: str, requests: Iterable[Request], *, connections: int, texts: int
+    ) -> Throughput:
+        """Run a closed loop over requests that lead to so many texts, and wait for the last receipt."""
+        ready = iter(list(requests))
+        carrier = self.carrier
+        texts_before, wanted = carrier.delivered, carrier.delivered + texts
+        batches_before = await batches(self.port)
+        cpu_before_s, load_before_s = self.process.cpu_s, cpu_s(os.getpid())
+        began_s = time.perf_counter()
+        figures = await closed_loop(self.port, ready, connections=connections, on_answer=self.on_answer)
+        delivered_share = (carrier.delivered - texts_before) / texts if texts else 1.0
+        answered_s = time.perf_counter()
+        await carrier.until_delivered(wanted)
+        drained_s = time.perf_counter()
+        operations = len(figures.latencies_s)
+        committed = Batches.between(batches_before, await batches(self.port))
+        return Throughput(
+            name=name,
+            connections=connections,
+            operations=operations,
+            failed=figures.failed,
+            per_s=figures.per_s,
+            p50_ms=quantile_ms(figures.latencies_s, 0.5),
+            p99_ms=quantile_ms(figures.latencies_s, 0.99),
+            p999_ms=quantile_ms(figures.latencies_s, 0.999),
+            cpu_us=(self.process.cpu_s - cpu_before_s) / operations * 1e6,
+            load_cpu_us=(cpu_s(os.getpid()) - load_before_s) / operations * 1e6,
+            commits_per_s=committed and committed.commits / (drained_s - began_s),
+            batch_mean=committed and committed.operations / committed.commits,
+            delivered_share=delivered_share,
+            drain_s=drained_s - answered_s,
+            settled_per_s=operations / (drained_s - began_s),
+        )
+
+    async def starts_case(self, connections: int, count: int) -> Throughput:
+        """Start; the deliveries that follow take their share of the same core."""
+        requests = self.starts(count)
+        return await self.run("starts", requests, connections=connections, texts=count)
+
+    async def checks_case(self, connections: int) -> Throughput:
+        """Check everything that is pending, each once and with the right code."""
+        requests = self.checks([self.pending.popleft() for _ in range(len(self.pending))])
+        return await self.run("checks", requests, connections=connections, texts=0)
+
+    async def mixed_case(self, connections: int, count: int) -> Throughput:
+        """Start and check by turns; what is checked was started before the clock."""
+        checks = self.checks([self.pending.popleft() for _ in range(count // 2)])
+        starts = self.starts(count // 2)
+        requests = (request for pair in zip(starts, checks, strict=True) for request in pair)
+        return await self.run("mixed", requests, connections=connections, texts=count // 2)
+
+
+class Latencies(msgspec.Struct, kw_only=True):
+    """An open loop; every latency counts from the scheduled time or from the answer, as its name says."""
+
+    name: str
+    per_s: float
+    operations: int
+    failed: int
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+    cpu_us: float
+
+    @classmethod
+    def of(cls, name: str, per_s: float, took_s: list[float], *, failed: int, cpu_s: float) -> "Latencies":
+        return cls(
+            name=name,
+            per_s=per_s,
+            operations=len(took_s),
+            failed=failed,
+            p50_ms=quantile_ms(took_s, 0.5),
+            p99_ms=quantile_ms(took_s, 0.99),
+            p999_ms=quantile_ms(took_s, 0.999),
+            cpu_us=cpu_s / len(took_s) * 1e6,
+        )
+
+
+async def dispatch_case(dastak: Dastak, *, per_s: float, count: int) -> list[Latencies]:
+    """Start by a clock; time the answers, and the way from each 201 to its submit_sm."""
+    pool = Pool(await connect(dastak.port, OPEN_CONNECTIONS))
+    wanted = dastak.carrier.delivered + count
+    answered_s: dict[str, float] = {}
+    took_s: list[float] = []
+    failed = 0
+
+    def answered(msisdn: str, due_s: float, status: int, body: bytes) -> None:
+        nonlocal failed
+        answered_s[msisdn] = time.perf_counter()
+        took_s.append(answered_s[msisdn] - due_s)
+        failed += status != 201
+        dastak.on_answer(Answer(msisdn, status, body, answered_s[msisdn]))
+
+    cpu_before_s = dastak.process.cpu_s
+    await open_loop(
+        dastak.starts(count),
+        per_s=per_s,
+        send=lambda request, due_s: pool.ask(request.octets, partial(answered, request.subject, due_s)),
+    )
+    await dastak.carrier.until_delivered(wanted)
+    used_s = dastak.process.cpu_s - cpu_before_s
+    pool.close()
+    texts = dastak.carrier.texts
+    # The two race over loopback: a text that was there before its 201 was read took no time at all.
+    to_carrier_s = [max(0.0, texts[msisdn].at_s - at_s) for msisdn, at_s in answered_s.items()]
+    return [
+        Latencies.of("start, by a clock", per_s, took_s, failed=failed, cpu_s=used_s),
+        Latencies.of("201 to submit_sm", per_s, to_carrier_s, failed=failed, cpu_s=used_s),
+    ]
+
+
+async def cycle_case(dastak: Dastak, *, per_s: float, count: int) -> Latencies:
+    """Start by a clock, wait for the text, check at once: timed from the scheduled start to `approved`."""
+    pool = Pool(await connect(dastak.port, OPEN_CONNECTIONS))
+    due: dict[str, float] = {}
+    started: dict[str, Started] = {}
+    took_s: list[float] = []
+    done = asyncio.get_running_loop().create_future()
+
+    def begin(request: Request, due_s: float) -> None:
+        due[request.subject] = due_s
+        pool.ask(request.octets, partial(on_started, request.subject))
+
+    def on_started(msisdn: str, status: int, body: bytes) -> None:
+        assert status == 201, (status, body)
+        started[msisdn] = Started(id_of(body), msisdn)
+        check(msisdn)
+
+    def check(msisdn: str) -> None:
+        """Check when both the answer and the text are here."""
+        if msisdn in started and msisdn in dastak.carrier.texts:
+            pool.ask(dastak.check_octets(started[msisdn]), partial(on_checked, msisdn))
+
+    def on_checked(msisdn: str, status: int, body: bytes) -> None:
+        dastak.on_answer(Answer(CHECK, status, body, 0.0))
+        took_s.append(time.perf_counter() - due[msisdn])
+        if len(took_s) == count:
+            done.set_result(None)
+
+    dastak.carrier.on_text = check
+    wanted = dastak.carrier.delivered + count
+    cpu_before_s = dastak.process.cpu_s
+    await open_loop(dastak.starts(count), per_s=per_s, send=begin)
+    async with asyncio.timeout(30):
+        await done
+    await dastak.carrier.until_delivered(wanted)
+    dastak.carrier.on_text = None
+    pool.close()
+    used_s = dastak.process.cpu_s - cpu_before_s
+    return Latencies.of("start to approved", per_s, took_s, failed=0, cpu_s=used_s)
+
+
+def id_of(body: bytes) -> str:
+    """Find the id in the answer to a start."""
+    at = body.index(b"ver_")
+    return body[at : at + 36].decode()

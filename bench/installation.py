@@ -1,0 +1,86 @@
+"""An installation of Dastak for the bench: one live key, one carrier, and limits that refuse nobody."""
+
+import asyncio
+import hashlib
+import secrets
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.processes import Pinned
+from dastak.core.policy import Policy
+from dastak.core.tenant import ApiKey, Mode, Scope, Service, Tenant
+from dastak.store.sqlite import SqliteStore
+
+# The carrier's window. A contract gives 10 to 100; here it shall not be what limits.
+WINDOW = 1000
+SPEND_CAP_MICROS = 10**15
+RATES = ("key", "service", "tenant")
+RATE = {"count": 1_000_000, "per_s": 1, "burst": 1_000_000}
+
+
+class Installation(NamedTuple):
+    """Where it is, how it is set, and with which key to ask it."""
+
+    directory: Path
+    port: int
+    api_key: str
+    environment: dict[str, str]
+
+    @property
+    def database(self) -> Path:
+        return self.directory / "dastak.db"
+
+    def serve(self) -> Pinned:
+        """Return the program, to be started by `with`."""
+        command = ("-m", "dastak", "--config", str(self.directory / "dastak.toml"), "serve")
+        return Pinned(*command, environment=self.environment, log=self.directory / "log")
+
+
+async def make_installation(directory: Path, carrier_port: int) -> Installation:
+    """Make one in an empty directory."""
+    command = [sys.executable, "-m", "dastak", "init", "--yes", "--directory", str(directory)]
+    await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
+    port = free_port()
+    settings = {
+        "server.listen": f"127.0.0.1:{port}",
+        "carriers.bench.host": "127.0.0.1",
+        "carriers.bench.port": carrier_port,
+        "carriers.bench.system_id": "bench",
+        "carriers.bench.password": secrets.token_hex(4),
+        "carriers.bench.window": WINDOW,
+        **{f"limits.{name}.{field}": value for name in RATES for field, value in RATE.items()},
+    }
+    environment = {f"DASTAK__{path.replace('.', '__').upper()}": str(v) for path, v in settings.items()}
+    installation = Installation(directory, port, f"dk_live_{secrets.token_hex(20)}", environment)
+    await _admit(installation)
+    return installation
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+async def _admit(installation: Installation) -> None:
+    """Give the bench's key a tenant and a service that may send to India."""
+    async with SqliteStore(installation.database) as store:
+        tenant = await store.put_tenant(Tenant(n=0, name="bench", daily_spend_cap_micros=SPEND_CAP_MICROS))
+        service = await store.put_service(
+            Service(n=0, tenant=tenant.n, name="login", brand="Bench", policy=Policy(), countries=("IN",))
+        )
+        await store.put_key(
+            ApiKey(
+                id=installation.api_key[:16],
+                digest=hashlib.sha256(installation.api_key.encode()).digest(),
+                tenant=tenant.n,
+                service=service.n,
+                mode=Mode.LIVE,
+                scopes=(Scope.START, Scope.CHECK, Scope.READ),
+                name="bench",
+                created_at=datetime.now(UTC),
+            )
+        )

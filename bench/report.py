@@ -1,0 +1,179 @@
+"""What was measured, beside what is to be reached: tables for people, JSON to keep."""
+
+import os
+import platform
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from bench.cases import Latencies, Throughput
+from bench.footprint import Footprint
+
+
+class Memory(msgspec.Struct, kw_only=True):
+    """Resident memory of the server in MiB: just started, after all cases, after filling the database."""
+
+    started_mib: float
+    ended_mib: float
+    filled_mib: float
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """One run.
+
+    Attributes:
+        fsyncs: Appends of 4 KiB made durable, one after the other.
+        bare: Our edge answering a constant.
+        throughput: Closed loops; of several rounds the one with the middle rate.
+        rounds: All rounds.
+    """
+
+    machine: dict[str, str]
+    fsyncs: dict[str, float]
+    bare: list[Throughput]
+    throughput: list[Throughput]
+    rounds: list[Throughput]
+    latencies: list[Latencies]
+    memory: Memory
+    footprint: Footprint
+
+
+class Reached(msgspec.Struct):
+    """A target and what was measured."""
+
+    what: str
+    target: str
+    measured: float
+    reached: bool
+
+
+def machine() -> dict[str, str]:
+    """Describe what a figure depends on."""
+    cpu = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": f"{os.cpu_count()} cores, {cpu}",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "load_average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+    }
+
+
+def targets(report: Report) -> list[Reached]:
+    """Set every target beside its figure; of two concurrencies the better one counts."""
+
+    def best(name: str) -> float:
+        return max(case.per_s for case in report.throughput if case.name == name)
+
+    def p99(name: str) -> float:
+        return next(case.p99_ms for case in report.latencies if case.name == name)
+
+    def at_least(what: str, bound: float, measured: float) -> Reached:
+        return Reached(what, f">= {bound:,.0f}", measured, measured >= bound)
+
+    def at_most(what: str, bound: float, measured: float) -> Reached:
+        return Reached(what, f"<= {bound:,.0f}", measured, measured <= bound)
+
+    footprint = report.footprint
+    failed = sum(case.failed for case in (*report.rounds, *report.latencies))
+    return [
+        at_least("starts/s, durable, one core", 5_000, best("starts")),
+        at_least("checks/s, durable, one core", 9_000, best("checks")),
+        at_least("mixed/s, durable, one core", 7_500, best("mixed")),
+        at_most("201 to submit_sm at 500/s, p99 ms", 20, p99("201 to submit_sm")),
+        at_most("start to approved, p99 ms", 300, p99("start to approved")),
+        at_most("disk per 100,000 pending, MiB", 31, footprint.per_100k_mib),
+        at_most("disk left after the sweep, MiB", 1, footprint.swept_mib - footprint.empty_mib),
+        at_most("answers that were not 2xx", 0, failed),
+    ]
+
+
+def text(report: Report) -> str:
+    """Return all tables."""
+    floor = {case.connections: case.per_s for case in report.bare}
+    fsyncs = report.fsyncs
+    memory, footprint = report.memory, report.footprint
+    return "\n\n".join(
+        (
+            "\n".join(f"{name:14}{value}" for name, value in report.machine.items()),
+            f"fsync of 4 KiB  {fsyncs['per_s']:,.0f}/s, p50 {fsyncs['p50_ms']:.2f} ms, "
+            f"p99 {fsyncs['p99_ms']:.2f} ms",
+            _table(
+                _THROUGHPUT, [_throughput_row(case, floor) for case in (*report.bare, *report.throughput)]
+            ),
+            _table(_LATENCIES, [_latency_row(case) for case in report.latencies]),
+            f"memory        {memory.started_mib:.0f} MiB started, {memory.ended_mib:.0f} after the cases, "
+            f"{memory.filled_mib:.0f} in a fresh one after {footprint.pending:,} starts\n"
+            f"disk          {footprint.empty_mib:.1f} MiB empty, {footprint.full_mib:.1f} with "
+            f"{footprint.pending:,} pending, {footprint.swept_mib:.1f} after the sweep",
+            _table(_TARGETS, [_target_row(reached) for reached in targets(report)]),
+        )
+    )
+
+
+_THROUGHPUT = (
+    "case", "conns", "per s", "of bare", "p50 ms", "p99 ms", "p99.9", "CPU us", "load us", "commits/s",
+    "batch", "kept up", "drain s", "settled/s", "failed",
+)  # fmt: skip
+_LATENCIES = ("case", "per s", "p50 ms", "p99 ms", "p99.9 ms", "CPU us", "failed")
+_TARGETS = ("target", "to reach", "measured", "")
+
+
+def _throughput_row(case: Throughput, floor: dict[int, float]) -> Sequence[str]:
+    return (
+        case.name,
+        str(case.connections),
+        f"{case.per_s:,.0f}",
+        f"{case.per_s / floor[case.connections]:.0%}" if case.connections in floor else "",
+        f"{case.p50_ms:.1f}",
+        f"{case.p99_ms:.1f}",
+        f"{case.p999_ms:.1f}",
+        f"{case.cpu_us:.0f}",
+        f"{case.load_cpu_us:.0f}",
+        "-" if case.commits_per_s is None else f"{case.commits_per_s:,.0f}",
+        "-" if case.batch_mean is None else f"{case.batch_mean:.1f}",
+        f"{case.delivered_share:.0%}",
+        f"{case.drain_s:.2f}",
+        f"{case.settled_per_s:,.0f}",
+        str(case.failed),
+    )
+
+
+def _latency_row(case: Latencies) -> Sequence[str]:
+    return (
+        case.name,
+        f"{case.per_s:,.0f}",
+        f"{case.p50_ms:.1f}",
+        f"{case.p99_ms:.1f}",
+        f"{case.p999_ms:.1f}",
+        f"{case.cpu_us:.0f}",
+        str(case.failed),
+    )
+
+
+def _target_row(reached: Reached) -> Sequence[str]:
+    return (
+        reached.what,
+        reached.target,
+        f"{reached.measured:,.1f}",
+        "reached" if reached.reached else "MISSED",
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (head, *rows)
+    )
