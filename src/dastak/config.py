@@ -15,9 +15,12 @@ from msgspec import Meta
 
 from dastak.api.door import DoorSettings
 from dastak.core.errors import DastakError
+from dastak.guard.limits import LimitSettings
+from dastak.sms.smpp_settings import BindKind, SmppSettings, Tls
 
 MASK: Final = "********"
-CARRIER_NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+# Routes into the carrier in a box are called sim_1 and so on.
+CARRIER_NAME: Final = re.compile(r"(?!sim_)[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 # Written by hand into many a file and never meant: a service that starts with one is open to everybody.
 PLACEHOLDERS: Final = frozenset(
@@ -141,21 +144,21 @@ class SecretsSettings(_Section, frozen=True, kw_only=True):
 
 
 class TlsSettings(_Section, frozen=True, kw_only=True):
-    """TLS on the way to a carrier.
+    """TLS on the way to a carrier; its certificate and name are always checked.
 
     Attributes:
         enabled: Whether to speak TLS at all.
-        ca_file: Certificates to trust, in PEM; the system's own if absent.
+        ca_file: The only authorities to believe, in PEM; those of the system if absent.
         cert_file: Our certificate, where the carrier asks for one.
         key_file: The private key of cert_file. Readable by its owner only.
-        verify: Whether the carrier's certificate must be valid for its host.
+        server_name: The name the certificate must have; the host if absent.
     """
 
     enabled: bool = False
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    verify: bool = True
+    server_name: str | None = None
 
 
 class CarrierSettings(_Section, frozen=True, kw_only=True):
@@ -166,18 +169,19 @@ class CarrierSettings(_Section, frozen=True, kw_only=True):
         host: Its name or address.
         port: Its TCP port.
         system_id: The account it gave you.
-        password: The account's password, at most 8 octets (SMPP 3.4, 4.1.1). Better: password_file.
+        password: The account's password, at most 8 characters by the standard. Better: password_file.
         password_file: A file that holds the password. Readable by its owner only.
+        long_password: Allow a longer password than the standard.
         system_type: What it asks for in the bind; mostly nothing.
-        bind: How to bind.
-        window: Requests on their way without an answer, at most.
-        rate_per_s: Messages a second, at most, as your contract says; 0 is no limit.
+        bind_kind: What flows over this bind: texts out, receipts in, or both.
+        window: Texts that may wait for their answers.
+        rate_per_s: Texts a second, as your contract says; as fast as the window allows if absent.
         priority: Lower goes first; among equals the order of the file.
         price_micros: What one segment costs, in millionths of your currency; the spend cap counts with it.
-        source_ton: Type of number of the sender: 5 is alphanumeric.
-        source_npi: Numbering plan of the sender.
-        data_coding: How the carrier reads data_coding 0: its default alphabet.
-        enquire_link_s: Seconds of silence after which the link is tried.
+        source_addr_ton: Type of number of the sender; told by the sender itself if absent.
+        source_addr_npi: Numbering plan of the sender, where its type is set.
+        response_timeout_s: Seconds after which the outcome of a text counts as unknown.
+        enquire_link_s: Seconds of silence after which the carrier is asked whether it lives.
         tls: TLS on the way.
     """
 
@@ -187,16 +191,17 @@ class CarrierSettings(_Section, frozen=True, kw_only=True):
     system_id: Annotated[str, Meta(min_length=1, max_length=15)]
     password: Secret | None = None
     password_file: Path | None = None
+    long_password: bool = False
     system_type: Annotated[str, Meta(max_length=12)] = ""
-    bind: Literal["transceiver"] = "transceiver"
+    bind_kind: BindKind = BindKind.TRANSCEIVER
     window: Annotated[int, Meta(ge=1, le=1000)] = 10
-    rate_per_s: Annotated[float, Meta(ge=0)] = 0.0
+    rate_per_s: Annotated[float, Meta(gt=0)] | None = None
     priority: int = 100
     price_micros: Annotated[int, Meta(ge=0)] = 0
-    source_ton: Octet = 5
-    source_npi: Octet = 0
-    data_coding: Literal["gsm7", "latin1", "ascii"] = "gsm7"
-    enquire_link_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
+    source_addr_ton: Octet | None = None
+    source_addr_npi: Octet = 0
+    response_timeout_s: Annotated[float, Meta(gt=0)] = 1.5
+    enquire_link_s: Annotated[float, Meta(gt=0)] = 5.0
     tls: TlsSettings = TlsSettings()
 
 
@@ -206,17 +211,27 @@ class SimulatorSettings(_Section, frozen=True, kw_only=True):
     Attributes:
         enabled: Whether it runs inside this process.
         smpp_listen: Where it speaks SMPP. Port 0 takes a free one.
-        well_behaved: Whether it spares you the faults real carriers have.
-        seed: Makes its faults the same ones every time.
+        seed: The same seed, faults and messages have the same fates.
     """
 
     enabled: bool = False
     smpp_listen: str = "127.0.0.1:0"
-    well_behaved: bool = False
     seed: int = 1
 
     def __post_init__(self) -> None:
         address_of(self.smpp_listen)
+
+
+class LimitsSettings(_Section, frozen=True, kw_only=True):
+    """How often somebody may ask for a code.
+
+    Attributes:
+        live: For live and team keys together; both reach real phones.
+        test: For test keys, which have counts of their own.
+    """
+
+    live: LimitSettings = LimitSettings()
+    test: LimitSettings = LimitSettings()
 
 
 class LogSettings(_Section, frozen=True, kw_only=True):
@@ -242,5 +257,25 @@ class Settings(_Section, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     secrets: SecretsSettings = SecretsSettings()
     carriers: dict[str, CarrierSettings] = {}
+    limits: LimitsSettings = LimitsSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     log: LogSettings = LogSettings()
+
+
+def smpp_settings(carrier: CarrierSettings) -> SmppSettings:
+    """Return what our side of the bind wants to know of a carrier."""
+    written = msgspec.structs.asdict(carrier)
+    shared = {name: written[name] for name in SmppSettings.__struct_fields__ if name in written}
+    tls = carrier.tls
+    files = {
+        name: str(path) if path else None
+        for name, path in (("ca_file", tls.ca_file), ("cert_file", tls.cert_file), ("key_file", tls.key_file))
+    }
+    shared["tls"] = Tls(server_name=tls.server_name, **files) if tls.enabled else None
+    shared["password"] = carrier.password.reveal() if carrier.password else ""
+    return SmppSettings(**shared)
+
+
+def price_micros(settings: Settings) -> int:
+    """Return what a segment may cost at most, whichever carrier takes it."""
+    return max((carrier.price_micros for carrier in settings.carriers.values()), default=0)

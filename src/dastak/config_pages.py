@@ -12,7 +12,7 @@ from typing import Any, Final, get_args, get_origin
 
 import msgspec
 
-from dastak.config import Secret, Settings
+from dastak.config import CarrierSettings, Secret, Settings
 from dastak.config_read import Keys, Loaded, is_section
 
 SCHEMA_FILE: Final = "dastak.schema.json"
@@ -44,8 +44,13 @@ def json_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     kinds = {kind.__name__: kind for kind in _sections(Settings)}
     for name, described in schema["$defs"].items():
+        if name not in kinds:
+            continue
         described["description"] = _summary(kinds[name])
         described["additionalProperties"] = False
+        # What is left out of any other table keeps its default.
+        if kinds[name] is not CarrierSettings:
+            described.pop("required", None)
         for key, text in attributes(kinds[name]).items():
             described["properties"][key]["description"] = text
     return schema
@@ -110,7 +115,7 @@ def _sections(kind: Any) -> Iterator[type]:
             yield from _sections(below)
 
 
-def _sample_section(kind: Any, above: Keys, values: Mapping[str, Any]) -> list[str]:
+def _sample_section(kind: Any, above: Keys, values: Mapping[str, Any], base: Any = None) -> list[str]:
     """Write the settings of a section, then the sections below it: TOML wants this order."""
     own: list[str] = []
     below: list[str] = []
@@ -118,30 +123,32 @@ def _sample_section(kind: Any, above: Keys, values: Mapping[str, Any]) -> list[s
     for field in msgspec.structs.fields(kind):
         keys = (*above, field.name)
         many = get_origin(field.type) is dict
-        if many or is_section(field.type):
-            section = get_args(field.type)[1] if many else field.type
-            below += _sample_table(
-                section, (*keys, EXAMPLE_NAME) if many else keys, values, told.get(field.name)
-            )
+        default = getattr(base, field.name) if base is not None else field.default
+        comment = told.get(field.name)
+        if many:
+            below += _sample_table(get_args(field.type)[1], (*keys, EXAMPLE_NAME), values, comment, None)
+        elif is_section(field.type):
+            below += _sample_table(field.type, keys, values, comment, default)
         else:
-            own += _sample_line(field, keys, values, told.get(field.name))
+            own += _sample_line(keys, values, comment, default)
     return own + ([""] if own else []) + below
 
 
-def _sample_table(kind: Any, keys: Keys, values: Mapping[str, Any], told: str | None) -> list[str]:
+def _sample_table(
+    kind: Any, keys: Keys, values: Mapping[str, Any], comment: str | None, base: Any
+) -> list[str]:
     path = ".".join(keys)
     example = EXAMPLE_NAME in keys and not any(key.startswith(f"{path}.") for key in values)
-    head = [f"# {told or _summary(kind)}", f"{'#' if example else ''}[{path}]"]
-    return head + _sample_section(kind, keys, values)
+    head = [f"# {comment or _summary(kind)}", f"{'#' if example else ''}[{path}]"]
+    return head + _sample_section(kind, keys, values, base)
 
 
-def _sample_line(field: Any, keys: Keys, values: Mapping[str, Any], told: str | None) -> list[str]:
-    path = ".".join(keys)
-    comment = [f"# {told}"] if told else []
+def _sample_line(keys: Keys, values: Mapping[str, Any], comment: str | None, default: Any) -> list[str]:
+    path, name = ".".join(keys), keys[-1]
+    told = [f"# {comment}"] if comment else []
     if path in values:
-        return [*comment, f"{field.name} = {_toml(values[path])}"]
-    default = EXAMPLE_VALUES[field.name] if field.required else field.default
-    return [*comment, f"#{field.name} = {_toml(default)}"]
+        return [*told, f"{name} = {_toml(values[path])}"]
+    return [*told, f"#{name} = {_toml(EXAMPLE_VALUES[name] if default is msgspec.NODEFAULT else default)}"]
 
 
 def _toml(value: Any) -> str:

@@ -182,25 +182,30 @@ def _convert(given: Given) -> Any:
         raise ConfigError(f"{'.'.join(given.keys)} ({given.origin}): {error}.") from error
 
 
-def _build(kind: Any, values: Mapping[Keys, Any], above: Keys) -> Any:
-    """Make a section's record, and those below it, from the values under its path."""
+def _build(kind: Any, values: Mapping[Keys, Any], above: Keys, base: Any = None) -> Any:
+    """Make a section's record, and those below it, from the values under its path.
+
+    `base` is the record that holds where nothing is written; None where something must be.
+    """
     fields: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         keys = (*above, field.name)
+        default = getattr(base, field.name) if base is not None else field.default
         if keys in values:
             fields[field.name] = values[keys]
         elif is_section(field.type):
-            fields[field.name] = _build(field.type, values, keys)
+            fields[field.name] = _build(field.type, values, keys, default)
         elif get_origin(field.type) is dict:
-            fields[field.name] = {
-                name: _build_carrier(values, (*keys, name)) for name in _names(values, keys)
-            }
-        elif field.required:
+            names = _names(values, keys)
+            fields[field.name] = {name: _build_carrier(values, (*keys, name)) for name in names}
+        elif default is not msgspec.NODEFAULT:
+            fields[field.name] = default
+        else:
             raise ConfigError(f"{'.'.join(keys)} is missing.")
     try:
         return kind(**fields)
     except ValueError as error:
-        raise ConfigError(f"{'.'.join(above)}: {error}.") from error
+        raise ConfigError(f"{'.'.join(above)}: {str(error).rstrip('.')}.") from error
 
 
 def _names(values: Mapping[Keys, Any], above: Keys) -> list[str]:
@@ -221,10 +226,8 @@ def _build_carrier(values: Mapping[Keys, Any], above: Keys) -> CarrierSettings:
 
 def _unknown(keys: Keys, origin: str) -> ConfigError:
     """Say which key is unknown and which real one is nearest."""
-    known = 0
-    while leaf_type(keys[: known + 1]) is not None:
-        known += 1
-    above, wrong = keys[:known], keys[known] if known < len(keys) else ""
+    known = next((n for n in range(len(keys)) if leaf_type(keys[: n + 1]) is None), len(keys))
+    above, wrong = keys[:known], "".join(keys[known : known + 1])
     kind = leaf_type(above)
     siblings = [field.name for field in msgspec.structs.fields(kind)] if is_section(kind) else []
     near = difflib.get_close_matches(wrong, siblings, n=1)

@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from dastak.config_read import load
 
 if TYPE_CHECKING:
     from dastak.app import Running
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -29,8 +31,10 @@ def serve(context: click.Context, listen: str | None, role: str | None) -> None:
     run_app(loaded.settings, dev=False, ready=_say)
 
 
-def run_app(settings: Settings, *, dev: bool, ready: "Callable[[Running], None]") -> None:
-    """Run the program to its end, with logs.
+def run_app(
+    settings: Settings, *, dev: bool, ready: "Callable[[Running], None]", test_key: str | None = None
+) -> None:
+    """Run the program to its end, with logs; see `app.run`.
 
     Raises:
         ConfigError: Its address is taken.
@@ -41,7 +45,7 @@ def run_app(settings: Settings, *, dev: bool, ready: "Callable[[Running], None]"
 
     setup_logs(settings.log.level, settings.log.format)
     try:
-        run_coroutine(app.run(settings, dev=dev, ready=ready))
+        run_coroutine(app.run(settings, dev=dev, ready=ready, test_key=test_key))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -60,14 +64,13 @@ def refuse_unsafe(settings: Settings) -> None:
     config_secrets.check_carrier_secrets(settings)
 
 
-def run_coroutine(program: Coroutine[None, None, None]) -> None:
-    """Run a coroutine to its end on uvloop, where there is one."""
+def run_coroutine(program: Coroutine[None, None, T]) -> T:
+    """Run a coroutine to its end on uvloop, where there is one, and return its result."""
     if sys.platform == "win32":
-        asyncio.run(program)
-        return
+        return asyncio.run(program)
     import uvloop  # noqa: PLC0415 - not on every platform
 
-    uvloop.run(program)
+    return uvloop.run(program)
 
 
 def _say(running: "Running") -> None:

@@ -1,0 +1,129 @@
+"""Run everything in one process: a carrier and phones in a box, one key, nothing to set up."""
+
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+
+from dastak import __version__
+from dastak.commands.init import make_installation
+from dastak.commands.printing import print_json
+from dastak.commands.running_server import DevServer
+from dastak.commands.serve import run_app, run_coroutine
+from dastak.config import Settings
+from dastak.config_read import load
+from dastak.config_secrets import write_private
+
+if TYPE_CHECKING:
+    from dastak.app import Running
+
+TRY_MSISDN: Final = "+919876543210"
+
+
+class DevReady(msgspec.Struct, frozen=True):
+    """What `dastak dev --json` prints when everything runs."""
+
+    url: str
+    api_key: str
+    phones_url: str | None
+    data_dir: str
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".dastak"),
+    show_default=True,
+    help="Where keys and database are kept.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON line when everything runs, and nothing else."
+)
+@click.option("--no-browser", is_flag=True, help="Do not open the phones in a browser.")
+def dev(*, port: int, data_dir: Path, as_json: bool, no_browser: bool) -> None:
+    """Run everything in one process, with a carrier and phones in a box.
+
+    It listens on this machine only, knows no carrier, and its key is a test key: nothing leaves this machine.
+    """
+    directory = data_dir.resolve()
+    settings = dev_settings(directory, port, os.environ)
+    api_key = run_coroutine(dev_setup(settings, directory))
+    browser = not (no_browser or as_json) and _has_desktop(os.environ)
+    ready = partial(_ready, directory, api_key, as_json=as_json, browser=browser)
+    run_app(settings, dev=True, ready=ready, test_key=api_key)
+
+
+def dev_settings(directory: Path, port: int, environment: Mapping[str, str]) -> Settings:
+    """Return the settings of a sandbox; its directory is made when it is not there."""
+    file = directory / "dastak.toml"
+    if not file.exists():
+        make_installation(directory, {"simulator.enabled": True, "log.level": "warning"})
+    here: dict[str, Any] = {
+        "server.listen": f"127.0.0.1:{port}",
+        "simulator.enabled": True,
+        # The directory may have been moved since its file was written.
+        "store.url": f"sqlite://{directory / 'dastak.db'}",
+        "secrets.file": str(directory / "secrets.json"),
+    }
+    settings = load(file, environment, here).settings
+    return msgspec.structs.replace(settings, carriers={})
+
+
+async def dev_setup(settings: Settings, directory: Path) -> str:
+    """Make the tenant, service and test key of a sandbox, unless they are there; return the key.
+
+    A key cannot be read back from the database, so it is kept beside it, as long as the database knows it.
+    """
+    raise NotImplementedError
+
+
+def _ready(directory: Path, api_key: str, running: "Running", *, as_json: bool, browser: bool) -> None:
+    write_private(
+        directory / "dev.json", msgspec.json.encode(DevServer(running.url, api_key)).decode() + "\n"
+    )
+    if as_json:
+        print_json(DevReady(running.url, api_key, running.phones_url, str(directory)))
+        return
+    click.echo(banner(running.url, api_key, running.phones_url, directory))
+    if browser and running.phones_url:
+        # Some browsers return only when they are closed.
+        threading.Thread(target=webbrowser.open, args=(running.phones_url,), daemon=True).start()
+
+
+def _remember(directory: Path, server: DevServer) -> None:
+    write_private(directory / "dev.json", msgspec.json.encode(server).decode() + "\n")
+
+
+def banner(url: str, api_key: str, phones_url: str | None, directory: Path) -> str:
+    """Return what a person needs for a first code, ready to be pasted."""
+    curl = f"curl -H 'Authorization: Bearer {api_key}' --json"
+    return "\n".join(
+        (
+            click.style(f"Dastak {__version__}", bold=True) + "  sandbox, nothing leaves this machine",
+            f"  API      {url}/v1",
+            f"  phones   {phones_url}",
+            f"  API key  {api_key}  (test key: cannot reach a carrier)",
+            f'  start    {curl} \'{{"to":"{TRY_MSISDN}"}}\' {url}/v1/verifications',
+            f'  check    {curl} \'{{"code":"CODE"}}\' {url}/v1/verifications/ID/check',
+            f"  or       dastak send --to {TRY_MSISDN}",
+            f"Ctrl-C ends it; everything is kept in {directory}",
+        )
+    )
+
+
+def _has_desktop(environment: Mapping[str, str]) -> bool:
+    """Return whether somebody sits in front of a screen: a browser over ssh, or in a script, helps nobody."""
+    if not sys.stdout.isatty() or "SSH_CONNECTION" in environment or environment.get("CI"):
+        return False
+    return sys.platform == "darwin" or "DISPLAY" in environment or "WAYLAND_DISPLAY" in environment

@@ -1,0 +1,59 @@
+"""Explain an error code without a network: what it means, why it comes, what to do."""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+
+import click
+import msgspec
+
+from dastak.api import problems
+from dastak.commands.printing import json_option, print_json
+from dastak.core.errors import DastakError, NotFound
+
+
+class ErrorPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said of one error code."""
+
+    causes: tuple[str, ...]
+    fix: str
+
+
+@click.command()
+@click.argument("code")
+@json_option
+def explain(code: str, as_json: bool) -> None:
+    """Explain the `code` of an error or a refused check."""
+    pages, titles = error_pages(), error_titles()
+    if code not in pages:
+        near = difflib.get_close_matches(code, pages, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(pages))}."
+        raise NotFound(f"There is no error code `{code}`; {hint}")
+    page = pages[code]
+    if as_json:
+        print_json({"code": code, "title": titles[code], "causes": page.causes, "fix": page.fix})
+        return
+    click.echo(f"{click.style(code, bold=True)}: {titles[code]}\n")
+    for cause in page.causes:
+        click.echo(f"  - {cause}")
+    click.echo(f"\n{page.fix}")
+
+
+def error_pages() -> Mapping[str, ErrorPage]:
+    """Return the page of every error code."""
+    text = files("dastak.commands").joinpath("error_pages.toml").read_text()
+    return msgspec.convert(tomllib.loads(text), dict[str, ErrorPage])
+
+
+def error_titles() -> Mapping[str, str]:
+    """Return the title of every error code the API or the command line can give."""
+    titles = {kind.code: kind.title for kind in _kinds(DastakError)}
+    titles |= {code: title for code, (_, title, _) in problems.HTTP.items() if code not in titles}
+    return titles | {str(reason): title for reason, (_, title, _) in problems.CLOSED.items()}
+
+
+def _kinds(kind: type[DastakError]) -> Iterator[type[DastakError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)

@@ -1,0 +1,151 @@
+"""Run the simulated carrier alone, for any SMPP client, or tell the one in a running server what to do."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from dastak.cli import Exit
+from dastak.commands.printing import json_option, print_json, print_table, progress
+from dastak.commands.running_server import call, find_server, server_option, tell_refusal
+from dastak.config import address_of
+from dastak.core.errors import InvalidMsisdn, InvalidRequest
+from dastak.simulator.faults import FaultScript, parse_faults
+from dastak.simulator.handset import Handset
+from dastak.simulator.smsc import Account, Smsc
+from dastak.simulator.smsc_bind import SimMessage
+
+SCRIPT = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.group()
+def sim() -> None:
+    """Run the carrier simulator alone, or tell a running one what to do."""
+
+
+@sim.command("run")
+@click.argument("script", type=SCRIPT, required=False)
+@click.option("--listen", default="127.0.0.1:2775", show_default=True, help="Where it speaks SMPP 3.4.")
+@click.option("--system-id", default="sim", show_default=True)
+@click.option("--password", default="sim", show_default=True, help="Nothing real is behind it.")
+@click.option("--seed", default=1, show_default=True, help="The same seed and messages have the same faults.")
+@json_option
+def run_alone(
+    *, script: Path | None, listen: str, system_id: str, password: str, seed: int, as_json: bool
+) -> None:
+    """Run the simulated carrier until Ctrl-C and print the texts it gets.
+
+    SCRIPT is a TOML file of [[faults]]; without it nothing goes wrong but for the magic numbers.
+    """
+    try:
+        host, port = address_of(listen)
+    except ValueError as error:
+        raise InvalidRequest(f"--listen: {error}.") from error
+    faults = FaultScript(random.Random(seed), faults=parse_faults(read_script(script)))  # noqa: S311 - repeatable on purpose
+    smsc = Smsc(
+        [Account(system_id=system_id, password=password)],
+        on_message=_printer(as_json=as_json),
+        faults=faults,
+        host=host,
+        port=port,
+    )
+    asyncio.run(_run(smsc, host))
+
+
+@sim.command()
+@click.option("--set", "script", type=SCRIPT, help="Take the [[faults]] of this TOML file from now on.")
+@click.option("--clear", is_flag=True, help="Behave from now on.")
+@click.option("--drop-links", is_flag=True, help="Cut every connection once.")
+@server_option
+def fault(*, script: Path | None, clear: bool, drop_links: bool, url: str | None) -> int:
+    """Show or change how the carrier in a running server misbehaves."""
+    server = find_server(url, keyed=False)
+    if drop_links:
+        answer = call(server, "DELETE", "/sim/links")
+    elif script is not None or clear:
+        answer = call(server, "PUT", "/sim/faults", read_script(script))
+    else:
+        answer = call(server, "GET", "/sim/faults")
+    if answer.status >= 400:
+        return tell_refusal(answer, as_json=False)
+    if answer.body is not None:
+        print_json(answer.body)
+    return Exit.OK
+
+
+@sim.command()
+@click.argument("number", required=False)
+@server_option
+@json_option
+def phones(*, number: str | None, url: str | None, as_json: bool) -> int:
+    """List the virtual phones of a running server, or the texts on one."""
+    path = f"/sim/phones/{quote(number)}/messages" if number else "/sim/phones.json"
+    answer = call(find_server(url, keyed=False), "GET", path)
+    if answer.status >= 400:
+        return tell_refusal(answer, as_json=as_json)
+    if as_json:
+        print_json(answer.body)
+        return Exit.OK
+    texts = answer.body if number else [phone["newest"] for phone in answer.body]
+    print_table(
+        ("at", "to", "text"), [(text["received_at"], text["msisdn"], _line(text["text"])) for text in texts]
+    )
+    return Exit.OK
+
+
+def read_script(script: Path | None) -> list[Any]:
+    """Return the faults of a TOML file as plain dictionaries.
+
+    Raises:
+        InvalidRequest: It is no TOML, or has anything but [[faults]].
+    """
+    if script is None:
+        return []
+    try:
+        tree = tomllib.loads(script.read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"{script} cannot be read: {error}.") from error
+    faults = tree.pop("faults", [])
+    if tree or not isinstance(faults, list):
+        raise InvalidRequest(f"{script} may have [[faults]] only.")
+    return faults
+
+
+async def _run(smsc: Smsc, host: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with smsc:
+        progress(f"A carrier listens on {host}:{smsc.port}; Ctrl-C ends it")
+        await stop.wait()
+
+
+def _printer(*, as_json: bool) -> Callable[[SimMessage], None]:
+    """Return what prints each text once it is whole."""
+    handset = Handset()
+
+    def received(message: SimMessage) -> None:
+        times = {"submitted_at": message.submitted_at, "received_at": datetime.now(UTC)}
+        with contextlib.suppress(InvalidMsisdn):
+            text = handset.receive(message.sm, route=message.account, **times)
+            if text is None:
+                return
+            if as_json:
+                print_json(text)
+            else:
+                click.echo(f"{text.received_at:%H:%M:%S}  +{text.msisdn}  {_line(text.text)}")
+
+    return received
+
+
+def _line(text: str) -> str:
+    """Return a text from outside on one line, with nothing that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
