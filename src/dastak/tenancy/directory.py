@@ -1,0 +1,129 @@
+"""Who is asking: all tenants, services and keys in memory, as the database last had them.
+
+1. Every process looks for a new revision twice a second, so a revoked key ends within a second everywhere.
+2. Keys are found by their digest, and no key's text is kept.
+3. Unknown, expired and revoked keys get one answer.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from dastak.core.errors import Forbidden, NotFound, Unauthenticated
+from dastak.core.ports import Store, Tenancy
+from dastak.core.tenant import Caller, Service
+from dastak.tenancy.keys import digest, read_key
+
+_NOTHING: Final = Tenancy(-1, (), (), ())
+
+
+class _View(msgspec.Struct, frozen=True):
+    """One revision, by what it is asked for."""
+
+    tenancy: Tenancy
+    callers: Mapping[bytes, Caller]
+    services: Mapping[int, Service]
+    named: Mapping[tuple[int, str], Service]
+
+
+class Directory:
+    """Answers from memory; empty until the first `refresh`."""
+
+    def __init__(self) -> None:
+        self._view = _look(_NOTHING)
+
+    @property
+    def tenancy(self) -> Tenancy:
+        """The revision it answers from."""
+        return self._view.tenancy
+
+    async def refresh(self, store: Store) -> bool:
+        """Take over what the database has now; False when that is nothing new."""
+        if await store.tenancy_revision() == self.tenancy.revision:
+            return False
+        self._view = _look(await store.tenancy())
+        return True
+
+    def caller(self, authorization: bytes | None, now: datetime) -> Caller:
+        """Say who sent the header `Authorization: Bearer dk_...`.
+
+        Raises:
+            Unauthenticated: There is no such header, or its key does not count.
+            Forbidden: The tenant is suspended.
+
+        Source: RFC 6750, section 2.1.
+        """
+        scheme, _, key_text = (authorization or b"").partition(b" ")
+        if scheme != b"Bearer" and scheme.lower() != b"bearer":
+            raise Unauthenticated("Send an API key in the header `Authorization: Bearer dk_...`.")
+        return self.caller_of_key(key_text.strip(), now)
+
+    def caller_of_key(self, key_text: bytes, now: datetime) -> Caller:
+        """Say whose key this is, as another dialect may carry it.
+
+        Raises:
+            Unauthenticated: The key does not count.
+            Forbidden: The tenant is suspended.
+        """
+        caller = self._view.callers.get(digest(key_text))
+        if caller is None or (caller.key.expires_at is not None and now >= caller.key.expires_at):
+            raise Unauthenticated(_why_not(key_text))
+        if caller.tenant.suspended:
+            raise Forbidden("This tenant is suspended; ask the operator.", reason="tenant_suspended")
+        return caller
+
+    def service(self, tenant: int, name: str | None) -> Service:
+        """Return a tenant's service by its name, or its oldest one.
+
+        Raises:
+            NotFound: The tenant has no such service.
+        """
+        if name is None:
+            found = min(
+                (service for service in self.tenancy.services if service.tenant == tenant),
+                key=lambda service: service.n,
+                default=None,
+            )
+        else:
+            found = self._view.named.get((tenant, name))
+        if found is None:
+            raise NotFound("There is no such service.")
+        return found
+
+    def service_of(self, n: int) -> Service:
+        """Return a service by its number in the store.
+
+        Raises:
+            NotFound: There is none.
+        """
+        found = self._view.services.get(n)
+        if found is None:
+            raise NotFound("There is no such service.")
+        return found
+
+
+def _look(tenancy: Tenancy) -> _View:
+    """Make the tables of one revision; a key without its tenant or service opens nothing."""
+    tenants = {tenant.n: tenant for tenant in tenancy.tenants}
+    services = {service.n: service for service in tenancy.services}
+    return _View(
+        tenancy,
+        {
+            key.digest: Caller(key, tenants[key.tenant], services[key.service])
+            for key in tenancy.keys
+            if key.revoked_at is None
+            and key.tenant in tenants
+            and key.service in services
+            and services[key.service].tenant == key.tenant
+        },
+        services,
+        {(service.tenant, service.name): service for service in tenancy.services},
+    )
+
+
+def _why_not(key_text: bytes) -> str:
+    if read_key(key_text.decode("ascii", "replace")) is None:
+        return "This is not a whole API key; a character is missing or mistyped."
+    return "The API key is unknown, expired or revoked."

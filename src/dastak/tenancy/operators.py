@@ -1,0 +1,158 @@
+"""What an operator does with tenants and services: make them, change them, open and close countries.
+
+1. The admin API and the command line both come here, so one rule holds for both.
+2. Each act reads what the database has now, checks, and writes one record; of two at once the later stays.
+3. A tenant's service is found only together with its tenant.
+"""
+
+from typing import Final
+
+import msgspec
+
+from dastak.core.errors import Conflict, InvalidRequest, NotFound
+from dastak.core.policy import Policy
+from dastak.core.ports import Store, Tenancy
+from dastak.core.tenant import Service, Tenant
+from dastak.tenancy.service_rules import check_country, check_service, check_slug
+
+DEFAULT_NAME: Final = "default"
+# A thousand units of the currency, until the operator knows what a day costs; our choice.
+DAILY_SPEND_CAP_MICROS: Final = 1_000 * 1_000_000
+# A bound of what is kept in memory for each tenant; our choice.
+SERVICES_MAX: Final = 100
+
+
+def default_tenancy(*, home_country: str = "IN") -> tuple[Tenant, Service]:
+    """Return the tenant and the service of a fresh installation, not yet stored; one country is open."""
+    tenant = Tenant(n=0, name=DEFAULT_NAME, daily_spend_cap_micros=DAILY_SPEND_CAP_MICROS)
+    service = Service(
+        n=0, tenant=0, name=DEFAULT_NAME, brand="Dastak", policy=Policy(), countries=(home_country,)
+    )
+    return tenant, service
+
+
+async def ensure_default(store: Store, *, home_country: str = "IN") -> Service:
+    """Return the default service; it and its tenant are made unless they are there.
+
+    Raises:
+        InvalidRequest: There is no such country.
+    """
+    tenant, service = default_tenancy(home_country=check_country(home_country))
+    tenancy = await store.tenancy()
+    known = {tenant.name: tenant for tenant in tenancy.tenants}
+    tenant = known[DEFAULT_NAME] if DEFAULT_NAME in known else await store.put_tenant(tenant)
+    for there in tenancy.services:
+        if (there.tenant, there.name) == (tenant.n, DEFAULT_NAME):
+            return there
+    return await store.put_service(msgspec.structs.replace(service, tenant=tenant.n))
+
+
+async def create_tenant(
+    store: Store, name: str, *, daily_spend_cap_micros: int = DAILY_SPEND_CAP_MICROS
+) -> Tenant:
+    """Make a tenant, without services and keys.
+
+    Raises:
+        InvalidRequest: The name or the cap is not valid.
+        Conflict: The name is taken.
+    """
+    tenant = Tenant(
+        n=0, name=check_slug("name", name), daily_spend_cap_micros=_check_cap(daily_spend_cap_micros)
+    )
+    return await store.put_tenant(tenant)
+
+
+async def change_tenant(
+    store: Store,
+    tenant: int,
+    *,
+    daily_spend_cap_micros: int | None = None,
+    suspended: bool | None = None,
+) -> Tenant:
+    """Change what a tenant may spend, suspend it or let it go on; None leaves a thing as it is.
+
+    Raises:
+        NotFound: There is no such tenant.
+        InvalidRequest: The cap is not valid.
+    """
+    found = find_tenant(await store.tenancy(), tenant)
+    if daily_spend_cap_micros is not None:
+        found = msgspec.structs.replace(found, daily_spend_cap_micros=_check_cap(daily_spend_cap_micros))
+    if suspended is not None:
+        found = msgspec.structs.replace(found, suspended=suspended)
+    return await store.put_tenant(found)
+
+
+async def create_service(store: Store, service: Service) -> Service:
+    """Make a service of the tenant it names; its `n` is given by the store.
+
+    Raises:
+        NotFound: There is no such tenant.
+        InvalidRequest: Something in it is not valid.
+        Conflict: The tenant has one of this name, or as many as it may have.
+    """
+    tenancy = await store.tenancy()
+    find_tenant(tenancy, service.tenant)
+    if sum(there.tenant == service.tenant for there in tenancy.services) >= SERVICES_MAX:
+        raise Conflict(f"A tenant has at most {SERVICES_MAX} services.")
+    return await store.put_service(msgspec.structs.replace(check_service(service), n=0))
+
+
+async def change_service(store: Store, service: Service) -> Service:
+    """Replace a service; its tenant and name stay, for others know it by them.
+
+    Raises:
+        NotFound: The tenant has no service of this name.
+        InvalidRequest: Something in it is not valid.
+    """
+    found = find_service(await store.tenancy(), service.tenant, service.name)
+    return await store.put_service(msgspec.structs.replace(check_service(service), n=found.n))
+
+
+async def open_country(store: Store, tenant: int, service: str, country: str) -> Service:
+    """Let a service send to a country.
+
+    Raises:
+        NotFound: The tenant has no such service.
+        InvalidRequest: There is no such country.
+    """
+    found = find_service(await store.tenancy(), tenant, service)
+    countries = tuple(sorted({*found.countries, check_country(country)}))
+    return await store.put_service(msgspec.structs.replace(found, countries=countries))
+
+
+async def close_country(store: Store, tenant: int, service: str, country: str) -> Service:
+    """Stop a service from sending to a country; one that is closed stays closed.
+
+    Raises:
+        NotFound: The tenant has no such service.
+        InvalidRequest: There is no such country.
+    """
+    found = find_service(await store.tenancy(), tenant, service)
+    check_country(country)
+    countries = tuple(open_one for open_one in found.countries if open_one != country)
+    return await store.put_service(msgspec.structs.replace(found, countries=countries))
+
+
+def find_tenant(tenancy: Tenancy, n: int) -> Tenant:
+    """Return a tenant by its number. Raises: NotFound."""
+    for tenant in tenancy.tenants:
+        if tenant.n == n:
+            return tenant
+    raise NotFound("There is no such tenant.")
+
+
+def find_service(tenancy: Tenancy, tenant: int, name: str) -> Service:
+    """Return a tenant's service by its name. Raises: NotFound."""
+    for service in tenancy.services:
+        if (service.tenant, service.name) == (tenant, name):
+            return service
+    raise NotFound("There is no such service.")
+
+
+def _check_cap(micros: int) -> int:
+    if not 0 <= micros < 2**53:
+        raise InvalidRequest(
+            "`daily_spend_cap_micros` must be 0 to 2^53 - 1.", field="daily_spend_cap_micros"
+        )
+    return micros
