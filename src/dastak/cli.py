@@ -27,7 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "send": ("send:send", "Start a verification on a running server."),
     "check": ("send:check", "Check a code on a running server."),
     "keys": ("admin_keys:keys", "Create, list, rotate and revoke API keys."),
-    "tenants": ("admin:tenants", "Create, list and show tenants."),
+    "tenants": ("admin:tenants", "Create, list, show and change tenants."),
     "services": ("admin:services", "Create, list and change services."),
     "secrets": ("init:secrets", "Rotate the keys that codes are derived with."),
     "sim": ("sim:sim", "Run the carrier simulator alone, or tell a running one what to do."),

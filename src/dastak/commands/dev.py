@@ -5,6 +5,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,20 +16,25 @@ import msgspec
 from dastak import __version__
 from dastak.commands.init import make_installation
 from dastak.commands.printing import print_json
-from dastak.commands.running_server import DevServer
+from dastak.commands.running_server import DEV_FILE, DevServer
 from dastak.commands.serve import run_app, run_coroutine
-from dastak.config import Settings
+from dastak.config import Settings, sqlite_path
 from dastak.config_read import load
 from dastak.config_secrets import write_private
+from dastak.core.tenant import Mode, Scope
+from dastak.store.sqlite import SqliteStore
+from dastak.tenancy import issuance, operators
+from dastak.tenancy.keys import digest, is_live
 
 if TYPE_CHECKING:
     from dastak.app import Running
 
 TRY_MSISDN: Final = "+919876543210"
+KEY_NAME: Final = "dev"
 
 
 class DevReady(msgspec.Struct, frozen=True):
-    """What `dastak dev --json` prints when everything runs."""
+    """What `dastak dev --json` prints when everything runs; scripts rely on it."""
 
     url: str
     api_key: str
@@ -85,12 +91,28 @@ async def dev_setup(settings: Settings, directory: Path) -> str:
 
     A key cannot be read back from the database, so it is kept beside it, as long as the database knows it.
     """
-    raise NotImplementedError
+    now = datetime.now(UTC)
+    async with SqliteStore(sqlite_path(settings.store.url)) as store:
+        service = await operators.ensure_default(store)
+        live = [key for key in (await store.tenancy()).keys if is_live(key, now)]
+        remembered = _remembered(directory)
+        if remembered is not None and any(key.digest == digest(remembered.encode()) for key in live):
+            return remembered
+        for key in live:
+            # Its text is lost; nobody can use it any more.
+            if (key.tenant, key.name, key.mode) == (service.tenant, KEY_NAME, Mode.TEST):
+                await issuance.revoke_key(store, key.tenant, key.id, now=now)
+        wanted = issuance.WantedKey(name=KEY_NAME, scopes=(*issuance.APPLICATION_SCOPES, Scope.ADMIN))
+        made = await issuance.create_key(
+            store, service.tenant, wanted, maker=None, now=now, entropy=os.urandom
+        )
+    _remember(directory, DevServer("", made.text))
+    return made.text
 
 
 def _ready(directory: Path, api_key: str, running: "Running", *, as_json: bool, browser: bool) -> None:
     write_private(
-        directory / "dev.json", msgspec.json.encode(DevServer(running.url, api_key)).decode() + "\n"
+        directory / DEV_FILE.name, msgspec.json.encode(DevServer(running.url, api_key)).decode() + "\n"
     )
     if as_json:
         print_json(DevReady(running.url, api_key, running.phones_url, str(directory)))
@@ -99,10 +121,6 @@ def _ready(directory: Path, api_key: str, running: "Running", *, as_json: bool, 
     if browser and running.phones_url:
         # Some browsers return only when they are closed.
         threading.Thread(target=webbrowser.open, args=(running.phones_url,), daemon=True).start()
-
-
-def _remember(directory: Path, server: DevServer) -> None:
-    write_private(directory / "dev.json", msgspec.json.encode(server).decode() + "\n")
 
 
 def banner(url: str, api_key: str, phones_url: str | None, directory: Path) -> str:
@@ -127,3 +145,15 @@ def _has_desktop(environment: Mapping[str, str]) -> bool:
     if not sys.stdout.isatty() or "SSH_CONNECTION" in environment or environment.get("CI"):
         return False
     return sys.platform == "darwin" or "DISPLAY" in environment or "WAYLAND_DISPLAY" in environment
+
+
+def _remember(directory: Path, server: DevServer) -> None:
+    write_private(directory / DEV_FILE.name, msgspec.json.encode(server).decode() + "\n")
+
+
+def _remembered(directory: Path) -> str | None:
+    """Return the key of an earlier run."""
+    try:
+        return msgspec.json.decode((directory / DEV_FILE.name).read_bytes(), type=DevServer).api_key
+    except (OSError, msgspec.DecodeError):
+        return None

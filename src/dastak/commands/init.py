@@ -1,5 +1,6 @@
 """Make what an installation needs before it can start, and give it new keys later."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from dastak import config_pages, config_secrets
 from dastak.commands.printing import json_option, print_json, progress
 from dastak.config import ConfigError
 from dastak.config_read import load
+from dastak.store.sqlite import SqliteStore
+from dastak.tenancy import operators
 
 # What an installation is asked for: setting, question, default.
 QUESTIONS: Final = (
@@ -30,22 +33,25 @@ QUESTIONS: Final = (
 )
 @json_option
 def init(yes: bool, directory: Path, as_json: bool) -> None:
-    """Make a configuration, random keys and the place for a database.
+    """Make a configuration, random keys, and a database with one tenant and one service.
 
-    Nothing that exists is overwritten, and there is no default password: the first key is made by
-    `dastak keys create`.
+    Nothing that exists is overwritten. There is no default password or key: `dastak keys create` makes one.
     """
     directory = directory.resolve()
     file = directory / "dastak.toml"
     if file.exists():
         raise ConfigError(f"{file} exists and is not overwritten. Next: dastak doctor")
     answers = {path: _ask(text, default, yes) for path, text, default in QUESTIONS}
+    country = _ask("Country your people are in", "IN", yes)
     made = make_installation(directory, {path: answer for path, answer in answers.items() if answer})
+    database = directory / "dastak.db"
+    asyncio.run(_make_default(database, country))
     if as_json:
-        print_json({"config": made, "keys": directory / "secrets.json"})
+        print_json({"config": made, "keys": directory / "secrets.json", "database": database})
         return
-    click.echo(f"{made}\n{directory / 'secrets.json'}")
-    progress(f"Next: cd {directory} && dastak migrate && dastak doctor && dastak serve")
+    click.echo(f"{made}\n{directory / 'secrets.json'}\n{database}")
+    progress(f"Next: cd {directory}, add a carrier to dastak.toml, then: dastak doctor")
+    progress("      dastak keys create --mode live --name NAME, then: dastak serve")
 
 
 def make_installation(directory: Path, values: dict[str, Any]) -> Path:
@@ -90,6 +96,11 @@ def rotate(context: click.Context, as_json: bool) -> None:
         return
     click.echo(f"key {number} in {file}")
     progress("Next: restart dastak serve")
+
+
+async def _make_default(database: Path, country: str) -> None:
+    async with SqliteStore(database) as store:
+        await operators.ensure_default(store, home_country=country)
 
 
 def _ask(text: str, default: str, yes: bool) -> str:

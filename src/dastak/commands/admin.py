@@ -1,0 +1,214 @@
+"""Make and change tenants and services; a running server sees it within a second."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from dastak.commands.printing import json_option, print_json, print_table
+from dastak.config import ConfigError, sqlite_path
+from dastak.config_read import load
+from dastak.core.errors import InvalidRequest, NotFound
+from dastak.core.policy import Policy
+from dastak.core.ports import Tenancy
+from dastak.core.tenant import Service, Tenant
+from dastak.store.sqlite import SqliteStore
+from dastak.tenancy import operators
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+MICROS: int = 1_000_000
+
+
+@click.group()
+def tenants() -> None:
+    """Create, list, show and change tenants."""
+
+
+@tenants.command("create")
+@click.argument("name")
+@click.option("--daily-cap", type=click.FloatRange(0), help="What its messages may cost in a UTC day.")
+@json_option
+@click.pass_context
+def create_tenant(context: click.Context, *, name: str, daily_cap: float | None, as_json: bool) -> None:
+    """Make a tenant."""
+    cap = {} if daily_cap is None else {"daily_spend_cap_micros": round(daily_cap * MICROS)}
+
+    async def create(store: SqliteStore) -> Tenant:
+        return await operators.create_tenant(store, name, **cap)
+
+    _print_records([with_store(context, create)], as_json=as_json, many=False)
+
+
+@tenants.command("set")
+@click.argument("name")
+@click.option("--daily-cap", type=click.FloatRange(0), help="What its messages may cost in a UTC day.")
+@click.option("--suspend/--resume", "suspended", default=None, help="Refuse its keys, or take them again.")
+@json_option
+@click.pass_context
+def set_tenant(
+    context: click.Context, *, name: str, daily_cap: float | None, suspended: bool | None, as_json: bool
+) -> None:
+    """Change a tenant."""
+    cap = None if daily_cap is None else round(daily_cap * MICROS)
+
+    async def change(store: SqliteStore) -> Tenant:
+        n = tenant_named(await store.tenancy(), name).n
+        return await operators.change_tenant(store, n, daily_spend_cap_micros=cap, suspended=suspended)
+
+    _print_records([with_store(context, change)], as_json=as_json, many=False)
+
+
+@tenants.command("list")
+@json_option
+@click.pass_context
+def list_tenants(context: click.Context, *, as_json: bool) -> None:
+    """List all tenants."""
+    _print_records(with_store(context, SqliteStore.tenancy).tenants, as_json=as_json)
+
+
+@tenants.command("show")
+@click.argument("name")
+@json_option
+@click.pass_context
+def show_tenant(context: click.Context, *, name: str, as_json: bool) -> None:
+    """Show one tenant."""
+    found = tenant_named(with_store(context, SqliteStore.tenancy), name)
+    _print_records([found], as_json=as_json, many=False)
+
+
+@click.group()
+def services() -> None:
+    """Create, list and change services."""
+
+
+def service_options(command: F) -> F:
+    """Give a command the options that say what a service is like."""
+    for option in (
+        click.option("--policy", multiple=True, metavar="NAME=VALUE", help="Such as length=6, or ttl_s=300."),
+        click.option("--domains", help="Hosts for the autofill line, with commas."),
+        click.option("--team-numbers", help="The only numbers a team key reaches, with commas."),
+        click.option("--countries", help="Where it may send to, as IN,US."),
+        click.option("--locale", help="Language of its texts."),
+        click.option("--sender", help="The header or number its texts come from."),
+        click.option("--brand", help="The name in its texts."),
+        click.option("--tenant", default=operators.DEFAULT_NAME, show_default=True),
+    ):
+        command = option(command)
+    return command
+
+
+@services.command("create")
+@click.argument("name")
+@service_options
+@json_option
+@click.pass_context
+def create_service(context: click.Context, /, *, name: str, tenant: str, as_json: bool, **given: Any) -> None:
+    """Make a service; no country is open unless you open it."""
+
+    async def create(store: SqliteStore) -> Service:
+        n = tenant_named(await store.tenancy(), tenant).n
+        fresh = Service(n=0, tenant=n, name=name, brand=name, policy=Policy())
+        return await operators.create_service(store, changed(fresh, given))
+
+    _print_records([with_store(context, create)], as_json=as_json, many=False)
+
+
+@services.command("set")
+@click.argument("name")
+@service_options
+@json_option
+@click.pass_context
+def set_service(context: click.Context, /, *, name: str, tenant: str, as_json: bool, **given: Any) -> None:
+    """Change a service; what is not given stays."""
+
+    async def change(store: SqliteStore) -> Service:
+        found = service_named(await store.tenancy(), tenant, name)
+        return await operators.change_service(store, changed(found, given))
+
+    _print_records([with_store(context, change)], as_json=as_json, many=False)
+
+
+@services.command("list")
+@click.option("--tenant", help="Only of this tenant.")
+@json_option
+@click.pass_context
+def list_services(context: click.Context, *, tenant: str | None, as_json: bool) -> None:
+    """List services."""
+    tenancy = with_store(context, SqliteStore.tenancy)
+    n = None if tenant is None else tenant_named(tenancy, tenant).n
+    _print_records([found for found in tenancy.services if n in (None, found.tenant)], as_json=as_json)
+
+
+def changed(service: Service, given: dict[str, Any]) -> Service:
+    """Return a service with what the command line gave.
+
+    Raises:
+        InvalidRequest: The policy has no such rule, or not such a value.
+    """
+    said = {name: value for name, value in given.items() if value is not None and name != "policy"}
+    lists = ("countries", "domains", "team_numbers")
+    said |= {name: tuple(filter(None, said[name].split(","))) for name in lists if name in said}
+    rules = dict(rule.partition("=")[::2] for rule in given["policy"])
+    try:
+        decoded = {name: msgspec.json.decode(value) for name, value in rules.items()}
+        policy = msgspec.convert({**msgspec.to_builtins(service.policy), **decoded}, Policy)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise InvalidRequest(f"--policy: {error}; write NAME=VALUE with a JSON value.") from error
+    return msgspec.structs.replace(service, policy=policy, **said)
+
+
+def with_store(context: click.Context, act: Callable[[SqliteStore], Awaitable[T]]) -> T:
+    """Do one thing with the database of this installation.
+
+    Raises:
+        ConfigError: There is no database yet.
+    """
+    path = sqlite_path(load(context.obj, os.environ).settings.store.url)
+    if not path.exists():
+        raise ConfigError(f"store.url: there is no database {path}. Next: dastak init, or dastak migrate")
+
+    async def acted() -> T:
+        async with SqliteStore(path) as store:
+            return await act(store)
+
+    return asyncio.run(acted())
+
+
+def tenant_named(tenancy: Tenancy, name: str) -> Tenant:
+    """Return a tenant by its name. Raises: NotFound."""
+    for tenant in tenancy.tenants:
+        if tenant.name == name:
+            return tenant
+    raise NotFound(f"There is no tenant `{name}`. Next: dastak tenants list")
+
+
+def service_named(tenancy: Tenancy, tenant: str, name: str) -> Service:
+    """Return a tenant's service by its name. Raises: NotFound."""
+    n = tenant_named(tenancy, tenant).n
+    for service in tenancy.services:
+        if (service.tenant, service.name) == (n, name):
+            return service
+    raise NotFound(f"The tenant `{tenant}` has no service `{name}`. Next: dastak services list")
+
+
+def _print_records(records: Sequence[Tenant | Service], *, as_json: bool, many: bool = True) -> None:
+    if as_json:
+        print_json(records if many else records[0])
+        return
+    shown = [msgspec.to_builtins(record) for record in records]
+    if not many:
+        print_table(("field", "value"), [(name, _cell(value)) for name, value in shown[0].items()])
+    elif shown:
+        heads = [name for name, value in shown[0].items() if not isinstance(value, dict)]
+        print_table(heads, [[_cell(record[name]) for name in heads] for record in shown])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_cell(below)}" for name, below in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
