@@ -440,7 +440,8 @@ class TwoSessions(RuleBasedStateMachine):
 
     @invariant()
     def closed_session_keeps_nothing(self) -> None:
-        assert all(session.idle for session in self.sessions.values() if session.state is State.CLOSED)
+        closed = [session for session in self.sessions.values() if session.state is State.CLOSED]
+        assert all(session.idle and not session._unanswered for session in closed)
 
 
 TestTwoSessions = TwoSessions.TestCase

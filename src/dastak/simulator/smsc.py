@@ -85,7 +85,7 @@ class Smsc:
         self.port = port
         self._accounts = {account.system_id: account for account in accounts}
         self._on_message = on_message
-        self._faults = faults
+        self.faults = faults
         self._host = host
         self._ssl = ssl_context
         self._now = now
@@ -178,7 +178,7 @@ class Smsc:
         bind = SmscBind(
             session,
             admit=self.admit,
-            fate_of=self._faults.fate_of,
+            fate_of=self.faults.fate_of,
             next_message_number=self.next_message_number,
             on_message=self._on_message,
             on_closed=self._links.discard,

@@ -106,11 +106,14 @@ class Esme:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let what is under way end, unbind, and close; stopping twice is fine."""
+        """Let submits under way end, unbind, and close; stopping twice is fine.
+
+        Receipts that are not acknowledged by then come again with the next bind.
+        """
         self._stopping.set()
         if self._link is not None and self._link.session.bound:
             await _wait(self._drained, DRAIN_S)
-            self._unbind(self._link)
+            self._unbind()
             await _wait(self._closed, DRAIN_S)
         if self._link is not None:
             self._link.close("stopped")
@@ -152,7 +155,7 @@ class Esme:
             CarrierUnavailable: The bind is down, or window and queue are full.
         """
         link = self._link
-        if link is None or not link.session.bound or self._stopping.is_set():
+        if link is None or not link.session.may(Command.SUBMIT_SM) or self._stopping.is_set():
             raise CarrierUnavailable(f"bind {self.settings.system_id} is down: {self.reason}")
         body = encode_submission(submission, self.settings)
         now = self._loop.time()
@@ -170,7 +173,7 @@ class Esme:
 
     def _pump(self, link: SmppLink, now: float) -> None:
         """Send what waits, as far as window and rate allow."""
-        while self._queue and link.session.bound and self._may_send(link, now):
+        while self._queue and link.session.may(Command.SUBMIT_SM) and self._may_send(link, now):
             queued = self._queue.popleft()
             link.session.request(Command.SUBMIT_SM, queued.body, context=queued.done, now=now)
 
@@ -227,6 +230,7 @@ class Esme:
             self._move(BindState.DOWN, closed.reason)
         self._link = None
         self._closed.set()
+        self._drained.set()
         queued, self._queue = self._queue, deque()
         for done in closed.pending:
             _tell(done, CarrierUnavailable(f"link lost: {closed.reason}", outcome_unknown=True))
@@ -259,6 +263,7 @@ class Esme:
         settings = self.settings
         name = (settings.tls.server_name or settings.host) if settings.tls else None
         self._closed.clear()
+        self._drained.clear()
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
                 _, link = await self._loop.create_connection(
@@ -297,8 +302,9 @@ class Esme:
         )
         return link
 
-    def _unbind(self, link: SmppLink) -> None:
-        if link.session.may(Command.UNBIND):
+    def _unbind(self) -> None:
+        link = self._link
+        if link is not None and link.session.may(Command.UNBIND):
             link.session.request(Command.UNBIND, now=self._loop.time())
             link.flush()
 

@@ -176,8 +176,8 @@ class SmppSession:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits for an answer, in either direction."""
-        return not self._pending and not self._unanswered
+        """Whether all our requests have ended."""
+        return not self._pending
 
     def may(self, command_id: int) -> bool:
         """Say whether this side may send a request now."""
