@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 import phonenumbers
 
-from dastak.core.errors import InvalidRequest
-from dastak.core.msisdn import parse
+from dastak.core.errors import InvalidMsisdn, InvalidRequest
+from dastak.core.msisdn import Msisdn, parse
 from dastak.core.policy import check_policy
 from dastak.core.template import LOCALES
 from dastak.core.tenant import NAME_CHARACTERS_MAX, Service
@@ -72,8 +72,15 @@ def check_service(service: Service) -> Service:
         service,
         countries=tuple(sorted({check_country(country) for country in service.countries})),
         domains=tuple(sorted({check_host("domains", domain) for domain in service.domains})),
-        team_numbers=tuple(sorted({parse(msisdn).msisdn for msisdn in service.team_numbers})),
+        team_numbers=tuple(sorted({_team_number(text) for text in service.team_numbers})),
     )
+
+
+def _team_number(text: str) -> Msisdn:
+    try:
+        return parse(text).msisdn
+    except InvalidMsisdn as error:
+        raise InvalidMsisdn(error.detail, field="team_numbers") from error
 
 
 def _check_count(field: str, count: int, most: int) -> None:
