@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -20,21 +21,21 @@ from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.openapi import document
-from dastak.config import CarrierSettings, Settings, address_of, sqlite_path
+from dastak.config import Settings, address_of, price_micros, smpp_settings, sqlite_path
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.routing import RouteTable
 from dastak.flows.settle import Settlement
 from dastak.flows.worker import Worker
-from dastak.guard.limits import GcraLimits
+from dastak.guard.limits import SendLimits
 from dastak.http_server import serve
 from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
 from dastak.sms.smpp_route import SmppRoute
-from dastak.sms.smpp_settings import SmppSettings, Tls
+from dastak.sms.smpp_settings import SmppSettings
 from dastak.steady_clock import SteadyClock
-from dastak.store.seal import AesSealer
+from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.tenancy.directory import Directory
@@ -123,14 +124,14 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         clock=clock,
         entropy=os.urandom,
         store=store,
-        limits=GcraLimits(settings.limits),
+        limits=SendLimits(),
         routes=_route_table(settings, routes),
         keys=keys,
-        sealer=AesSealer(keys),
+        sealer=AesGcmSealer(keys),
         publish=lambda verification, events: _tell(listeners, verification, events),
         hand_over=worker.hand_over,
         service_of=directory.service_of,
-        price_micros=max((carrier.price_micros for carrier in settings.carriers.values()), default=0),
+        price_micros=price_micros(settings),
     )
     settlement.begin(ports)
     for route in routes.values():
@@ -150,32 +151,8 @@ def _box(settings: Settings) -> Box:
 def _binds(settings: Settings, box: Box | None) -> dict[str, SmppSettings]:
     """Name every bind: the carriers of the settings by priority, and those to the carrier in the box."""
     by_priority = sorted(settings.carriers.items(), key=lambda item: item[1].priority)
-    binds = {name: _smpp(carrier) for name, carrier in by_priority}
+    binds = {name: smpp_settings(carrier) for name, carrier in by_priority}
     return binds if box is None else {**binds, **box.binds}
-
-
-def _smpp(carrier: CarrierSettings) -> SmppSettings:
-    assert carrier.password is not None
-    tls = carrier.tls
-    return SmppSettings(
-        host=carrier.host,
-        port=carrier.port,
-        system_id=carrier.system_id,
-        password=carrier.password.reveal(),
-        system_type=carrier.system_type,
-        window=carrier.window,
-        rate_per_s=carrier.rate_per_s or None,
-        source_addr_ton=carrier.source_ton,
-        source_addr_npi=carrier.source_npi,
-        enquire_link_s=carrier.enquire_link_s,
-        tls=Tls(ca_file=_text(tls.ca_file), cert_file=_text(tls.cert_file), key_file=_text(tls.key_file))
-        if tls.enabled
-        else None,
-    )
-
-
-def _text(path: os.PathLike[str] | None) -> str | None:
-    return None if path is None else os.fspath(path)
 
 
 def _route_table(settings: Settings, routes: Mapping[str, SmppRoute]) -> RouteTable:
@@ -212,7 +189,11 @@ def _add_gauges(house: House) -> None:
     gauge("dastak_messages_in_flight", "Messages being delivered now.", lambda: house.worker.in_flight)
     gauge("dastak_clock_offset_seconds", "Our clock ahead of the wall clock.", house.clock.offset_s)
     for name, route in house.routes.items():
-        gauge(f"dastak_bound_{name}", f"Whether route {name} is bound.", lambda route=route: route.available)
+        gauge(f"dastak_bound_{name}", f"Whether route {name} is bound.", partial(_bound, route))
+
+
+def _bound(route: SmppRoute) -> float:
+    return float(route.available)
 
 
 def _faults(house: House) -> dict[str, str | None]:

@@ -187,7 +187,9 @@ def resend_at(verification: Verification) -> datetime | None:
     """Return when the next resend is allowed; None when none ever is."""
     if verification.state is not State.PENDING or verification.sends > verification.policy.resends_max:
         return None
-    return verification.last_sent_at + timedelta(seconds=resend_wait_s(verification.policy, verification.sends))
+    return verification.last_sent_at + timedelta(
+        seconds=resend_wait_s(verification.policy, verification.sends)
+    )
 
 
 def gate(verification: Verification, tally: lockout.Tally, *, now: datetime) -> Judgement | None:
@@ -196,7 +198,9 @@ def gate(verification: Verification, tally: lockout.Tally, *, now: datetime) -> 
     if lapsed.verification.state is not State.PENDING:
         return Judgement(lapsed, tally, reason=_CLOSED[lapsed.verification.state])
     lock = lockout.lock(tally, now=now, legacy=verification.policy.legacy)
-    return lock and Judgement(Step(verification), tally, reason=Reason.LOCKED, lock=lock)
+    if lock is None:
+        return None
+    return Judgement(Step(verification), tally, reason=Reason.LOCKED, lock=lock)
 
 
 def judge(verification: Verification, typed: Typed, tally: lockout.Tally, *, now: datetime) -> Judgement:

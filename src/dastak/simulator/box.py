@@ -19,7 +19,8 @@ from dastak.core.errors import InvalidMsisdn, InvalidRequest
 from dastak.simulator.faults import FaultScript, parse_faults, plain_faults
 from dastak.simulator.handset import Handset
 from dastak.simulator.phone import Phones
-from dastak.simulator.smsc import Account, SimMessage, Smsc
+from dastak.simulator.smsc import Account, Smsc
+from dastak.simulator.smsc_bind import SimMessage
 from dastak.sms.smpp_settings import SmppSettings
 
 ROUTES: Final = ("sim_1", "sim_2")

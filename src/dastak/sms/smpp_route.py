@@ -8,10 +8,11 @@ from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.ports import Outgoing
 from dastak.sms import gsm7
 from dastak.sms.dlr import is_receipt, normal_id, parse_dlr
-from dastak.sms.esme import BindState, Delivery, Esme, Submission
+from dastak.sms.esme import BindState, Esme
 from dastak.sms.segments import split
 from dastak.sms.smpp_codes import ESM_UDHI, Status
 from dastak.sms.smpp_settings import SmppSettings
+from dastak.sms.submission import Delivery, Submission
 
 DATA_CODING_DEFAULT: Final = 0
 DATA_CODING_UCS2: Final = 8

@@ -5,12 +5,13 @@ labels are put together only when somebody scrapes.
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from dastak.core import events
 from dastak.core.verification import Verification
@@ -45,16 +46,16 @@ _MESSAGE: Final = {
 }
 
 
-class Metrics:
+class Metrics(Collector):
     """All counts since the start of the process."""
 
     def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], float]]] | None = None) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._submits: dict[str, list[int]] = {}
-        self._submit_s: Counter[str] = Counter()
+        self._submit_s: defaultdict[str, float] = defaultdict(float)
         self._gauges = dict(gauges or {})
         self._registry = CollectorRegistry()
-        self._registry.register(self)  # type: ignore[arg-type] - a collector is whatever has `collect`
+        self._registry.register(self)
 
     def on_events(self, verification: Verification, told: Sequence[events.Event]) -> None:
         """Count what was committed."""
@@ -104,7 +105,7 @@ class Metrics:
         counts = self._submits.setdefault(event.route, [0] * (len(SUBMIT_BUCKETS_S) + 1))
         seconds = event.latency_ms / 1000
         counts[bisect_left(SUBMIT_BUCKETS_S, seconds)] += 1
-        self._submit_s[event.route] += seconds  # type: ignore[assignment] - a Counter adds floats as well
+        self._submit_s[event.route] += seconds
 
 
 def _cumulate(counts: Sequence[int]) -> list[tuple[str, float]]:
