@@ -222,6 +222,6 @@ def test_store_is_as_a_dictionary_that_follows_the_same_rules(name: str) -> None
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

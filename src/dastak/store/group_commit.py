@@ -130,10 +130,13 @@ class GroupCommit:
     async def _rest(self) -> None:
         """Wait for work; when none comes for a while, tidy up."""
         self._wake.clear()
+        if self._connection.total_changes == self._checkpointed:
+            await self._wake.wait()
+            return
         idle = self._loop.call_later(CHECKPOINT_IDLE_S, self._wake.set)
         await self._wake.wait()
         idle.cancel()
-        if not self._waiting and self._connection.total_changes != self._checkpointed:
+        if not self._waiting:
             await self._checkpoint()
 
     async def _one_batch(self) -> None:

@@ -5,21 +5,20 @@ refused.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
-from typing import Final
 
 from dastak.core.errors import Conflict
 from dastak.store import backup, sqlite_file
 
-_FOLDER: Final = "migrations"
 
-
-def known() -> Sequence[str]:
-    """Return the names of all migrations, in order; the schema's version is how many were applied."""
-    folder = resources.files("dastak.store").joinpath(_FOLDER)
-    return sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+def scripts() -> Mapping[str, str]:
+    """Return all migrations by name, in order; a schema's version is how many were applied."""
+    folder = resources.files("dastak.store").joinpath("migrations")
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda e: e.name)
+    return {file.name: file.read_text(encoding="utf-8") for file in files}
 
 
 def plan(path: Path) -> Sequence[str]:
@@ -28,46 +27,43 @@ def plan(path: Path) -> Sequence[str]:
     Raises:
         Conflict: It was made by a newer program, or is not Dastak's.
     """
+    names = list(scripts())
     if not path.exists() or path.stat().st_size == 0:
-        return known()
-    connection = sqlite_file.connect(path, read_only=True)
-    try:
-        return known()[_version(connection) :]
-    finally:
-        connection.close()
+        return names
+    with closing(sqlite_file.connect(path, read_only=True)) as connection:
+        return names[_version(connection) :]
 
 
-def upgrade(path: Path) -> Sequence[str]:
-    """Apply what is missing and return its names. A database with data is copied beside itself first.
+def upgrade(path: Path, *, copy_first: bool = True) -> Sequence[str]:
+    """Apply what is missing and return its names.
+
+    Args:
+        path: The database; made when it is missing.
+        copy_first: Whether a database with data is copied beside itself before.
 
     Raises:
-        Conflict: It was made by a newer program, or is not Dastak's.
+        Conflict: It was made by a newer program, or is not Dastak's; or its copy is there already.
     """
     missing = plan(path)
     if not missing:
-        return ()
+        return missing
     sqlite_file.create(path)
-    connection = sqlite_file.connect(path)
-    try:
-        version = _version(connection)
-        if version:
+    with closing(sqlite_file.connect(path)) as connection:
+        if copy_first and _version(connection) > 0:
             backup.copy(path, path.with_name(f"{path.name}.before-{missing[0][:4]}"))
         for name in missing:
             _apply(connection, name)
-    finally:
-        connection.close()
     return missing
 
 
 def _apply(connection: sqlite3.Connection, name: str) -> None:
     """Run one file, unless another process was faster."""
-    number = known().index(name) + 1
+    known = scripts()
+    number = list(known).index(name) + 1
     connection.execute("BEGIN IMMEDIATE")
     try:
         if _version(connection) < number:
-            for statement in _statements(
-                resources.files("dastak.store").joinpath(_FOLDER, name).read_text("utf-8")
-            ):
+            for statement in _statements(known[name]):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {number}")
@@ -83,9 +79,9 @@ def _version(connection: sqlite3.Connection) -> int:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and application != sqlite_file.APPLICATION_ID:
         raise Conflict("This file is a database of another program.")
-    if version > len(known()):
+    if version > len(scripts()):
         raise Conflict(
-            f"The database has schema {version} and this program knows {len(known())}: "
+            f"The database has schema {version} and this program knows {len(scripts())}: "
             "run the newer program, or restore the copy that was made before its upgrade."
         )
     return int(version)

@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from dastak.core.errors import Conflict
+from dastak.core.errors import Conflict, NotFound
 from dastak.core.events import VerificationCanceled
 from dastak.core.verification import State
 from dastak.store import backup, migrate, rows, sqlite_file
@@ -32,14 +32,16 @@ def restore(source: Path, target: Path, *, now: datetime, replace: bool = False)
         NotFound: There is no such copy.
         Conflict: The copy is damaged, a stranger's or newer than this program; `target` exists or is in use.
     """
+    if not source.exists():
+        raise NotFound(f"There is no copy {source.name}.")
     if target.exists() and not replace:
         raise Conflict(f"{target.name} exists; say that it may be replaced.")
+    _check(source)
     fresh = target.with_name(f"{target.name}.restoring")
     fresh.unlink(missing_ok=True)
     backup.copy(source, fresh)
     try:
-        _check(fresh)
-        migrate.upgrade(fresh)
+        migrate.upgrade(fresh, copy_first=False)
         voided = _void(fresh, now)
         sqlite_file.create(target)
         with closing(_seize(target)) as into:
@@ -50,11 +52,11 @@ def restore(source: Path, target: Path, *, now: datetime, replace: bool = False)
 
 
 def _check(path: Path) -> None:
-    with closing(sqlite_file.connect(path, read_only=True)) as connection:
-        try:
+    try:
+        with closing(sqlite_file.connect(path, read_only=True)) as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-        except sqlite3.DatabaseError as error:
-            found = error
+    except sqlite3.DatabaseError as error:
+        found = error
     if found != "ok":
         raise Conflict(f"The copy is damaged: {found}.")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -28,6 +29,8 @@ PAGE_MAX: Final = 200
 # A list that takes longer asks for too much; it is stopped.
 LIST_S_MAX: Final = 2.0
 
+# Some milliseconds of SQLite's virtual machine.
+_STEPS_BETWEEN_LOOKS: Final = 100_000
 _NEWEST: Final = 2**63 - 1
 
 
@@ -44,7 +47,8 @@ class SqliteStore:
     async def __aenter__(self) -> Self:
         migrate.upgrade(self._path)
         self._sql = load("queries.sql")
-        self._writer = sqlite_file.connect(self._path)
+        # The group commit waits for locks itself, without holding the loop.
+        self._writer = sqlite_file.connect(self._path, wait_s=0)
         self._reader = sqlite_file.connect(self._path, read_only=True)
         self._lister = sqlite_file.connect(self._path, read_only=True)
         self._list_thread = ThreadPoolExecutor(1, "dastak-list")
@@ -99,13 +103,7 @@ class SqliteStore:
     async def list(self, wanted: Filter) -> Page:
         """See `Store.list`."""
         loop = asyncio.get_running_loop()
-        late = loop.call_later(LIST_S_MAX, self._lister.interrupt)
-        try:
-            return await loop.run_in_executor(self._list_thread, self._page, wanted)
-        except sqlite3.OperationalError as error:
-            raise Overloaded("The list took too long; ask for a shorter time or one number.") from error
-        finally:
-            late.cancel()
+        return await loop.run_in_executor(self._list_thread, self._page, wanted)
 
     def _page(self, wanted: Filter) -> Page:
         """In the list thread."""
@@ -123,7 +121,12 @@ class SqliteStore:
         if wanted.msisdn is not None:
             query = "list_of_number"
             parameters.append(int(wanted.msisdn))
-        found = self._lister.execute(self._sql[query], parameters).fetchall()
+        late_at = time.monotonic() + LIST_S_MAX
+        self._lister.set_progress_handler(lambda: time.monotonic() > late_at, _STEPS_BETWEEN_LOOKS)
+        try:
+            found = self._lister.execute(self._sql[query], parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise Overloaded("The list takes too long; ask for a shorter time or for one number.") from error
         cursor = found[limit - 1][0] if len(found) > limit else None
         return Page(tuple(rows.held_of(row).verification for row in found[:limit]), cursor)
 

@@ -8,6 +8,8 @@ from typing import Final
 # "DSTK", so that `file` knows the database and a restore refuses a stranger's.
 APPLICATION_ID: Final = 0x4453544B
 
+# A process that opens, recovers or migrates the file holds it for a moment.
+LOCK_WAIT_S: Final = 5.0
 # The hot indexes of some 200,000 pending verifications.
 _CACHE_KIB: Final = 64 * 1024
 # The helper thread checkpoints long before; this only bounds the log if it cannot.
@@ -21,17 +23,25 @@ def create(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open a connection that commits only when told and gives up at once when the file is locked.
+def connect(path: Path, *, read_only: bool = False, wait_s: float = LOCK_WAIT_S) -> sqlite3.Connection:
+    """Open a connection that commits only when told; threads may take turns with it.
 
-    It may be handed from thread to thread, used by one at a time.
+    Args:
+        path: The file; it exists.
+        read_only: Whether it can only read.
+        wait_s: How long a statement waits for a lock of another process, once the connection is open.
 
     Raises:
         sqlite3.Error: It is no database, or cannot be opened.
     """
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(
-        uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+        uri,
+        uri=True,
+        timeout=LOCK_WAIT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
     )
     try:
         if not read_only:
@@ -45,6 +55,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         # Erased code material is overwritten in the page, at no extra write.
         connection.execute("PRAGMA secure_delete = FAST")
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute(f"PRAGMA busy_timeout = {int(wait_s * 1000)}")
     except BaseException:
         connection.close()
         raise

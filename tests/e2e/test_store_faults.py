@@ -1,0 +1,194 @@
+"""When the disk or another process fails the group commit: refuse in time, acknowledge nothing, recover."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from dastak.core.errors import Overloaded
+from dastak.store import group_commit
+from dastak.store.group_commit import GroupCommit
+
+INSERT = "INSERT INTO fact (n) VALUES (?)"
+
+
+class Disk(sqlite3.Connection):
+    """A connection whose COMMIT fails or hangs when told to."""
+
+    def __init__(self, *arguments, **settings) -> None:
+        super().__init__(*arguments, **settings)
+        self.failure: int | None = None
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def execute(self, sql, *parameters):
+        if sql == "COMMIT":
+            assert self.answers.wait(10)
+            if self.failure is not None:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode, error.sqlite_errorname = self.failure, "SQLITE_IOERR"
+                raise error
+        return super().execute(sql, *parameters)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    connection = sqlite3.connect(
+        tmp_path / "d.db", timeout=0, isolation_level=None, check_same_thread=False, factory=Disk
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("CREATE TABLE fact (n INTEGER PRIMARY KEY)")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+async def group(disk: Disk) -> AsyncIterator[GroupCommit]:
+    group = GroupCommit(disk, forget=lambda: None)
+    yield group
+    disk.failure = None
+    disk.answers.set()
+    await group.close()
+
+
+def note(group: GroupCommit, disk: Disk, n: int) -> "asyncio.Future[object]":
+    return group.run(lambda: disk.execute(INSERT, (n,)).lastrowid)
+
+
+def noted(disk: Disk) -> list[int]:
+    return [n for (n,) in disk.execute("SELECT n FROM fact ORDER BY n")]
+
+
+async def test_failed_commit_refuses_its_whole_batch_and_keeps_none_of_it(
+    group: GroupCommit, disk: Disk
+) -> None:
+    disk.failure = sqlite3.SQLITE_FULL
+    answers = await asyncio.gather(*(note(group, disk, n) for n in range(5)), return_exceptions=True)
+    disk.failure = None
+
+    assert {type(answer) for answer in answers} == {Overloaded}
+    assert await note(group, disk, 7) == 7
+    assert noted(disk) == [7]
+    assert group.healthy
+
+
+async def test_lost_fsync_ends_all_acknowledging(group: GroupCommit, disk: Disk) -> None:
+    disk.failure = sqlite3.SQLITE_IOERR_FSYNC
+    with pytest.raises(Overloaded):
+        await note(group, disk, 1)
+    disk.failure = None
+
+    with pytest.raises(Overloaded):
+        note(group, disk, 2)
+    assert not group.healthy
+
+
+async def test_stalled_commit_answers_its_callers_in_time_and_then_goes_on(
+    group: GroupCommit, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "STALL_S_MAX", 0.05)
+    disk.answers.clear()
+    first = note(group, disk, 1)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    second = note(group, disk, 2)
+
+    answers = await asyncio.gather(first, second, return_exceptions=True)
+    with pytest.raises(Overloaded):
+        note(group, disk, 3)
+    unhealthy = not group.healthy
+    disk.answers.set()
+    await group.close()
+
+    assert [type(answer) for answer in answers] == [Overloaded, Overloaded]
+    assert "may have been kept" in answers[0].detail
+    assert unhealthy
+    # What was being committed was kept in the end, as its answer said it might; what only waited was not.
+    assert noted(disk) == [1]
+
+
+async def test_full_queue_refuses_at_once(
+    group: GroupCommit, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "WAITING_MAX", 3)
+    waiting = [note(group, disk, n) for n in range(3)]
+
+    with pytest.raises(Overloaded):
+        note(group, disk, 4)
+    assert await asyncio.gather(*waiting) == [0, 1, 2]
+
+
+async def test_who_comes_while_others_wait_too_long_is_refused_at_once(
+    group: GroupCommit, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "WAIT_S_MAX", -1.0)
+    waiting = note(group, disk, 1)
+
+    with pytest.raises(Overloaded):
+        note(group, disk, 2)
+    assert await waiting == 1
+
+
+async def test_lock_of_another_process_is_waited_for_without_holding_the_loop(
+    group: GroupCommit, disk: Disk, tmp_path: Path
+) -> None:
+    other = sqlite3.connect(tmp_path / "d.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = note(group, disk, 1)
+    await asyncio.wait([waiting], timeout=0.05)
+    done_while_locked = waiting.done()
+    other.execute("COMMIT")
+    other.close()
+
+    assert not done_while_locked
+    assert await waiting == 1
+
+
+async def test_lock_that_is_never_given_back_refuses_in_time(
+    group: GroupCommit, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "STALL_S_MAX", 0.05)
+    other = sqlite3.connect(tmp_path / "d.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(Overloaded):
+        await note(group, disk, 1)
+    other.execute("ROLLBACK")
+    other.close()
+    await group.close()
+    assert noted(disk) == []
+
+
+async def test_batch_larger_than_its_bound_is_committed_in_parts(
+    group: GroupCommit, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "BATCH_MAX", 3)
+
+    assert await asyncio.gather(*(note(group, disk, n) for n in range(10))) == list(range(10))
+
+
+async def test_close_finishes_what_waits_and_takes_nothing_more(group: GroupCommit, disk: Disk) -> None:
+    waiting = [note(group, disk, n) for n in range(3)]
+
+    await group.close()
+    await group.close()
+
+    assert await asyncio.gather(*waiting) == [0, 1, 2]
+    with pytest.raises(Overloaded):
+        note(group, disk, 4)
+
+
+async def test_many_changes_are_moved_out_of_the_log(
+    group: GroupCommit, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "CHECKPOINT_CHANGES", 100)
+    before = (tmp_path / "d.db").stat().st_size
+
+    for start in range(0, 5_000, 500):
+        await asyncio.gather(*(note(group, disk, n) for n in range(start, start + 500)))
+    await note(group, disk, 5_000)
+
+    assert (tmp_path / "d.db").stat().st_size > before
