@@ -49,13 +49,17 @@ def _floors() -> Iterator[str]:
 
 
 def _room(name: str) -> str:
-    modules = [module for module in sorted((HOUSE / name).glob("*.py")) if module.name != "__init__.py"]
-    head = f"**`{name}/`** {sentence(HOUSE / name / '__init__.py')}"
+    own = HOUSE / name / "__init__.py"
+    modules = [module for module in sorted((HOUSE / name).rglob("*.py")) if module != own]
+    head = f"**`{name}/`** {sentence(own)}"
     return join(head, _table(modules)) if modules else head
 
 
 def _table(modules: Iterable[Path]) -> str:
-    rows = [(code(module.relative_to(HOUSE)), sentence(module)) for module in modules]
+    rows = [
+        (code(str(module.relative_to(HOUSE)).removesuffix("__init__.py")), sentence(module))
+        for module in modules
+    ]
     return table(("module", "what it is for"), rows)
 
 

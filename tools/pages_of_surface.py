@@ -234,7 +234,7 @@ def _command(command: click.Command, path: str) -> Iterator[str]:
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     yield join(
         f"## `{path}`",
-        (command.help or "").strip(),
+        inspect.cleandoc(command.help or ""),
         f"```text\n{usage}\n```",
         table(("option", "meaning"), options) if options else "",
     )
