@@ -20,6 +20,7 @@ from dastak.api import native
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
+from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.config import Settings, address_of, price_micros, smpp_settings, sqlite_path
 from dastak.core.events import Event
@@ -93,7 +94,7 @@ async def run(
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         house = await _build(stack, settings)
-        dispatcher = Dispatcher(Api(ports=house.ports, directory=house.directory), ENDPOINTS)
+        dispatcher = Dispatcher(Api(ports=house.ports, directory=house.directory, turns=Turns()), ENDPOINTS)
         door = await stack.enter_async_context(Door(settings.server.door))
         pages = _pages(house, dispatcher, dev=dev, test_key=test_key)
         if house.box is not None:

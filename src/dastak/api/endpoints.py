@@ -7,17 +7,20 @@
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from dastak.api import problems
 from dastak.api.exchange import Request, Response
+from dastak.api.idempotency import Turns, answer_once
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
-from dastak.core.ports import Ports
+from dastak.core.ports import Once, Ports, Replayed
 from dastak.core.tenant import Caller, Scope
 from dastak.tenancy.directory import Directory
+
+T = TypeVar("T")
 
 QUERY_FIELDS_MAX: Final = 20
 JSON_KEYS_MAX: Final = 200
@@ -28,6 +31,21 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
 
     ports: Ports
     directory: Directory
+    turns: Turns
+
+    async def once(
+        self,
+        call: "Call",
+        *,
+        act: Callable[[Once | None], Awaitable[T | Replayed]],
+        show: Callable[[T], Response],
+        keep: Callable[[T], Response] | None = None,
+    ) -> Response:
+        """Act on a write and answer it; see `answer_once`."""
+        tenant = call.caller.tenant.n
+        return await answer_once(
+            self.ports.store, self.turns, call.request, tenant, act=act, show=show, keep=keep
+        )
 
 
 class Call(msgspec.Struct, frozen=True):

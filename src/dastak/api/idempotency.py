@@ -1,32 +1,73 @@
-"""Read an Idempotency-Key, and keep and give back the answer of the request it named."""
+"""Answer a request with an Idempotency-Key once, and its repeats with the answer that was kept."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from dastak.api.exchange import PROBLEM, Request, Response
 from dastak.core.errors import MalformedRequest
-from dastak.core.ports import Once, Replayed
+from dastak.core.ports import Once, Replayed, Store
+
+T = TypeVar("T")
 
 KEY_CHARACTERS_MAX: Final = 255
 HEADER: Final = b"idempotency-key"
 REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 
-def once_of(request: Request, tenant: int, keep: Callable[[Any], Response]) -> Once | None:
-    """Make the store's `Once` for a request, if it names a key.
+class Turns:
+    """Lets repeats of a request under way wait for its answer, so that they cost no limit and no work."""
+
+    def __init__(self) -> None:
+        # Weak: a turn lives as long as somebody has it or waits for it.
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, key: bytes) -> AsyncIterator[None]:
+        """Wait until nobody else has this key."""
+        lock = self._turns.setdefault(key, asyncio.Lock())
+        async with lock:
+            yield
+
+
+async def answer_once(
+    store: Store,
+    turns: Turns,
+    request: Request,
+    tenant: int,
+    *,
+    act: Callable[[Once | None], Awaitable[T | Replayed]],
+    show: Callable[[T], Response],
+    keep: Callable[[T], Response] | None = None,
+) -> Response:
+    """Act and answer, or give back the answer that an earlier request with the same key was given.
 
     Args:
+        store: Where answers are kept.
+        turns: Shared by all requests of this process.
         request: The key is good for its tenant, method and path; its body is the fingerprint.
-        tenant: Whose key it is.
-        keep: Makes the answer that a repeat shall get.
+        tenant: Whose request it is.
+        act: Does it, and has the answer kept in the same commit.
+        show: Makes the answer.
+        keep: Makes the answer that a repeat gets, where that is another one.
 
     Raises:
         MalformedRequest: The key is empty, too long or not printable ASCII.
+        IdempotencyMismatch: The key came before with another request.
     """
-    key = request.headers.get(HEADER)
-    if key is None:
-        return None
+    if HEADER not in request.headers:
+        return _shown(await act(None), show)
+    once = _once(request, tenant, keep or show)
+    async with turns.turn(once.key):
+        kept = await store.kept(once)
+        return _shown(kept or await act(once), show)
+
+
+def _once(request: Request, tenant: int, keep: Callable[[Any], Response]) -> Once:
+    key = request.headers[HEADER]
     if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not all(0x20 < octet < 0x7F for octet in key):
         raise MalformedRequest(f"An Idempotency-Key is 1 to {KEY_CHARACTERS_MAX} printable ASCII characters.")
     scope = b"%d\0%s\0%s\0%s" % (tenant, request.method.encode(), request.path.encode(), key)
@@ -37,17 +78,14 @@ def once_of(request: Request, tenant: int, keep: Callable[[Any], Response]) -> O
     )
 
 
-def replay(replayed: Replayed) -> Response:
-    """Give the kept answer again, marked as such."""
-    status, body = replayed.answer.split(b" ", 1)
-    return _response(int(status), body)
+def _shown(result: T | Replayed, show: Callable[[T], Response]) -> Response:
+    if not isinstance(result, Replayed):
+        return show(result)
+    status, body = result.answer.split(b" ", 1)
+    if int(status) >= 400:
+        return Response(int(status), body, PROBLEM, (REPLAYED,))
+    return Response(int(status), body, headers=(REPLAYED,))
 
 
 def _pack(response: Response) -> bytes:
     return b"%d %s" % (response.status, response.body)
-
-
-def _response(status: int, body: bytes) -> Response:
-    if status >= 400:
-        return Response(status, body, PROBLEM, (REPLAYED,))
-    return Response(status, body, headers=(REPLAYED,))

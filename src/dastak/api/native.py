@@ -8,17 +8,16 @@ import msgspec
 from dastak.api import problems, schema
 from dastak.api.endpoints import Api, Call, Endpoint, instant
 from dastak.api.exchange import Response, answer
-from dastak.api.idempotency import once_of, replay
 from dastak.core import ids
 from dastak.core.errors import InvalidRequest
 from dastak.core.msisdn import parse
-from dastak.core.ports import Filter, Replayed
+from dastak.core.ports import Filter
 from dastak.core.tenant import Scope
 from dastak.core.verification import Judgement, Reason, State, Verification
 from dastak.flows.cancel import cancel
 from dastak.flows.check import Attempt, check
-from dastak.flows.resend import Resent, resend
-from dastak.flows.start import Ask, Started, start
+from dastak.flows.resend import resend
+from dastak.flows.start import Ask, start
 
 LIST_MAX: Final = 200
 LIST_DEFAULT: Final = 50
@@ -32,11 +31,6 @@ async def start_verification(api: Api, call: Call) -> Response:
     if body.service is not None:
         caller = msgspec.structs.replace(caller, service=api.directory.service(caller.tenant.n, body.service))
     service = caller.service
-
-    def created(started: Started) -> Response:
-        shown = schema.started_view(started.verification, service.name, started.segments, started.alphabet)
-        return answer(201, shown)
-
     ask = Ask(
         to=body.to,
         channel=schema.channel_of(body.channel),
@@ -45,42 +39,45 @@ async def start_verification(api: Api, call: Call) -> Response:
         policy=body.policy,
         particulars=schema.particulars_of(body, service.locale),
     )
-    once = once_of(call.request, caller.tenant.n, created)
-    started = await start(api.ports, caller, ask, once=once)
-    return replay(started) if isinstance(started, Replayed) else created(started)
+    return await api.once(
+        call,
+        act=lambda once: start(api.ports, caller, ask, once=once),
+        show=lambda started: answer(201, schema.started_view(started, service.name)),
+    )
 
 
 async def check_verification(api: Api, call: Call) -> Response:
     """POST /v1/verifications/{id}/check."""
     body: schema.CheckBody = call.body
-    verification_id = ids.read(call.arguments[0])
+    verification_id, tenant = ids.read(call.arguments[0]), call.caller.tenant.n
     attempt = Attempt(code=body.code, amount=body.amount, payee=body.payee)
-    tenant = call.caller.tenant.n
-    once = once_of(call.request, tenant, lambda judged: _checked(api, judged, kept=True))
-    judged = await check(api.ports, tenant, verification_id, attempt, once=once)
-    return replay(judged) if isinstance(judged, Replayed) else _checked(api, judged)
+    return await api.once(
+        call,
+        act=lambda once: check(api.ports, tenant, verification_id, attempt, once=once),
+        show=lambda judged: _checked(api, judged),
+        keep=lambda judged: _checked(api, judged, kept=True),
+    )
 
 
 async def resend_verification(api: Api, call: Call) -> Response:
     """POST /v1/verifications/{id}/resend."""
     body: schema.ResendBody = call.body
-    verification_id = ids.read(call.arguments[0])
-
-    def sent(resent: Resent) -> Response:
-        return _shown(api, resent.verification)
-
-    once = once_of(call.request, call.caller.tenant.n, sent)
-    channel = schema.channel_of(body.channel)
-    resent = await resend(api.ports, call.caller, verification_id, channel, once=once)
-    return replay(resent) if isinstance(resent, Replayed) else sent(resent)
+    verification_id, channel = ids.read(call.arguments[0]), schema.channel_of(body.channel)
+    return await api.once(
+        call,
+        act=lambda once: resend(api.ports, call.caller, verification_id, channel, once=once),
+        show=lambda resent: _shown(api, resent.verification),
+    )
 
 
 async def cancel_verification(api: Api, call: Call) -> Response:
     """POST /v1/verifications/{id}/cancel."""
-    tenant = call.caller.tenant.n
-    once = once_of(call.request, tenant, lambda ended: _shown(api, ended))
-    ended = await cancel(api.ports, tenant, ids.read(call.arguments[0]), once=once)
-    return replay(ended) if isinstance(ended, Replayed) else _shown(api, ended)
+    verification_id, tenant = ids.read(call.arguments[0]), call.caller.tenant.n
+    return await api.once(
+        call,
+        act=lambda once: cancel(api.ports, tenant, verification_id, once=once),
+        show=lambda ended: _shown(api, ended),
+    )
 
 
 async def show_verification(api: Api, call: Call) -> Response:

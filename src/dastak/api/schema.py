@@ -19,6 +19,7 @@ from dastak.core.verification import (
     attempts_remaining,
     resend_at,
 )
+from dastak.flows.start import Started
 
 # A person may paste a whole text: ten segments of the longest kind are more than enough.
 TYPED_CHARACTERS_MAX: Final = 1600
@@ -169,9 +170,10 @@ def view(verification: Verification, service: str) -> VerificationView:
     return VerificationView(**_shared(verification, service))
 
 
-def started_view(verification: Verification, service: str, segments: int, alphabet: str) -> StartedView:
+def started_view(started: Started, service: str) -> StartedView:
     """Show a verification just started."""
-    return StartedView(**_shared(verification, service), segments=segments, alphabet=alphabet)
+    shared = _shared(started.verification, service)
+    return StartedView(**shared, segments=started.segments, alphabet=started.alphabet)
 
 
 def check_view(judgement: Judgement) -> CheckView:

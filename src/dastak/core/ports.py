@@ -180,6 +180,13 @@ class Store(Protocol):
             DastakError: Whatever the rule raises; nothing was written.
         """
 
+    async def kept(self, once: Once) -> Replayed | None:
+        """Return the kept answer of a request with this Idempotency-Key, if there is one.
+
+        Raises:
+            IdempotencyMismatch: It was another request.
+        """
+
     async def find(self, tenant: int, verification_id: VerificationId) -> Held:
         """Return one verification as last committed. Raises: NotFound."""
 

@@ -84,6 +84,10 @@ class SqliteStore:
         """See `Store.decide`."""
         return await self._group.run(partial(self._writes.decide, key, rule, tenant, once))
 
+    async def kept(self, once: Once) -> Replayed | None:
+        """See `Store.kept`."""
+        return await self._group.run(partial(self._writes.kept, once))
+
     async def find(self, tenant: int, verification_id: VerificationId) -> Held:
         """See `Store.find`."""
         row = self._reader.execute(self._sql["held_by_id"], (verification_id,)).fetchone()

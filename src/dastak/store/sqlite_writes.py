@@ -47,7 +47,7 @@ class Writes:
 
     def open(self, opening: Opening[T], once: Once | None) -> T | Replayed:
         """See `Store.open`."""
-        if once is not None and (kept := self._kept(once)) is not None:
+        if once is not None and (kept := self.kept(once)) is not None:
             return kept
         verification = opening.verification
         replaced = self._replaced(verification)
@@ -71,7 +71,7 @@ class Writes:
         once: Once | None,
     ) -> T | Replayed:
         """See `Store.decide`."""
-        if once is not None and (kept := self._kept(once)) is not None:
+        if once is not None and (kept := self.kept(once)) is not None:
             return kept
         row = self._row(key)
         if row is None:
@@ -206,7 +206,8 @@ class Writes:
             self._policies[policy] = n
         return n
 
-    def _kept(self, once: Once) -> Replayed | None:
+    def kept(self, once: Once) -> Replayed | None:
+        """See `Store.kept`."""
         found = self._execute(self._sql["kept_answer"], (once.key,)).fetchone()
         if found is None:
             return None
