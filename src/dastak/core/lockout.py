@@ -74,13 +74,16 @@ def lock(tally: Tally, *, now: datetime, legacy: bool = False) -> Lock | None:
     if tally.consecutive >= WRONG_CONSECUTIVE_MAX:
         return Lock("wrong_consecutive", None)
     per_day = LEGACY_WRONG_PER_DAY_MAX if legacy else WRONG_PER_DAY_MAX
-    for limit, window, allowed in (
-        ("wrong_per_day", DAY, per_day),
-        ("wrong_per_hour", HOUR, WRONG_PER_HOUR_MAX),
-    ):
-        if len(tally.wrong_at_s) < allowed:
-            continue
-        opens_at = datetime.fromtimestamp(tally.wrong_at_s[-allowed], now.tzinfo) + window
-        if now < opens_at:
-            return Lock(limit, opens_at)
-    return None
+    opens = [
+        (datetime.fromtimestamp(tally.wrong_at_s[-allowed], now.tzinfo) + window, limit)
+        for limit, window, allowed in (
+            ("wrong_per_hour", HOUR, WRONG_PER_HOUR_MAX),
+            ("wrong_per_day", DAY, per_day),
+        )
+        if len(tally.wrong_at_s) >= allowed
+    ]
+    if not opens:
+        return None
+    # Whoever waits as told must find the number open, so the lock that opens last counts.
+    opens_at, limit = max(opens)
+    return Lock(limit, opens_at) if now < opens_at else None

@@ -10,11 +10,9 @@ from typing import Final
 
 import msgspec
 
-from dastak.core.codes import Alphabet, entropy_bits
+from dastak.core.codes import CODE_CHARACTERS_MAX, CODE_CHARACTERS_MIN, Alphabet, entropy_bits
 from dastak.core.errors import InvalidRequest
 
-CODE_CHARACTERS_MIN: Final = 4
-CODE_CHARACTERS_MAX: Final = 10
 TTL_S_MIN: Final = 60
 TTL_S_MAX: Final = 3600
 ATTEMPTS_MAX: Final = 5
@@ -87,8 +85,8 @@ def check_policy(policy: Policy) -> Policy:
     bits = entropy_bits(policy.length, policy.alphabet)
     if bits < ENTROPY_BITS_MIN and not policy.legacy:
         raise InvalidRequest(
-            f"{policy.length} {policy.alphabet} characters are only {bits:.1f} bits; use at least six digits or "
-            "five letters and digits, or say `legacy: true` and accept its tighter limits.",
+            f"{policy.length} {policy.alphabet} characters are only {bits:.1f} bits; use at least six digits "
+            "or five letters and digits, or say `legacy: true` and accept its tighter limits.",
             field="length",
         )
     return policy
