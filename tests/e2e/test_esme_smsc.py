@@ -17,15 +17,23 @@ from dastak.sms.pdu_bodies import Sm
 from dastak.sms.smpp_codes import Command, Status, Tag
 from dastak.sms.smpp_settings import BindKind
 from dastak.sms.submission import SubmitResult
-from tests.support.smpp_pair import Ends, esme, pair, smsc, soon, submission, until
+from tests.support.smpp_pair import Ends, esme, pair, smsc, soon, submission
 
 
-async def results(client: Esme, count: int) -> list[SubmitResult | None]:
-    """Submit without waiting; return where the results will be."""
-    told: list[SubmitResult | None] = [None] * count
-    for n in range(count):
-        client.submit_nowait(submission(n), lambda result, n=n: told.__setitem__(n, result))
-    return told
+def submit_all(client: Esme, count: int) -> list[asyncio.Future[SubmitResult]]:
+    """Submit without waiting."""
+    answers = [asyncio.get_running_loop().create_future() for _ in range(count)]
+    for n, answer in enumerate(answers):
+        client.submit_nowait(submission(n), answer.set_result)
+    return answers
+
+
+async def told(answers: list[asyncio.Future[SubmitResult]]) -> list[SubmitResult]:
+    return await soon(asyncio.gather(*answers))
+
+
+def unknown(results: list[SubmitResult]) -> list[bool]:
+    return [isinstance(result, CarrierUnavailable) and result.outcome_unknown for result in results]
 
 
 async def test_text_reaches_the_phone_and_its_receipt_comes_back() -> None:
@@ -94,8 +102,7 @@ async def test_refusal_carries_status_and_outcome(fault: Fault, status: str, out
     async with pair(fault) as (client, _, ends):
         with pytest.raises(CarrierRejected) as rejected:
             await client.submit(submission())
-        again = await results(client, 3)
-        await until(lambda: None not in again)
+        again = await told(submit_all(client, 3))
 
     assert (rejected.value.status, rejected.value.outcome) == (status, outcome)
     assert all(isinstance(result, CarrierRejected) for result in again)
@@ -112,31 +119,27 @@ async def test_message_that_cannot_be_written_is_rejected_before_it_is_sent() ->
 
 async def test_link_cut_with_full_window_leaves_every_outcome_unknown_and_no_room_lost() -> None:
     async with pair(Fault(silent=1.0), window=50, response_timeout_s=30.0) as (client, carrier, ends):
-        told = await results(client, 60)
-        await until(lambda: client.in_flight == 60)
+        answers = submit_all(client, 60)
+        assert client.in_flight == 60
         carrier.drop_links()
-        await ends.until_state(BindState.DOWN)
 
-        unknown = [isinstance(r, CarrierUnavailable) and r.outcome_unknown for r in told]
-        assert unknown == [True] * 50 + [False] * 10
+        assert unknown(await told(answers)) == [True] * 50 + [False] * 10
         assert client.in_flight == 0
 
         carrier.faults.faults = ()
         await ends.until_state(BindState.BOUND)
-        again = await results(client, 60)
-        await until(lambda: None not in again)
+        again = await told(submit_all(client, 60))
         assert all(isinstance(result, Accepted) for result in again)
         assert client.in_flight == 0
 
 
 async def test_link_dropped_by_one_message_spoils_no_later_one() -> None:
     async with pair(Fault(number="*00003", drop_link=1.0), window=5) as (client, _, ends):
-        told = await results(client, 5)
+        results = await told(submit_all(client, 5))
         await ends.until_state(BindState.BOUND)
         assert isinstance(await client.submit(submission(9)), Accepted)
 
-    assert isinstance(told[3], CarrierUnavailable)
-    assert told[3].outcome_unknown
+    assert unknown(results)[3]
 
 
 async def test_silence_is_an_unknown_outcome_and_frees_its_room() -> None:
@@ -151,10 +154,9 @@ async def test_silence_is_an_unknown_outcome_and_frees_its_room() -> None:
 
 async def test_message_that_found_no_room_in_time_was_never_sent() -> None:
     async with pair(Fault(silent=1.0), window=1, response_timeout_s=0.2) as (client, _, ends):
-        told = await results(client, 3)
-        await until(lambda: None not in told)
+        results = await told(submit_all(client, 3))
 
-    assert [isinstance(r, CarrierUnavailable) and r.outcome_unknown for r in told] in (
+    assert unknown(results) in (
         [True, False, False],
         [True, True, False],  # room came in the tick in which the second one's time was up
     )
@@ -163,7 +165,7 @@ async def test_message_that_found_no_room_in_time_was_never_sent() -> None:
 
 async def test_full_queue_refuses_at_once() -> None:
     async with pair(Fault(silent=1.0), window=1, queue_max=1) as (client, _, _):
-        await results(client, 2)
+        submit_all(client, 2)
 
         with pytest.raises(CarrierUnavailable, match="full"):
             client.submit_nowait(submission(), lambda _: None)
@@ -172,11 +174,10 @@ async def test_full_queue_refuses_at_once() -> None:
 async def test_black_hole_is_found_by_enquire_link() -> None:
     fault = Fault(blackhole=1.0)
     async with pair(fault, enquire_link_s=0.2, response_timeout_s=30.0) as (client, carrier, ends):
-        told = await results(client, 1)
+        answers = submit_all(client, 1)
 
         assert await ends.until_state(BindState.DOWN) == "no answer to enquire_link"
-        assert isinstance(told[0], CarrierUnavailable)
-        assert told[0].outcome_unknown
+        assert unknown(await told(answers)) == [True]
         carrier.faults.faults = ()
         await ends.until_state(BindState.BOUND)
         assert isinstance(await client.submit(submission(1)), Accepted)
@@ -198,9 +199,10 @@ async def test_receipt_may_come_before_the_answer() -> None:
         client._on_deliver = lambda delivery: (order.append("receipt"), ends.deliveries.put_nowait(delivery))
         async with client:
             await soon(client.wait_bound())
-            client.submit_nowait(submission(), lambda _: order.append("answer"))
+            answer = asyncio.get_running_loop().create_future()
+            client.submit_nowait(submission(), lambda r: (order.append("answer"), answer.set_result(r)))
             await ends.receipt()
-            await until(lambda: len(order) == 2)
+            await soon(answer)
 
     assert order == ["receipt", "answer"]
 
@@ -244,7 +246,7 @@ async def test_receipts_wait_for_the_next_bind() -> None:
     async with pair(Fault(receipt=0.2)) as (client, carrier, ends):
         accepted = await client.submit(submission())
         await client.__aexit__(None, None, None)
-        await until(lambda: carrier.binds("sim_1") == 0)
+        assert carrier.binds("sim_1") == 0
         async with esme(ends, carrier.port):
             receipt = await ends.receipt()
 
@@ -294,11 +296,11 @@ async def test_phone_that_is_back_and_text_from_a_phone_are_told() -> None:
 
 async def test_stop_lets_what_is_under_way_end_and_unbinds() -> None:
     async with pair(Fault(response=0.3), window=5) as (client, carrier, _):
-        told = await results(client, 12)
+        answers = submit_all(client, 12)
         await client.__aexit__(None, None, None)
-        await until(lambda: carrier.binds("sim_1") == 0)
 
-        assert all(isinstance(result, Accepted) for result in told)
+        assert all(isinstance(answer.result(), Accepted) for answer in answers)
+        assert carrier.binds("sim_1") == 0
         assert client.reason == "unbound"
         with pytest.raises(CarrierUnavailable):
             client.submit_nowait(submission(), lambda _: None)
@@ -341,10 +343,9 @@ async def test_rate_of_the_account_is_kept_by_the_rate_of_the_bind() -> None:
         esme(ends, carrier.port, rate_per_s=50.0, response_timeout_s=5.0) as client,
     ):
         await soon(client.wait_bound())
-        told = await results(client, 30)
-        await until(lambda: None not in told)
+        results = await told(submit_all(client, 30))
 
-    assert all(isinstance(result, Accepted) for result in told)
+    assert all(isinstance(result, Accepted) for result in results)
 
 
 async def test_account_that_sends_too_fast_is_throttled() -> None:
@@ -352,23 +353,19 @@ async def test_account_that_sends_too_fast_is_throttled() -> None:
     accounts = [Account(system_id="sim_1", password="secret", rate_per_s=10.0)]
     async with smsc(ends, accounts=accounts) as carrier, esme(ends, carrier.port, window=50) as client:
         await soon(client.wait_bound())
-        told = await results(client, 50)
-        await until(lambda: None not in told)
+        results = await told(submit_all(client, 50))
 
-    throttled = [r for r in told if isinstance(r, CarrierRejected) and r.status == "ESME_RTHROTTLED"]
+    throttled = [r for r in results if isinstance(r, CarrierRejected) and r.status == "ESME_RTHROTTLED"]
     assert len(throttled) >= 40
     assert len(ends.shown) == 50 - len(throttled)
 
 
 async def test_thousand_messages_are_each_told_once() -> None:
     async with pair(window=50) as (client, _, ends):
-        told: list[SubmitResult] = []
-        for n in range(1000):
-            client.submit_nowait(submission(n), told.append)
-        await until(lambda: len(told) == 1000)
+        results = await told(submit_all(client, 1000))
         receipts = [await ends.receipt() for _ in range(1000)]
 
-    ids = [result.message_id for result in told if isinstance(result, Accepted)]
+    ids = [result.message_id for result in results if isinstance(result, Accepted)]
     assert len(set(ids)) == 1000
     assert {receipt.message_id for receipt in receipts} == set(ids)
     assert len(ends.shown) == 1000

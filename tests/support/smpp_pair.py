@@ -58,13 +58,6 @@ async def soon(waited_for: Any) -> Any:
         return await waited_for
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for something that tells nobody when it happens."""
-    async with asyncio.timeout(WAIT_S):
-        while not true():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.005)
-
-
 def submission(n: int = 0, **changes: Any) -> Submission:
     wanted = {
         "octets": b"Your code is 424242",
