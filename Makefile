@@ -2,7 +2,7 @@
 # ARGS goes to the program behind a target: make test ARGS="tests/unit -k gsm7"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check bench docs format lock servers clean
+.PHONY: help dev test check lint types imports pages bench docs format lock servers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,17 +20,25 @@ dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves thi
 test: $(DEV) servers $(PEERS) ## Run all tests, with real peers where they can be had
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(DEV) ## Lint, format, types, imports, generated docs
+check: lint types imports pages ## Lint, format, types, imports, generated pages
+
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(DEV)
 	$(BIN)/mypy
+
+imports: $(DEV)
 	$(BIN)/lint-imports
+
+pages: $(DEV)
 	$(BIN)/python -m tools.generate_docs --check
 
 bench: $(DEV) ## Measure this machine
 	$(BIN)/python -m bench $(ARGS)
 
-docs: $(DEV) ## Write the generated pages again
+docs: $(DEV) ## Write the generated pages of docs/ again
 	$(BIN)/python -m tools.generate_docs
 
 format: $(DEV) ## Format the code and mend what can be mended by machine
