@@ -1,11 +1,12 @@
 """Wire the parts and run them: the one place that picks a concrete store, limits and routes."""
 
 import asyncio
+import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -23,6 +24,7 @@ from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.config import Settings, address_of, price_micros, smpp_settings, sqlite_path
+from dastak.core.errors import DastakError
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -43,6 +45,8 @@ from dastak.tenancy.directory import Directory
 from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
+SWEEP_EVERY_S: Final = 1.0
+LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 
 ENDPOINTS: Final = native.ENDPOINTS
@@ -114,7 +118,10 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     clock = SteadyClock(await store.latest_at())
     directory = Directory()
     await directory.refresh(store)
-    await stack.enter_async_context(_kept_fresh(directory, store))
+    # A key that another process revoked ends within a second.
+    await stack.enter_async_context(_every(REVISION_EVERY_S, lambda: directory.refresh(store)))
+    limits = await _limits(settings, store, clock.now())
+    await stack.enter_async_context(_every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
     settlement = Settlement()
@@ -125,7 +132,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         clock=clock,
         entropy=os.urandom,
         store=store,
-        limits=SendLimits(),
+        limits=limits,
         routes=_route_table(settings, routes),
         keys=keys,
         sealer=AesGcmSealer(keys),
@@ -168,21 +175,30 @@ def _tell(listeners: Sequence[Listener], verification: Verification, events: Seq
         listener(verification, events)
 
 
+async def _limits(settings: Settings, store: SqliteStore, now: datetime) -> SendLimits:
+    """Make the limits, and count again what was sent before a restart."""
+    limits = SendLimits(live=settings.limits.live, test=settings.limits.test)
+    limits.seed(await store.sends_since(now - LIMITS_MEMORY))
+    return limits
+
+
 @asynccontextmanager
-async def _kept_fresh(directory: Directory, store: SqliteStore) -> AsyncIterator[None]:
-    """Look for changes of tenancy by other processes, so that a revoked key ends within a second."""
+async def _every(period_s: float, job: Callable[[], Awaitable[object] | None]) -> AsyncIterator[None]:
+    """Do something again and again while the context lasts."""
 
-    async def look_again() -> None:
+    async def again() -> None:
         while True:
-            await asyncio.sleep(REVISION_EVERY_S)
-            await directory.refresh(store)
+            await asyncio.sleep(period_s)
+            with contextlib.suppress(DastakError):
+                if (done := job()) is not None:
+                    await done
 
-    looking = asyncio.create_task(look_again())
+    doing = asyncio.create_task(again())
     try:
         yield
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
 
 
 def _add_gauges(house: House) -> None:

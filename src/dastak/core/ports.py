@@ -7,7 +7,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -135,6 +135,15 @@ class Swept(msgspec.Struct, frozen=True):
     deleted: int
 
 
+class PastSend(NamedTuple):
+    """One send that the database remembers."""
+
+    mode: Mode
+    tenant: int
+    msisdn: Msisdn
+    at: datetime
+
+
 class Tenancy(msgspec.Struct, frozen=True):
     """All tenants, services and keys, as of one revision."""
 
@@ -204,6 +213,9 @@ class Store(Protocol):
 
     async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
         """Expire what is over, delete what was created before `keep_after`; `limit` of each at most."""
+
+    async def sends_since(self, since: datetime) -> Sequence[PastSend]:
+        """Return the sends of all verifications created since then, so that limits outlive a restart."""
 
     async def latest_at(self) -> datetime | None:
         """Return the newest instant the database knows, so that a clock set back can be seen."""

@@ -11,12 +11,13 @@ from functools import lru_cache
 from ipaddress import IPv4Address, ip_address
 from itertools import islice, takewhile
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from dastak.core.errors import InvalidRequest, RateLimited
 from dastak.core.msisdn import Msisdn
+from dastak.core.ports import PastSend
 from dastak.core.tenant import Caller, Mode
 from dastak.guard.buckets import KEYS_MAX, Buckets, Met, Rate, forget_oldest, take
 
@@ -78,15 +79,6 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 DEFAULTS: Final = LimitSettings()
 assert LimitSettings.__struct_fields__ == tuple(LIMITS)
-
-
-class PastSend(NamedTuple):
-    """One send that the database remembers."""
-
-    mode: Mode
-    tenant: int
-    msisdn: Msisdn
-    at: datetime
 
 
 class SendLimits:

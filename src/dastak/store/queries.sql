@@ -132,6 +132,9 @@ DELETE FROM tally WHERE (tenant, msisdn) IN (
     WHERE last_at_s < ?1 AND wrong ->> 0 < ?2 ORDER BY last_at_s LIMIT ?3
 )
 
+-- name: newest_sends
+SELECT mode, tenant, msisdn, sends, created_at, last_sent_at FROM verification ORDER BY n DESC
+
 -- name: newest_instant
 SELECT max(
     coalesce((SELECT created_at FROM verification ORDER BY n DESC LIMIT 1), 0),

@@ -13,7 +13,7 @@ from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Held
+from dastak.core.ports import Held, PastSend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Verification
 
@@ -243,3 +243,10 @@ def _particulars_text(particulars: Particulars) -> str | None:
 @lru_cache(maxsize=1024)
 def _policy_of(body: str) -> Policy:
     return _POLICY.decode(body)
+
+
+def sends_of(row: Sequence[Any]) -> tuple[PastSend, ...]:
+    """Read the sends of one verification; of several resends the last stands for all."""
+    mode, tenant, msisdn, sends, created_at, last_sent_at = row
+    first = PastSend(_MODE_OF[mode], tenant, Msisdn(f"+{msisdn}"), from_ms(created_at))
+    return (first, *(first._replace(at=from_ms(last_sent_at)) for _ in range(sends - 1)))

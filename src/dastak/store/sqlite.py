@@ -16,7 +16,7 @@ from dastak.core.events import AnyEvent, from_lines
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.msisdn import Msisdn
-from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, Replayed, Swept, Tenancy
+from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, PastSend, Replayed, Swept, Tenancy
 from dastak.core.tenant import ApiKey, Service, Tenant
 from dastak.store import migrate, rows, sqlite_file, sqlite_tenancy
 from dastak.store.group_commit import GroupCommit
@@ -145,6 +145,17 @@ class SqliteStore:
     async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
         """See `Store.sweep`."""
         return await self._group.run(partial(self._writes.sweep, now, keep_after, limit))
+
+    async def sends_since(self, since: datetime) -> Sequence[PastSend]:
+        """See `Store.sends_since`."""
+        newest_first = self._reader.execute(self._sql["newest_sends"])
+        sends: list[PastSend] = []
+        for row in newest_first:
+            of_one = rows.sends_of(row)
+            if of_one[0].at < since:
+                break
+            sends += of_one
+        return sends
 
     async def latest_at(self) -> datetime | None:
         """See `Store.latest_at`."""
