@@ -264,6 +264,22 @@ async def test_operation_that_fails_after_writing_leaves_no_trace_and_spares_the
         assert await found(store, opening.verification) == opening.verification
 
 
+async def test_policy_of_an_operation_that_was_undone_is_not_mistaken_for_another(store: Store) -> None:
+    rare, other = Policy(ttl_s=61), Policy(ttl_s=62)
+
+    def unable(result: object) -> bytes:
+        raise ValueError("cannot be rendered")
+
+    once = replace(some_once(), render=unable)
+    failed = await at_once(store.open(some_opening(some_verification(policy=rare)), once=once))
+    verifications = [
+        await opened(store, msisdn=some_msisdn(n), policy=p) for n, p in enumerate((other, rare))
+    ]
+
+    assert [type(error) for error in failed] == [ValueError]
+    assert [(await found(store, v)).policy for v in verifications] == [other, rare]
+
+
 async def test_caller_that_went_away_takes_nobody_with_it(store: Store) -> None:
     gone, stays = some_opening(), some_opening(some_verification(msisdn=some_msisdn(2)))
     task = asyncio.create_task(store.open(gone))

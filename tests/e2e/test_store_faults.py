@@ -1,9 +1,14 @@
 """When the disk or another process fails the group commit: refuse in time, acknowledge nothing, recover."""
 
 import asyncio
+import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ from dastak.core.errors import Overloaded
 from dastak.store import group_commit
 from dastak.store.group_commit import GroupCommit
 
+ROOT = Path(__file__).parents[2]
 INSERT = "INSERT INTO fact (n) VALUES (?)"
 
 
@@ -84,6 +90,27 @@ async def test_lost_fsync_ends_all_acknowledging(group: GroupCommit, disk: Disk)
     with pytest.raises(Overloaded):
         note(group, disk, 2)
     assert not group.healthy
+
+
+def test_lost_fsync_of_a_real_disk_acknowledges_nothing_that_is_not_there(tmp_path: Path) -> None:
+    inject = ["-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=40"]
+    driver = [sys.executable, "-m", "tests.support.store_driver", str(tmp_path / "home")]
+    probe = [] if shutil.which("strace") is None else ["strace", "-f", "-qq", "-o", "/dev/null"]
+    if not probe or subprocess.run([*probe, "true"], check=False, capture_output=True).returncode:
+        reason = "no strace here, so an fsync that fails in the kernel is not tested"
+        (pytest.fail if os.environ.get("DASTAK_CI") == "1" else pytest.skip)(reason)
+
+    ended = subprocess.run(
+        [*probe, *inject, *driver], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
+    )
+
+    assert "SQLITE_IOERR_FSYNC" in ended.stderr
+    assert "Overloaded" in ended.stderr
+    acknowledged = {line.split()[1] for line in ended.stdout.splitlines() if line.startswith("opened")}
+    with closing(sqlite3.connect(tmp_path / "home" / "dastak.db")) as database:
+        there = {id_.hex() for (id_,) in database.execute("SELECT id FROM verification")}
+    assert acknowledged
+    assert acknowledged <= there
 
 
 async def test_stalled_commit_answers_its_callers_in_time_and_then_goes_on(
