@@ -45,7 +45,7 @@ def init(yes: bool, directory: Path, as_json: bool) -> None:
     country = _ask("Country your people are in", "IN", yes)
     made = make_installation(directory, {path: answer for path, answer in answers.items() if answer})
     database = directory / "dastak.db"
-    asyncio.run(_make_default(database, country))
+    asyncio.run(make_default(database, country))
     if as_json:
         print_json({"config": made, "keys": directory / "secrets.json", "database": database})
         return
@@ -98,7 +98,8 @@ def rotate(context: click.Context, as_json: bool) -> None:
     progress("Next: restart dastak serve")
 
 
-async def _make_default(database: Path, country: str) -> None:
+async def make_default(database: Path, country: str) -> None:
+    """Make a database with one tenant and one service that may send to one country."""
     async with SqliteStore(database) as store:
         await operators.ensure_default(store, home_country=country)
 

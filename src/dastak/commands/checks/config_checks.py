@@ -1,0 +1,100 @@
+"""Whether the settings are safe and mean what they should."""
+
+import stat
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from dastak import config_secrets
+from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read
+from dastak.config import ConfigError, address_of
+from dastak.core.tenant import Mode
+from dastak.tenancy.keys import is_live
+
+LOOPBACK: Final = ("127.", "::1", "localhost")
+
+
+def file_modes(scene: Scene) -> Fault | None:
+    """Find a file with secrets that others may read or write."""
+    files = [scene.database, scene.settings.secrets.file]
+    if any(path.endswith(".password") for path in scene.loaded.origins):
+        files.append(scene.loaded.file)
+    files += [carrier.tls.key_file for carrier in scene.settings.carriers.values()]
+    for path in filter(None, files):
+        if path.exists() and path.stat().st_mode & 0o007:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            what = f"{path} has mode {mode:04o}: everybody on this machine may open it"
+            return Fault(what, f"chmod 600 {path}", mend=partial(path.chmod, 0o600))
+    return _writable_by_others(scene.loaded.file)
+
+
+def secrets(scene: Scene) -> Fault | None:
+    """Find a key or password that is missing, short or a placeholder."""
+    try:
+        config_secrets.read_keys(scene.settings)
+        config_secrets.check_carrier_secrets(scene.settings)
+    except ConfigError as error:
+        what, _, command = error.detail.partition(" Next: ")
+        return Fault(what, command or "edit the file that `dastak config show --origin` names")
+    return None
+
+
+def public_url(scene: Scene) -> Fault | None:
+    """Find an address that people cannot or should not use."""
+    settings = scene.settings.server
+    if settings.public_url is None:
+        if address_of(settings.listen)[0].startswith(LOOPBACK):
+            return None
+        what = f"server.listen is {settings.listen}, reachable from outside, but server.public_url is not set"
+        return Fault(what, "export DASTAK__SERVER__PUBLIC_URL=https://otp.example.in", warning=True)
+    url = urlsplit(settings.public_url)
+    if url.scheme != "https" and not (url.hostname or "").startswith(LOOPBACK):
+        what = f"server.public_url is {settings.public_url}, without TLS"
+        return Fault(what, f"export DASTAK__SERVER__PUBLIC_URL=https://{url.netloc}", warning=True)
+    return None
+
+
+def live_keys(scene: Scene) -> Fault | None:
+    """Find live keys that no carrier serves."""
+    assert scene.tenancy is not None
+    live = [key.id for key in scene.tenancy.keys if key.mode is not Mode.TEST and is_live(key, scene.now)]
+    if not live or scene.settings.carriers:
+        return None
+    what = f"{len(live)} live or team keys are given out, but there is no carrier"
+    return Fault(what, "add [carriers.NAME] as `dastak config sample` shows it")
+
+
+def _writable_by_others(path: Path | None) -> Fault | None:
+    if path is None or not path.stat().st_mode & 0o022:
+        return None
+    return Fault(f"others may write {path}", f"chmod go-w {path}", mend=partial(path.chmod, 0o600))
+
+
+CHECKS: Final = (
+    Check(
+        "config.file_modes",
+        "files with secrets are their owner's only",
+        "whoever reads the key file can make every code; whoever writes the settings can send elsewhere",
+        file_modes,
+    ),
+    Check(
+        "config.secrets",
+        "keys and passwords are there and not placeholders",
+        "with a guessable key anybody can make valid codes; the service refuses to start",
+        secrets,
+    ),
+    Check(
+        "config.public_url",
+        "the public address is set and has TLS",
+        "codes and keys travel in clear without TLS; without an address no page can make a link",
+        public_url,
+    ),
+    Check(
+        "config.live_keys",
+        "live keys have a carrier",
+        "every start with such a key is refused with `no_route`",
+        live_keys,
+        applies=database_read,
+    ),
+)

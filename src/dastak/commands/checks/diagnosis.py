@@ -1,0 +1,83 @@
+"""What a check is given, and what it says."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from dastak.commands.checks.host_facts import HostFacts
+from dastak.config import Settings, sqlite_path
+from dastak.config_read import Loaded
+from dastak.core.ports import Tenancy
+
+
+class Fault(NamedTuple):
+    """Something that is wrong.
+
+    Attributes:
+        what: Names the thing.
+        command: Mends it, or is the first step to it.
+        warning: It works, but not as it should.
+        mend: Does what is safe to do unasked; `--fix` calls it.
+    """
+
+    what: str
+    command: str
+    warning: bool = False
+    mend: Callable[[], object] | None = None
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """One installation on one machine at one moment.
+
+    Attributes:
+        loaded: Its settings.
+        tenancy: Its tenants, services and keys; None while its database cannot be read.
+        latest_at: The newest instant its database knows.
+    """
+
+    loaded: Loaded
+    host: HostFacts
+    now: datetime
+    tenancy: Tenancy | None = None
+    latest_at: datetime | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        return self.loaded.settings
+
+    @property
+    def database(self) -> Path:
+        """The file of the database."""
+        return sqlite_path(self.settings.store.url).absolute()
+
+
+def always(_: Scene) -> bool:
+    """Apply everywhere."""
+    return True
+
+
+def database_read(scene: Scene) -> bool:
+    """Apply where the database could be read."""
+    return scene.tenancy is not None
+
+
+class Check(NamedTuple):
+    """One row of the doctor's table.
+
+    Attributes:
+        name: Stable, for scripts.
+        title: What is well when it passes.
+        why: What happens to whom when it does not.
+        run: Returns what is wrong, or None.
+        applies: Whether there is something to look at; else it is skipped.
+    """
+
+    name: str
+    title: str
+    why: str
+    run: Callable[[Scene], Fault | None]
+    applies: Callable[[Scene], bool] = always

@@ -1,0 +1,477 @@
+"""The doctor: for each of its checks a fault is injected, found by name, and mended where that is allowed."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import ssl
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from dastak import cli
+from dastak.commands.checks import store_checks
+from dastak.commands.checks.host_facts import look_at_host
+from dastak.commands.database import remember_backup
+from dastak.commands.doctor import CHECKS, READABLE, Finding, examine, look_at, run_check
+from dastak.commands.init import make_default, make_installation
+from dastak.config_read import load
+from dastak.core.ids import VerificationId
+from dastak.core.message import Message, MessageKey
+from dastak.core.policy import Channel, Policy
+from dastak.core.ports import Change, Opening
+from dastak.core.tenant import Mode
+from dastak.core.verification import Particulars, Verification
+from dastak.simulator.faults import FaultScript
+from dastak.simulator.smsc import Account, Smsc
+from dastak.store.sqlite import SqliteStore
+from dastak.tenancy import issuance, operators
+
+AIRTEL = (
+    '\n[carriers.airtel]\nhost = "127.0.0.1"\nport = {port}\nsystem_id = "ACME"\npassword = "{password}"\n'
+)
+
+
+class Installation:
+    """A fresh installation with nothing wrong but what a test does to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = make_installation(folder, {})
+        self.database = folder / "dastak.db"
+        self.secrets = folder / "secrets.json"
+        asyncio.run(make_default(self.database, "IN"))
+        remember_backup(self.database, self.file, datetime.now(UTC))
+
+    def add(self, text: str) -> None:
+        self.file.write_text(self.file.read_text() + text)
+
+    def act(self, act: Callable[[SqliteStore], Any]) -> None:
+        async def acted() -> None:
+            async with SqliteStore(self.database) as store:
+                await act(store)
+
+        asyncio.run(acted())
+
+    def examine(self, environment: dict[str, str] | None = None, *, fix: bool = False) -> dict[str, Finding]:
+        found = examine(self.file, environment or {}, fix=fix)
+        return {finding.check: finding for finding in found}
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    return Installation(tmp_path / "installed")
+
+
+def give_live_key(installation: Installation) -> None:
+    wanted = issuance.WantedKey(name="live", mode=Mode.LIVE)
+    installation.act(
+        lambda store: issuance.create_key(
+            store, 1, wanted, maker=None, now=datetime.now(UTC), entropy=os.urandom
+        )
+    )
+
+
+def test_a_fresh_installation_has_no_fault(installation: Installation) -> None:
+    found = installation.examine()
+
+    assert [finding for finding in found.values() if finding.status == "failed"] == []
+    # Whether this machine's clock is kept is not ours to say.
+    warnings = {name for name, finding in found.items() if finding.status == "warning"}
+    assert warnings <= {"host.clock", "host.open_files", "host.memory"}
+
+
+def break_settings(installation: Installation) -> str:
+    installation.add("[servr]\n")
+    return "did you mean `server`?"
+
+
+def open_key_file(installation: Installation) -> str:
+    installation.secrets.chmod(0o644)
+    return "secrets.json has mode 0644"
+
+
+def open_database(installation: Installation) -> str:
+    installation.database.chmod(0o606)
+    return "dastak.db has mode 0606"
+
+
+def let_others_write_settings(installation: Installation) -> str:
+    installation.file.chmod(0o666)
+    return "others may write"
+
+
+def type_a_key(installation: Installation) -> str:
+    installation.secrets.write_text(json.dumps({"current": 1, "keys": {"1": "ab" * 32}}))
+    return "not random"
+
+
+def lose_the_keys(installation: Installation) -> str:
+    installation.secrets.unlink()
+    return "cannot be read"
+
+
+def leave_a_placeholder(installation: Installation) -> str:
+    installation.add(AIRTEL.format(port=1, password="changeme"))
+    return "carriers.airtel.password is a placeholder"
+
+
+def go_public_without_tls(installation: Installation) -> str:
+    installation.add("")
+    set_public_url(installation, "http://otp.example.in")
+    return "without TLS"
+
+
+def set_public_url(installation: Installation, url: str) -> None:
+    text = installation.file.read_text()
+    installation.file.write_text(text.replace('#public_url = ""', f'public_url = "{url}"'))
+
+
+def give_a_live_key_without_a_carrier(installation: Installation) -> str:
+    give_live_key(installation)
+    return "there is no carrier"
+
+
+def lose_the_database(installation: Installation) -> str:
+    installation.database.unlink()
+    return "there is no database"
+
+
+def damage_the_database(installation: Installation) -> str:
+    installation.database.write_bytes(b"no database" * 1000)
+    return "cannot be opened"
+
+
+def come_from_a_newer_program(installation: Installation) -> str:
+    pragma(installation.database, "PRAGMA user_version = 99")
+    return "schema 99"
+
+
+def come_from_an_older_program(installation: Installation) -> str:
+    installation.database.write_bytes(b"")
+    return "still needs 0001"
+
+
+def use_no_log(installation: Installation) -> str:
+    pragma(installation.database, "PRAGMA journal_mode = DELETE")
+    return "journal mode is delete"
+
+
+def leave_a_message(installation: Installation) -> str:
+    def opening(at: datetime) -> Opening[None]:
+        verification = Verification(
+            id=VerificationId(b"0123456789abcdef"),
+            tenant=1,
+            service=1,
+            mode=Mode.TEST,
+            msisdn="+919876543210",
+            policy=Policy(),
+            particulars=Particulars(),
+            key_id=1,
+            created_at=at,
+            expires_at=at + timedelta(minutes=5),
+            last_sent_at=at,
+        )
+        message = Message(
+            key=MessageKey(verification.id, 0), channel=Channel.SMS, generation=0, segments=1, due_at=at
+        )
+        return Opening(
+            answer=None,
+            verification=verification,
+            message=message,
+            events=(),
+            trace=(),
+            supersede=lambda _: Change(answer=None),
+        )
+
+    installation.act(lambda store: store.open(opening(datetime.now(UTC) - timedelta(minutes=2))))
+    return "nobody sends them"
+
+
+def forget_to_copy(installation: Installation) -> str:
+    remember_backup(installation.database, installation.file, datetime.now(UTC) - timedelta(days=3))
+    return "3 days old"
+
+
+def never_copy(installation: Installation) -> str:
+    installation.database.with_name("dastak.db.last-backup").unlink()
+    return "never copied"
+
+
+def call_nobody(installation: Installation) -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    installation.add(AIRTEL.format(port=port, password="s3cret-7"))
+    return "carriers.airtel: cannot connect"
+
+
+def close_all_countries(installation: Installation) -> str:
+    installation.act(lambda store: operators.close_country(store, 1, "default", "IN"))
+    return "no country is open for default"
+
+
+def pay_nothing(installation: Installation) -> str:
+    give_live_key(installation)
+    installation.add(AIRTEL.format(port=1, password="s3cret-7"))
+    return "carriers.airtel.price_micros is 0"
+
+
+def allow_no_spending(installation: Installation) -> str:
+    give_live_key(installation)
+    installation.act(lambda store: operators.change_tenant(store, 1, daily_spend_cap_micros=0))
+    return "the daily cap of default is 0"
+
+
+FAULTS = (
+    (READABLE, break_settings, False),
+    ("config.file_modes", open_key_file, True),
+    ("config.file_modes", open_database, True),
+    ("config.file_modes", let_others_write_settings, True),
+    ("config.secrets", type_a_key, False),
+    ("config.secrets", lose_the_keys, False),
+    ("config.secrets", leave_a_placeholder, False),
+    ("config.public_url", go_public_without_tls, False),
+    ("config.live_keys", give_a_live_key_without_a_carrier, False),
+    ("store.reachable", lose_the_database, True),
+    ("store.reachable", damage_the_database, False),
+    ("store.schema", come_from_a_newer_program, False),
+    ("store.schema", come_from_an_older_program, True),
+    ("store.journal", use_no_log, True),
+    ("store.queue", leave_a_message, False),
+    ("store.backup", forget_to_copy, False),
+    ("store.backup", never_copy, False),
+    ("carriers.bind", call_nobody, False),
+    ("policy.countries", close_all_countries, False),
+    ("policy.spend_cap", pay_nothing, False),
+    ("policy.spend_cap", allow_no_spending, False),
+)
+
+
+@pytest.mark.parametrize(("check", "inject", "mended"), FAULTS, ids=[fault[1].__name__ for fault in FAULTS])
+def test_a_fault_is_found_named_and_mended_if_safe(
+    installation: Installation, check: str, inject: Callable[[Installation], str], mended: bool
+) -> None:
+    words = inject(installation)
+
+    before = installation.examine()[check]
+    after = installation.examine(fix=True)[check]
+    again = installation.examine()[check]
+
+    assert before.status in {"failed", "warning"}
+    assert words in before.what
+    assert before.why
+    assert before.command
+    assert before.docs.startswith("docs/reference/doctor.md#")
+    assert after.status == ("fixed" if mended else before.status)
+    assert again.status == ("ok" if mended else before.status)
+
+
+@pytest.mark.parametrize(
+    ("check", "facts", "words"),
+    [
+        ("host.clock", {"clock_synchronised": False}, "nothing keeps its clock right"),
+        ("host.disk", {"disk_free_octets": 50 * 2**20}, "has 50 MiB free"),
+        ("host.disk", {"inodes_free": 3}, "only 3 inodes"),
+        ("host.open_files", {"files_max": 1024}, "1024 files may be open"),
+        ("host.memory", {"memory_octets": 64 * 2**20}, "64 MiB of memory"),
+    ],
+)
+def test_a_poor_machine_is_found(
+    installation: Installation, check: str, facts: dict[str, Any], words: str
+) -> None:
+    scene = look_at(load(installation.file, {}))
+    poor = msgspec.structs.replace(scene, host=msgspec.structs.replace(scene.host, **facts))
+
+    finding = run_check(next(row for row in CHECKS if row.name == check), poor)
+
+    assert finding.status in {"failed", "warning"}
+    assert words in finding.what
+
+
+def test_a_clock_that_went_back_is_found(installation: Installation) -> None:
+    scene = look_at(load(installation.file, {}))
+    back = msgspec.structs.replace(scene, latest_at=scene.now + timedelta(seconds=90))
+
+    finding = run_check(next(row for row in CHECKS if row.name == "host.clock"), back)
+
+    assert (finding.status, "90 s behind" in finding.what) == ("failed", True)
+
+
+def test_a_slow_disk_is_found(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_checks, "COMMIT_MS_MAX", 0.0)
+
+    finding = installation.examine()["store.commit"]
+
+    assert finding.status == "warning"
+    assert "median of 9" in finding.what
+
+
+def test_the_machine_answers(tmp_path: Path) -> None:
+    facts = look_at_host(tmp_path / "not" / "there" / "yet")
+
+    assert facts.disk_free_octets > 0
+    assert facts.files_max > 0
+    assert facts.memory_octets is None or facts.memory_octets > 2**20
+
+
+@contextlib.asynccontextmanager
+async def carrier() -> AsyncIterator[int]:
+    smsc = Smsc(
+        [Account(system_id="ACME", password="s3cret-7")],
+        on_message=lambda _: None,
+        faults=FaultScript(Random(1)),
+    )
+    async with smsc:
+        yield smsc.port
+
+
+@pytest.mark.parametrize(("password", "status"), [("s3cret-7", "ok"), ("s3cret-8", "failed")])
+def test_a_carrier_is_really_bound(installation: Installation, password: str, status: str) -> None:
+    async def bind() -> Finding:
+        async with carrier() as port:
+            installation.add(AIRTEL.format(port=port, password=password))
+            return (await asyncio.to_thread(installation.examine))["carriers.bind"]
+
+    finding = asyncio.run(bind())
+
+    assert finding.status == status
+    assert password not in finding.what
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Callable[[timedelta], tuple[ssl.SSLContext, Path]]:
+    """Make a server's TLS for localhost, and the file that trusts it."""
+
+    def certify(life: timedelta) -> tuple[ssl.SSLContext, Path]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + life)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        shown, private = tmp_path / "certificate.pem", tmp_path / "private.pem"
+        shown.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(shown, private)
+        return context, shown
+
+    return certify
+
+
+@pytest.mark.parametrize(
+    ("days", "trusted", "status", "words"),
+    [
+        (90, True, "ok", ""),
+        (3, True, "warning", "ends on"),
+        (90, False, "failed", "is not valid"),
+    ],
+)
+def test_the_certificate_of_the_public_address_is_looked_at(
+    installation: Installation,
+    certified: Callable[[timedelta], tuple[ssl.SSLContext, Path]],
+    monkeypatch: pytest.MonkeyPatch,
+    days: int,
+    trusted: bool,
+    status: str,
+    words: str,
+) -> None:
+    context, shown = certified(timedelta(days=days))
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(shown))
+
+    async def look() -> Finding:
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
+        async with server:
+            set_public_url(installation, f"https://localhost:{server.sockets[0].getsockname()[1]}")
+            return (await asyncio.to_thread(installation.examine))["web.certificate"]
+
+    finding = asyncio.run(look())
+
+    assert finding.status == status
+    assert words in finding.what
+
+
+async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def test_a_public_address_that_nobody_answers_is_found(installation: Installation) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    set_public_url(installation, f"https://localhost:{port}")
+
+    finding = installation.examine()["web.certificate"]
+
+    assert (finding.status, "does not answer" in finding.what) == ("failed", True)
+
+
+def test_every_check_has_an_injected_fault() -> None:
+    elsewhere = {
+        "host.clock",
+        "host.disk",
+        "host.open_files",
+        "host.memory",
+        "store.commit",
+        "web.certificate",
+    }
+
+    assert {check.name for check in CHECKS} == {fault[0] for fault in FAULTS} - {READABLE} | elsewhere
+
+
+def test_the_answer_is_a_stable_document_and_an_exit_code(
+    installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    healthy = cli.run(["--config", str(installation.file), "doctor", "--json"])
+    well = json.loads(capsys.readouterr().out)
+    lose_the_keys(installation)
+    sick = cli.run(["--config", str(installation.file), "doctor", "--json"])
+    ill = json.loads(capsys.readouterr().out)
+
+    assert (healthy, well["healthy"]) == (cli.Exit.OK, True)
+    assert (sick, ill["healthy"]) == (cli.Exit.NO, False)
+    assert [found["check"] for found in ill["checks"]] == [READABLE, *(check.name for check in CHECKS)]
+    failed = next(found for found in ill["checks"] if found["status"] == "failed")
+    assert failed.keys() == {"check", "status", "title", "what", "why", "command", "docs"}
+
+
+def test_settings_that_cannot_be_read_skip_the_rest(
+    installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    break_settings(installation)
+
+    status = cli.run(["--config", str(installation.file), "doctor"])
+
+    shown = capsys.readouterr().out
+    assert status == cli.Exit.NO
+    assert shown.count("skipped ") == len(CHECKS)
+
+
+def pragma(database: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute(statement)
