@@ -34,8 +34,8 @@ def receipt_body(
     """Write the deliver_sm that tells what became of a submit_sm."""
     delivered = stat == "DELIVRD"
     text = (
-        f"id:{message_id} sub:001 dlvrd:{delivered:03d} submit date:{submitted_at:%y%m%d%H%M} "
-        f"done date:{done_at:%y%m%d%H%M} stat:{stat} err:{err} text:"
+        f"id:{message_id} sub:001 dlvrd:{delivered:03d} submit date:{_minute(submitted_at)} "
+        f"done date:{_minute(done_at)} stat:{stat} err:{err} text:"
     )
     tlvs = [
         (Tag.RECEIPTED_MESSAGE_ID, message_id.encode() + b"\0"),
@@ -59,3 +59,8 @@ def receipt_body(
             tlv_octets=encode_tlvs(tlvs),
         )
     )
+
+
+def _minute(at: datetime) -> str:
+    """Write `YYMMDDhhmm`; strftime would take most of the time of a receipt."""
+    return f"{at.year % 100:02d}{at.month:02d}{at.day:02d}{at.hour:02d}{at.minute:02d}"

@@ -9,6 +9,7 @@ Source: SMPP v3.4, section 2.11 and appendix B.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Final
 
@@ -65,7 +66,7 @@ def parse_dlr(
         utc_offset: The carrier's clock against UTC, as its dates do not tell.
     """
     text = sm.text_octets.decode("latin-1")
-    fields = _scan(text)
+    fields, raw = _scan(text)
     tlvs = dict(reversed(sm.tlvs))  # of two with one tag the first counts
     message_id = _cstring(tlvs.get(Tag.RECEIPTED_MESSAGE_ID, b"")) or fields.get("id", "")
     stat = _stat(tlvs.get(Tag.MESSAGE_STATE, b"")) or fields.get("stat", "").upper()
@@ -77,10 +78,10 @@ def parse_dlr(
         message_id=message_id,
         stat=stat,
         err=err or reason,
-        done_at=_instant(fields.get("donedate", ""), utc_offset),
+        done_at=_instant(fields.get("done date", ""), utc_offset),
         outcome=table.get(err) or table.get(stat) or _outcome(stat, (reason, err)),
         user_message_reference=int.from_bytes(reference, "big") if reference else None,
-        raw=_without_text(text),
+        raw=raw,
     )
 
 
@@ -103,23 +104,23 @@ def id_forms(message_id: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(forms))
 
 
-def _scan(text: str) -> dict[str, str]:
-    """Split `key:value key:value`; the first of two equal keys counts."""
+def _scan(text: str) -> tuple[dict[str, str], str]:
+    """Split `key:value key:value`; the first of two equal keys counts.
+
+    Returns:
+        The fields, and the text without what follows `text:`.
+    """
     fields: dict[str, str] = {}
     found = list(_FIELD.finditer(text))
-    for n, match in enumerate(found):
-        key = re.sub("[ _]", "", match[1].lower())
+    for match, after in zip_longest(found, found[1:]):
+        key = match[1].lower()
         if key == "text":
-            break
-        end = found[n + 1].start() if n + 1 < len(found) else len(text)
-        value = _UNKNOWN_KEY.split(text[match.end() : end].strip())[0]
-        fields.setdefault(key, value.strip(" \t\r\n\0;,"))
-    return fields
-
-
-def _without_text(text: str) -> str:
-    quoted = next((match for match in _FIELD.finditer(text) if match[1].lower() == "text"), None)
-    return text[: quoted.end()] if quoted else text
+            return fields, text[: match.end()]
+        value = text[match.end() : after.start() if after else None].strip(" \t\r\n\0;,")
+        if ":" in value:
+            value = _UNKNOWN_KEY.split(value)[0].rstrip(" \t;,")
+        fields.setdefault(key.replace("_", " "), value)
+    return fields, text
 
 
 def _outcome(stat: str, reasons: tuple[str, ...]) -> Outcome:
@@ -152,8 +153,8 @@ def _instant(digits: str, utc_offset: timedelta) -> datetime | None:
     """Read `YYMMDDhhmm` or `YYMMDDhhmmss`; some carriers send the letters themselves."""
     if len(digits) not in {10, 12} or not (digits.isascii() and digits.isdecimal()):
         return None
+    year, month, day, hour, minute, second = (int(digits[at : at + 2] or "0") for at in range(0, 12, 2))
     try:
-        local = datetime.strptime(digits.ljust(12, "0"), "%y%m%d%H%M%S").replace(tzinfo=UTC)
-        return local - utc_offset
+        return datetime(2000 + year, month, day, hour, minute, second, tzinfo=UTC) - utc_offset
     except (ValueError, OverflowError):
         return None
