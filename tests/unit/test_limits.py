@@ -162,6 +162,15 @@ def test_refused_send_counts_nowhere() -> None:
     assert met(limits, by=caller(key="third")) == ("number", 30)
 
 
+def test_refused_first_send_to_a_number_counts_nowhere() -> None:
+    limits = fresh(only(key=Rate(count=1, per_s=60), number=Rate(count=1, per_s=60)))
+    met(limits)
+    refused = met(limits, to=BINA)
+
+    assert refused == ("key", 60)
+    assert met(limits, by=caller(key="other"), to=BINA) is None
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -237,9 +246,9 @@ def test_notes_and_sweeps_change_no_answer(asked: list[tuple[int, Msisdn, int, b
         )
 
 
-def kept(limits: SendLimits) -> int:
+def kept(limits: SendLimits, mode: Mode = Mode.LIVE) -> int:
     """How many keys take memory."""
-    book = limits._books[Mode.LIVE]  # nothing else can tell what is kept
+    book = limits._books[mode]  # nothing else can tell what is kept
     return len(book._notes) + sum(len(buckets.full_at_us) for buckets in book._buckets.values())
 
 
@@ -259,14 +268,15 @@ def test_number_that_comes_once_takes_one_entry_and_goes_after_hours() -> None:
     assert kept(limits) == 0
 
 
-def test_number_that_comes_often_goes_too() -> None:
+@pytest.mark.parametrize("mode", Mode)
+def test_number_that_comes_often_goes_too(mode: Mode) -> None:
     limits = fresh()
     for _ in range(5):
-        met(limits)
+        met(limits, by=caller(mode=mode))
     for hour in range(24):
         limits.sweep(NOON + timedelta(hours=hour))
 
-    assert kept(limits) == 0
+    assert kept(limits, mode) == 0
 
 
 def test_notes_are_bounded() -> None:
