@@ -27,7 +27,8 @@ from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, WRONG_PER_DAY_MAX,
 from dastak.core.message import CarrierRef, MessageKey, MessageState
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Change, Filter, Held, Replayed, Spend, Store, Tenancy
+from dastak.core.ports import Change, Filter, Held, PastSend, Replayed, Spend, Store, Tenancy
+from dastak.core.tenant import Mode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
 from tests.support.samples import (
     MSISDN,
@@ -348,6 +349,16 @@ async def test_request_that_failed_keeps_no_answer(store: Store) -> None:
     assert judged.approved
 
 
+async def test_kept_answer_is_found_and_guarded_by_its_request(store: Store) -> None:
+    before = await store.kept(some_once())
+    await store.open(some_opening(), once=some_once(answer=b"201 one"))
+
+    assert before is None
+    assert await store.kept(some_once()) == Replayed(b"201 one")
+    with pytest.raises(IdempotencyMismatch):
+        await store.kept(some_once(fingerprint="other"))
+
+
 async def test_spend_cap_is_exact_under_concurrency(store: Store) -> None:
     def opening(n: int) -> Any:
         spend = Spend(micros=300, cap_micros=1_000, day=7)
@@ -509,6 +520,21 @@ async def test_sweep_forgets_old_tallies_but_no_lock_for_good(store: Store) -> N
 
     assert (await store.find(1, some.id)).tally == CLEAN
     assert (await store.find(1, locked.id)).tally.consecutive == WRONG_CONSECUTIVE_MAX
+
+
+async def test_sends_of_the_last_while_are_remembered(store: Store) -> None:
+    await opened(store, created_at=NOW - DAY)
+    once = await opened(store, msisdn=some_msisdn(1))
+    resent_at = NOW + timedelta(minutes=2)
+    await opened(store, msisdn=some_msisdn(2), tenant=2, sends=2, last_sent_at=resent_at)
+
+    sends = await store.sends_since(NOW)
+
+    assert sorted(sends, key=lambda send: (send.tenant, send.at)) == [
+        PastSend(Mode.LIVE, 1, once.msisdn, NOW),
+        PastSend(Mode.LIVE, 2, some_msisdn(2), NOW),
+        PastSend(Mode.LIVE, 2, some_msisdn(2), resent_at),
+    ]
 
 
 async def test_latest_at_is_the_newest_instant_known(store: Store) -> None:

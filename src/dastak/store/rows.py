@@ -249,4 +249,4 @@ def sends_of(row: Sequence[Any]) -> tuple[PastSend, ...]:
     """Read the sends of one verification; of several resends the last stands for all."""
     mode, tenant, msisdn, sends, created_at, last_sent_at = row
     first = PastSend(_MODE_OF[mode], tenant, Msisdn(f"+{msisdn}"), from_ms(created_at))
-    return (first, *(first._replace(at=from_ms(last_sent_at)) for _ in range(sends - 1)))
+    return (first, *(first._replace(at=from_ms(last_sent_at or created_at)) for _ in range(sends - 1)))

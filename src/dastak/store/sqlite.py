@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -148,13 +149,14 @@ class SqliteStore:
 
     async def sends_since(self, since: datetime) -> Sequence[PastSend]:
         """See `Store.sends_since`."""
-        newest_first = self._reader.execute(self._sql["newest_sends"])
         sends: list[PastSend] = []
-        for row in newest_first:
-            of_one = rows.sends_of(row)
-            if of_one[0].at < since:
-                break
-            sends += of_one
+        # A statement left half read would keep the log from starting anew.
+        with closing(self._reader.execute(self._sql["newest_sends"])) as newest_first:
+            for row in newest_first:
+                of_one = rows.sends_of(row)
+                if of_one[0].at < since:
+                    break
+                sends += of_one
         return sends
 
     async def latest_at(self) -> datetime | None:
