@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ from dastak.api.edge import Respond, edge_protocol
 
 # Of the five seconds that a stop may take.
 ANSWERS_S: Final = 2
+# Allocations between two looks for garbage. Requests leave none that only the collector would find, so its
+# looks find nothing; at the default of 700 they take a tenth of all time.
+COLLECT_AFTER: Final = 100_000
 
 
 class _Server(uvicorn.Server):
@@ -27,8 +31,11 @@ class _Server(uvicorn.Server):
         self._closing = closing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin, and tell."""
+        """Begin, and tell. What is there now stays, and is never looked at again."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,6 +1,7 @@
 """The door of the HTTP server: strangers who send slowly, too much, or nothing, over real sockets."""
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -167,6 +168,25 @@ async def test_short_way_and_asgi_way_give_the_same_answer() -> None:
     second = pipelined[pipelined.index(b"HTTP/1.1", 10) :]
     assert second.partition(b"\r\n\r\n")[2] == body
     assert set(second.partition(b"\r\n\r\n")[0].split(b"\r\n")) == set(head.split(b"\r\n"))
+
+
+async def test_requests_leave_nothing_that_only_the_collector_finds() -> None:
+    requests = (b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",) * 20
+    gc.collect()
+    gc.disable()
+    try:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for request in requests:
+                writer.write(request)
+                await reader.readuntil(b"}")
+            left = [kept for kept in gc.get_objects() if type(kept).__name__ == "_Cycle"]
+            writer.close()
+    finally:
+        gc.enable()
+
+    # The connection keeps its last one.
+    assert len(left) == 1
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:

@@ -40,10 +40,19 @@ _STATUS_LINES: Final = {
 log = logging.getLogger("dastak.edge")
 
 
+class _NobodyWaits:
+    """The event of a request on the short way, which begins when its body is whole."""
+
+    def set(self) -> None:
+        """Wake nobody."""
+
+
 class _Cycle:
     """One request on the short way; it has what uvicorn's protocol asks of a cycle."""
 
-    __slots__ = ("body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete")
+    __slots__ = ("body", "disconnected", "keep_alive", "more_body", "response_complete")
+
+    message_event = _NobodyWaits()
 
     def __init__(self, keep_alive: bool) -> None:
         self.body = bytearray()
@@ -51,10 +60,6 @@ class _Cycle:
         self.more_body = True
         self.disconnected = False
         self.response_complete = False
-        self.message_event = self
-
-    def set(self) -> None:
-        """Be the event that nobody waits for: the short way begins when the body is whole."""
 
 
 class EdgeProtocol(HttpToolsProtocol):
