@@ -98,7 +98,11 @@ async def run(
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         house = await _build(stack, settings)
-        dispatcher = Dispatcher(Api(ports=house.ports, directory=house.directory, turns=Turns()), ENDPOINTS)
+        dispatcher = Dispatcher(
+            Api(ports=house.ports, directory=house.directory, turns=Turns()),
+            ENDPOINTS,
+            on_answer=house.metrics.on_answer,
+        )
         door = await stack.enter_async_context(Door(settings.server.door))
         pages = _pages(house, dispatcher, dev=dev, test_key=test_key)
         if house.box is not None:
