@@ -1,7 +1,7 @@
 """An installation of Dastak for the bench: one live key, one carrier, and limits that refuse nobody."""
 
 import asyncio
-import hashlib
+import os
 import secrets
 import socket
 import subprocess
@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from bench.processes import Pinned
 from dastak.core.policy import Policy
-from dastak.core.tenant import ApiKey, Mode, Scope, Service, Tenant
+from dastak.core.tenant import Mode, Scope, Service, Tenant
 from dastak.store.sqlite import SqliteStore
+from dastak.tenancy.keys import make_key
 
 # The carrier's window. A contract gives 10 to 100; here it shall not be what limits.
 WINDOW = 1000
@@ -52,12 +53,10 @@ async def make_installation(directory: Path, carrier_port: int) -> Installation:
         "carriers.bench.system_id": "bench",
         "carriers.bench.password": secrets.token_hex(4),
         "carriers.bench.window": WINDOW,
-        **{f"limits.{name}.{field}": value for name in RATES for field, value in RATE.items()},
+        **{f"limits.live.{name}.{field}": value for name in RATES for field, value in RATE.items()},
     }
     environment = {f"DASTAK__{path.replace('.', '__').upper()}": str(v) for path, v in settings.items()}
-    installation = Installation(directory, port, f"dk_live_{secrets.token_hex(20)}", environment)
-    await _admit(installation)
-    return installation
+    return Installation(directory, port, await _admit(directory / "dastak.db"), environment)
 
 
 def free_port() -> int:
@@ -65,22 +64,21 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-async def _admit(installation: Installation) -> None:
-    """Give the bench's key a tenant and a service that may send to India."""
-    async with SqliteStore(installation.database) as store:
+async def _admit(database: Path) -> str:
+    """Make a tenant and a service that may send to India, and return a live key of theirs."""
+    async with SqliteStore(database) as store:
         tenant = await store.put_tenant(Tenant(n=0, name="bench", daily_spend_cap_micros=SPEND_CAP_MICROS))
         service = await store.put_service(
             Service(n=0, tenant=tenant.n, name="login", brand="Bench", policy=Policy(), countries=("IN",))
         )
-        await store.put_key(
-            ApiKey(
-                id=installation.api_key[:16],
-                digest=hashlib.sha256(installation.api_key.encode()).digest(),
-                tenant=tenant.n,
-                service=service.n,
-                mode=Mode.LIVE,
-                scopes=(Scope.START, Scope.CHECK, Scope.READ),
-                name="bench",
-                created_at=datetime.now(UTC),
-            )
+        new = make_key(
+            entropy=os.urandom,
+            tenant=tenant.n,
+            service=service.n,
+            mode=Mode.LIVE,
+            scopes=(Scope.START, Scope.CHECK),
+            name="bench",
+            now=datetime.now(UTC),
         )
+        await store.put_key(new.key)
+    return new.text
