@@ -90,37 +90,51 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[int, ...] = ()
 
 
-_Methods = dict[str, tuple[Endpoint, msgspec.json.Decoder[Any] | None]]
+_Decoder = msgspec.json.Decoder[Any] | None
+_Methods = dict[str, tuple[Endpoint, _Decoder]]
 
 
 class Dispatcher:
-    """Answers every request of the native API."""
+    """Answers every request of the native API, and tells of each the endpoint and the status."""
 
-    def __init__(self, api: Api, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(
+        self, api: Api, endpoints: Sequence[Endpoint], *, on_answer: Callable[[str, int], None]
+    ) -> None:
         self._api = api
+        self._on_answer = on_answer
         self._tree: dict[str, Any] = {}
         for endpoint in endpoints:
             self._plant(endpoint)
 
     async def respond(self, request: Request) -> Response:
         """Answer one request; every refusal of ours becomes a problem."""
-        try:
-            found, arguments = self._find(request.path)
-            if not found:
-                return problems.of_http("no_such_path")
-            if request.method not in found:
-                return problems.of_http("method_not_allowed", (b"allow", ", ".join(found).encode()))
+        found, arguments = self._find(request.path)
+        path = ""
+        if not found:
+            response = problems.of_http("no_such_path")
+        elif request.method not in found:
+            response = problems.of_http("method_not_allowed", (b"allow", ", ".join(found).encode()))
+        else:
             endpoint, decoder = found[request.method]
-            if request.headers.get(b"content-encoding", b"identity") != b"identity":
-                return problems.of_http("unsupported_media_type")
-            caller = _authenticate(self._api, request, endpoint.scope)
-            query = _read_query(request.query, endpoint) if request.query else {}
-            if endpoint.takes is not None and not _is_json(request):
-                return problems.of_http("unsupported_media_type")
-            body = _read_body(request.body, endpoint, decoder)
-            return await endpoint.handler(self._api, Call(request, caller, arguments, query, body))
-        except DastakError as error:
-            return problems.of_error(error)
+            path = endpoint.path
+            try:
+                response = await self._handle(request, endpoint, decoder, arguments)
+            except DastakError as error:
+                response = problems.of_error(error)
+        self._on_answer(path, response.status)
+        return response
+
+    async def _handle(
+        self, request: Request, endpoint: Endpoint, decoder: _Decoder, arguments: tuple[str, ...]
+    ) -> Response:
+        if request.headers.get(b"content-encoding", b"identity") != b"identity":
+            return problems.of_http("unsupported_media_type")
+        caller = _authenticate(self._api, request, endpoint.scope)
+        query = _read_query(request.query, endpoint) if request.query else {}
+        if endpoint.takes is not None and not _is_json(request):
+            return problems.of_http("unsupported_media_type")
+        body = _read_body(request.body, endpoint, decoder)
+        return await endpoint.handler(self._api, Call(request, caller, arguments, query, body))
 
     def _plant(self, endpoint: Endpoint) -> None:
         node = self._tree
@@ -176,7 +190,7 @@ def _read_query(query: str, endpoint: Endpoint) -> dict[str, str]:
     return fields
 
 
-def _read_body(body: bytes, endpoint: Endpoint, decoder: msgspec.json.Decoder[Any] | None) -> Any:
+def _read_body(body: bytes, endpoint: Endpoint, decoder: _Decoder) -> Any:
     if decoder is None:
         if body:
             raise MalformedRequest("This endpoint takes no body.")
