@@ -1,9 +1,9 @@
 """Talk to a running Dastak as a customer's program would: plain HTTP, nothing of ours imported."""
 
+import http.client
 import json
-import urllib.error
-import urllib.request
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 
 class Answer(NamedTuple):
@@ -15,16 +15,34 @@ class Answer(NamedTuple):
 
 
 class ApiClient:
-    """A customer's program with one key."""
+    """A customer's program with one key.
 
-    def __init__(self, url: str, key: str | None) -> None:
+    Args:
+        url: Where Dastak answers.
+        key: What stands in every request's header, unless that is None.
+        kept: Keep one connection for all requests; then it is good for one thread, in a `with`.
+    """
+
+    def __init__(self, url: str, key: str | None, *, kept: bool = False) -> None:
         self.url = url.rstrip("/")
         self.key = key
+        self._kept = self._connect() if kept else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._kept is not None:
+            self._kept.close()
 
     def post(self, path: str, body: Any = None, **headers: str) -> Answer:
         """Send JSON; a header's underscores are hyphens."""
         octets = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._send("POST", path, octets, headers)
+
+    def put(self, path: str, body: Any) -> Answer:
+        """Replace something by JSON."""
+        return self._send("PUT", path, json.dumps(body).encode(), {})
 
     def get(self, path: str, **headers: str) -> Answer:
         """Read."""
@@ -38,11 +56,24 @@ class ApiClient:
         """Check a code."""
         return self.post(f"/v1/verifications/{verification_id}/check", {"code": code, **fields})
 
+    def timeline(self, verification_id: str) -> list[dict[str, Any]]:
+        """Read the events of a verification."""
+        answer = self.get(f"/v1/verifications/{verification_id}/timeline")
+        assert answer.status == 200, answer
+        events: list[dict[str, Any]] = answer.body["events"]
+        return events
+
     def next_text(self, to: str, *, timeout_s: float = 10) -> dict[str, Any]:
         """Wait for the next text on a virtual phone."""
         answer = self.get(f"/sim/phones/{to.lstrip('+')}/messages/next?timeout_s={timeout_s}")
         assert answer.status == 200, answer
-        return answer.body
+        text: dict[str, Any] = answer.body
+        return text
+
+    def _connect(self) -> http.client.HTTPConnection:
+        place = urlsplit(self.url)
+        assert place.hostname is not None
+        return http.client.HTTPConnection(place.hostname, place.port, timeout=30)
 
     def _send(self, method: str, path: str, octets: bytes | None, headers: dict[str, str]) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -50,15 +81,16 @@ class ApiClient:
             named.setdefault("content-type", "application/json")
         if self.key is not None:
             named.setdefault("authorization", f"Bearer {self.key}")
-        request = urllib.request.Request(self.url + path, data=octets, headers=named, method=method)
+        connection = self._kept or self._connect()
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            connection.request(method, path, octets, named)
+            with connection.getresponse() as answer:
                 return _read(answer.status, answer.read(), answer.headers)
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return _read(refusal.code, refusal.read(), refusal.headers)
+        finally:
+            if connection is not self._kept:
+                connection.close()
 
 
 def _read(status: int, octets: bytes, headers: Any) -> Answer:
-    body = json.loads(octets) if "json" in headers.get("content-type", "") else octets
+    body = json.loads(octets) if octets and "json" in headers.get("content-type", "") else octets
     return Answer(status, body, {name.lower(): value for name, value in headers.items()})
