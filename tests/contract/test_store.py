@@ -641,6 +641,36 @@ async def test_taken_name_is_a_conflict_and_changes_nothing(store: Store) -> Non
     assert await store.tenancy() == before
 
 
+async def test_kept_answer_of_a_change_of_tenancy_is_written_with_it_and_only_once(store: Store) -> None:
+    once = some_once(answer=b"201 acme")
+    await store.put_tenant(some_tenant(), once=once)
+    before = await store.tenancy()
+
+    for operation in (
+        store.put_tenant(some_tenant("other"), once=once),
+        store.put_service(some_service(), once=once),
+        store.put_key(some_key(), once=once),
+        store.unlock(1, MSISDN, once=once),
+    ):
+        with pytest.raises(Conflict):
+            await operation
+
+    assert await store.kept(once) == Replayed(b"201 acme")
+    assert await store.tenancy() == before
+
+
+async def test_key_and_its_predecessor_are_written_together(store: Store) -> None:
+    old = some_key("old")
+    await store.put_key(old)
+
+    written = await store.put_key(some_key("new"), predecessor=replace(old, expires_at=NOW))
+
+    tenancy = await store.tenancy()
+    assert written == some_key("new")
+    assert {key.id: key.expires_at for key in tenancy.keys} == {"old": NOW, "new": None}
+    assert tenancy.revision == 2
+
+
 # Several at a time, and one after another.
 
 

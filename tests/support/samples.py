@@ -91,7 +91,7 @@ def some_opening(verification: Verification | None = None, **changes: Any) -> Op
 
 def some_once(key: str = "key", fingerprint: str = "body", answer: bytes = b"201 {}") -> Once:
     """Return an Idempotency-Key whose kept answer is `answer`."""
-    return Once(digest(key, 32), digest(fingerprint, 16), lambda _: answer)
+    return Once(digest(key, 32), digest(fingerprint, 16), NOW, lambda _: answer)
 
 
 def some_tenant(name: str = "acme", **changes: Any) -> Tenant:

@@ -5,14 +5,14 @@ from typing import TypeVar
 import msgspec
 
 from dastak.core.errors import Conflict
-from dastak.core.ports import Tenancy
+from dastak.core.ports import Once, Tenancy
 from dastak.core.tenant import ApiKey, Service, Tenant
 
 Named = TypeVar("Named", Tenant, Service)
 
 
 class TenancyMemory:
-    """Keeps them in dictionaries, and counts how often all of them were read."""
+    """Keeps them in dictionaries, and counts how often all of them were read. It keeps no answers."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -33,16 +33,19 @@ class TenancyMemory:
     async def tenancy_revision(self) -> int:
         return self._revision
 
-    async def put_tenant(self, tenant: Tenant) -> Tenant:
+    async def put_tenant(self, tenant: Tenant, *, once: Once | None = None) -> Tenant:
         return self._put(self._tenants, tenant, taken=[there.name for there in self._tenants.values()])
 
-    async def put_service(self, service: Service) -> Service:
+    async def put_service(self, service: Service, *, once: Once | None = None) -> Service:
         taken = [there.name for there in self._services.values() if there.tenant == service.tenant]
         return self._put(self._services, service, taken=taken)
 
-    async def put_key(self, key: ApiKey) -> None:
+    async def put_key(
+        self, key: ApiKey, *, predecessor: ApiKey | None = None, once: Once | None = None
+    ) -> ApiKey:
         self._revision += 1
-        self._keys[key.id] = key
+        self._keys |= {written.id: written for written in (key, predecessor) if written is not None}
+        return key
 
     def _put(self, kept: dict[int, Named], record: Named, *, taken: list[str]) -> Named:
         if record.n == 0 and record.name in taken:

@@ -39,12 +39,18 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
         *,
         act: Callable[[Once | None], Awaitable[T | Replayed]],
         show: Callable[[T], Response],
-        keep: Callable[[T], Response] | None = None,
+        keep: Callable[[Any], Response] | None = None,
     ) -> Response:
         """Act on a write and answer it; see `answer_once`."""
-        tenant = call.caller.tenant.n
         return await answer_once(
-            self.ports.store, self.turns, call.request, tenant, act=act, show=show, keep=keep
+            self.ports.store,
+            self.turns,
+            call.request,
+            call.caller.tenant.n,
+            now=self.ports.clock.now(),
+            act=act,
+            show=show,
+            keep=keep,
         )
 
 
@@ -163,9 +169,15 @@ def _authenticate(api: Api, request: Request, scope: Scope) -> Caller:
     if "dk_" in request.query:
         raise MalformedRequest("A key does not belong into an address; revoke it and use a header.")
     caller = api.directory.caller(request.headers.get(b"authorization"), api.ports.clock.now())
-    if scope not in caller.key.scopes:
+    if not _may(caller, scope):
         raise Forbidden(f"This key may not do that; it needs the scope `{scope}`.", reason="scope")
     return caller
+
+
+def _may(caller: Caller, scope: Scope) -> bool:
+    """Say whether a key has a scope; an operator is the admin of every tenant."""
+    held = caller.key.scopes
+    return scope in held or (scope is Scope.ADMIN and Scope.OPERATOR in held)
 
 
 def _is_json(request: Request) -> bool:

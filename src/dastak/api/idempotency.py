@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
@@ -39,9 +40,10 @@ async def answer_once(
     request: Request,
     tenant: int,
     *,
+    now: datetime,
     act: Callable[[Once | None], Awaitable[T | Replayed]],
     show: Callable[[T], Response],
-    keep: Callable[[T], Response] | None = None,
+    keep: Callable[[Any], Response] | None = None,
 ) -> Response:
     """Act and answer, or give back the answer that an earlier request with the same key was given.
 
@@ -50,9 +52,10 @@ async def answer_once(
         turns: Shared by all requests of this process.
         request: The key is good for its tenant, method and path; its body is the fingerprint.
         tenant: Whose request it is.
+        now: The time.
         act: Does it, and has the answer kept in the same commit.
         show: Makes the answer.
-        keep: Makes the answer that a repeat gets, where that is another one.
+        keep: Makes the answer that a repeat gets, from what the store wrote, where that is another one.
 
     Raises:
         MalformedRequest: The key is empty, too long or not printable ASCII.
@@ -60,13 +63,13 @@ async def answer_once(
     """
     if HEADER not in request.headers:
         return _shown(await act(None), show)
-    once = _once(request, tenant, keep or show)
+    once = _once(request, tenant, now, keep or show)
     async with turns.turn(once.key):
         kept = await store.kept(once)
         return _shown(kept or await act(once), show)
 
 
-def _once(request: Request, tenant: int, keep: Callable[[Any], Response]) -> Once:
+def _once(request: Request, tenant: int, now: datetime, keep: Callable[[Any], Response]) -> Once:
     key = request.headers[HEADER]
     if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not all(0x20 < octet < 0x7F for octet in key):
         raise MalformedRequest(f"An Idempotency-Key is 1 to {KEY_CHARACTERS_MAX} printable ASCII characters.")
@@ -74,6 +77,7 @@ def _once(request: Request, tenant: int, keep: Callable[[Any], Response]) -> Onc
     return Once(
         key=blake2b(scope, digest_size=32).digest(),
         fingerprint=blake2b(request.body, digest_size=16).digest(),
+        asked_at=now,
         render=lambda result: _pack(keep(result)),
     )
 

@@ -36,10 +36,10 @@ def tenants() -> None:
 @click.pass_context
 def create_tenant(context: click.Context, *, name: str, daily_cap: float | None, as_json: bool) -> None:
     """Make a tenant."""
-    cap = {} if daily_cap is None else {"daily_spend_cap_micros": round(daily_cap * MICROS)}
+    cap = operators.DAILY_SPEND_CAP_MICROS if daily_cap is None else round(daily_cap * MICROS)
 
     async def create(store: SqliteStore) -> Tenant:
-        return await operators.create_tenant(store, name, **cap)
+        return await operators.create_tenant(store, name, daily_spend_cap_micros=cap)
 
     _print_records([with_store(context, create)], as_json=as_json, many=False)
 

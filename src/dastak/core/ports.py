@@ -90,11 +90,13 @@ class Once(msgspec.Struct, frozen=True):
     Attributes:
         key: 32 octets: a digest of tenant, endpoint and Idempotency-Key.
         fingerprint: 16 octets: a digest of the request; another one under the same key is refused.
+        asked_at: When the request came; its answer is kept a day from then.
         render: Makes the answer that is kept from what the operation returns.
     """
 
     key: bytes
     fingerprint: bytes
+    asked_at: datetime
     render: Callable[[Any], bytes]
 
 
@@ -226,16 +228,23 @@ class Store(Protocol):
     async def tenancy_revision(self) -> int:
         """Return a number that rises with every change of tenancy, by any process."""
 
-    async def put_tenant(self, tenant: Tenant) -> Tenant:
-        """Insert (n=0) or replace a tenant. Raises: Conflict (the name is taken)."""
+    async def put_tenant(self, tenant: Tenant, *, once: Once | None = None) -> Tenant:
+        """Insert (n=0) or replace a tenant.
 
-    async def put_service(self, service: Service) -> Service:
+        Raises:
+            Conflict: The name is taken, or `once` was answered since it was last looked for (see `kept`);
+                so too in the three operations below.
+        """
+
+    async def put_service(self, service: Service, *, once: Once | None = None) -> Service:
         """Insert (n=0) or replace a service. Raises: Conflict (the name is taken)."""
 
-    async def put_key(self, key: ApiKey) -> None:
-        """Insert or replace a key."""
+    async def put_key(
+        self, key: ApiKey, *, predecessor: ApiKey | None = None, once: Once | None = None
+    ) -> ApiKey:
+        """Insert or replace a key, and the one it comes after in the same commit."""
 
-    async def unlock(self, tenant: int, msisdn: Msisdn) -> bool:
+    async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
         """Forget a number's wrong attempts; False when there were none."""
 
 

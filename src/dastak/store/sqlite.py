@@ -172,18 +172,24 @@ class SqliteStore:
         """See `Store.tenancy_revision`."""
         return sqlite_tenancy.revision(self._reader, self._sql)
 
-    async def put_tenant(self, tenant: Tenant) -> Tenant:
+    async def put_tenant(self, tenant: Tenant, *, once: Once | None = None) -> Tenant:
         """See `Store.put_tenant`."""
-        return await self._group.run(partial(sqlite_tenancy.put_tenant, self._writer, self._sql, tenant))
+        put = partial(sqlite_tenancy.put_tenant, self._writer, self._sql, tenant)
+        return await self._group.run(partial(self._writes.once, once, put))
 
-    async def put_service(self, service: Service) -> Service:
+    async def put_service(self, service: Service, *, once: Once | None = None) -> Service:
         """See `Store.put_service`."""
-        return await self._group.run(partial(sqlite_tenancy.put_service, self._writer, self._sql, service))
+        put = partial(sqlite_tenancy.put_service, self._writer, self._sql, service)
+        return await self._group.run(partial(self._writes.once, once, put))
 
-    async def put_key(self, key: ApiKey) -> None:
+    async def put_key(
+        self, key: ApiKey, *, predecessor: ApiKey | None = None, once: Once | None = None
+    ) -> ApiKey:
         """See `Store.put_key`."""
-        await self._group.run(partial(sqlite_tenancy.put_key, self._writer, self._sql, key))
+        put = partial(sqlite_tenancy.put_key, self._writer, self._sql, key, predecessor)
+        return await self._group.run(partial(self._writes.once, once, put))
 
-    async def unlock(self, tenant: int, msisdn: Msisdn) -> bool:
+    async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
         """See `Store.unlock`."""
-        return await self._group.run(partial(self._writes.unlock, tenant, msisdn))
+        unlock = partial(self._writes.unlock, tenant, msisdn)
+        return await self._group.run(partial(self._writes.once, once, unlock))

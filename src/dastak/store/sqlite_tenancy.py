@@ -48,10 +48,14 @@ def put_service(connection: sqlite3.Connection, sql: Mapping[str, str], service:
     return _put(connection, sql, "put_service", service, row)
 
 
-def put_key(connection: sqlite3.Connection, sql: Mapping[str, str], key: ApiKey) -> None:
-    """Write a key."""
-    connection.execute(sql["put_key"], (key.id, rows.text(key)))
+def put_key(
+    connection: sqlite3.Connection, sql: Mapping[str, str], key: ApiKey, predecessor: ApiKey | None
+) -> ApiKey:
+    """Write a key, and the one it comes after."""
+    for written in filter(None, (key, predecessor)):
+        connection.execute(sql["put_key"], (written.id, rows.text(written)))
     connection.execute(sql["raise_tenancy_revision"])
+    return key
 
 
 def _put(

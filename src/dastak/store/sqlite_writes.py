@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from dastak.core import verification as rules
-from dastak.core.errors import IdempotencyMismatch, NotFound, Refused
+from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
 from dastak.core.events import Event
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, Tally
@@ -26,7 +26,7 @@ T = TypeVar("T")
 # A number under attack or a chattering carrier must not grow a row without end; its end is always written.
 TIMELINE_OCTETS_MAX: Final = 8192
 POLICIES_MAX: Final = 1024
-# An Idempotency-Key is kept a day after the last moment its verification can be pending.
+# An Idempotency-Key of a start is kept a day after the last moment its verification can be pending.
 ANSWER_KEPT: Final = timedelta(days=1, seconds=TTL_S_MAX)
 
 
@@ -60,7 +60,7 @@ class Writes:
         assert n is not None
         self._execute(self._sql["insert_message"], rows.message_row(opening.message, opening.trace, n=n))
         if once is not None:
-            self._keep(once, opening.answer, verification)
+            self._keep(once, opening.answer)
         return opening.answer
 
     def decide(
@@ -84,8 +84,17 @@ class Writes:
             self._charge(held.verification.tenant, change.spend)
         self._apply(row[0], held, change)
         if once is not None:
-            self._keep(once, change.answer, held.verification)
+            self._keep(once, change.answer)
         return change.answer
+
+    def once(self, once: Once | None, write: Callable[[], T]) -> T:
+        """Write something that is no verification, and keep the answer with it."""
+        if once is not None and self.kept(once) is not None:
+            raise Conflict("The same request was answered a moment ago; send it again for that answer.")
+        result = write()
+        if once is not None:
+            self._keep(once, result)
+        return result
 
     def due(self, now: datetime, lease_until: datetime, limit: int) -> list[Held]:
         """See `Store.due`."""
@@ -215,8 +224,8 @@ class Writes:
             raise IdempotencyMismatch("This Idempotency-Key came before with another request; use a new key.")
         return Replayed(found[1])
 
-    def _keep(self, once: Once, result: object, verification: Verification) -> None:
-        since = rows.to_ms(verification.created_at)
+    def _keep(self, once: Once, result: object) -> None:
+        since = rows.to_ms(once.asked_at)
         self._execute(self._sql["keep_answer"], (once.key, once.fingerprint, once.render(result), since))
 
 

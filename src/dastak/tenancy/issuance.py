@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from dastak.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
-from dastak.core.ports import Store, Tenancy
+from dastak.core.ports import Once, Store, Tenancy
 from dastak.core.tenant import ApiKey, Mode, Scope
 from dastak.tenancy import keys
 from dastak.tenancy.keys import Entropy, NewKey
@@ -15,6 +15,8 @@ from dastak.tenancy.service_rules import check_slug
 
 # A bound of what is kept in memory for each tenant; our choice.
 LIVE_KEYS_MAX: Final = 100
+# Longer than any key should be in use, and short enough that its successor's end is still a date.
+LIFE_MAX: Final = timedelta(days=3650)
 
 # What an application needs, and nothing that changes the installation.
 APPLICATION_SCOPES: Final = (Scope.START, Scope.CHECK, Scope.READ)
@@ -43,8 +45,9 @@ async def create_key(
     maker: ApiKey | None,
     now: datetime,
     entropy: Entropy,
+    once: Once | None = None,
 ) -> NewKey:
-    """Make a key; its text is in the answer and nowhere else.
+    """Make a key; its text is in the answer and nowhere else, not even in the answer that `once` keeps.
 
     Args:
         store: Where it is kept.
@@ -53,6 +56,7 @@ async def create_key(
         maker: The key that asks for it; None at the command line.
         now: The time.
         entropy: Returns that many random octets.
+        once: Makes the request idempotent; it renders the key as the store has it, without its text.
 
     Raises:
         NotFound: There is no such tenant, or it has no such service.
@@ -63,8 +67,10 @@ async def create_key(
     check_slug("name", wanted.name)
     scopes = keys.read_scopes(wanted.scopes)
     _check_reach(maker, tenant, wanted.mode, scopes)
-    if wanted.expires_at is not None and wanted.expires_at <= now:
-        raise InvalidRequest("`expires_at` must be later than now.", field="expires_at")
+    if wanted.expires_at is not None and not now < wanted.expires_at <= now + LIFE_MAX:
+        raise InvalidRequest(
+            f"`expires_at` must be later than now, by {LIFE_MAX.days} days at most.", field="expires_at"
+        )
     tenancy = await store.tenancy()
     service = find_service(tenancy, find_tenant(tenancy, tenant).n, wanted.service)
     live = [key for key in tenancy.keys if key.tenant == tenant and keys.is_live(key, now)]
@@ -84,7 +90,7 @@ async def create_key(
         now=now,
         expires_at=wanted.expires_at,
     )
-    await store.put_key(made.key)
+    await store.put_key(made.key, once=once)
     return made
 
 
@@ -97,6 +103,7 @@ async def rotate_key(
     maker: ApiKey | None,
     now: datetime,
     entropy: Entropy,
+    once: Once | None = None,
 ) -> NewKey:
     """Make a key's successor; the old one counts until `overlap` is over.
 
@@ -113,24 +120,20 @@ async def rotate_key(
     same = [key for key in tenancy.keys if (key.tenant, key.name, key.mode) == (tenant, old.name, old.mode)]
     if sum(keys.is_live(key, now) for key in same) >= keys.LIVE_PER_NAME_MAX:
         raise Conflict("The key was rotated already; wait until the old one ends, or revoke it.")
-    # The new one first: a crash in between may leave a key nobody has, but no end without a successor.
-    await store.put_key(rotation.new.key)
-    await store.put_key(rotation.old)
+    await store.put_key(rotation.new.key, predecessor=rotation.old, once=once)
     return rotation.new
 
 
-async def revoke_key(store: Store, tenant: int, key_id: str, *, now: datetime) -> ApiKey:
+async def revoke_key(
+    store: Store, tenant: int, key_id: str, *, now: datetime, once: Once | None = None
+) -> ApiKey:
     """End a key now, everywhere within a second; one that was revoked before stays as it is.
 
     Raises:
         NotFound: The tenant has no such key.
     """
     key = _key(await store.tenancy(), tenant, key_id)
-    if key.revoked_at is not None:
-        return key
-    revoked = msgspec.structs.replace(key, revoked_at=now)
-    await store.put_key(revoked)
-    return revoked
+    return await store.put_key(msgspec.structs.replace(key, revoked_at=key.revoked_at or now), once=once)
 
 
 def _key(tenancy: Tenancy, tenant: int, key_id: str) -> ApiKey:

@@ -11,7 +11,7 @@ import msgspec
 
 from dastak.core.errors import Conflict, InvalidRequest, NotFound
 from dastak.core.policy import Policy
-from dastak.core.ports import Store, Tenancy
+from dastak.core.ports import Once, Store, Tenancy
 from dastak.core.tenant import Service, Tenant
 from dastak.tenancy.service_rules import check_country, check_service, check_slug
 
@@ -48,7 +48,11 @@ async def ensure_default(store: Store, *, home_country: str = "IN") -> Service:
 
 
 async def create_tenant(
-    store: Store, name: str, *, daily_spend_cap_micros: int = DAILY_SPEND_CAP_MICROS
+    store: Store,
+    name: str,
+    *,
+    daily_spend_cap_micros: int = DAILY_SPEND_CAP_MICROS,
+    once: Once | None = None,
 ) -> Tenant:
     """Make a tenant, without services and keys.
 
@@ -59,7 +63,7 @@ async def create_tenant(
     tenant = Tenant(
         n=0, name=check_slug("name", name), daily_spend_cap_micros=_check_cap(daily_spend_cap_micros)
     )
-    return await store.put_tenant(tenant)
+    return await store.put_tenant(tenant, once=once)
 
 
 async def change_tenant(
@@ -68,6 +72,7 @@ async def change_tenant(
     *,
     daily_spend_cap_micros: int | None = None,
     suspended: bool | None = None,
+    once: Once | None = None,
 ) -> Tenant:
     """Change what a tenant may spend, suspend it or let it go on; None leaves a thing as it is.
 
@@ -80,10 +85,10 @@ async def change_tenant(
         found = msgspec.structs.replace(found, daily_spend_cap_micros=_check_cap(daily_spend_cap_micros))
     if suspended is not None:
         found = msgspec.structs.replace(found, suspended=suspended)
-    return await store.put_tenant(found)
+    return await store.put_tenant(found, once=once)
 
 
-async def create_service(store: Store, service: Service) -> Service:
+async def create_service(store: Store, service: Service, *, once: Once | None = None) -> Service:
     """Make a service of the tenant it names; its `n` is given by the store.
 
     Raises:
@@ -95,10 +100,10 @@ async def create_service(store: Store, service: Service) -> Service:
     find_tenant(tenancy, service.tenant)
     if sum(there.tenant == service.tenant for there in tenancy.services) >= SERVICES_MAX:
         raise Conflict(f"A tenant has at most {SERVICES_MAX} services.")
-    return await store.put_service(msgspec.structs.replace(check_service(service), n=0))
+    return await store.put_service(msgspec.structs.replace(check_service(service), n=0), once=once)
 
 
-async def change_service(store: Store, service: Service) -> Service:
+async def change_service(store: Store, service: Service, *, once: Once | None = None) -> Service:
     """Replace a service; its tenant and name stay, for others know it by them.
 
     Raises:
@@ -106,7 +111,7 @@ async def change_service(store: Store, service: Service) -> Service:
         InvalidRequest: Something in it is not valid.
     """
     found = find_service(await store.tenancy(), service.tenant, service.name)
-    return await store.put_service(msgspec.structs.replace(check_service(service), n=found.n))
+    return await store.put_service(msgspec.structs.replace(check_service(service), n=found.n), once=once)
 
 
 async def open_country(store: Store, tenant: int, service: str, country: str) -> Service:

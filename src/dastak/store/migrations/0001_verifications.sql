@@ -86,7 +86,7 @@ CREATE TABLE idempotency (
     key BLOB PRIMARY KEY,
     fingerprint BLOB NOT NULL,
     answer BLOB NOT NULL,
-    since INTEGER NOT NULL  -- when its verification was created
+    since INTEGER NOT NULL  -- when the request came
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_since ON idempotency (since);
 
