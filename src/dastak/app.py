@@ -1,7 +1,7 @@
 """Wire the parts and run them: the one place that picks a concrete store, limits and routes."""
 
 import asyncio
-import contextlib
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -24,7 +24,6 @@ from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.config import Settings, address_of, price_micros, smpp_settings, sqlite_path
-from dastak.core.errors import DastakError
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -50,6 +49,8 @@ LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 
 ENDPOINTS: Final = native.ENDPOINTS
+
+log = logging.getLogger("dastak.app")
 
 Listener = Callable[[Verification, Sequence[Event]], None]
 
@@ -193,9 +194,11 @@ async def _every(period_s: float, job: Callable[[], Awaitable[object] | None]) -
     async def again() -> None:
         while True:
             await asyncio.sleep(period_s)
-            with contextlib.suppress(DastakError):
+            try:
                 if (done := job()) is not None:
                     await done
+            except Exception:
+                log.exception("something that is done every %s s failed", period_s)
 
     doing = asyncio.create_task(again())
     try:

@@ -152,6 +152,35 @@ def test_callers_own_code_is_delivered_and_checked(api: ApiClient, to: str) -> N
     assert check.body["approved"] is True
 
 
+def test_weak_own_code_is_labelled_and_gets_tighter_limits(api: ApiClient, to: str) -> None:
+    start = api.start(to, code="1234")
+
+    assert (start.status, start.body["attempts_remaining"]) == (201, 3)
+    assert start.body["warnings"] == ["legacy_short_code", "trivial_code"]
+
+
+def test_transaction_needs_no_more_than_amount_and_payee(api: ApiClient, to: str) -> None:
+    bound = started(api, to, amount="499.00", payee="Meera Stores")
+    text = api.next_text(to)
+
+    check = api.check(bound, text["code"], amount="499.00", payee="Meera Stores")
+
+    assert "INR 499.00" in text["text"]
+    assert check.body["approved"] is True
+
+
+def test_naming_a_transaction_for_an_unbound_code_is_refused_and_costs_nothing(
+    api: ApiClient, to: str
+) -> None:
+    verification = started(api, to)
+    code = api.next_text(to)["code"]
+
+    named = api.check(verification, code, amount="1.00", payee="Meera Stores")
+
+    assert (named.status, named.body["field"]) == (422, "amount")
+    assert api.check(verification, code).body["approved"] is True
+
+
 def test_code_is_bound_to_its_transaction(api: ApiClient, to: str) -> None:
     paid = {"amount": "1250.00", "currency": "INR", "payee": "Meera Stores"}
     verification = started(api, to, purpose="payment", **paid)

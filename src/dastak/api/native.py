@@ -136,7 +136,8 @@ def _filter(api: Api, call: Call) -> Filter:
     return Filter(
         tenant=tenant,
         service=api.directory.service(tenant, asked["service"]).n if "service" in asked else None,
-        msisdn=parse(asked["to"]).msisdn if "to" in asked else None,
+        # An unescaped + in a query means a space; nothing else could begin with one.
+        msisdn=parse(asked["to"].replace(" ", "+", 1)).msisdn if "to" in asked else None,
         state=_state(asked["state"]) if "state" in asked else None,
         created_from=since,
         created_to=until,

@@ -54,11 +54,13 @@ class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     client_reference: Annotated[Text64, Meta(description="Yours; given back, never sent.")] | None = None
     app_hash: Annotated[str, Meta(max_length=11, description="Android SMS Retriever hash.")] | None = None
     domain: Annotated[str, Meta(max_length=253, description="Host for the autofill line.")] | None = None
-    purpose: Purpose = "login"
+    purpose: (
+        Annotated[Purpose, Meta(description="What the text says; `payment` where an amount is given.")] | None
+    ) = None
     amount: (
         Annotated[str, Meta(max_length=16, description="Binds the code to it.", examples=["1250.00"])] | None
     ) = None
-    currency: Annotated[str, Meta(max_length=3, examples=["INR"])] | None = None
+    currency: Annotated[str, Meta(max_length=3, description="Of the amount.")] = "INR"
     payee: Annotated[str, Meta(max_length=40, description="Binds the code to it.")] | None = None
     policy: (
         Annotated[Narrowing, Meta(description="What shall be stricter than the service's policy.")] | None
@@ -150,11 +152,11 @@ def particulars_of(body: StartBody, default_locale: str) -> Particulars:
     """Take from a start request what the text and the answer need."""
     return Particulars(
         locale=body.locale or default_locale,
-        purpose=body.purpose,
+        purpose=body.purpose or ("login" if body.amount is None else "payment"),
         domain=body.domain,
         app_hash=body.app_hash,
         amount=body.amount,
-        currency=body.currency,
+        currency=None if body.amount is None else body.currency,
         payee=body.payee,
         client_reference=body.client_reference,
     )
@@ -173,6 +175,8 @@ def view(verification: Verification, service: str) -> VerificationView:
 def started_view(started: Started, service: str) -> StartedView:
     """Show a verification just started."""
     shared = _shared(started.verification, service)
+    if started.trivial:
+        shared["warnings"] = (*shared["warnings"], "trivial_code")
     return StartedView(**shared, segments=started.segments, alphabet=started.alphabet)
 
 

@@ -110,6 +110,17 @@ def narrow(policy: Policy, asked: Narrowing) -> Policy:
     )
 
 
+def for_own_code(policy: Policy, code: str) -> Policy:
+    """Fit a policy to a code the caller brought; a weak one is `legacy` and gets its tighter limits."""
+    alphabet = Alphabet.NUMERIC if code.isdecimal() else Alphabet.ALPHANUMERIC
+    fitted = msgspec.structs.replace(policy, length=len(code), alphabet=alphabet)
+    if entropy_bits(len(code), alphabet) >= ENTROPY_BITS_MIN:
+        return fitted
+    return msgspec.structs.replace(
+        fitted, legacy=True, attempts_max=min(policy.attempts_max, LEGACY_ATTEMPTS_MAX)
+    )
+
+
 def compliance_warnings(policy: Policy) -> tuple[str, ...]:
     """Name what in a policy falls short of NIST SP 800-63B-4, in stable words for the answer."""
     warnings = []

@@ -80,10 +80,10 @@ def _compare(ports: Ports, verification: Verification, attempt: Attempt) -> Type
 
 def _transaction_changed(verification: Verification, attempt: Attempt) -> bool:
     """Compare the transaction word for word: a code is good for one amount and one payee."""
-    for field in ("amount", "payee"):
-        bound, named = getattr(verification.particulars, field), getattr(attempt, field)
-        if bound is not None and named is None:
-            raise InvalidRequest(f"This code is bound to a transaction; say its `{field}`.", field=field)
-        if bound != named:
-            return True
-    return False
+    said = verification.particulars
+    pairs = {"amount": (said.amount, attempt.amount), "payee": (said.payee, attempt.payee)}
+    for field, (bound, named) in pairs.items():
+        if (bound is None) is not (named is None):
+            rule = "is bound to a transaction; say its" if named is None else "is bound to no"
+            raise InvalidRequest(f"This code {rule} `{field}`.", field=field)
+    return any(bound != named for bound, named in pairs.values())
