@@ -94,8 +94,7 @@ def cli(context: click.Context, config_file: Path | None) -> None:
     Begin with `dastak dev`: everything in one process, nothing leaves this machine.
     """
     context.obj = config_file
-    if os.environ.get("NO_COLOR"):
-        context.color = False
+    context.color = _colour()
 
 
 def main() -> None:
@@ -119,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     except errors.DastakError as error:
-        click.secho(f"error: {error.detail}", err=True, fg="red")
+        click.secho(f"error: {error.detail}", err=True, fg="red", color=_colour())
         return exit_of(error)
     return answer if isinstance(answer, int) else Exit.OK
 
@@ -133,3 +132,8 @@ def exit_of(error: errors.DastakError) -> Exit:
     if isinstance(error, errors.Refused):
         return Exit.REFUSED
     return Exit.USAGE if isinstance(error, errors.InvalidRequest) else Exit.NO
+
+
+def _colour() -> bool | None:
+    """Return False where colours are unwanted (no-color.org); None leaves it to the terminal."""
+    return False if os.environ.get("NO_COLOR") else None

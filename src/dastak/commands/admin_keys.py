@@ -2,7 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -15,6 +15,9 @@ from dastak.store.sqlite import SqliteStore
 from dastak.tenancy import issuance, operators
 from dastak.tenancy.keys import NewKey, is_live, read_scopes
 
+# As text: of an enumeration click would take the names of its members.
+MODES: Final = tuple(mode.value for mode in Mode)
+
 
 @click.group()
 def keys() -> None:
@@ -23,7 +26,7 @@ def keys() -> None:
 
 @keys.command("create")
 @click.option("--name", required=True, help="What it is for.")
-@click.option("--mode", type=click.Choice(list(Mode)), default=Mode.TEST, show_default=True)
+@click.option("--mode", type=click.Choice(MODES), default=Mode.TEST.value, show_default=True)
 @click.option("--scope", "scopes", multiple=True, help="What it may do; else start, check and read.")
 @click.option("--expires-days", type=click.IntRange(1), help="Days until it ends by itself.")
 @click.option("--tenant", default=operators.DEFAULT_NAME, show_default=True)
@@ -34,7 +37,7 @@ def create_key(
     context: click.Context,
     *,
     name: str,
-    mode: Mode,
+    mode: str,
     scopes: tuple[str, ...],
     expires_days: int | None,
     tenant: str,

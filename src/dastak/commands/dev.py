@@ -23,6 +23,7 @@ from dastak.config_read import load
 from dastak.config_secrets import write_private
 from dastak.core.tenant import Mode, Scope
 from dastak.store.sqlite import SqliteStore
+from dastak.telemetry.logs import setup_logs
 from dastak.tenancy import issuance, operators
 from dastak.tenancy.keys import digest, is_live
 
@@ -64,6 +65,7 @@ def dev(*, port: int, data_dir: Path, as_json: bool, no_browser: bool) -> None:
     """
     directory = data_dir.resolve()
     settings = dev_settings(directory, port, os.environ)
+    setup_logs(settings.log.level, settings.log.format)
     api_key = run_coroutine(dev_setup(settings, directory))
     browser = not (no_browser or as_json) and _has_desktop(os.environ)
     ready = partial(_ready, directory, api_key, as_json=as_json, browser=browser)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -9,15 +10,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from dastak import config_secrets
-from dastak.commands.printing import progress
+from dastak.commands.checks import config_checks, host_checks
+from dastak.commands.doctor import look_at
 from dastak.config import ConfigError, Settings
-from dastak.config_read import load
+from dastak.config_read import Loaded, load
+from dastak.telemetry.logs import setup_logs
 
 if TYPE_CHECKING:
     from dastak.app import Running
 
 T = TypeVar("T")
+
+log = logging.getLogger("dastak.serve")
 
 
 @click.command()
@@ -27,23 +31,22 @@ T = TypeVar("T")
 def serve(context: click.Context, listen: str | None, role: str | None) -> None:
     """Run the service until SIGTERM or Ctrl-C; what is queued stays in the database."""
     loaded = load(context.obj, os.environ, {"server.listen": listen, "server.role": role})
-    refuse_unsafe(loaded.settings)
+    setup_logs(loaded.settings.log.level, loaded.settings.log.format)
+    refuse_unsafe(loaded)
     run_app(loaded.settings, dev=False, ready=_say)
 
 
 def run_app(
     settings: Settings, *, dev: bool, ready: "Callable[[Running], None]", test_key: str | None = None
 ) -> None:
-    """Run the program to its end, with logs; see `app.run`.
+    """Run the program to its end; see `app.run`.
 
     Raises:
         ConfigError: Its address is taken.
     """
     # The whole program: help, and an error in the settings, do without it.
     from dastak import app  # noqa: PLC0415
-    from dastak.telemetry.logs import setup_logs  # noqa: PLC0415
 
-    setup_logs(settings.log.level, settings.log.format)
     try:
         run_coroutine(app.run(settings, dev=dev, ready=ready, test_key=test_key))
     except OSError as error:
@@ -54,14 +57,20 @@ def run_app(
         ) from error
 
 
-def refuse_unsafe(settings: Settings) -> None:
-    """Refuse to begin when that would leak or lose something.
+def refuse_unsafe(loaded: Loaded) -> None:
+    """Refuse to begin where that would leak something, and log what else a quick look finds.
 
     Raises:
         ConfigError: A secret is missing, short, open to everybody or only a placeholder.
     """
-    config_secrets.read_keys(settings)
-    config_secrets.check_carrier_secrets(settings)
+    scene = look_at(loaded)
+    for check in (*config_checks.CHECKS, *host_checks.CHECKS):
+        fault = check.run(scene) if check.applies(scene) else None
+        if fault is None:
+            continue
+        if check.run in config_checks.REFUSED_AT_START:
+            raise ConfigError(f"{fault.what}. Next: {fault.command}")
+        log.warning("%s. Next: %s", fault.what, fault.command)
 
 
 def run_coroutine(program: Coroutine[None, None, T]) -> T:
@@ -74,4 +83,4 @@ def run_coroutine(program: Coroutine[None, None, T]) -> T:
 
 
 def _say(running: "Running") -> None:
-    progress(f"Dastak answers at {running.url}")
+    log.info("ready at %s", running.url)

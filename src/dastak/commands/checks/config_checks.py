@@ -98,3 +98,6 @@ CHECKS: Final = (
         applies=database_read,
     ),
 )
+
+# What would leak something from the first request on.
+REFUSED_AT_START: Final = (file_modes, secrets)

@@ -10,7 +10,7 @@ MIB: Final = 1024 * 1024
 LOG_OCTETS: Final = 25_000 * 4096
 # The database, its log, their copies and the files beside them are a dozen; leave room for a few backups.
 INODES_MIN: Final = 100
-# Three connections keep 64 MiB of pages each (store/sqlite_file.py); the idle program takes 50 MiB (measured).
+# Three connections keep 64 MiB of pages each (store/sqlite_file.py); the idle program takes 50 (measured).
 MEMORY_OCTETS_MIN: Final = (3 * 64 + 50) * MIB
 # From the second on, codes of TOTP and the order of receipts suffer (security facts, S-104).
 CLOCK_BACK_S_MAX: Final = 2.0
