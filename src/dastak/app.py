@@ -31,7 +31,7 @@ from dastak.delivery.routing import RouteTable
 from dastak.flows.settle import Settlement
 from dastak.flows.worker import Worker
 from dastak.guard.limits import SendLimits
-from dastak.http_server import serve
+from dastak.http_server import serve, served_beside
 from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
 from dastak.sms.smpp_route import SmppRoute
@@ -94,8 +94,7 @@ async def run(
         OSError: The port is taken.
         ConfigError: The key file cannot be used.
     """
-    host, port = address_of(settings.server.listen)
-    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener = _open(settings.server.listen)
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         house = await _build(stack, settings)
@@ -110,9 +109,12 @@ async def run(
             await asyncio.gather(
                 *(route.wait_bound() for name, route in house.routes.items() if name in house.box.binds)
             )
-        url = f"http://{host}:{listener.getsockname()[1]}"
+        url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
+        if settings.server.ops_listen is not None:
+            ops = Starlette(routes=_ops_routes(house))
+            await stack.enter_async_context(served_beside(ops, _open(settings.server.ops_listen)))
         await serve(pages, door, dispatcher.respond, listener, ready=lambda: ready(running), closing=closing)
 
 
@@ -152,7 +154,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(worker)
     await worker.run(ports)
     house = House(ports, store, clock, directory, metrics, routes, worker, box)
-    _add_gauges(house)
+    _add_figures(house)
     return house
 
 
@@ -208,8 +210,10 @@ async def _every(period_s: float, job: Callable[[], Awaitable[object] | None]) -
         await asyncio.gather(doing, return_exceptions=True)
 
 
-def _add_gauges(house: House) -> None:
-    gauge = house.metrics.gauge
+def _add_figures(house: House) -> None:
+    total, gauge = house.metrics.total, house.metrics.gauge
+    total("dastak_store_commits", "Commits of the database.", lambda: house.store.commits)
+    total("dastak_store_operations", "Operations that those commits held.", lambda: house.store.operations)
     gauge("dastak_messages_in_flight", "Messages being delivered now.", lambda: house.worker.in_flight)
     gauge("dastak_clock_offset_seconds", "Our clock ahead of the wall clock.", house.clock.offset_s)
     for name, route in house.routes.items():
@@ -232,23 +236,38 @@ def _faults(house: House) -> dict[str, str | None]:
 
 def _pages(house: House, dispatcher: Dispatcher, *, dev: bool, test_key: str | None) -> Starlette:
     """Make the ASGI application: health, pages, and the API for requests that cannot take the short way."""
+    routes: list[BaseRoute] = _ops_routes(house) if dev else [Route("/healthz", _alive), _ready_route(house)]
+    if house.box is not None:
+        routes += [*phone_routes(house.box.phones, test_key=test_key), *house.box.routes()]
+    if dev:
+        routes += explorer_routes(document(ENDPOINTS))
+    return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
 
-    async def alive(_request: Request) -> Response:
-        return Response("alive\n", media_type="text/plain")
 
-    async def ready(_request: Request) -> Response:
-        # Only whether, not what: details are for the operator's port.
-        faults = _faults(house)
-        body = msgspec.json.encode({"ready": not any(faults.values()), **({"parts": faults} if dev else {})})
-        return Response(body, 503 if any(faults.values()) else 200, media_type="application/json")
+def _ops_routes(house: House) -> list[BaseRoute]:
+    """Return what monitoring reads and nobody else may."""
 
     async def scrape(_request: Request) -> Response:
         return Response(house.metrics.text(), media_type=CONTENT_TYPE)
 
-    routes: list[BaseRoute] = [Route("/healthz", alive), Route("/readyz", ready)]
-    if house.box is not None:
-        routes += phone_routes(house.box.phones, test_key=test_key)
-        routes += house.box.routes()
-    if dev:
-        routes += [Route("/metrics", scrape), *explorer_routes(document(ENDPOINTS))]
-    return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
+    return [Route("/healthz", _alive), _ready_route(house, details=True), Route("/metrics", scrape)]
+
+
+async def _alive(_request: Request) -> Response:
+    return Response("alive\n", media_type="text/plain")
+
+
+def _ready_route(house: House, *, details: bool = False) -> Route:
+    async def ready(_request: Request) -> Response:
+        faults = _faults(house)
+        shown = {"ready": not any(faults.values()), **({"parts": faults} if details else {})}
+        return Response(
+            msgspec.json.encode(shown), 200 if shown["ready"] else 503, media_type="application/json"
+        )
+
+    return Route("/readyz", ready)
+
+
+def _open(listen: str) -> socket.socket:
+    host, port = address_of(listen)
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

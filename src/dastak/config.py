@@ -103,17 +103,21 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     Attributes:
         listen: Address and port; loopback unless you set it. Port 0 takes a free one.
         public_url: Where people reach it. Links are made from it, never from a request's Host header.
+        ops_listen: Where metrics and health details are, for your monitoring only; nowhere if absent.
         role: What this process does. One process does everything; more of them need PostgreSQL.
         door: How patient and how wide the door is.
     """
 
     listen: str = "127.0.0.1:8080"
     public_url: str | None = None
+    ops_listen: str | None = None
     role: Literal["all"] = "all"
     door: DoorSettings = DoorSettings()
 
     def __post_init__(self) -> None:
         address_of(self.listen)
+        if self.ops_listen is not None:
+            address_of(self.ops_listen)
         if self.public_url is not None and urlsplit(self.public_url).scheme not in ("http", "https"):
             raise ValueError(f"public_url: {self.public_url!r} is no address; write https://otp.example.in")
 

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
 import uvicorn
@@ -91,3 +91,25 @@ async def serve(
         timeout_graceful_shutdown=ANSWERS_S,
     )
     await _Server(config, ready=ready, closing=closing).serve([listener])
+
+
+@contextlib.asynccontextmanager
+async def served_beside(pages: Any, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve another application on another port while the context lasts, for people we know."""
+    config = uvicorn.Config(pages, ws="none", lifespan="off", log_config=None, access_log=False)
+    server = _Beside(config)
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+class _Beside(uvicorn.Server):
+    """uvicorn without any care for signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the server that this one stands beside."""
+        yield

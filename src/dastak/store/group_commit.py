@@ -70,6 +70,10 @@ class GroupCommit:
     Args:
         connection: In autocommit mode; nobody else uses it.
         forget: Called when changes were rolled back, to drop what was remembered of them.
+
+    Attributes:
+        commits: How many were made.
+        operations: How many they held together.
     """
 
     def __init__(self, connection: sqlite3.Connection, *, forget: Callable[[], None]) -> None:
@@ -82,6 +86,7 @@ class GroupCommit:
         self._batch: Sequence[_Operation] = ()
         self._stalled = self._failing = self._broken = self._closing = False
         self._checkpointed = connection.total_changes
+        self.commits = self.operations = 0
         self._wake = asyncio.Event()
         self._writer = self._loop.create_task(self._write())
 
@@ -152,6 +157,8 @@ class GroupCommit:
             self._refuse(self._batch or self._take(), error)
         else:
             self._failing = False
+            self.commits += 1
+            self.operations += len(ran)
             _tell(ran)
         self._batch = ()
 

@@ -70,6 +70,16 @@ class SqliteStore:
         """Whether the database can write."""
         return self._group.healthy
 
+    @property
+    def commits(self) -> int:
+        """How many commits were made since the start."""
+        return self._group.commits
+
+    @property
+    def operations(self) -> int:
+        """How many operations those commits held."""
+        return self._group.operations
+
     async def open(self, opening: Opening[T], *, once: Once | None = None) -> T | Replayed:
         """See `Store.open`."""
         return await self._group.run(partial(self._writes.open, opening, once))

@@ -49,11 +49,12 @@ _MESSAGE: Final = {
 class Metrics(Collector):
     """All counts since the start of the process."""
 
-    def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], float]]] | None = None) -> None:
+    def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._submits: dict[str, list[int]] = {}
         self._submit_s: defaultdict[str, float] = defaultdict(float)
-        self._gauges = dict(gauges or {})
+        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._totals: dict[str, tuple[str, Callable[[], float]]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -80,6 +81,10 @@ class Metrics(Collector):
         """Add a figure that is read when somebody scrapes."""
         self._gauges[name] = (meaning, value)
 
+    def total(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Add a figure that only rises, read when somebody scrapes."""
+        self._totals[name] = (meaning, value)
+
     def text(self) -> bytes:
         """Return everything in the Prometheus text format."""
         return generate_latest(self._registry)
@@ -98,6 +103,8 @@ class Metrics(Collector):
         for route, counts in self._submits.items():
             histogram.add_metric([route], _cumulate(counts), self._submit_s[route])
         yield histogram
+        for name, (meaning, value) in self._totals.items():
+            yield CounterMetricFamily(name, meaning, value=value())
         for name, (meaning, value) in self._gauges.items():
             yield GaugeMetricFamily(name, meaning, value=value())
 
