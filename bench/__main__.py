@@ -106,7 +106,7 @@ async def measure_program(
     with installation.serve() as process:
         await process.until_listening(installation.port)
         started_mib = process.resident_mib
-        dastak = Dastak(process, installation.port, installation.api_key, carrier)
+        dastak = Dastak(process, installation.port, installation.ops_port, installation.api_key, carrier)
         tell("warm-up")
         await dastak.starts_case(64, 1_000)
         await dastak.checks_case(64)
@@ -133,7 +133,7 @@ async def fill(scale: Scale, directory: Path) -> tuple[object, float]:
     tell(f"{scale.pending:,} pending")
     with installation.serve() as process:
         await process.until_listening(installation.port)
-        dastak = Dastak(process, installation.port, installation.api_key, carrier)
+        dastak = Dastak(process, installation.port, installation.ops_port, installation.api_key, carrier)
         await dastak.starts_case(CONNECTIONS[-1], scale.pending)
         filled_mib = process.resident_mib
     tell("sweep")

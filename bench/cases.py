@@ -66,9 +66,10 @@ class Dastak:
         pending: What was started and not yet checked.
     """
 
-    def __init__(self, process: Pinned, port: int, api_key: str, carrier: Carrier) -> None:
+    def __init__(self, process: Pinned, port: int, ops_port: int, api_key: str, carrier: Carrier) -> None:
         self.process = process
         self.port = port
+        self.ops_port = ops_port
         self.carrier = carrier
         self.pending: deque[Started] = deque()
         self._api_key = api_key
@@ -105,7 +106,7 @@ class Dastak:
         ready = iter(list(requests))
         carrier = self.carrier
         texts_before, wanted = carrier.delivered, carrier.delivered + texts
-        batches_before = await batches(self.port)
+        batches_before = await batches(self.ops_port)
         cpu_before_s, load_before_s = self.process.cpu_s, cpu_s(os.getpid())
         began_s = time.perf_counter()
         figures = await closed_loop(self.port, ready, connections=connections, on_answer=self.on_answer)
@@ -114,7 +115,7 @@ class Dastak:
         await carrier.until_delivered(wanted)
         drained_s = time.perf_counter()
         operations = len(figures.latencies_s)
-        committed = Batches.between(batches_before, await batches(self.port))
+        committed = Batches.between(batches_before, await batches(self.ops_port))
         return Throughput(
             name=name,
             connections=connections,

@@ -28,6 +28,7 @@ class Installation(NamedTuple):
 
     directory: Path
     port: int
+    ops_port: int
     api_key: str
     environment: dict[str, str]
 
@@ -45,9 +46,10 @@ async def make_installation(directory: Path, carrier_port: int) -> Installation:
     """Make one in an empty directory."""
     command = [sys.executable, "-m", "dastak", "init", "--yes", "--directory", str(directory)]
     await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
-    port = free_port()
+    port, ops_port = free_port(), free_port()
     settings = {
         "server.listen": f"127.0.0.1:{port}",
+        "server.ops_listen": f"127.0.0.1:{ops_port}",
         "carriers.bench.host": "127.0.0.1",
         "carriers.bench.port": carrier_port,
         "carriers.bench.system_id": "bench",
@@ -56,7 +58,7 @@ async def make_installation(directory: Path, carrier_port: int) -> Installation:
         **{f"limits.live.{name}.{field}": value for name in RATES for field, value in RATE.items()},
     }
     environment = {f"DASTAK__{path.replace('.', '__').upper()}": str(v) for path, v in settings.items()}
-    return Installation(directory, port, await _admit(directory / "dastak.db"), environment)
+    return Installation(directory, port, ops_port, await _admit(directory / "dastak.db"), environment)
 
 
 def free_port() -> int:
