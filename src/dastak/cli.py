@@ -113,10 +113,6 @@ def run(arguments: Sequence[str]) -> int:
         return Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader left, as `head` does; there is nobody to write the rest to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
     except errors.DastakError as error:
         click.secho(f"error: {error.detail}", err=True, fg="red", color=_colour())
         return exit_of(error)

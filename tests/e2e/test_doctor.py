@@ -1,31 +1,23 @@
 """The doctor: for each of its checks a fault is injected, found by name, and mended where that is allowed."""
 
-import asyncio
 import contextlib
 import json
 import os
 import socket
 import sqlite3
-import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from dastak import cli
 from dastak.commands.checks import store_checks
 from dastak.commands.checks.host_facts import look_at_host
 from dastak.commands.database import remember_backup
-from dastak.commands.doctor import CHECKS, READABLE, Finding, examine, look_at, run_check
-from dastak.commands.init import make_default, make_installation
+from dastak.commands.doctor import CHECKS, READABLE, look_at, run_check
 from dastak.config_read import load
 from dastak.core.ids import VerificationId
 from dastak.core.message import Message, MessageKey
@@ -33,39 +25,8 @@ from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Change, Opening
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, Verification
-from dastak.simulator.faults import FaultScript
-from dastak.simulator.smsc import Account, Smsc
-from dastak.store.sqlite import SqliteStore
 from dastak.tenancy import issuance, operators
-
-AIRTEL = (
-    '\n[carriers.airtel]\nhost = "127.0.0.1"\nport = {port}\nsystem_id = "ACME"\npassword = "{password}"\n'
-)
-
-
-class Installation:
-    """A fresh installation with nothing wrong but what a test does to it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = make_installation(folder, {})
-        self.database = folder / "dastak.db"
-        self.secrets = folder / "secrets.json"
-        asyncio.run(make_default(self.database, "IN"))
-        remember_backup(self.database, self.file, datetime.now(UTC))
-
-    def add(self, text: str) -> None:
-        self.file.write_text(self.file.read_text() + text)
-
-    def act(self, act: Callable[[SqliteStore], Any]) -> None:
-        async def acted() -> None:
-            async with SqliteStore(self.database) as store:
-                await act(store)
-
-        asyncio.run(acted())
-
-    def examine(self, environment: dict[str, str] | None = None, *, fix: bool = False) -> dict[str, Finding]:
-        found = examine(self.file, environment or {}, fix=fix)
-        return {finding.check: finding for finding in found}
+from tests.support.installed import AIRTEL, Installation
 
 
 @pytest.fixture
@@ -127,14 +88,8 @@ def leave_a_placeholder(installation: Installation) -> str:
 
 
 def go_public_without_tls(installation: Installation) -> str:
-    installation.add("")
-    set_public_url(installation, "http://otp.example.in")
+    installation.set_public_url("http://otp.example.in")
     return "without TLS"
-
-
-def set_public_url(installation: Installation, url: str) -> None:
-    text = installation.file.read_text()
-    installation.file.write_text(text.replace('#public_url = ""', f'public_url = "{url}"'))
 
 
 def give_a_live_key_without_a_carrier(installation: Installation) -> str:
@@ -322,113 +277,6 @@ def test_the_machine_answers(tmp_path: Path) -> None:
     assert facts.disk_free_octets > 0
     assert facts.files_max > 0
     assert facts.memory_octets is None or facts.memory_octets > 2**20
-
-
-@contextlib.asynccontextmanager
-async def carrier() -> AsyncIterator[int]:
-    smsc = Smsc(
-        [Account(system_id="ACME", password="s3cret-7")],
-        on_message=lambda _: None,
-        faults=FaultScript(Random(1)),
-    )
-    async with smsc:
-        yield smsc.port
-
-
-@pytest.mark.parametrize(("password", "status"), [("s3cret-7", "ok"), ("s3cret-8", "failed")])
-def test_a_carrier_is_really_bound(installation: Installation, password: str, status: str) -> None:
-    async def bind() -> Finding:
-        async with carrier() as port:
-            installation.add(AIRTEL.format(port=port, password=password))
-            return (await asyncio.to_thread(installation.examine))["carriers.bind"]
-
-    finding = asyncio.run(bind())
-
-    assert finding.status == status
-    assert password not in finding.what
-
-
-@pytest.fixture
-def certified(tmp_path: Path) -> Callable[[timedelta], tuple[ssl.SSLContext, Path]]:
-    """Make a server's TLS for localhost, and the file that trusts it."""
-
-    def certify(life: timedelta) -> tuple[ssl.SSLContext, Path]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + life)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        shown, private = tmp_path / "certificate.pem", tmp_path / "private.pem"
-        shown.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(shown, private)
-        return context, shown
-
-    return certify
-
-
-@pytest.mark.parametrize(
-    ("days", "trusted", "status", "words"),
-    [
-        (90, True, "ok", ""),
-        (3, True, "warning", "ends on"),
-        (90, False, "failed", "is not valid"),
-    ],
-)
-def test_the_certificate_of_the_public_address_is_looked_at(
-    installation: Installation,
-    certified: Callable[[timedelta], tuple[ssl.SSLContext, Path]],
-    monkeypatch: pytest.MonkeyPatch,
-    days: int,
-    trusted: bool,
-    status: str,
-    words: str,
-) -> None:
-    context, shown = certified(timedelta(days=days))
-    if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(shown))
-
-    async def look() -> Finding:
-        server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
-        async with server:
-            set_public_url(installation, f"https://localhost:{server.sockets[0].getsockname()[1]}")
-            return (await asyncio.to_thread(installation.examine))["web.certificate"]
-
-    finding = asyncio.run(look())
-
-    assert finding.status == status
-    assert words in finding.what
-
-
-async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.close()
-
-
-def test_a_public_address_that_nobody_answers_is_found(installation: Installation) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    set_public_url(installation, f"https://localhost:{port}")
-
-    finding = installation.examine()["web.certificate"]
-
-    assert (finding.status, "does not answer" in finding.what) == ("failed", True)
 
 
 def test_every_check_has_an_injected_fault() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -21,7 +21,7 @@ from dastak.tenancy import operators
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-MICROS: int = 1_000_000
+MICROS: Final = 1_000_000
 
 
 @click.group()

@@ -77,6 +77,8 @@ def dev_settings(directory: Path, port: int, environment: Mapping[str, str]) -> 
     file = directory / "dastak.toml"
     if not file.exists():
         make_installation(directory, {"simulator.enabled": True, "log.level": "warning"})
+        # It mostly stands in somebody's project, and has keys in it.
+        (directory / ".gitignore").write_text("*\n")
     here: dict[str, Any] = {
         "server.listen": f"127.0.0.1:{port}",
         "simulator.enabled": True,

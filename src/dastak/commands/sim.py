@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import click
@@ -23,7 +23,7 @@ from dastak.simulator.handset import Handset
 from dastak.simulator.smsc import Account, Smsc
 from dastak.simulator.smsc_bind import SimMessage
 
-SCRIPT = click.Path(path_type=Path, exists=True, dir_okay=False)
+SCRIPT: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()

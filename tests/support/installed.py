@@ -1,0 +1,45 @@
+"""An installation as `dastak init` makes it, with nothing wrong but what a test does to it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dastak.commands.database import remember_backup
+from dastak.commands.doctor import Finding, examine
+from dastak.commands.init import make_default, make_installation
+from dastak.store.sqlite import SqliteStore
+
+AIRTEL = (
+    '\n[carriers.airtel]\nhost = "127.0.0.1"\nport = {port}\nsystem_id = "ACME"\npassword = "{password}"\n'
+)
+
+
+class Installation:
+    """Its files, and what the doctor says of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = make_installation(folder, {})
+        self.database = folder / "dastak.db"
+        self.secrets = folder / "secrets.json"
+        asyncio.run(make_default(self.database, "IN"))
+        remember_backup(self.database, self.file, datetime.now(UTC))
+
+    def add(self, text: str) -> None:
+        self.file.write_text(self.file.read_text() + text)
+
+    def act(self, act: Callable[[SqliteStore], Any]) -> None:
+        async def acted() -> None:
+            async with SqliteStore(self.database) as store:
+                await act(store)
+
+        asyncio.run(acted())
+
+    def set_public_url(self, url: str) -> None:
+        text = self.file.read_text()
+        self.file.write_text(text.replace('#public_url = ""', f'public_url = "{url}"'))
+
+    def examine(self, environment: dict[str, str] | None = None, *, fix: bool = False) -> dict[str, Finding]:
+        found = examine(self.file, environment or {}, fix=fix)
+        return {finding.check: finding for finding in found}
