@@ -1,6 +1,5 @@
 """Make the pages that tell what is seen from outside: errors, settings, commands, metrics, the HTTP API."""
 
-import ast
 import inspect
 import json
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from dastak.config import Settings
 from dastak.config_pages import attributes, json_schema
 from dastak.config_read import is_section
 from dastak.core.errors import DastakError
-from dastak.telemetry.metrics import COUNTERS, Metrics
+from dastak.telemetry.metrics import COUNTERS, GAUGES, TOTALS, Metrics, Table
 from tools.markdown import code, join, table
 
 ANSWERED_BY: Final = (
@@ -63,10 +62,7 @@ def commands() -> str:
 
 
 def metrics() -> str:
-    """Make the page of metrics: what is counted, and the gauges that app.py adds."""
-    counters = [
-        (code(f"{name}_total"), meaning, ", ".join(map(code, of))) for name, (meaning, of) in COUNTERS.items()
-    ]
+    """Make the page of metrics."""
     histograms = [
         (code(family.name), family.documentation, code("route"))
         for family in Metrics().collect()
@@ -76,12 +72,19 @@ def metrics() -> str:
         "# Metrics",
         "In the Prometheus text format. No label holds a number, a key or an id.",
         "## Counters",
-        table(("name", "meaning", "labels"), counters),
+        table(("name", "meaning", "labels"), [*_figures(COUNTERS, "_total"), *_figures(TOTALS, "_total")]),
         "## Histograms",
         table(("name", "meaning", "labels"), histograms),
         "## Gauges",
-        table(("name", "meaning"), _gauges()),
+        table(("name", "meaning", "labels"), _figures(GAUGES, "")),
     )
+
+
+def _figures(figures: Table, suffix: str) -> list[tuple[str, str, str]]:
+    return [
+        (code(f"{name}{suffix}"), meaning, ", ".join(map(code, labels)))
+        for name, (meaning, labels) in figures.items()
+    ]
 
 
 def http_api() -> str:
@@ -129,14 +132,6 @@ def _kinds(kind: type[DastakError]) -> Iterator[type[DastakError]]:
     yield kind
     for below in kind.__subclasses__():
         yield from _kinds(below)
-
-
-def _gauges() -> Iterator[tuple[str, str]]:
-    """Read the names and meanings of gauges where they are added: their values need a running program."""
-    for node in ast.walk(ast.parse(inspect.getsource(app))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "gauge":
-            name, meaning = (ast.unparse(text).removeprefix("f").strip("'") for text in node.args[:2])
-            yield code(name), meaning
 
 
 def _sections(kind: Any, path: str) -> Iterator[str]:

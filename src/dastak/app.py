@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import config_secrets
-from dastak.api import native
+from dastak.api import admin_endpoints, native
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
@@ -48,7 +48,7 @@ SWEEP_EVERY_S: Final = 1.0
 LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 
-ENDPOINTS: Final = native.ENDPOINTS
+ENDPOINTS: Final = (*native.ENDPOINTS, *admin_endpoints.ENDPOINTS)
 
 log = logging.getLogger("dastak.app")
 
@@ -211,13 +211,13 @@ async def _every(period_s: float, job: Callable[[], Awaitable[object] | None]) -
 
 
 def _add_figures(house: House) -> None:
-    total, gauge = house.metrics.total, house.metrics.gauge
-    total("dastak_store_commits", "Commits of the database.", lambda: house.store.commits)
-    total("dastak_store_operations", "Operations that those commits held.", lambda: house.store.operations)
-    gauge("dastak_messages_in_flight", "Messages being delivered now.", lambda: house.worker.in_flight)
-    gauge("dastak_clock_offset_seconds", "Our clock ahead of the wall clock.", house.clock.offset_s)
+    watch = house.metrics.watch
+    watch("dastak_store_commits", lambda: house.store.commits)
+    watch("dastak_store_operations", lambda: house.store.operations)
+    watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
+    watch("dastak_clock_offset_seconds", house.clock.offset_s)
     for name, route in house.routes.items():
-        gauge(f"dastak_bound_{name}", f"Whether route {name} is bound.", partial(_bound, route))
+        watch("dastak_bound", partial(_bound, route), name)
 
 
 def _bound(route: SmppRoute) -> float:
@@ -232,6 +232,14 @@ def _faults(house: House) -> dict[str, str | None]:
         "clock": None if abs(offset_s) <= CLOCK_OFFSET_S_MAX else f"{offset_s:.1f} s ahead of the wall clock",
         **{name: None if route.available else route.reason for name, route in house.routes.items()},
     }
+
+
+def _is_ready(house: House, faults: Mapping[str, str | None]) -> bool:
+    """Say whether work can be done: one carrier that is down is no reason to send callers away."""
+    simulated = house.box.binds if house.box is not None else {}
+    carriers = [name for name in house.routes if name not in simulated] or list(house.routes)
+    reachable = not carriers or any(faults[name] is None for name in carriers)
+    return reachable and faults["store"] is None and faults["clock"] is None
 
 
 def _pages(house: House, dispatcher: Dispatcher, *, dev: bool, test_key: str | None) -> Starlette:

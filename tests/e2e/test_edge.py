@@ -38,7 +38,7 @@ async def served(
         )
         server = _Server(config)
         task = asyncio.create_task(server._serve([listener]))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0)
         try:
             yield listener.getsockname()[1]

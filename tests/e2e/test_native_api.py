@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
-from tests.support.dastak_process import DastakProcess
 
 from tests.support.api_client import ApiClient
+from tests.support.dastak_process import DastakProcess
 
 # Each test has numbers of its own, because limits are per number.
 _NUMBERS = count(9_100_000_001)
@@ -71,9 +71,14 @@ def test_timeline_tells_every_step_and_no_code(api: ApiClient, to: str) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", "{0[0]}{0[1]}-{0[2]}{0[3]}-{0[4]}{0[5]}", " {0}\n", "{devanagari}", "{text}"],
-    ids=["spaces", "hyphens", "margins", "devanagari digits", "the whole text"],
-)  # fmt: skip
+    [
+        pytest.param("{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", id="spaces"),
+        pytest.param("{0[0]}{0[1]}-{0[2]}{0[3]}-{0[4]}{0[5]}", id="hyphens"),
+        pytest.param(" {0}\n", id="margins"),
+        pytest.param("{devanagari}", id="devanagari digits"),
+        pytest.param("{text}", id="the whole text"),
+    ],
+)
 def test_code_is_taken_as_people_type_it(api: ApiClient, to: str, typed: str) -> None:
     verification = started(api, to)
     text = api.next_text(to)

@@ -4,7 +4,7 @@
 2. An address may keep fifty connections that have not sent a request for a second; the oldest others end.
 3. Past the most connections a new one is told 503, and nobody who is being served notices.
 
-Source: docs/explanation/edge.md; figures of stalled clients in facts of S-106 and S-107.
+Why these figures: docs/explanation/edge.md.
 """
 
 import asyncio
@@ -30,6 +30,12 @@ class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
         idle_s: Between two requests of one connection.
         linger_s: For a refused sender to read why.
         stalled_s: After this long without a whole request a connection counts as stalled.
+        stalled_per_address_max: Stalled connections one address may keep.
+        connections_per_address_max: Connections of one address, whatever they do.
+        connections_max: Connections in all; fewer where the system gives fewer descriptors.
+        body_octets_max: Octets of a request's body.
+        head_octets_max: Octets of a request's headers.
+        line_octets_max: Octets of a request's address.
     """
 
     request_s: float = 4.0

@@ -18,13 +18,24 @@ from dastak.core.verification import Verification
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-# What a metric is called and what it means. Labels stand in the order in which they are counted.
-COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+# What a metric is called, what it means, and its labels in the order in which they are counted.
+Table = Mapping[str, tuple[str, tuple[str, ...]]]
+COUNTERS: Final[Table] = {
     "dastak_verifications": ("Verifications by what became of them.", ("event", "mode")),
     "dastak_attempts_missed": ("Wrong attempts by reason.", ("reason", "mode")),
     "dastak_messages": ("Messages by what became of them.", ("event", "mode")),
     "dastak_refusals": ("Messages that a route refused, by carrier status.", ("route", "status")),
     "dastak_http_answers": ("Answers of the API by endpoint and status.", ("endpoint", "status")),
+}
+# Read from the parts when somebody scrapes: figures that only rise, and figures that rise and fall.
+TOTALS: Final[Table] = {
+    "dastak_store_commits": ("Commits of the database.", ()),
+    "dastak_store_operations": ("Operations that those commits held.", ()),
+}
+GAUGES: Final[Table] = {
+    "dastak_messages_in_flight": ("Messages being delivered now.", ()),
+    "dastak_clock_offset_seconds": ("How far our clock is ahead of the wall clock.", ()),
+    "dastak_bound": ("Whether a route is bound: 1 or 0.", ("route",)),
 }
 SUBMIT_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -53,8 +64,7 @@ class Metrics(Collector):
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._submits: dict[str, list[int]] = {}
         self._submit_s: defaultdict[str, float] = defaultdict(float)
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        self._totals: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._watched: list[tuple[str, tuple[str, ...], Callable[[], float]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -77,13 +87,9 @@ class Metrics(Collector):
         """Count an answer of the API."""
         self._counts["dastak_http_answers", endpoint, str(status)] += 1
 
-    def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """Add a figure that is read when somebody scrapes."""
-        self._gauges[name] = (meaning, value)
-
-    def total(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """Add a figure that only rises, read when somebody scrapes."""
-        self._totals[name] = (meaning, value)
+    def watch(self, name: str, read: Callable[[], float], *labels: str) -> None:
+        """Read one of `TOTALS` or `GAUGES`, with these labels, whenever somebody scrapes."""
+        self._watched.append((name, labels, read))
 
     def text(self) -> bytes:
         """Return everything in the Prometheus text format."""
@@ -103,10 +109,13 @@ class Metrics(Collector):
         for route, counts in self._submits.items():
             histogram.add_metric([route], _cumulate(counts), self._submit_s[route])
         yield histogram
-        for name, (meaning, value) in self._totals.items():
-            yield CounterMetricFamily(name, meaning, value=value())
-        for name, (meaning, value) in self._gauges.items():
-            yield GaugeMetricFamily(name, meaning, value=value())
+        for table, kind in ((TOTALS, CounterMetricFamily), (GAUGES, GaugeMetricFamily)):
+            for name, (meaning, names) in table.items():
+                watched = kind(name, meaning, labels=names)
+                for of, labels, read in self._watched:
+                    if of == name:
+                        watched.add_metric(labels, read())
+                yield watched
 
     def _time_submit(self, event: events.MessageSubmitted) -> None:
         counts = self._submits.setdefault(event.route, [0] * (len(SUBMIT_BUCKETS_S) + 1))
