@@ -268,7 +268,7 @@ async def _alive(_request: Request) -> Response:
 def _ready_route(house: House, *, details: bool = False) -> Route:
     async def ready(_request: Request) -> Response:
         faults = _faults(house)
-        shown = {"ready": not any(faults.values()), **({"parts": faults} if details else {})}
+        shown = {"ready": _is_ready(house, faults), **({"parts": faults} if details else {})}
         return Response(
             msgspec.json.encode(shown), 200 if shown["ready"] else 503, media_type="application/json"
         )

@@ -1,5 +1,5 @@
 // A foreign SMSC for the tests, made with npm smpp: it behaves as the last two digits of the destination say.
-// Arguments: a JSON object with system_id, password, and for TLS key, cert and ca. Says its port, then each PDU it got.
+// Arguments: a JSON object with system_id, password, `behaviour` for all numbers, and for TLS key, cert and ca. Says its port, then each PDU it got.
 "use strict";
 const smpp = require("smpp");
 const settings = JSON.parse(process.argv[2]);
@@ -92,7 +92,7 @@ const server = smpp.createServer(options, (session) => {
   session.on("generic_nack", (pdu) => say(fields(pdu)));
   session.on("submit_sm", (pdu) => {
     say(fields(pdu));
-    behaviours[pdu.destination_addr.slice(-2)](session, pdu);
+    behaviours[settings.behaviour || pdu.destination_addr.slice(-2)](session, pdu);
   });
 });
 server.on("tlsClientError", () => {});

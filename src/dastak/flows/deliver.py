@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -40,7 +41,12 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
             if not OUTCOMES[Outcome(refusals[-1].outcome)].other_route:
                 break
         else:
-            return await _submitted(ports, verification, message, carrier, now)
+            taken_at = ports.clock.now()
+            latency_ms = int((taken_at - now).total_seconds() * 1000)
+            took = partial(
+                _submitted, carrier=carrier, refusals=refusals, latency_ms=latency_ms, now=taken_at
+            )
+            return await _write(ports, verification, message, took)
     again_at = _again_at(verification, message, refusals, ports.clock.now())
     told = tuple(refusals) or (_no_route(ports, message),)
     return await _write(
@@ -93,17 +99,12 @@ def _again_at(
     return again_at if lives else None
 
 
-async def _submitted(
-    ports: Ports, verification: Verification, message: Message, carrier: CarrierRef, began_at: datetime
+def _submitted(
+    message: Message, carrier: CarrierRef, refusals: list[MessageRefused], *, latency_ms: int, now: datetime
 ) -> MessageStep:
-    now = ports.clock.now()
-    latency_ms = int((now - began_at).total_seconds() * 1000)
-    return await _write(
-        ports,
-        verification,
-        message,
-        lambda held: rules.submitted(held, carrier, latency_ms=latency_ms, now=now),
-    )
+    """Note who took the message, and who did not before."""
+    step = rules.submitted(message, carrier, latency_ms=latency_ms, now=now)
+    return MessageStep(step.message, (*refusals, *step.events))
 
 
 async def _write(

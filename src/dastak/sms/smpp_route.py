@@ -1,5 +1,6 @@
 """One SMPP carrier as a route: texts become submit_sm, deliver_sm become receipts."""
 
+import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
@@ -20,6 +21,15 @@ DATA_CODING_UCS2: Final = 8
 # Tells whether a receipt is durable; if not, the carrier shall bring it again.
 TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
 
+# Who runs this must learn of a lost bind without asking, and of refused credentials at once.
+_LEVELS: Final = {
+    BindState.BOUND: logging.INFO,
+    BindState.DOWN: logging.WARNING,
+    BindState.REFUSED: logging.ERROR,
+}
+
+log = logging.getLogger("dastak.smpp")
+
 
 class SmppRoute:
     """A bind that is kept up while the context lasts."""
@@ -27,7 +37,9 @@ class SmppRoute:
     def __init__(self, name: str, settings: SmppSettings, take_receipt: TakeReceipt) -> None:
         self.name = name
         self._take_receipt = take_receipt
-        self._esme = Esme(settings, on_deliver=self._on_deliver)
+        self._told = ""
+        self._stopping = False
+        self._esme = Esme(settings, on_deliver=self._on_deliver, on_state=self._on_state)
 
     async def __aenter__(self) -> Self:
         """Begin to bind."""
@@ -38,6 +50,7 @@ class SmppRoute:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let what is under way end, and unbind."""
+        self._stopping = True
         await self._esme.__aexit__(kind, error, trace)
 
     @property
@@ -82,6 +95,13 @@ class SmppRoute:
                 )
             )
         return CarrierRef(self.name, normal_id(accepted.message_id))
+
+    def _on_state(self, state: BindState, reason: str) -> None:
+        """Write down that the bind is up or why it is not, but not again with every try."""
+        if self._stopping or reason == self._told:
+            return
+        self._told = reason
+        log.log(_LEVELS[state], "route %s is %s: %s", self.name, state, reason)
 
     def _on_deliver(self, delivery: Delivery) -> None:
         """Hand a receipt on; a text from a phone is taken and forgotten until replies are understood."""
