@@ -16,7 +16,7 @@ from bench.carrier import Carrier
 from bench.cases import BARE, Dastak, Latencies, Throughput, cycle_case, dispatch_case
 from bench.footprint import measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
-from bench.installation import free_port, make_installation
+from bench.subject import free_port, make_installation
 from bench.load import Request, post
 from bench.processes import LOAD_CORE, Pinned
 from bench.report import Memory, Report, machine, text

@@ -23,6 +23,7 @@ PAGES: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
     "docs/reference/outcomes.md": ("src/dastak/core/outcome.py", pages_of_rules.outcomes),
     "docs/reference/settings.md": ("src/dastak/config.py", pages_of_surface.settings),
     "docs/reference/cli.md": ("src/dastak/cli.py", pages_of_surface.commands),
+    "docs/reference/doctor.md": ("the tables of src/dastak/commands/checks", pages_of_surface.checks),
     "docs/reference/metrics.md": ("src/dastak/telemetry/metrics.py", pages_of_surface.metrics),
     "docs/reference/http-api.md": ("the tables of endpoints in src/dastak/api", pages_of_surface.http_api),
     "docs/explanation/verification-states.md": (

@@ -11,6 +11,7 @@ import msgspec
 from dastak import app, cli
 from dastak.api import problems
 from dastak.api.openapi import document
+from dastak.commands import doctor
 from dastak.commands.explain_error import error_pages, error_titles
 from dastak.config import Settings
 from dastak.config_pages import attributes, json_schema
@@ -58,6 +59,18 @@ def commands() -> str:
         "Data goes to standard output, everything else to standard error.",
         table(("exit code", "meaning"), exits),
         *_command(cli.cli, "dastak"),
+    )
+
+
+def checks() -> str:
+    """Make the page of the doctor's checks, each with a heading the doctor's links lead to."""
+    rows = [(doctor.READABLE, doctor.READABLE_TITLE, doctor.READABLE_WHY)]
+    rows += [(check.name, check.title, check.why) for check in doctor.CHECKS]
+    return join(
+        "# What the doctor looks for",
+        "`dastak doctor` says of each what is wrong, why it matters and the command that mends it; "
+        "`--fix` does what is safe, `--json` prints the same for programs.",
+        *(join(f"## {name}", f"Well when {title}.", f"Otherwise: {why}.") for name, title, why in rows),
     )
 
 

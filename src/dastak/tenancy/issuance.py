@@ -73,13 +73,7 @@ async def create_key(
         )
     tenancy = await store.tenancy()
     service = find_service(tenancy, find_tenant(tenancy, tenant).n, wanted.service)
-    live = [key for key in tenancy.keys if key.tenant == tenant and keys.is_live(key, now)]
-    if any((key.name, key.mode) == (wanted.name, wanted.mode) for key in live):
-        raise Conflict(
-            f"There is a live {wanted.mode} key named `{wanted.name}`; rotate it, or choose another name."
-        )
-    if len(live) >= LIVE_KEYS_MAX:
-        raise Conflict(f"A tenant has at most {LIVE_KEYS_MAX} live keys; revoke those nobody uses.")
+    _check_room(tenancy, tenant, wanted, now)
     made = keys.make_key(
         entropy=entropy,
         tenant=tenant,
@@ -134,6 +128,16 @@ async def revoke_key(
     """
     key = _key(await store.tenancy(), tenant, key_id)
     return await store.put_key(msgspec.structs.replace(key, revoked_at=key.revoked_at or now), once=once)
+
+
+def _check_room(tenancy: Tenancy, tenant: int, wanted: WantedKey, now: datetime) -> None:
+    live = [key for key in tenancy.keys if key.tenant == tenant and keys.is_live(key, now)]
+    if any((key.name, key.mode) == (wanted.name, wanted.mode) for key in live):
+        raise Conflict(
+            f"There is a live {wanted.mode} key named `{wanted.name}`; rotate it, or choose another name."
+        )
+    if len(live) >= LIVE_KEYS_MAX:
+        raise Conflict(f"A tenant has at most {LIVE_KEYS_MAX} live keys; revoke those nobody uses.")
 
 
 def _key(tenancy: Tenancy, tenant: int, key_id: str) -> ApiKey:
