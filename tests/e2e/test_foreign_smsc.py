@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.api_client import ApiClient
 from tests.support.authority import Authority
-from tests.support.installation import Installation
 from tests.support.npm_peer import NpmSmsc, npm_smsc
 from tests.support.patience import until
+from tests.support.serve_installation import Installation
 
 PASSWORD = "s3cret-9"
 # The peer behaves as the last two digits say.
