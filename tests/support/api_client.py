@@ -44,6 +44,10 @@ class ApiClient:
         """Replace something by JSON."""
         return self._send("PUT", path, json.dumps(body).encode(), {})
 
+    def patch(self, path: str, body: Any, **headers: str) -> Answer:
+        """Change something by JSON."""
+        return self._send("PATCH", path, json.dumps(body).encode(), headers)
+
     def get(self, path: str, **headers: str) -> Answer:
         """Read."""
         return self._send("GET", path, None, headers)

@@ -86,7 +86,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         {"name": name, "in": "query", "required": False, "description": meaning, "schema": {"type": "string"}}
         for name, meaning in endpoint.parameters
     ]
-    writes = [_IDEMPOTENCY] if endpoint.method == "POST" else []
+    writes = [_IDEMPOTENCY] if endpoint.method != "GET" else []
     operation: dict[str, Any] = {
         "operationId": endpoint.handler.__name__,
         "summary": endpoint.summary,
