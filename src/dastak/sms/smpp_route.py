@@ -79,18 +79,20 @@ class SmppRoute:
             CarrierRejected: The carrier said no.
             CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
         """
-        parts = [_encode(part) for part in split(outgoing.text)]
+        # One alphabet for all parts, or a phone could not join them.
+        plain = gsm7.first_foreign(outgoing.text) is None
+        parts = split(outgoing.text)
         reference = _reference(outgoing.key)
-        for number, (data_coding, octets) in enumerate(parts, 1):
+        for number, part in enumerate(parts, 1):
             header = bytes((5, 0, 3, reference & 0xFF, len(parts), number)) if len(parts) > 1 else b""
             accepted = await self._esme.submit(
                 Submission(
-                    octets=header + octets,
+                    octets=header + (gsm7.encode(part) if plain else part.encode("utf-16-be")),
                     destination=outgoing.msisdn,
                     sender=outgoing.sender,
                     validity_s=outgoing.validity_s,
                     user_message_reference=reference,
-                    data_coding=data_coding,
+                    data_coding=DATA_CODING_DEFAULT if plain else DATA_CODING_UCS2,
                     esm_class=ESM_UDHI if header else 0,
                 )
             )
@@ -118,12 +120,6 @@ class SmppRoute:
 
 
 _ANSWER: Final = {True: Status.ESME_ROK, False: Status.ESME_RX_T_APPN}
-
-
-def _encode(part: str) -> tuple[int, bytes]:
-    if gsm7.first_foreign(part) is None:
-        return DATA_CODING_DEFAULT, gsm7.encode(part)
-    return DATA_CODING_UCS2, part.encode("utf-16-be")
 
 
 def _reference(key: MessageKey) -> int:
