@@ -27,7 +27,7 @@ class Installation:
         self._settings = settings
         directory.mkdir()
         self.command("init", "--yes", "--directory", str(directory))
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.program = Program(
             "serve",
@@ -86,6 +86,7 @@ class Installation:
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
