@@ -1,11 +1,10 @@
 """Wire the parts and run them: the one place that picks a concrete store, limits and routes."""
 
 import asyncio
-import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -29,7 +28,7 @@ from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.routing import RouteTable
 from dastak.flows.settle import Settlement
-from dastak.flows.worker import Worker
+from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
 from dastak.http_server import serve, served_beside
 from dastak.simulator.box import Box
@@ -49,8 +48,6 @@ LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 
 ENDPOINTS: Final = (*native.ENDPOINTS, *admin_endpoints.ENDPOINTS)
-
-log = logging.getLogger("dastak.app")
 
 Listener = Callable[[Verification, Sequence[Event]], None]
 
@@ -126,9 +123,9 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     directory = Directory()
     await directory.refresh(store)
     # A key that another process revoked ends within a second.
-    await stack.enter_async_context(_every(REVISION_EVERY_S, lambda: directory.refresh(store)))
+    await stack.enter_async_context(every(REVISION_EVERY_S, lambda: directory.refresh(store)))
     limits = await _limits(settings, store, clock.now())
-    await stack.enter_async_context(_every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
+    await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
     settlement = Settlement()
@@ -187,27 +184,6 @@ async def _limits(settings: Settings, store: SqliteStore, now: datetime) -> Send
     limits = SendLimits(live=settings.limits.live, test=settings.limits.test)
     limits.seed(await store.sends_since(now - LIMITS_MEMORY))
     return limits
-
-
-@asynccontextmanager
-async def _every(period_s: float, job: Callable[[], Awaitable[object] | None]) -> AsyncIterator[None]:
-    """Do something again and again while the context lasts."""
-
-    async def again() -> None:
-        while True:
-            await asyncio.sleep(period_s)
-            try:
-                if (done := job()) is not None:
-                    await done
-            except Exception:
-                log.exception("something that is done every %s s failed", period_s)
-
-    doing = asyncio.create_task(again())
-    try:
-        yield
-    finally:
-        doing.cancel()
-        await asyncio.gather(doing, return_exceptions=True)
 
 
 def _add_figures(house: House) -> None:

@@ -5,9 +5,9 @@ here (a crash, a full house) is found there again when its lease is over.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -23,7 +23,8 @@ IN_FLIGHT_MAX: Final = 10_000
 DUE_EVERY_S: Final = 0.5
 DUE_MAX: Final = 1_000
 SWEEP_EVERY_S: Final = 1.0
-SWEEP_MAX: Final = 2_000
+# So many rows hold the loop for some five milliseconds.
+SWEEP_MAX: Final = 250
 # Of the five seconds that a stop may take.
 DRAIN_S: Final = 1.5
 
@@ -37,7 +38,7 @@ class Worker:
         self._retention = retention
         self._ports: Ports | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._loops: list[asyncio.Task[None]] = []
+        self._jobs = AsyncExitStack()
 
     @property
     def in_flight(self) -> int:
@@ -58,10 +59,8 @@ class Worker:
         waiting = await ports.store.recover(ports.clock.now())
         if waiting:
             log.info("continuing %d queued messages of an earlier run", waiting)
-        self._loops = [
-            asyncio.create_task(self._every(DUE_EVERY_S, self._take_due)),
-            asyncio.create_task(self._every(SWEEP_EVERY_S, self._sweep)),
-        ]
+        await self._jobs.enter_async_context(every(DUE_EVERY_S, lambda: self._take_due(ports)))
+        await self._jobs.enter_async_context(every(SWEEP_EVERY_S, lambda: self._sweep(ports)))
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,9 +70,7 @@ class Worker:
     ) -> None:
         """Stop taking messages and let those under way finish; the rest stays queued."""
         self._ports = None
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._jobs.aclose()
         if self._in_flight:
             _, late = await asyncio.wait(self._in_flight, timeout=DRAIN_S)
             for task in late:
@@ -88,13 +85,6 @@ class Worker:
         except Exception:
             log.exception("a message could not be delivered")
 
-    async def _every(self, period_s: float, job: Callable[[Ports], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(period_s)
-            if self._ports is not None:
-                with contextlib.suppress(DastakError):
-                    await job(self._ports)
-
     async def _take_due(self, ports: Ports) -> None:
         now = ports.clock.now()
         due = await ports.store.due(now, lease_until=now + timedelta(seconds=LEASE_S), limit=DUE_MAX)
@@ -103,7 +93,32 @@ class Worker:
             self.hand_over(held.verification, held.message)
 
     async def _sweep(self, ports: Ports) -> None:
-        now = ports.clock.now()
-        swept = await ports.store.sweep(now, keep_after=now - self._retention, limit=SWEEP_MAX)
-        for verification, events in swept.expired:
-            ports.publish(verification, events)
+        """Sweep until nothing is left, a little at a time so that nobody waits behind it."""
+        busy = True
+        while busy:
+            now = ports.clock.now()
+            swept = await ports.store.sweep(now, keep_after=now - self._retention, limit=SWEEP_MAX)
+            for verification, events in swept.expired:
+                ports.publish(verification, events)
+            busy = SWEEP_MAX in (len(swept.expired), swept.deleted)
+
+
+@asynccontextmanager
+async def every(period_s: float, job: Callable[[], Awaitable[object] | None]) -> AsyncIterator[None]:
+    """Do something again and again while the context lasts; a failure is written down and does not end it."""
+
+    async def again() -> None:
+        while True:
+            await asyncio.sleep(period_s)
+            try:
+                if (done := job()) is not None:
+                    await done
+            except Exception:
+                log.exception("what is done every %s s failed", period_s)
+
+    doing = asyncio.create_task(again())
+    try:
+        yield
+    finally:
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
