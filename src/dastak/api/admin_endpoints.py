@@ -16,6 +16,7 @@ import msgspec
 from dastak.api import admin_schema as schema
 from dastak.api.endpoints import Api, Call, Endpoint
 from dastak.api.exchange import Response, answer
+from dastak.api.idempotency import REPLAYED
 from dastak.core.errors import DastakError, InvalidMsisdn, NotFound
 from dastak.core.msisdn import Msisdn, mask, parse
 from dastak.core.policy import Policy
@@ -39,7 +40,7 @@ def audited(handler: Handler) -> Handler:
             _tell(handler.__name__, call, error.code)
             raise
         await api.directory.refresh(api.ports.store)
-        _tell(handler.__name__, call, "done")
+        _tell(handler.__name__, call, "replayed" if REPLAYED in response.headers else "done")
         return response
 
     return change
