@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -112,7 +113,9 @@ class SqliteStore:
         found = self._reader.execute(self._sql["timelines"], (tenant, verification_id)).fetchall()
         if not found:
             raise NotFound("There is no such verification.")
-        events = [event for _, lines in found for event in from_lines(lines)]
+        (started, *later), *of_messages = (from_lines(lines) for _, lines in found)
+        # Within one millisecond a verification begins before its messages, and ends because of them.
+        events = [started, *chain.from_iterable(of_messages), *later]
         return sorted(events, key=lambda event: event.at_ms)
 
     async def list(self, wanted: Filter) -> Page:
