@@ -11,7 +11,7 @@ from dastak.core.outcome import Outcome
 from dastak.simulator.faults import Fault, IdForm
 from dastak.simulator.smsc import Account
 from dastak.sms.dlr import id_forms, is_receipt, normal_id
-from dastak.sms.esme import Accepted, BindState, Esme
+from dastak.sms.esme import DRAIN_S, Accepted, BindState, Esme
 from dastak.sms.pdu import frame
 from dastak.sms.pdu_bodies import Sm
 from dastak.sms.smpp_codes import Command, Status, Tag
@@ -181,6 +181,7 @@ async def test_black_hole_is_found_by_enquire_link() -> None:
         carrier.faults.faults = ()
         await ends.until_state(BindState.BOUND)
         assert isinstance(await client.submit(submission(1)), Accepted)
+        assert carrier.binds("sim_1") == 1  # the dead bind is not counted
 
 
 async def test_idle_link_lives_by_enquire_link() -> None:
@@ -215,6 +216,26 @@ async def test_receipts_come_doubled_and_overtake_each_other() -> None:
     sent = [a.message_id for a in accepted]
     assert {m: seen.count(m) for m in sent} == dict.fromkeys(sent, 5)
     assert seen != sorted(seen)
+
+
+async def test_early_receipt_does_not_wait_for_a_late_one() -> None:
+    late, early = Fault(number="*00000", receipt=3600.0), Fault(receipt=0.05)
+    async with pair(late, early) as (client, _, ends):
+        await client.submit(submission(0))
+        accepted = await client.submit(submission(1))
+
+        assert (await ends.receipt()).message_id == accepted.message_id
+
+
+async def test_messages_wait_while_the_carrier_does_not_listen() -> None:
+    async with pair(window=5) as (client, _, _):
+        assert client._link is not None
+        client._link.pause_writing()
+        answers = submit_all(client, 3)
+        assert client._link.session.room == 5
+        client._link.resume_writing()
+
+        assert all(isinstance(result, Accepted) for result in await told(answers))
 
 
 @pytest.mark.parametrize(
@@ -304,6 +325,16 @@ async def test_stop_lets_what_is_under_way_end_and_unbinds() -> None:
         assert client.reason == "unbound"
         with pytest.raises(CarrierUnavailable):
             client.submit_nowait(submission(), lambda _: None)
+
+
+async def test_stop_does_not_wait_for_a_link_that_is_lost() -> None:
+    async with pair(Fault(silent=1.0), response_timeout_s=60.0) as (client, carrier, _):
+        answers = submit_all(client, 3)
+        carrier.drop_links()
+        async with asyncio.timeout(DRAIN_S / 2):
+            await client.__aexit__(None, None, None)
+
+    assert unknown(await told(answers)) == [True] * 3
 
 
 async def test_transmitter_sends_and_receiver_hears() -> None:

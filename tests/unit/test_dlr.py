@@ -99,6 +99,13 @@ def test_parse_believes_tlvs_before_the_text() -> None:
     assert (dlr.message_id, dlr.stat, dlr.outcome) == ("right", "UNDELIV", Outcome.ABSENT_SUBSCRIBER)
 
 
+def test_parse_takes_the_first_of_two_equal_tlvs_and_fields() -> None:
+    tlvs: list[Tlv] = [(Tag.RECEIPTED_MESSAGE_ID, b"first\0"), (Tag.RECEIPTED_MESSAGE_ID, b"second\0")]
+
+    assert parse_dlr(receipt(b"", *tlvs)).message_id == "first"
+    assert parse_dlr(receipt(b"id:first id:second")).message_id == "first"
+
+
 def test_parse_reads_the_text_in_message_payload() -> None:
     payload: Tlv = (Tag.MESSAGE_PAYLOAD, b"id:1 stat:EXPIRED")
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dastak.sms.pdu import Pdu, decode, encode, encode_body, frame
 from dastak.sms.pdu_bodies import AlertNotification, Bind, BindResp, MessageIdResp, Sm
@@ -359,6 +359,15 @@ class TwoSessions(RuleBasedStateMachine):
         self.contexts += 1
         self.sessions[side].request(command, body, context=self.contexts, now=self.now)
         self._pump()
+
+    @initialize(command=st.sampled_from([*BINDS, None]))
+    def begin(self, command: Command | None) -> None:
+        """Begin with a bind most of the time, for little happens without one."""
+        if command is not None:
+            self._send("esme", command, BIND)
+            self.carry("smsc", 1000)
+            self.answer(0, 0)
+            self.carry("esme", 1000)
 
     @precondition(
         lambda self: self.sessions["esme"].may(Command.BIND_RECEIVER) and self.sessions["esme"].idle

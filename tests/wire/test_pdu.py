@@ -330,10 +330,10 @@ def test_decode_takes_a_bind_without_its_last_nul() -> None:
 def test_decode_passes_over_trailing_octets() -> None:
     body = encode_body(Sm(destination_addr="1", tlv_octets=encode_tlvs([(0x1400, b"x")])))
 
-    trailing = decode(frame(Command.SUBMIT_SM, 0, 1, body + b"\x14\x01\x00")).body
-
-    assert isinstance(trailing, Sm)
-    assert trailing.tlvs == ((0x1400, b"x"),)
+    for rest in (b"\x14", b"\x14\x01\x00", b"\x14\x01\x00\x09short"):
+        trailing = decode(frame(Command.SUBMIT_SM, 0, 1, body + rest)).body
+        assert isinstance(trailing, Sm)
+        assert trailing.tlvs == ((0x1400, b"x"),)
     assert decode(frame(Command.ENQUIRE_LINK, 0, 1, b"rubbish")).body is None
 
 

@@ -69,6 +69,7 @@ class Smsc:
 
     Attributes:
         port: Where it listens.
+        faults: As given; its script may be replaced at any time.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class Smsc:
         account = self._accounts.get(bind.system_id)
         if account is None:
             return Status.ESME_RINVSYSID
-        if not compare_digest(account.password.encode("latin-1"), bind.password.encode("latin-1")):
+        if not compare_digest(account.password.encode(), bind.password.encode()):
             return Status.ESME_RINVPASWD
         if self.binds(bind.system_id) >= account.binds_max:
             return Status.ESME_RBINDFAIL

@@ -107,7 +107,7 @@ class SmppLink(asyncio.Protocol):
     def _write(self) -> None:
         self._flushing = False
         output = self.session.output
-        if output and self._transport is not None and not self._transport.is_closing() and not self._frozen:
+        if output and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(output))
         output.clear()
 
