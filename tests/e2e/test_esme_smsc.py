@@ -164,7 +164,7 @@ async def test_message_that_found_no_room_in_time_was_never_sent() -> None:
 
 
 async def test_full_queue_refuses_at_once() -> None:
-    async with pair(Fault(silent=1.0), window=1, queue_max=1) as (client, _, _):
+    async with pair(Fault(silent=1.0), window=1, queue_max=1, response_timeout_s=0.2) as (client, _, _):
         submit_all(client, 2)
 
         with pytest.raises(CarrierUnavailable, match="full"):

@@ -112,7 +112,8 @@ class Esme:
         """
         self._stopping.set()
         if self._link is not None and self._link.session.bound:
-            await _wait(self._drained, DRAIN_S)
+            if self.in_flight:
+                await _wait(self._drained, DRAIN_S)
             self._unbind()
             await _wait(self._closed, DRAIN_S)
         if self._link is not None:
