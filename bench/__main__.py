@@ -16,10 +16,10 @@ from bench.carrier import Carrier
 from bench.cases import BARE, Dastak, Latencies, Throughput, cycle_case, dispatch_case
 from bench.footprint import measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
-from bench.subject import free_port, make_installation
 from bench.load import Request, post
 from bench.processes import LOAD_CORE, Pinned
 from bench.report import Memory, Report, machine, text
+from bench.subject import free_port, make_installation
 
 KEPT = Path("bench/results/latest.json")
 CONNECTIONS = (64, 256)

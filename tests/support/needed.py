@@ -2,8 +2,12 @@
 
 import os
 import shutil
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+PEERS = Path(__file__).parents[1] / "peers"
 
 
 def program(*names: str) -> str:
@@ -15,7 +19,18 @@ def program(*names: str) -> str:
         path = shutil.which(name)
         if path is not None:
             return path
-    missing = f"needs {' or '.join(names)}, which is not installed"
+    return _missing(f"needs {' or '.join(names)}, which is not installed")
+
+
+def installed_peer(package: str) -> str:
+    """Return the path of node, if this npm package of tests/peers is installed."""
+    node = program("node")
+    if (PEERS / "node_modules" / package).exists():
+        return node
+    return _missing(f"needs {package}: npm ci --prefix tests/peers")
+
+
+def _missing(missing: str) -> NoReturn:
     if os.environ.get("DASTAK_CI") == "1":
         pytest.fail(missing)
     pytest.skip(missing)

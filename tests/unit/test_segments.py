@@ -3,7 +3,6 @@
 import json
 import random
 import subprocess
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,9 +12,8 @@ from smpplib import gsm as oracle
 
 from dastak.sms import gsm7
 from dastak.sms.segments import CAPACITY, Alphabet, Measure, measure, split
+from tests.support.needed import PEERS, installed_peer
 
-_PEERS = Path(__file__).parents[1] / "peers"
-_CALCULATOR = _PEERS / "node_modules" / "sms-segments-calculator"
 _COUNT_PARTS = """
 const {SegmentedMessage} = require("sms-segments-calculator");
 const texts = JSON.parse(require("fs").readFileSync(0));
@@ -78,15 +76,15 @@ def test_measure_agrees_with_smpplib_for_ucs2_texts_without_marks(text):
     assert measure(text).segments == len(parts)
 
 
-@pytest.mark.skipif(not _CALCULATOR.exists(), reason="the npm peer is not installed")
 def test_measure_agrees_with_the_npm_calculator():
+    node = installed_peer("sms-segments-calculator")
     chance = random.Random(7)
     pools = ("abc 123", "ab€[]^", "abé\n", "कखग ", "क्षित्रीा ", "தமிழ்", "😀👍a", "фё e\u0301x", "a😀क")
     sizes = (10, 70, 71, 134, 135, 152, 160, 161, 306, 307)
     texts = ["".join(chance.choices(pool, k=size)) for pool in pools for size in sizes for _ in range(5)]
 
     counted = subprocess.check_output(
-        ["node", "-e", _COUNT_PARTS], cwd=_PEERS, input=json.dumps(texts), text=True
+        [node, "-e", _COUNT_PARTS], cwd=PEERS, input=json.dumps(texts), text=True
     )
 
     assert [measure(text).segments for text in texts] == json.loads(counted)
