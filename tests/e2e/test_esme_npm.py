@@ -148,6 +148,17 @@ async def test_unbind_by_the_carrier_is_answered_and_bound_again() -> None:
         await ends.until_state(BindState.BOUND)
 
 
+async def test_idle_link_lives_by_enquire_link() -> None:
+    ends = Ends()
+    async with npm_smsc() as peer, esme(ends, peer.port, enquire_link_s=0.1) as client:
+        await ends.until_state(BindState.BOUND)
+        asked = [await peer.said() for _ in range(4)]
+
+        assert asked == [{"command": "enquire_link"}] * 4
+        assert ends.states == []
+        assert (await client.submit(submission())).message_id == "id-00"
+
+
 async def test_stop_unbinds() -> None:
     async with npm_smsc() as peer:
         async with esme(Ends(), peer.port) as client:

@@ -184,14 +184,6 @@ async def test_black_hole_is_found_by_enquire_link() -> None:
         assert carrier.binds("sim_1") == 1  # the dead bind is not counted
 
 
-async def test_idle_link_lives_by_enquire_link() -> None:
-    async with pair(enquire_link_s=0.1) as (client, _, ends):
-        await asyncio.wait([asyncio.create_task(asyncio.Event().wait())], timeout=0.5)
-
-        assert ends.states == []
-        assert isinstance(await client.submit(submission()), Accepted)
-
-
 async def test_receipt_may_come_before_the_answer() -> None:
     order: list[str] = []
     ends = Ends()

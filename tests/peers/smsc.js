@@ -84,7 +84,10 @@ const server = smpp.createServer(options, (session) => {
   for (const kind of ["bind_transceiver", "bind_transmitter", "bind_receiver"]) {
     session.on(kind, (pdu) => bind(session, pdu));
   }
-  session.on("enquire_link", (pdu) => session.send(pdu.response()));
+  session.on("enquire_link", (pdu) => {
+    say({ command: "enquire_link" });
+    session.send(pdu.response());
+  });
   session.on("unbind", (pdu) => {
     say({ command: "unbind" });
     session.send(pdu.response());
