@@ -86,7 +86,7 @@ async def measure_bare(scale: Scale, directory: Path) -> list[Throughput]:
     octets = post("/v1/verifications", "dk_live_" + "0" * 40, b'{"to":"+919000000001"}')
     with Pinned("-m", "bench.bare", str(port), log=directory / "bare.log") as process:
         await process.until_listening(port)
-        bare = Dastak(process, port, "", Carrier())
+        bare = Dastak(process, port, port, "", Carrier())
         cases = []
         for connections in CONNECTIONS:
             tell(f"bare server, {connections} connections")
