@@ -17,6 +17,7 @@ from bench.cases import BARE, Dastak, Latencies, Throughput, cycle_case, dispatc
 from bench.footprint import measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
 from bench.load import Request, post
+from bench.neighbour import slowdown
 from bench.processes import LOAD_CORE, Pinned
 from bench.report import Memory, Report, machine, text
 from bench.subject import free_port, make_installation
@@ -65,11 +66,14 @@ async def measure(scale: Scale, directory: Path) -> Report:
     """Run all cases, one after the other."""
     tell(f"disk, {scale.fsync_s} s")
     fsyncs = measure_fsyncs(directory, seconds=scale.fsync_s)
+    tell("a busy neighbour core")
+    slower = slowdown()
     bare = await measure_bare(scale, directory)
     rounds, latencies, started_mib, ended_mib = await measure_program(scale, directory / "cases")
     footprint, filled_mib = await fill(scale, directory / "fill")
     return Report(
         machine=machine(),
+        neighbour_slowdown=slower,
         fsyncs=fsyncs,
         bare=bare,
         throughput=middle(rounds),
@@ -86,7 +90,7 @@ async def measure_bare(scale: Scale, directory: Path) -> list[Throughput]:
     octets = post("/v1/verifications", "dk_live_" + "0" * 40, b'{"to":"+919000000001"}')
     with Pinned("-m", "bench.bare", str(port), log=directory / "bare.log") as process:
         await process.until_listening(port)
-        bare = Dastak(process, port, port, "", Carrier())
+        bare = Dastak(process, port, None, "", Carrier())
         cases = []
         for connections in CONNECTIONS:
             tell(f"bare server, {connections} connections")

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
+# In the place of a status: the connection ended before its answer.
+LOST = 0
 
 
 class Request(NamedTuple):
@@ -74,7 +76,10 @@ class Connection(asyncio.Protocol):
     def ask(self, octets: bytes, answered: Callable[[int, bytes], None]) -> None:
         """Send a request; `answered` gets status and body."""
         self._answered = answered
-        self._transport.write(octets)
+        if self._transport.is_closing():
+            self.connection_lost(None)
+        else:
+            self._transport.write(octets)
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer = self._buffer + data if self._buffer else data
@@ -93,7 +98,7 @@ class Connection(asyncio.Protocol):
         del exc
         if self._answered is not None:
             answered, self._answered = self._answered, None
-            answered(0, b"connection lost")
+            answered(LOST, b"")
 
     def close(self) -> None:
         self._transport.close()
@@ -118,22 +123,28 @@ async def closed_loop(
     done = asyncio.get_running_loop().create_future()
 
     def ask(connection: Connection) -> None:
-        nonlocal busy
         request = next(requests, None)
-        if request is not None:
-            began_s = time.perf_counter()
-            connection.ask(request.octets, partial(take, connection, request.subject, began_s))
+        if request is None:
+            retire()
             return
-        busy -= 1
-        if not busy:
-            done.set_result(None)
+        began_s = time.perf_counter()
+        connection.ask(request.octets, partial(take, connection, request.subject, began_s))
 
     def take(connection: Connection, subject: Any, began_s: float, status: int, body: bytes) -> None:
         at_s = time.perf_counter()
         figures.latencies_s.append(at_s - began_s)
         figures.statuses[status] += 1
+        if status == LOST:
+            retire()
+            return
         on_answer(Answer(subject, status, body, at_s))
         ask(connection)
+
+    def retire() -> None:
+        nonlocal busy
+        busy -= 1
+        if not busy:
+            done.set_result(None)
 
     opened = await connect(port, connections)
     began_s = time.perf_counter()

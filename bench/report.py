@@ -25,6 +25,8 @@ class Report(msgspec.Struct, kw_only=True):
     """One run.
 
     Attributes:
+        neighbour_slowdown: How many times as long Python takes on the server's core while the load's core
+            works: 1 on cores of their own, about 1.6 on two threads of one core.
         fsyncs: Appends of 4 KiB made durable, one after the other.
         bare: Our edge answering a constant.
         throughput: Closed loops; of several rounds the one with the middle rate.
@@ -32,6 +34,7 @@ class Report(msgspec.Struct, kw_only=True):
     """
 
     machine: dict[str, str]
+    neighbour_slowdown: float
     fsyncs: dict[str, float]
     bare: list[Throughput]
     throughput: list[Throughput]
@@ -104,6 +107,7 @@ def text(report: Report) -> str:
     return "\n\n".join(
         (
             "\n".join(f"{name:14}{value}" for name, value in report.machine.items()),
+            f"a busy neighbour core slows this one {report.neighbour_slowdown:.2f} times\n"
             f"fsync of 4 KiB  {fsyncs['per_s']:,.0f}/s, p50 {fsyncs['p50_ms']:.2f} ms, "
             f"p99 {fsyncs['p99_ms']:.2f} ms",
             _table(
