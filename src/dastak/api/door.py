@@ -107,6 +107,12 @@ class Door:
         if not self._per_address[visitor.address]:
             del self._per_address[visitor.address]
 
+    def forgive(self, seconds: float) -> None:
+        """Give everybody time back that was lost on our side: what they sent meanwhile is not read yet."""
+        for visitor in self._visitors:
+            visitor.since += seconds
+            visitor.deadline += seconds
+
     def look(self, now: float) -> None:
         """End the connections whose deadline is over, and the oldest stalled ones of a crowded address."""
         stalled: dict[str, list[Visitor]] = {}
@@ -121,9 +127,13 @@ class Door:
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
+        looked = loop.time()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            self.look(loop.time())
+            now = loop.time()
+            self.forgive(now - looked - LOOK_EVERY_S)
+            self.look(now)
+            looked = now
 
 
 def _descriptors() -> int:
