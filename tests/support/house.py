@@ -1,0 +1,236 @@
+"""All that the flows touch: a real store in a folder, a clock that stands still, routes that do as told."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from dastak.core.errors import CarrierError
+from dastak.core.events import AnyEvent, Event
+from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
+from dastak.core.outcome import Outcome
+from dastak.core.policy import Channel, Policy
+from dastak.core.ports import Change, Filter, Held, Once, Outgoing, Ports, Replayed
+from dastak.core.tenant import Caller, Mode
+from dastak.core.verification import Judgement, Verification
+from dastak.delivery.routing import RouteTable
+from dastak.flows.cancel import cancel
+from dastak.flows.check import Attempt, check
+from dastak.flows.compose import code_of
+from dastak.flows.deliver import deliver
+from dastak.flows.resend import Resent, resend
+from dastak.flows.settle import Receipt, Settlement, settle
+from dastak.flows.start import Ask, Started, start
+from dastak.guard.buckets import Rate
+from dastak.guard.limits import LIMITS, LimitSettings, SendLimits
+from dastak.store.seal import AesGcmSealer
+from tests.support.samples import MSISDN, NOW, RING, some_key, some_service, some_tenant
+from tests.support.stores import open_sqlite
+
+Happening = TypeVar("Happening", bound=Event)
+
+WIDE = LimitSettings(**{name: Rate(count=100_000, per_s=1) for name in LIMITS})
+PLAIN = Policy()
+PRICE_MICROS = 10_000
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._now = NOW
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, seconds: float) -> datetime:
+        self._now += timedelta(seconds=seconds)
+        return self._now
+
+
+class ScriptedRoute:
+    """Writes down what it is offered and does what its script says next; past its end it accepts.
+
+    Args:
+        name: Also the beginning of the ids it gives.
+        script: Refusals to raise, and things to await before it accepts.
+    """
+
+    def __init__(self, name: str, *script: CarrierError | Callable[[], Awaitable[object]]) -> None:
+        self.name = name
+        self.available = True
+        self.offered: list[Outgoing] = []
+        self.script = list(script)
+
+    async def submit(self, outgoing: Outgoing) -> CarrierRef:
+        self.offered.append(outgoing)
+        ref = CarrierRef(self.name, f"{self.name}-{len(self.offered)}")
+        if self.script:
+            step = self.script.pop(0)
+            if isinstance(step, CarrierError):
+                raise step
+            await step()
+        return ref
+
+
+class House:
+    """Everything the flows touch; what was published and handed over is kept to look at.
+
+    Attributes:
+        told: What was published, in its order.
+        handed: What was handed over and not delivered yet.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        clock: FakeClock,
+        routes: Sequence[ScriptedRoute],
+        *,
+        policy: Policy = PLAIN,
+        limits: LimitSettings = WIDE,
+        cap_micros: int = 10**9,
+        seed: int = 0,
+    ) -> None:
+        self.store, self.clock, self.routes = store, clock, tuple(routes)
+        self.told: list[Event] = []
+        self.handed: list[tuple[Verification, Message]] = []
+        self.settlement = Settlement()
+        self._news = asyncio.Event()
+        service = some_service(n=1, policy=policy, countries=("IN",), domains=("login.acme.in",))
+        self.caller = Caller(some_key(), some_tenant(n=1, daily_spend_cap_micros=cap_micros), service)
+        self.ports = Ports(
+            clock=clock,
+            entropy=random.Random(seed).randbytes,
+            store=store,
+            limits=SendLimits(live=limits, test=limits),
+            routes=RouteTable(carriers=self.routes, simulated=[ScriptedRoute("box")]),
+            keys=RING,
+            sealer=AesGcmSealer(RING),
+            publish=self._publish,
+            hand_over=lambda verification, message: self.handed.append((verification, message)),
+            service_of=lambda n: replace(service, n=n),
+            price_micros=PRICE_MICROS,
+        )
+        self.settlement.begin(self.ports)
+
+    def caller_of(self, tenant: int = 1, service: int = 1, mode: Mode = Mode.LIVE) -> Caller:
+        """Return somebody else who asks."""
+        return Caller(
+            replace(self.caller.key, mode=mode),
+            replace(self.caller.tenant, n=tenant),
+            replace(self.caller.service, n=service, tenant=tenant),
+        )
+
+    async def start(
+        self, to: str = MSISDN, *, caller: Caller | None = None, once: Once | None = None, **asked: Any
+    ) -> Verification:
+        """Start a verification that must not be refused."""
+        started = await self.ask(to, caller=caller, once=once, **asked)
+        assert isinstance(started, Started)
+        return started.verification
+
+    async def ask(
+        self, to: str = MSISDN, *, caller: Caller | None = None, once: Once | None = None, **asked: Any
+    ) -> Started | Replayed:
+        return await start(self.ports, caller or self.caller, Ask(to=to, **asked), once=once)
+
+    async def check(self, verification: Verification, code: str, **transaction: str) -> Judgement:
+        judged = await check(
+            self.ports, verification.tenant, verification.id, Attempt(code=code, **transaction)
+        )
+        assert isinstance(judged, Judgement)
+        return judged
+
+    async def resend(self, verification: Verification, channel: Channel | None = None) -> Resent:
+        sent = await resend(self.ports, self.caller, verification.id, channel)
+        assert isinstance(sent, Resent)
+        return sent
+
+    async def cancel(self, verification: Verification) -> Verification:
+        ended = await cancel(self.ports, verification.tenant, verification.id)
+        assert isinstance(ended, Verification)
+        return ended
+
+    async def deliver(self) -> list[MessageStep]:
+        """Deliver all that was handed over."""
+        handed, self.handed = self.handed, []
+        return [await deliver(self.ports, verification, message) for verification, message in handed]
+
+    async def deliver_due(self) -> list[MessageStep]:
+        """Deliver what is due now, as the worker does."""
+        due = await self.store.due(self.clock.now(), lease_until=self.clock.now(), limit=100)
+        return [await deliver(self.ports, held.verification, held.message) for held in due]
+
+    async def receive(self, ref: str, outcome: Outcome) -> bool:
+        """Settle a receipt; `ref` begins with the name of its route."""
+        return await settle(self.ports, receipt(ref, outcome))
+
+    def code(self, verification: Verification, generation: int = 0) -> str:
+        return code_of(self.ports, verification, generation)
+
+    def wrong(self, verification: Verification) -> str:
+        """Return a code that none of its texts has."""
+        sent = {self.code(verification, n) for n in range(verification.generation + 1)}
+        return next(code for code in ("0" * 6, "1" * 6, "2" * 6) if code not in sent)
+
+    async def found(self, verification: Verification) -> Verification:
+        """Return it as the store has it."""
+        held = await self.store.find(verification.tenant, verification.id)
+        return held.verification
+
+    async def message(self, verification: Verification, ordinal: int = 0) -> Message:
+        """Return a message as the store has it."""
+
+        def look(held: Held) -> Change[Message]:
+            assert held.message is not None
+            return Change(answer=held.message)
+
+        found = await self.store.decide(MessageKey(verification.id, ordinal), look)
+        assert isinstance(found, Message)
+        return found
+
+    async def message_state(self, verification: Verification, ordinal: int = 0) -> MessageState:
+        return (await self.message(verification, ordinal)).state
+
+    async def timeline(self, verification: Verification) -> Sequence[AnyEvent]:
+        return await self.store.timeline(verification.tenant, verification.id)
+
+    async def all(self, tenant: int = 1) -> Sequence[Verification]:
+        """Return all verifications of a tenant, newest first."""
+        return (await self.store.list(Filter(tenant=tenant, limit=200))).verifications
+
+    def told_of(self, kind: type[Happening]) -> list[Happening]:
+        return [event for event in self.told if isinstance(event, kind)]
+
+    async def sees(self, kind: type[Happening], count: int = 1) -> list[Happening]:
+        """Wait until so many events of a kind were published."""
+        async with asyncio.timeout(10):
+            while len(seen := self.told_of(kind)) < count:
+                self._news.clear()
+                await self._news.wait()
+        return seen
+
+    def _publish(self, verification: Verification, events: Sequence[Event]) -> None:
+        self.told += events
+        self.settlement.on_events(verification, events)
+        self._news.set()
+
+
+@asynccontextmanager
+async def open_house(
+    folder: Path, *routes: ScriptedRoute, clock: FakeClock | None = None, **settings: Any
+) -> AsyncIterator[House]:
+    """Open a house in a folder; the same folder again is the same house after a restart."""
+    async with open_sqlite(folder) as store:
+        yield House(store, clock or FakeClock(), routes or (ScriptedRoute("north"),), **settings)
+
+
+def receipt(ref: str, outcome: Outcome) -> Receipt:
+    """Return what a carrier reports of the message it named `ref`."""
+    return Receipt(CarrierRef(ref.partition("-")[0], ref), outcome, f"stat:{outcome}")
