@@ -157,6 +157,26 @@ async def test_connection_past_the_most_is_told_503() -> None:
     assert b"retry-after: 1" in refused
 
 
+class _Waiting:
+    """A visitor whose request lies in a buffer that we have not read."""
+
+    address, since, deadline, ended = "192.0.2.1", 0.0, 4.0, False
+
+    def overdue(self) -> None:
+        self.ended = True
+
+
+async def test_delay_of_our_own_ends_no_connection() -> None:
+    door, visitor = Door(DoorSettings()), _Waiting()
+    door.enter(visitor)
+
+    door.forgive(2.0)
+    door.look(5.9)
+    assert not visitor.ended
+    door.look(6.0)
+    assert visitor.ended
+
+
 async def test_short_way_and_asgi_way_give_the_same_answer() -> None:
     async with served() as port:
         short = await exchange(port, post(b'{"a":1}', path="/v1/x%20y?q=1"))
