@@ -88,6 +88,8 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        # A header that anybody can send does not say who sent it.
+        proxy_headers=False,
         timeout_graceful_shutdown=ANSWERS_S,
     )
     await _Server(config, ready=ready, closing=closing).serve([listener])
