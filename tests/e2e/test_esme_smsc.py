@@ -308,7 +308,7 @@ async def test_phone_that_is_back_and_text_from_a_phone_are_told() -> None:
 
 
 async def test_stop_lets_what_is_under_way_end_and_unbinds() -> None:
-    async with pair(Fault(response=0.3), window=5) as (client, carrier, _):
+    async with pair(Fault(response=0.2), window=5) as (client, carrier, _):
         answers = submit_all(client, 12)
         await client.__aexit__(None, None, None)
 

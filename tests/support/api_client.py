@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import math
+import time
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -21,11 +23,15 @@ class ApiClient:
         url: Where Dastak answers.
         key: What stands in every request's header, unless that is None.
         kept: Keep one connection for all requests; then it is good for one thread, in a `with`.
+
+    Attributes:
+        sent_at: When the last octet of the newest request was given to the kernel, in monotonic seconds.
     """
 
     def __init__(self, url: str, key: str | None, *, kept: bool = False) -> None:
         self.url = url.rstrip("/")
         self.key = key
+        self.sent_at = math.inf
         self._kept = self._connect() if kept else None
 
     def __enter__(self) -> Self:
@@ -86,8 +92,10 @@ class ApiClient:
         if self.key is not None:
             named.setdefault("authorization", f"Bearer {self.key}")
         connection = self._kept or self._connect()
+        self.sent_at = math.inf
         try:
             connection.request(method, path, octets, named)
+            self.sent_at = time.monotonic()
             with connection.getresponse() as answer:
                 return _read(answer.status, answer.read(), answer.headers)
         finally:

@@ -35,6 +35,10 @@ class NpmSmsc:
         fact: dict[str, Any] = json.loads(line)
         return fact
 
+    def send_signal(self, number: int) -> None:
+        """Send it a signal; SIGSTOP makes it a carrier that says nothing with its connections open."""
+        self._process.send_signal(number)
+
     async def stop(self) -> None:
         """End it by ending its input, and wait until it is gone."""
         assert self._process.stdin is not None

@@ -43,8 +43,9 @@ RETRY_FIRST_S: Final = 0.2
 RETRY_MIN_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
 RETRY_REFUSED_S: Final = 60.0
-# What is under way when the program stops may take this long to end.
-DRAIN_S: Final = 10.0
+# Of the five seconds that a stop may take: for what is under way, and for the carrier's answer to unbind.
+DRAIN_S: Final = 1.0
+UNBIND_S: Final = 0.3
 
 
 class BindState(StrEnum):
@@ -115,7 +116,7 @@ class Esme:
             if self.in_flight:
                 await _wait(self._drained, DRAIN_S)
             self._unbind()
-            await _wait(self._closed, DRAIN_S)
+            await _wait(self._closed, UNBIND_S)
         if self._link is not None:
             self._link.close("stopped")
         if self._keeper is not None:
