@@ -97,7 +97,7 @@ class House:
         cap_micros: int = 10**9,
         seed: int = 0,
     ) -> None:
-        self.store, self.clock, self.routes = store, clock, tuple(routes)
+        self.store, self.clock = store, clock
         self.told: list[Event] = []
         self.handed: list[tuple[Verification, Message]] = []
         self.settlement = Settlement()
@@ -109,7 +109,7 @@ class House:
             entropy=random.Random(seed).randbytes,
             store=store,
             limits=SendLimits(live=limits, test=limits),
-            routes=RouteTable(carriers=self.routes, simulated=[ScriptedRoute("box")]),
+            routes=RouteTable(carriers=(), simulated=()),
             keys=RING,
             sealer=AesGcmSealer(RING),
             publish=self._publish,
@@ -117,7 +117,15 @@ class House:
             service_of=lambda n: replace(service, n=n),
             price_micros=PRICE_MICROS,
         )
+        self.use(*routes)
         self.settlement.begin(self.ports)
+
+    def use(self, *carriers: ScriptedRoute) -> None:
+        """Send by these carriers from now on."""
+        self.routes = carriers
+        self.ports = replace(
+            self.ports, routes=RouteTable(carriers=carriers, simulated=[ScriptedRoute("box")])
+        )
 
     def caller_of(self, tenant: int = 1, service: int = 1, mode: Mode = Mode.LIVE) -> Caller:
         """Return somebody else who asks."""

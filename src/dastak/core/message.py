@@ -118,6 +118,8 @@ def refused(
     message: Message, refusals: tuple[MessageRefused, ...], *, again_at: datetime | None
 ) -> MessageStep:
     """Note that no route took the message; offer it again at `again_at`, or give up when that is None."""
+    if message.state is not MessageState.QUEUED:
+        return MessageStep(message)
     tried = msgspec.structs.replace(message, tries=message.tries + 1, due_at=again_at)
     if again_at is not None:
         return MessageStep(tried, refusals)

@@ -9,11 +9,13 @@ from typing import Final
 from dastak.core.message import CarrierRef, Receipt
 
 EARLY_MAX: Final = 10_000
+# On its way, a final state, and repeats of both; a carrier that says more has nothing new to say.
+EARLY_EACH_MAX: Final = 8
 EARLY_LIFE: Final = timedelta(minutes=10)
 
 
 class EarlyReceipts:
-    """A bounded shelf; the oldest go first, and none stays longer than ten minutes."""
+    """A shelf with room for so many messages; the oldest go first, and none stays longer than ten minutes."""
 
     def __init__(self) -> None:
         self._shelf: dict[CarrierRef, list[tuple[datetime, Receipt]]] = {}
@@ -23,9 +25,11 @@ class EarlyReceipts:
 
     def keep(self, receipt: Receipt, *, now: datetime) -> None:
         """Put a receipt away whose message is not known."""
-        self._shelf.setdefault(receipt.carrier, []).append((now, receipt))
-        while len(self._shelf) > EARLY_MAX or self._oldest() <= now - EARLY_LIFE:
+        while len(self._shelf) >= EARLY_MAX or (self._shelf and self._oldest() <= now - EARLY_LIFE):
             del self._shelf[next(iter(self._shelf))]
+        early = self._shelf.setdefault(receipt.carrier, [])
+        early.append((now, receipt))
+        del early[:-EARLY_EACH_MAX]
 
     def claim(self, carrier: CarrierRef) -> list[Receipt]:
         """Take out what came for a message, in the order it came."""

@@ -28,21 +28,25 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
     Raises:
         Overloaded: The store cannot write; the message is offered again when its lease is over.
     """
-    now = ports.clock.now()
-    cause = _not_wanted(verification, now)
+    cause = await _not_wanted(ports, verification)
     if cause is not None:
+        now = ports.clock.now()
         return await _write(ports, verification, message, lambda held: rules.dropped(held, cause, now=now))
     refusals: list[MessageRefused] = []
     for route in ports.routes.order(verification.mode, message.channel):
+        # The route before may have taken its time; much may have happened since.
+        if refusals and await _not_wanted(ports, verification) is not None:
+            break
+        offered_at = ports.clock.now()
         try:
-            carrier = await route.submit(_outgoing(ports, verification, message, now))
+            carrier = await route.submit(_outgoing(ports, verification, message, offered_at))
         except CarrierError as refusal:
             refusals.append(_refused(ports, message, route.name, refusal))
             if not OUTCOMES[Outcome(refusals[-1].outcome)].other_route:
                 break
         else:
             taken_at = ports.clock.now()
-            latency_ms = int((taken_at - now).total_seconds() * 1000)
+            latency_ms = int((taken_at - offered_at).total_seconds() * 1000)
             took = partial(
                 _submitted, carrier=carrier, refusals=refusals, latency_ms=latency_ms, now=taken_at
             )
@@ -54,12 +58,15 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
     )
 
 
-def _not_wanted(verification: Verification, now: datetime) -> str | None:
-    """Say why a message should not be sent any more, if so."""
-    if verification.state is not State.PENDING:
-        return verification.state
-    if verification.expires_at - now < timedelta(seconds=USEFUL_LIFE_S):
+async def _not_wanted(ports: Ports, verification: Verification) -> str | None:
+    """Say why a message should not be sent any more, if so, by what the store has at this moment."""
+    latest = (await ports.store.find(verification.tenant, verification.id)).verification
+    if latest.state is not State.PENDING:
+        return latest.state
+    if latest.expires_at - ports.clock.now() < timedelta(seconds=USEFUL_LIFE_S):
         return "expired"
+    if latest.own_code_digest is not None and latest.own_code_sealed is None:
+        return "superseded"  # by the last message, which has left with the same code
     return None
 
 
@@ -128,8 +135,8 @@ async def _write(
 
 
 def _without_sealed_code(verification: Verification, step: MessageStep) -> Verification | None:
-    """Erase the caller's own code once it has been submitted for the last time; a digest is left to check."""
-    last = verification.sends > verification.policy.resends_max
+    """Erase the caller's own code once its last message has left; a digest is left to check."""
+    last = step.message.key.ordinal >= verification.policy.resends_max
     if verification.own_code_sealed is None or not last or step.message.state is MessageState.QUEUED:
         return None
     return msgspec.structs.replace(verification, own_code_sealed=None)

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 import msgspec
 
 from dastak.core import verification as rules
-from dastak.core.errors import Refused
 from dastak.core.events import Event, MessageQueued
 from dastak.core.ids import VerificationId
 from dastak.core.message import Message, MessageKey
@@ -14,7 +13,7 @@ from dastak.core.ports import Change, Held, Once, Ports, Replayed
 from dastak.core.tenant import Caller
 from dastak.core.verification import Verification
 from dastak.flows.compose import measure_wording, wording_of
-from dastak.flows.start import LEASE_S, spend_of
+from dastak.flows.start import LEASE_S, choose_channel, spend_of
 
 
 class Resent(msgspec.Struct, frozen=True):
@@ -60,9 +59,7 @@ async def resend(
 def _allowed(
     ports: Ports, verification: Verification, asked: Channel | None, now: datetime
 ) -> tuple[Channel, rules.Step]:
-    channel = asked or verification.policy.channels[0]
-    if channel not in verification.policy.channels or not ports.routes.order(verification.mode, channel):
-        raise Refused(f"No route can carry this code by {channel}.", reason="no_route")
+    channel = choose_channel(ports, verification.mode, asked, verification.policy)
     return channel, rules.resend(rules.expire(verification, now=now).verification, channel, now=now)
 
 

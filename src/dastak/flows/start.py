@@ -146,12 +146,18 @@ def _particulars(ports: Ports, caller: Caller, ask: Ask, policy: Policy) -> Part
             "`domain` is not one of this service's domains; add it to the service first.", field="domain"
         )
     return msgspec.structs.replace(
-        said, channel=_channel(ports, caller.key.mode, ask.channel, policy), locale=best_locale(said.locale)
+        said,
+        channel=choose_channel(ports, caller.key.mode, ask.channel, policy),
+        locale=best_locale(said.locale),
     )
 
 
-def _channel(ports: Ports, mode: Mode, asked: Channel | None, policy: Policy) -> Channel:
-    """Choose the first channel that is asked for, allowed and has a route."""
+def choose_channel(ports: Ports, mode: Mode, asked: Channel | None, policy: Policy) -> Channel:
+    """Choose the first channel that is asked for, allowed and has a route.
+
+    Raises:
+        Refused: There is none.
+    """
     wanted = policy.channels if asked is None else (asked,)
     for channel in wanted:
         if channel in policy.channels and ports.routes.order(mode, channel):
