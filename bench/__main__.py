@@ -109,6 +109,7 @@ async def measure_program(
     rounds: list[Throughput] = []
     with installation.serve() as process:
         await process.until_listening(installation.port)
+        await process.until_listening(installation.ops_port)
         started_mib = process.resident_mib
         dastak = Dastak(process, installation.port, installation.ops_port, installation.api_key, carrier)
         tell("warm-up")
@@ -137,6 +138,7 @@ async def fill(scale: Scale, directory: Path) -> tuple[object, float]:
     tell(f"{scale.pending:,} pending")
     with installation.serve() as process:
         await process.until_listening(installation.port)
+        await process.until_listening(installation.ops_port)
         dastak = Dastak(process, installation.port, installation.ops_port, installation.api_key, carrier)
         await dastak.starts_case(CONNECTIONS[-1], scale.pending)
         filled_mib = process.resident_mib
