@@ -147,6 +147,16 @@ def test_replayed_check_tells_that_it_was_used_and_never_approves_again(api: Api
     assert "approved" not in json.dumps(again.body)
 
 
+def test_repeated_cancel_gets_its_first_answer_again(api: ApiClient, to: str) -> None:
+    path = f"/v1/verifications/{started(api, to)}/cancel"
+
+    first, again = (api.post(path, idempotency_key=f"x{to}") for _ in range(2))
+
+    assert (first.status, first.body["state"]) == (200, "canceled")
+    assert (again.status, again.body) == (200, first.body)
+    assert again.headers["idempotency-replayed"] == "true"
+
+
 def test_callers_own_code_is_delivered_and_checked(api: ApiClient, to: str) -> None:
     verification = started(api, to, code="aB3dE9")
 

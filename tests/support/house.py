@@ -17,7 +17,7 @@ from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Change, Filter, Held, Once, Outgoing, Ports, Replayed
 from dastak.core.tenant import Caller, Mode
-from dastak.core.verification import Judgement, Verification
+from dastak.core.verification import Judgement, Step, Verification
 from dastak.delivery.routing import RouteTable
 from dastak.flows.cancel import cancel
 from dastak.flows.check import Attempt, check
@@ -162,8 +162,8 @@ class House:
 
     async def cancel(self, verification: Verification) -> Verification:
         ended = await cancel(self.ports, verification.tenant, verification.id)
-        assert isinstance(ended, Verification)
-        return ended
+        assert isinstance(ended, Step)
+        return ended.verification
 
     async def deliver(self) -> list[MessageStep]:
         """Deliver all that was handed over."""

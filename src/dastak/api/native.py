@@ -76,7 +76,7 @@ async def cancel_verification(api: Api, call: Call) -> Response:
     return await api.once(
         call,
         act=lambda once: cancel(api.ports, tenant, verification_id, once=once),
-        show=lambda ended: _shown(api, ended),
+        show=lambda ended: _shown(api, ended.verification),
     )
 
 

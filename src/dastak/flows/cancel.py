@@ -4,12 +4,12 @@ from dastak.core import verification as rules
 from dastak.core.errors import Conflict
 from dastak.core.ids import VerificationId
 from dastak.core.ports import Change, Held, Once, Ports, Replayed
-from dastak.core.verification import State, Step, Verification
+from dastak.core.verification import State, Step
 
 
 async def cancel(
     ports: Ports, tenant: int, verification_id: VerificationId, *, once: Once | None = None
-) -> Verification | Replayed:
+) -> Step | Replayed:
     """End a pending verification.
 
     Raises:
@@ -26,7 +26,6 @@ async def cancel(
         return Change(answer=step, verification=step.verification, events=step.events)
 
     step = await ports.store.decide(verification_id, rule, tenant=tenant, once=once)
-    if isinstance(step, Replayed):
-        return step
-    ports.publish(step.verification, step.events)
-    return step.verification
+    if isinstance(step, Step):
+        ports.publish(step.verification, step.events)
+    return step
