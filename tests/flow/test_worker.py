@@ -1,0 +1,252 @@
+"""The worker sends what is queued, whoever queued it, and stays up whatever goes wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from dastak.core.errors import CarrierUnavailable
+from dastak.core.events import MessageDropped, MessageRefused, MessageSubmitted, VerificationExpired
+from dastak.core.message import MessageState
+from dastak.core.verification import State
+from dastak.flows import worker as worker_module
+from dastak.flows.start import LEASE_S
+from dastak.flows.worker import Worker, every
+from tests.support.house import FakeClock, House, ScriptedRoute, open_house
+from tests.support.samples import some_msisdn
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for work all the time, since the clock of these tests stands still."""
+    monkeypatch.setattr(worker_module, "DUE_EVERY_S", 0.001)
+    monkeypatch.setattr(worker_module, "SWEEP_EVERY_S", 0.001)
+    monkeypatch.setattr(worker_module, "DRAIN_S", 0.05)
+
+
+@asynccontextmanager
+async def working(house: House) -> AsyncIterator[Worker]:
+    """Run a worker in a house, which from then on is handed what is committed."""
+    async with Worker(retention=DAY) as worker:
+        house.ports = replace(house.ports, hand_over=worker.hand_over)
+        await worker.run(house.ports)
+        yield worker
+
+
+class Gate:
+    """A carrier that lets its caller wait until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.reached.set()
+        await self.opened.wait()
+
+
+async def test_handed_over_message_is_delivered_at_once(house: House) -> None:
+    async with working(house):
+        started = await house.start()
+
+        await house.sees(MessageSubmitted)
+
+    assert await house.message_state(started) is MessageState.SUBMITTED
+    assert len(house.routes[0].offered) == 1
+
+
+async def test_what_an_earlier_process_left_queued_is_sent_with_the_same_code(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with open_house(tmp_path, clock=clock) as before:
+        started = [await before.start(some_msisdn(n)) for n in range(5)]
+        codes = {verification.msisdn: before.code(verification) for verification in started}
+
+    async with open_house(tmp_path, clock=clock) as house, working(house):
+        await house.sees(MessageSubmitted, 5)
+
+    assert {outgoing.msisdn: outgoing.text[:6] for outgoing in house.routes[0].offered} == codes
+
+
+async def test_crash_between_the_submit_and_its_record_sends_the_same_code_again(tmp_path: Path) -> None:
+    clock = FakeClock()
+    gate = Gate()
+    north = ScriptedRoute("north", gate)
+    async with open_house(tmp_path, north, clock=clock) as before, working(before):
+        started = await before.start()
+        await gate.reached.wait()
+
+    async with open_house(tmp_path, clock=clock) as house, working(house):
+        await house.sees(MessageSubmitted)
+        assert (await house.check(started, north.offered[0].text[:6])).approved
+
+    assert north.offered[0].text == house.routes[0].offered[0].text
+
+
+async def test_lost_hand_over_is_found_when_its_lease_is_over_and_not_before(house: House) -> None:
+    async with working(house) as worker:
+        house.ports = replace(house.ports, hand_over=lambda verification, message: None)
+        started = await house.start()
+        house.clock.advance(LEASE_S - 0.001)
+        assert await house.deliver_due() == []
+        assert worker.in_flight == 0
+        house.clock.advance(0.001)
+
+        await house.sees(MessageSubmitted)
+
+    assert await house.message_state(started) is MessageState.SUBMITTED
+
+
+async def test_refused_message_is_taken_up_when_it_is_due(tmp_path: Path) -> None:
+    down = CarrierUnavailable("The bind is down.")
+    async with open_house(tmp_path, ScriptedRoute("north", down)) as house, working(house):
+        started = await house.start()
+        await house.sees(MessageRefused)
+        house.clock.advance(1)
+
+        await house.sees(MessageSubmitted)
+
+        assert await house.message_state(started) is MessageState.SUBMITTED
+
+
+async def test_no_more_than_the_bound_is_under_way(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "IN_FLIGHT_MAX", 2)
+    gate = Gate()
+    house.use(ScriptedRoute("north", gate, gate))
+    async with working(house) as worker:
+        for n in range(3):
+            await house.start(some_msisdn(n))
+        await gate.reached.wait()
+        assert worker.in_flight == 2
+        gate.opened.set()
+        await house.sees(MessageSubmitted, 2)
+        house.clock.advance(LEASE_S)
+
+        await house.sees(MessageSubmitted, 3)
+
+    assert len(house.routes[0].offered) == 3
+
+
+async def test_exit_lets_what_is_under_way_finish(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "DRAIN_S", 10)
+    gate = Gate()
+    house.use(ScriptedRoute("north", gate))
+    async with working(house):
+        started = await house.start()
+        await gate.reached.wait()
+        asyncio.get_running_loop().call_soon(gate.opened.set)
+
+    assert await house.message_state(started) is MessageState.SUBMITTED
+
+
+async def test_exit_does_not_wait_for_a_carrier_that_hangs_and_leaves_its_message_queued(
+    house: House,
+) -> None:
+    gate = Gate()
+    house.use(ScriptedRoute("north", gate))
+    async with working(house) as worker:
+        started = await house.start()
+        await gate.reached.wait()
+
+    assert worker.in_flight == 0
+    assert await house.message_state(started) is MessageState.QUEUED
+
+
+async def test_worker_that_stopped_takes_nothing(house: House) -> None:
+    async with working(house) as worker:
+        pass
+
+    await house.start()
+
+    assert worker.in_flight == 0
+    assert house.routes[0].offered == []
+
+
+async def test_sweep_expires_what_is_over_and_tells_it_once(house: House) -> None:
+    async with working(house):
+        started = [await house.start(some_msisdn(n)) for n in range(3)]
+        await house.sees(MessageSubmitted, 3)
+        house.clock.advance(300)
+
+        await house.sees(VerificationExpired, 3)
+
+    assert {(await house.found(verification)).state for verification in started} == {State.EXPIRED}
+    assert len(house.told_of(VerificationExpired)) == 3
+
+
+async def test_sweep_goes_on_while_there_is_more_than_it_takes_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "SWEEP_MAX", 2)
+    monkeypatch.setattr(worker_module, "SWEEP_EVERY_S", 0)
+    for n in range(7):
+        await house.start(some_msisdn(n))
+    house.clock.advance(300)
+
+    async with working(house):
+        await house.sees(VerificationExpired, 7)
+
+
+async def test_queued_text_of_an_expired_verification_is_put_away(house: House) -> None:
+    started = await house.start()
+    house.clock.advance(300)
+
+    async with working(house):
+        [dropped] = await house.sees(MessageDropped)
+
+    assert dropped.cause == "expired"
+    assert await house.message_state(started) is MessageState.EXPIRED
+
+
+async def test_sweep_deletes_what_is_older_than_the_retention(house: House) -> None:
+    await house.start()
+    house.clock.advance(DAY.total_seconds() - 100)
+    new = await house.start(some_msisdn(1))
+    async with working(house):
+        await house.sees(VerificationExpired)
+        house.clock.advance(300)
+
+        await house.sees(VerificationExpired, 2)
+
+    assert [verification.id for verification in await house.all()] == [new.id]
+
+
+async def test_delivery_that_breaks_stops_neither_the_worker_nor_its_message(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def break_down() -> None:
+        raise ZeroDivisionError
+
+    house.use(ScriptedRoute("north", break_down))
+    async with working(house):
+        broken = await house.start()
+        whole = await house.start(some_msisdn(1))
+        await house.sees(MessageSubmitted)
+        assert await house.message_state(broken) is MessageState.QUEUED
+        assert await house.message_state(whole) is MessageState.SUBMITTED
+        house.clock.advance(LEASE_S)
+
+        await house.sees(MessageSubmitted, 2)
+
+    assert await house.message_state(broken) is MessageState.SUBMITTED
+    assert [record.message for record in caplog.records] == ["a message could not be delivered"]
+    assert house.code(broken) not in caplog.text
+
+
+async def test_periodic_job_goes_on_after_it_failed(caplog: pytest.LogCaptureFixture) -> None:
+    ran, twice = [], asyncio.Event()
+
+    def job() -> None:
+        ran.append(len(ran))
+        if len(ran) > 1:
+            twice.set()
+        raise ZeroDivisionError
+
+    async with every(0, job), asyncio.timeout(10):
+        await twice.wait()
+
+    assert "what is done every 0 s failed" in caplog.text
