@@ -166,9 +166,12 @@ class House:
         return ended.verification
 
     async def deliver(self) -> list[MessageStep]:
-        """Deliver all that was handed over."""
+        """Deliver all that was handed over, late: what waited is read again, as when it is due."""
         handed, self.handed = self.handed, []
-        return [await deliver(self.ports, verification, message) for verification, message in handed]
+        return [
+            await deliver(self.ports, await self.found(verification), message)
+            for verification, message in handed
+        ]
 
     async def deliver_due(self) -> list[MessageStep]:
         """Deliver what is due now, as the worker does."""

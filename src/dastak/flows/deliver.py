@@ -25,17 +25,22 @@ USEFUL_LIFE_S: Final = 5
 async def deliver(ports: Ports, verification: Verification, message: Message) -> MessageStep:
     """Offer a queued message to the routes and write down what came of it.
 
+    Args:
+        ports: The outside world.
+        verification: As it was just committed or just read; it is read again before a second route is tried.
+        message: What to offer.
+
     Raises:
         Overloaded: The store cannot write; the message is offered again when its lease is over.
     """
-    cause = await _not_wanted(ports, verification)
+    cause = _not_wanted(verification, ports.clock.now())
     if cause is not None:
         now = ports.clock.now()
         return await _write(ports, verification, message, lambda held: rules.dropped(held, cause, now=now))
     refusals: list[MessageRefused] = []
     for route in ports.routes.order(verification.mode, message.channel):
         # The route before may have taken its time; much may have happened since.
-        if refusals and await _not_wanted(ports, verification) is not None:
+        if refusals and _not_wanted(await _latest(ports, verification), ports.clock.now()) is not None:
             break
         offered_at = ports.clock.now()
         try:
@@ -58,15 +63,18 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
     )
 
 
-async def _not_wanted(ports: Ports, verification: Verification) -> str | None:
-    """Say why a message should not be sent any more, if so, by what the store has at this moment."""
-    latest = (await ports.store.find(verification.tenant, verification.id)).verification
-    if latest.state is not State.PENDING:
-        return latest.state
-    if latest.expires_at - ports.clock.now() < timedelta(seconds=USEFUL_LIFE_S):
+async def _latest(ports: Ports, verification: Verification) -> Verification:
+    return (await ports.store.find(verification.tenant, verification.id)).verification
+
+
+def _not_wanted(verification: Verification, now: datetime) -> str | None:
+    """Say why a message should not be sent any more, if so."""
+    if verification.state is not State.PENDING:
+        return verification.state
+    if verification.expires_at - now < timedelta(seconds=USEFUL_LIFE_S):
         return "expired"
-    if latest.own_code_digest is not None and latest.own_code_sealed is None:
-        return "superseded"  # by the last message, which has left with the same code
+    if verification.own_code_digest is not None and verification.own_code_sealed is None:
+        return "superseded"
     return None
 
 
