@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from dastak.api.door import Door, DoorSettings
-from dastak.api.edge import asgi, edge_protocol
+from dastak.api.edge import PIPELINED_MAX, asgi, edge_protocol
 from dastak.api.exchange import Request, Response, answer
 
 # Short patience, so that a test of it is short; the ratios are those of the real settings.
@@ -238,3 +238,123 @@ async def test_failing_handler_answers_500_without_its_reason() -> None:
 
     assert status_of(answered) == 500
     assert b"secret" not in answered
+
+
+CHUNKED = b"POST /v1/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n%stransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("way", [b"", b"expect: 100-continue\r\n"])
+async def test_trailer_is_no_header(way: bytes) -> None:
+    async def headers(request: Request) -> Response:
+        return answer(200, sorted(name.decode() for name in request.headers))
+
+    async with served(respond=headers) as port:
+        answered = await exchange(port, CHUNKED % way + b"2\r\n{}\r\n0\r\nauthorization: Bearer x\r\n\r\n")
+
+    assert b"HTTP/1.1 200 OK" in answered
+    assert b"authorization" not in answered
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        pytest.param(b"2\r\n{}\r\n0\r\n" + b"x: y\r\n" * 10_000, id="trailers"),
+        pytest.param(b"2\r\n{}\r\n0\r\nx: " + b"y" * 60_000, id="one trailer"),
+        pytest.param(b"2;" + b"x" * 60_000, id="chunk extension"),
+        pytest.param(b"1\r\nx\r\n" * 10_000, id="small chunks"),
+    ],
+)
+@pytest.mark.parametrize("way", [b"", b"expect: 100-continue\r\n"])
+async def test_what_stands_around_a_body_is_bounded(way: bytes, endless: bytes) -> None:
+    async with served() as port:
+        answered = await exchange(port, CHUNKED % way, endless)
+
+    assert b"HTTP/1.1 413" in answered
+
+
+@pytest.mark.parametrize("way", [b"", b"expect: 100-continue\r\n"])
+async def test_chunked_body_has_the_same_bound_on_both_ways(way: bytes) -> None:
+    chunks = (b"1000\r\n" + b"x" * 0x1000 + b"\r\n") * 4
+    async with served() as port:
+        whole = await exchange(port, CHUNKED % way + chunks + b"0\r\n\r\n")
+        over = await exchange(port, CHUNKED % way + chunks + b"1\r\nx\r\n0\r\n\r\n")
+
+    assert b"HTTP/1.1 200 OK" in whole
+    assert b"HTTP/1.1 413" in over
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"host", b"content-type", b"idempotency-key"])
+async def test_header_that_may_stand_once_is_refused_twice(name: bytes) -> None:
+    async with served() as port:
+        answered = await exchange(port, post(b"{}", headers=b"%s: a\r\n%s: b\r\n" % (name, name.title())))
+
+    assert status_of(answered) == 400
+
+
+async def test_coded_chunks_are_refused() -> None:
+    head = (CHUNKED % b"").replace(b": chunked", b": gzip, chunked")
+    async with served() as port:
+        answered = await exchange(port, head + b"2\r\n{}\r\n0\r\n\r\n")
+
+    assert answered.count(b"HTTP/1.1") == 1
+    assert status_of(answered) == 415
+
+
+async def test_refusal_is_written_once_whatever_follows() -> None:
+    async with served() as port:
+        answered = await exchange(
+            port, b"POST /v1/x HTTP/1.1\r\ncontent-length: 99999\r\n\r\n" + b"\x16 not HTTP\r\n" * 2000
+        )
+
+    assert answered.count(b"HTTP/1.1") == 1
+    assert status_of(answered) == 413
+
+
+async def test_large_body_in_its_own_packet_counts_for_no_later_head() -> None:
+    async with served() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head, _, body = post(b"x" * 16_000, headers=b"").partition(b"\r\n\r\n")
+        writer.write(head + b"\r\n\r\n")
+        await asyncio.sleep(0.02)
+        writer.write(body)
+        await reader.readuntil(b"}")
+        writer.write(b"POST /v1/x HTTP/1.1\r\nx: " + b"y" * 1000)
+        await asyncio.sleep(0.02)
+        writer.write(b"\r\nconnection: close\r\n\r\n")
+        async with asyncio.timeout(5):
+            second = await reader.read(-1)
+        writer.close()
+
+    assert status_of(second) == 200
+
+
+async def test_more_pipelined_requests_than_may_wait_are_left_unanswered() -> None:
+    async with served() as port:
+        answered = await exchange(port, post(b"", headers=b"") * 500)
+
+    assert answered.count(b"HTTP/1.1 200 OK") == 1 + PIPELINED_MAX
+
+
+async def test_who_does_not_read_answers_is_cut_off() -> None:
+    async def page(request: Request) -> Response:
+        return answer(200, "x" * 60_000)
+
+    requests = post(b"", headers=b"") * 10
+    async with served(respond=page) as port:
+        with socket.create_connection(("127.0.0.1", port)) as deaf:
+            deaf.setblocking(False)
+            loop = asyncio.get_running_loop()
+
+            async def talk() -> None:
+                while True:
+                    await loop.sock_sendall(deaf, requests)
+
+            with pytest.raises((ConnectionResetError, BrokenPipeError)):
+                await asyncio.wait_for(talk(), 5)
+
+
+async def test_garbage_behind_a_request_is_not_answered_in_its_place() -> None:
+    async with served() as port:
+        answered = await exchange(port, post(b"", headers=b"") + b"\x16 not HTTP\r\n\r\n")
+
+    assert answered == b""

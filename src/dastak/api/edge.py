@@ -3,7 +3,8 @@
 1. Every octet a stranger may send is bounded, in number and in time (`api/door.py`).
 2. A request to our API is answered without ASGI, at half the cost; pages, HTTP/1.0, `Expect` and pipelined
    requests go the ASGI way. Both ways call the same `respond` and give the same answer (a test holds it).
-3. One request of a connection is answered at a time.
+3. One request of a connection is answered at a time, in order; a few more may wait behind it.
+4. Who does not read our answers is waited for no longer than who does not send.
 
 It leans on uvicorn's `HttpToolsProtocol` (pinned minor version): its cycle, pipeline and shutdown are kept.
 """
@@ -25,6 +26,11 @@ from dastak.api.exchange import Request, Response
 Respond = Callable[[Request], Awaitable[Response]]
 
 API_PREFIX: Final = b"/v1/"
+# Clients that pipeline send two or three; what comes after these is not read.
+PIPELINED_MAX: Final = 16
+# What a proxy may read otherwise than we do if it stands twice.
+# Source: RFC 9110, section 5.3; RFC 9112, section 3.2.
+_ONCE: Final = (b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key")
 
 # What every answer of the API says besides its own: nobody may store, sniff or frame it.
 _FIXED_HEADERS: Final = (
@@ -45,6 +51,13 @@ class _NobodyWaits:
 
     def set(self) -> None:
         """Wake nobody."""
+
+
+class _Trailers(list[tuple[bytes, bytes]]):
+    """What stands after a chunked body. Nobody asked for it, and none of it is a header."""
+
+    def append(self, _trailer: tuple[bytes, bytes]) -> None:
+        """Keep nothing."""
 
 
 class _Cycle:
@@ -74,7 +87,10 @@ class EdgeProtocol(HttpToolsProtocol):
         self.address = self.client[0] if self.client else ""
         self.since = self.loop.time()
         self.deadline = self.since + self.door.settings.request_s
-        self.head_octets = 0
+        # What came since a request was last whole.
+        self.octets = 0
+        self.body_octets = 0
+        self.fields: dict[bytes, bytes] = {}
         self.served = False
         self.refused = False
         if not self.door.enter(self):
@@ -87,22 +103,43 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def overdue(self) -> None:
         """End it: an unfinished request is told so, an idle connection just closes."""
-        if self.refused or self.transport.is_closing():
+        if self.refused or self.flow.write_paused or self.transport.is_closing():
             self.transport.abort()
-        elif self.served and not self.head_octets:
+        elif self.served and not self.octets:
             self.transport.close()
         else:
             self._refuse("request_timeout")
 
     def data_received(self, data: bytes) -> None:
-        """Take octets, but never more of a head than allowed."""
+        """Take octets, but never more of a head or a body than allowed."""
         if self.refused:
             return
-        self.head_octets += len(data)
+        self.octets += len(data)
         super().data_received(data)
-        # What is still counted here belongs to a head that is not whole yet.
-        if self.head_octets > self.door.settings.head_octets_max and self._owes_head():
+        settings = self.door.settings
+        # What is still counted here belongs to a request that is not whole yet.
+        if self.octets <= settings.head_octets_max:
+            return
+        if self.cycle is None or not self.cycle.more_body:
             self._refuse("headers_too_large")
+        # Around a body in chunks there may be as much as before it.
+        elif self.octets > 2 * settings.head_octets_max + settings.body_octets_max:
+            self._refuse("body_too_large")
+
+    def pause_writing(self) -> None:
+        """Wait for the other end to read our answers."""
+        super().pause_writing()
+        self.since = self.loop.time()
+        self.deadline = self.since + self.door.settings.request_s
+
+    def resume_writing(self) -> None:
+        """They were read: go on as before."""
+        super().resume_writing()
+        if self._owes_answer():
+            self._wait(math.inf, math.inf)
+        else:
+            now = self.loop.time()
+            self._wait(now, now + self.door.settings.idle_s)
 
     def send_400_response(self, msg: str) -> None:
         """Answer octets that are not HTTP."""
@@ -114,40 +151,49 @@ class EdgeProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self.head_octets = max(self.head_octets, 1)
+        self.body_octets = 0
+        self.octets = max(self.octets, 1)
         if self.since == math.inf or self.served:
-            self.since = self.loop.time()
-            self.deadline = self.since + self.door.settings.request_s
+            now = self.loop.time()
+            self._wait(now, now + self.door.settings.request_s)
 
     def on_headers_complete(self) -> None:
         """Choose the way of a request whose head is whole."""
         if self.refused:
             return
-        self.head_octets = 0
-        self.deadline = self.loop.time() + self.door.settings.request_s
+        self._wait(self.since, self.loop.time() + self.door.settings.request_s)
+        self.fields = dict(self.headers)
         fault = self._head_fault()
         if fault is not None:
             self._refuse(fault)
+        elif len(self.pipeline) == PIPELINED_MAX:
+            # The connection ends after the last answer, and the other end asks again for the rest.
+            self.refused = True
         elif self._takes_short_way():
             self.cycle = _Cycle(self.parser.should_keep_alive())  # type: ignore[assignment]
         else:
             self._take_asgi_way()
+        self.headers = _Trailers()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body, within its bound."""
         if self.refused:
             return
         super().on_body(body)
-        if len(self.cycle.body) > self.door.settings.body_octets_max:
+        self.body_octets += len(body)
+        if self.body_octets > self.door.settings.body_octets_max:
             self._refuse("body_too_large")
 
     def on_message_complete(self) -> None:
         """The request is whole: now we owe the answer."""
         if self.refused:
             return
-        self.deadline = self.since = math.inf
+        self.octets = 0
+        self._wait(math.inf, math.inf)
         super().on_message_complete()
         cycle: Any = self.cycle
+        # uvicorn leaves that out where the answer was earlier than the body.
+        cycle.more_body = False
         if isinstance(cycle, _Cycle):
             task = self.loop.create_task(self._answer(cycle, self._request(bytes(cycle.body))))
             self.tasks.add(task)
@@ -156,11 +202,15 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is out: the other end owes us the next request, or nothing."""
         self.served = True
-        self.since = self.loop.time()
-        self.deadline = self.since + self.door.settings.idle_s
+        last = not self.pipeline
+        if last:
+            now = self.loop.time()
+            self._wait(now, now + self.door.settings.idle_s)
         super().on_response_complete()
         # Our door keeps the time; uvicorn's own timer would be a second one.
         self._unset_keepalive_if_required()
+        if last and self.refused:
+            self.transport.close()
 
     def _head_fault(self) -> str | None:
         """Name what is wrong with a head, before a body is waited for."""
@@ -169,13 +219,28 @@ class EdgeProtocol(HttpToolsProtocol):
             return "uri_too_long"
         if sum(len(name) + len(value) for name, value in self.headers) > settings.head_octets_max:
             return "headers_too_large"
-        for name, value in self.headers:
-            if name == b"content-length" and int(value) > settings.body_octets_max:
-                return "body_too_large"
+        if int(self.fields.get(b"content-length", b"0")) > settings.body_octets_max:
+            return "body_too_large"
+        # A coding before the chunks would be a body that nobody unpacks.
+        if self.fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            return "unsupported_media_type"
+        if len(self.fields) < len(self.headers):
+            names = [name for name, _ in self.headers]
+            if any(names.count(name) > 1 for name in _ONCE):
+                return "header_twice"
         return None
 
-    def _owes_head(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+    def _wait(self, since: float, deadline: float) -> None:
+        """Note what the other end owes us, unless it is to read our answers first."""
+        if not self.flow.write_paused:
+            self.since, self.deadline = since, deadline
+
+    def _owes_answer(self) -> bool:
+        """Say whether a whole request waits for its answer."""
+        cycle = self.cycle
+        return bool(self.pipeline) or (
+            cycle is not None and not cycle.response_complete and not cycle.more_body
+        )
 
     def _takes_short_way(self) -> bool:
         return (
@@ -199,7 +264,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self.parser.get_method().decode("ascii"),
             unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii"),
             query.decode("ascii"),
-            dict(self.headers),
+            self.fields,
             body,
             self.address,
         )
@@ -237,9 +302,16 @@ class EdgeProtocol(HttpToolsProtocol):
     def _refuse(self, code: str) -> None:
         """Say what is wrong and hang up, leaving the other end a moment to read it.
 
-        Closing at once would reset a sender in mid-body, and the reset would swallow the answer.
+        Closing at once would reset a sender in mid-body, and the reset would swallow the answer. Where an
+        earlier request waits for its answer, the other end would take this one for that.
         """
+        if self.refused:
+            return
         self.refused = True
+        if self._owes_answer():
+            self.transport.abort()
+            return
+        self.headers = []
         self.since = math.inf
         self.deadline = self.loop.time() + self.door.settings.linger_s
         if self.cycle is not None and not self.cycle.response_complete:

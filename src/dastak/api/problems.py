@@ -42,6 +42,11 @@ CLOSED: Final[Mapping[Reason, tuple[int, str, str]]] = {
 # What HTTP itself can get wrong: status, title, detail.
 HTTP: Final[Mapping[str, tuple[int, str, str]]] = {
     "malformed_http": (400, "This is not HTTP", "The octets received are no HTTP/1.1 request."),
+    "header_twice": (
+        400,
+        "A header stands twice",
+        "Send the headers host, authorization, content-type, content-encoding and idempotency-key once.",
+    ),
     "no_such_path": (404, "Not found", "There is nothing at this path; see the API reference."),
     "method_not_allowed": (405, "Method not allowed", "This path does not answer to that method."),
     "request_timeout": (408, "The request came too slowly", "Send the whole request within four seconds."),
