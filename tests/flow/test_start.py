@@ -180,6 +180,7 @@ async def test_start_supersedes_the_pending_one_it_replaces(house: House) -> Non
     last = (await house.timeline(old))[-1]
     assert isinstance(last, VerificationCanceled)
     assert last.cause == "superseded"
+    assert house.told_of_each[old.id][-1] == last
 
 
 async def test_start_leaves_what_it_does_not_replace(house: House) -> None:

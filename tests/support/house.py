@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from dastak.core.errors import CarrierError
 from dastak.core.events import AnyEvent, Event
+from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
@@ -83,6 +85,7 @@ class House:
 
     Attributes:
         told: What was published, in its order.
+        told_of_each: The same, for each verification.
         handed: What was handed over and not delivered yet.
     """
 
@@ -99,6 +102,7 @@ class House:
     ) -> None:
         self.store, self.clock = store, clock
         self.told: list[Event] = []
+        self.told_of_each: defaultdict[VerificationId, list[Event]] = defaultdict(list)
         self.handed: list[tuple[Verification, Message]] = []
         self.settlement = Settlement()
         self._news = asyncio.Event()
@@ -229,6 +233,7 @@ class House:
 
     def _publish(self, verification: Verification, events: Sequence[Event]) -> None:
         self.told += events
+        self.told_of_each[verification.id] += events
         self.settlement.on_events(verification, events)
         self._news.set()
 

@@ -67,36 +67,24 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     number = parse(ask.to)
     check_destination(number, service=caller.service, mode=caller.key.mode)
     verification = _verification(ports, caller, ask, number.msisdn, now)
-    channel = verification.particulars.channel
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
     ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
 
-    message = Message(
-        key=MessageKey(verification.id, 0),
-        channel=channel,
-        generation=0,
-        segments=measured.segments,
-        due_at=now + timedelta(seconds=LEASE_S),
+    answer = Started(
+        verification,
+        measured.segments,
+        measured.alphabet,
+        trivial=ask.code is not None and codes.trivial(ask.code),
     )
-    at_ms = int(now.timestamp() * 1000)
-    opening = Opening(
-        answer=Started(
-            verification,
-            measured.segments,
-            measured.alphabet,
-            trivial=ask.code is not None and codes.trivial(ask.code),
-        ),
-        verification=verification,
-        message=message,
-        events=(VerificationStarted(at_ms, channel),),
-        trace=(MessageQueued(at_ms, 0, channel, measured.segments),),
-        supersede=lambda old: _supersede(old, now),
-        spend=spend_of(ports, caller.tenant, caller.key.mode, measured.segments, now),
-    )
+    # By id: when the store must run its batch again, the same one is superseded again.
+    superseded: dict[VerificationId, rules.Step] = {}
+    opening = _opening(ports, caller, answer, superseded)
     started = await ports.store.open(opening, once=once)
     if isinstance(started, Started):
+        for ended in superseded.values():
+            ports.publish(ended.verification, ended.events)
         ports.publish(verification, (*opening.events, *opening.trace))
-        ports.hand_over(verification, message)
+        ports.hand_over(verification, opening.message)
     return started
 
 
@@ -106,6 +94,35 @@ def spend_of(ports: Ports, tenant: Tenant, mode: Mode, segments: int, now: datet
         return None
     day = now.toordinal()
     return Spend(segments * ports.price_micros, tenant.daily_spend_cap_micros, day)
+
+
+def _opening(
+    ports: Ports, caller: Caller, answer: Started, superseded: dict[VerificationId, rules.Step]
+) -> Opening[Started]:
+    """Put together what one commit writes; what it supersedes is noted in `superseded`."""
+    verification = answer.verification
+    now, channel = verification.created_at, verification.particulars.channel
+
+    def supersede(old: Verification) -> Change[None]:
+        step = superseded[old.id] = rules.call_off(old, "superseded", now=now)
+        return Change(answer=None, verification=step.verification, events=step.events)
+
+    at_ms = int(now.timestamp() * 1000)
+    return Opening(
+        answer=answer,
+        verification=verification,
+        message=Message(
+            key=MessageKey(verification.id, 0),
+            channel=channel,
+            generation=0,
+            segments=answer.segments,
+            due_at=now + timedelta(seconds=LEASE_S),
+        ),
+        events=(VerificationStarted(at_ms, channel),),
+        trace=(MessageQueued(at_ms, 0, channel, answer.segments),),
+        supersede=supersede,
+        spend=spend_of(ports, caller.tenant, caller.key.mode, answer.segments, now),
+    )
 
 
 def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: Msisdn, now: datetime) -> Verification:
@@ -167,8 +184,3 @@ def choose_channel(ports: Ports, mode: Mode, asked: Channel | None, policy: Poli
         "ask for another channel, or add a carrier.",
         reason="no_route",
     )
-
-
-def _supersede(old: Verification, now: datetime) -> Change[None]:
-    step = rules.call_off(old, "superseded", now=now)
-    return Change(answer=None, verification=step.verification, events=step.events)

@@ -1,0 +1,320 @@
+"""Whatever people, carriers, crashes and the clock do, in any order, the laws of the house hold.
+
+The model is a dictionary that says what must come of each request; the laws are those of
+docs/explanation/invariants.md.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from dastak.core.errors import CarrierUnavailable, DastakError
+from dastak.core.events import Event, VerificationApproved
+from dastak.core.ids import VerificationId
+from dastak.core.lockout import DAY, HOUR, WRONG_PER_DAY_MAX, WRONG_PER_HOUR_MAX
+from dastak.core.message import Message, MessageKey, MessageState
+from dastak.core.outcome import Outcome
+from dastak.core.policy import Policy, ResendCode
+from dastak.core.verification import Reason, State, Verification
+from tests.support.house import FakeClock, House, ScriptedRoute, open_house
+from tests.support.samples import NOW, some_msisdn
+
+T = TypeVar("T")
+
+TTL_S, ATTEMPTS, RESENDS, WAITS_S = 120, 3, 2, (10, 30)
+OWN_CODE = "hunter2024"
+# What may become of a message, in any number of steps.
+AFTER = {
+    MessageState.QUEUED: set(MessageState),
+    MessageState.SUBMITTED: {MessageState.SUBMITTED, MessageState.UNDELIVERED, MessageState.DELIVERED},
+    MessageState.UNDELIVERED: {MessageState.UNDELIVERED, MessageState.DELIVERED},
+    MessageState.DELIVERED: {MessageState.DELIVERED},
+    MessageState.EXPIRED: {MessageState.EXPIRED},
+}
+CLOSED = {
+    State.APPROVED: Reason.CONSUMED,
+    State.EXHAUSTED: Reason.EXHAUSTED,
+    State.EXPIRED: Reason.EXPIRED,
+    State.CANCELED: Reason.CANCELED,
+    State.FAILED: Reason.FAILED,
+}
+
+
+@dataclass
+class Known:
+    """What the model knows of one verification."""
+
+    started: Verification
+    own: bool
+    state: State = State.PENDING
+    attempts: int = 0
+    generation: int = 0
+    sent_at: list[datetime] = field(default_factory=list)
+    approvals: int = 0
+
+    def over(self, now: datetime) -> bool:
+        return now >= self.started.created_at + timedelta(seconds=TTL_S)
+
+
+class HouseAgainstDictionary(RuleBasedStateMachine):
+    ids = Bundle("ids")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner, self.folder, self.clock = asyncio.Runner(), TemporaryDirectory(), FakeClock()
+        self.known: dict[VerificationId, Known] = {}
+        self.wrong_at_s: defaultdict[str, list[int]] = defaultdict(list)
+        self.messages: dict[MessageKey, MessageState] = {}
+        self.carried: dict[str, MessageKey] = {}
+        self.told: defaultdict[VerificationId, list[Event]] = defaultdict(list)
+        self.processes = 0
+
+    @initialize(resend_code=st.sampled_from(ResendCode))
+    def the_service_has_a_policy(self, resend_code: ResendCode) -> None:
+        self.policy = Policy(
+            ttl_s=TTL_S,
+            attempts_max=ATTEMPTS,
+            resends_max=RESENDS,
+            resend_waits_s=WAITS_S,
+            resend_code=resend_code,
+        )
+        self.run(self.open())
+
+    async def open(self) -> None:
+        self.processes += 1
+        self.stack = AsyncExitStack()
+        self.seen = 0
+        # Each process draws other random octets, and no carrier gives an id twice.
+        route = ScriptedRoute(f"north{self.processes}")
+        opened = open_house(
+            Path(self.folder.name), route, clock=self.clock, policy=self.policy, seed=self.processes
+        )
+        self.house: House = await self.stack.enter_async_context(opened)
+        self.house.told_of_each = self.told
+        await self.house.store.recover(self.clock.now())
+
+    def run(self, doing: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(doing)
+
+    def teardown(self) -> None:
+        if hasattr(self, "stack"):
+            self.run(self.stack.aclose())
+        self.runner.close()
+        self.folder.cleanup()
+
+    @rule(target=ids, number=st.integers(1, 2).map(some_msisdn), own=st.booleans())
+    def somebody_starts(self, number: str, own: bool) -> VerificationId:
+        for known in self.known.values():
+            if known.started.msisdn == number and known.state is State.PENDING:
+                known.state = State.CANCELED
+
+        started = self.run(self.house.start(number, code=OWN_CODE if own else None))
+
+        self.known[started.id] = Known(started, own, sent_at=[self.clock.now()])
+        return started.id
+
+    @rule(of=ids, times=st.integers(1, ATTEMPTS + 1))
+    def somebody_types_a_wrong_code(self, of: VerificationId, times: int) -> None:
+        for _ in range(times):
+            self.check(of, "000000000", Reason.WRONG_CODE)
+
+    @rule(of=ids)
+    def somebody_types_the_newest_code(self, of: VerificationId) -> None:
+        self.check(of, self.code(of, self.known[of].generation), None)
+
+    @rule(of=ids)
+    def somebody_types_the_first_code(self, of: VerificationId) -> None:
+        newest = self.known[of].generation == 0
+        self.check(of, self.code(of, 0), None if newest else Reason.OLDER_CODE)
+
+    @rule(of=ids)
+    def somebody_asks_again(self, of: VerificationId) -> None:
+        known, now = self.known[of], self.clock.now()
+        expected = "done"
+        if known.state is not State.PENDING or known.over(now) or len(known.sent_at) > RESENDS:
+            expected = "conflict"
+        elif now < known.sent_at[-1] + timedelta(seconds=WAITS_S[len(known.sent_at) - 1]):
+            expected = "rate_limited"
+
+        assert self.came_of(self.house.resend(known.started)) == expected
+
+        if expected != "done":
+            return
+        known.sent_at.append(now)
+        if self.policy.resend_code is ResendCode.NEW and not known.own:
+            known.generation += 1
+
+    @rule(of=ids)
+    def somebody_cancels(self, of: VerificationId) -> None:
+        known = self.known[of]
+        open_yet = known.state is State.PENDING and not known.over(self.clock.now())
+
+        assert self.came_of(self.house.cancel(known.started)) == ("done" if open_yet else "conflict")
+
+        if open_yet:
+            known.state = State.CANCELED
+
+    @rule(seconds=st.sampled_from([1, 10, 30, TTL_S - 0.001, TTL_S, 3600, 86_400]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule()
+    def what_was_handed_over_is_delivered(self) -> None:
+        self.run(self.house.deliver())
+        self.see_offers()
+
+    @rule()
+    def what_is_due_is_delivered(self) -> None:
+        self.run(self.house.deliver_due())
+        self.see_offers()
+
+    @rule(offers=st.integers(1, 3))
+    def the_carrier_is_away_for_a_while(self, offers: int) -> None:
+        self.house.routes[0].script += [CarrierUnavailable("Away.", outcome_unknown=True)] * offers
+
+    @rule(data=st.data(), outcome=st.sampled_from(Outcome))
+    def a_receipt_comes(self, data: st.DataObject, outcome: Outcome) -> None:
+        if not self.carried:
+            return
+        ref = data.draw(st.sampled_from(sorted(self.carried)))
+        key = self.carried[ref]
+        known = self.known[key.verification]
+        fails = outcome is Outcome.UNKNOWN_NUMBER and known.state is State.PENDING
+        delivered = self.messages[key] is MessageState.DELIVERED
+
+        assert self.came_of(self.house.receive(ref, outcome)) == ("not_found" if delivered else "done")
+
+        if fails and not delivered:
+            known.state = State.FAILED
+
+    @rule()
+    def the_sweeper_comes(self) -> None:
+        now = self.clock.now()
+        for known in self.known.values():
+            if known.state is State.PENDING and known.over(now):
+                known.state = State.EXPIRED
+
+        swept = self.run(self.house.store.sweep(now, keep_after=NOW, limit=1000))
+        for verification, events in swept.expired:
+            self.house.ports.publish(verification, events)
+
+    @rule()
+    def the_process_dies_and_another_begins(self) -> None:
+        self.run(self.stack.aclose())
+        self.run(self.open())
+
+    def came_of(self, asked: Coroutine[Any, Any, object]) -> str:
+        """Return `done`, or the public code of the refusal."""
+        try:
+            self.run(asked)
+        except DastakError as refusal:
+            return refusal.code
+        return "done"
+
+    def code(self, of: VerificationId, generation: int) -> str:
+        known = self.known[of]
+        return OWN_CODE if known.own else self.house.code(known.started, generation)
+
+    def check(self, of: VerificationId, typed: str, if_open: Reason | None) -> None:
+        """Check a code that an open verification answers with `if_open`; None approves."""
+        known, now = self.known[of], self.clock.now()
+        if known.state is State.PENDING and known.over(now):
+            known.state = State.EXPIRED
+        wrong_at_s = self.wrong_at_s[known.started.msisdn]
+        expected = CLOSED.get(known.state) or (Reason.LOCKED if locked(wrong_at_s, now) else if_open)
+        if expected is None:
+            known.state = State.APPROVED
+        elif expected is if_open:
+            wrong_at_s.append(int(now.timestamp()))
+            known.attempts += 1
+            known.state = State.EXHAUSTED if known.attempts == ATTEMPTS else known.state
+
+        judged = self.run(self.house.check(known.started, typed))
+
+        known.approvals += judged.approved
+        assert (judged.approved, judged.reason) == (expected is None, expected)
+
+    def see_offers(self) -> None:
+        """Hold what a route was offered just now to the law that nothing is sent after the end."""
+        offered = self.house.routes[0].offered
+        new, self.seen = offered[self.seen :], len(offered)
+        for outgoing in new:
+            known = self.known[outgoing.key.verification]
+            assert known.state is State.PENDING
+            assert self.clock.now() + timedelta(seconds=outgoing.validity_s) <= known.started.expires_at
+            sent = [self.code(outgoing.key.verification, n) for n in range(known.generation + 1)]
+            assert outgoing.text.startswith(tuple(sent))
+
+    @invariant()
+    def single_use(self) -> None:
+        for of, known in self.known.items():
+            told = sum(isinstance(event, VerificationApproved) for event in self.told[of])
+            assert known.approvals == told == (known.state is State.APPROVED)
+
+    @invariant()
+    def the_database_is_the_truth(self) -> None:
+        for known in self.known.values():
+            kept = self.run(self.house.found(known.started))
+            assert (kept.state, kept.attempts, kept.generation, kept.sends) == (
+                known.state,
+                known.attempts,
+                known.generation,
+                len(known.sent_at),
+            )
+            assert kept.expires_at == known.started.expires_at
+
+    @invariant()
+    def every_fact_told_is_on_the_timeline(self) -> None:
+        for of, known in self.known.items():
+            kept = self.run(self.house.timeline(known.started))
+            assert Counter(kept) == Counter(self.told[of])
+
+    @invariant()
+    def no_own_code_is_kept_when_it_is_over(self) -> None:
+        for known in self.known.values():
+            if known.state is not State.PENDING:
+                kept = self.run(self.house.found(known.started))
+                assert (kept.own_code_digest, kept.own_code_sealed) == (None, None)
+
+    @invariant()
+    def no_message_goes_back(self) -> None:
+        for message in self.run(self.all_messages()):
+            before = self.messages.get(message.key, MessageState.QUEUED)
+            assert message.state in AFTER[before]
+            assert (message.due_at is None) == (message.state is not MessageState.QUEUED)
+            self.messages[message.key] = message.state
+            if message.carrier is not None:
+                self.carried[message.carrier.ref] = message.key
+
+    async def all_messages(self) -> list[Message]:
+        return await asyncio.gather(
+            *(
+                self.house.message(known.started, ordinal)
+                for known in self.known.values()
+                for ordinal in range(len(known.sent_at))
+            )
+        )
+
+
+def locked(wrong_at_s: list[int], now: datetime) -> bool:
+    """Say whether a number had too many wrong attempts in the last hour or day."""
+    return any(
+        len(wrong_at_s) >= most and now < datetime.fromtimestamp(wrong_at_s[-most], UTC) + window
+        for most, window in ((WRONG_PER_HOUR_MAX, HOUR), (WRONG_PER_DAY_MAX, DAY))
+    )
+
+
+TestHouseAgainstDictionary = HouseAgainstDictionary.TestCase
+TestHouseAgainstDictionary.settings = settings(
+    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
