@@ -5,11 +5,10 @@ import pytest
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.events import VerificationCanceled
 from dastak.core.message import MessageState
-from dastak.core.ports import Replayed
 from dastak.core.verification import Reason, State
 from dastak.flows.cancel import cancel
 from tests.support.house import House
-from tests.support.samples import some_id, some_once
+from tests.support.samples import some_id
 
 
 async def test_canceled_verification_is_never_approved(house: House) -> None:
@@ -70,12 +69,3 @@ async def test_other_tenants_verification_cannot_be_canceled(house: House) -> No
             await cancel(house.ports, 2, verification_id)
 
     assert (await house.found(started)).state is State.PENDING
-
-
-async def test_repeated_cancel_gets_the_kept_answer(house: House) -> None:
-    started = await house.start()
-    await cancel(house.ports, 1, started.id, once=some_once())
-    house.told = []
-
-    assert await cancel(house.ports, 1, started.id, once=some_once()) == Replayed(b"201 {}")
-    assert house.told == []

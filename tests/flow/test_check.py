@@ -17,11 +17,10 @@ from dastak.core.events import (
 )
 from dastak.core.lockout import LEGACY_WRONG_PER_DAY_MAX, WRONG_PER_HOUR_MAX
 from dastak.core.policy import Policy, ResendCode
-from dastak.core.ports import Replayed
 from dastak.core.verification import Particulars, Reason, State, Verification, attempts_remaining
 from dastak.flows.check import Attempt, check
 from tests.support.house import House, open_house
-from tests.support.samples import NOW, some_id, some_msisdn, some_once
+from tests.support.samples import NOW, some_id, some_msisdn
 
 PAYMENT = Particulars(purpose="payment", amount="1234.50", currency="INR", payee="Acme Books")
 
@@ -339,16 +338,3 @@ async def test_right_code_among_few_wrong_ones_at_once_is_found(house: House) ->
     judged = await asyncio.gather(*(house.check(started, code) for code in typed))
 
     assert [judgement.approved for judgement in judged] == [code == house.code(started) for code in typed]
-
-
-async def test_repeated_check_gets_the_kept_answer_and_is_not_judged(house: House) -> None:
-    started = await house.start()
-    attempt = Attempt(code=house.wrong(started))
-    await check(house.ports, 1, started.id, attempt, once=some_once())
-    house.told = []
-
-    again = await check(house.ports, 1, started.id, attempt, once=some_once())
-
-    assert again == Replayed(b"201 {}")
-    assert (await house.found(started)).attempts == 1
-    assert house.told == []

@@ -8,12 +8,11 @@ from msgspec.structs import replace
 from dastak.core.errors import Conflict, NotFound, RateLimited, Refused
 from dastak.core.events import MessageDropped, MessageQueued
 from dastak.core.policy import Channel, Narrowing, Policy, ResendCode
-from dastak.core.ports import Replayed
-from dastak.core.verification import Reason, State
+from dastak.core.verification import Reason
 from dastak.flows.resend import resend
 from dastak.guard.buckets import Rate
 from tests.support.house import PRICE_MICROS, WIDE, House, open_house
-from tests.support.samples import NOW, some_id, some_once
+from tests.support.samples import NOW, some_id
 
 NEW_CODE = Policy(resend_code=ResendCode.NEW)
 
@@ -268,17 +267,3 @@ async def test_earlier_text_with_an_own_code_is_put_away_once_the_last_has_left(
 
         assert [outgoing.key.ordinal for outgoing in house.routes[0].offered] == [1]
         assert [event.cause for event in house.told_of(MessageDropped)] == ["superseded"]
-
-
-async def test_repeated_resend_sends_nothing(tmp_path: Path) -> None:
-    async with open_house(tmp_path, policy=Policy(resend_waits_s=(0,))) as house:
-        started = await house.start()
-        await resend(house.ports, house.caller, started.id, once=some_once())
-        house.told, house.handed = [], []
-
-        again = await resend(house.ports, house.caller, started.id, once=some_once())
-
-        assert again == Replayed(b"201 {}")
-        assert (house.told, house.handed) == ([], [])
-        assert (await house.found(started)).sends == 2
-        assert (await house.found(started)).state is State.PENDING

@@ -10,7 +10,6 @@ from dastak.core import codes
 from dastak.core.errors import DastakError, InvalidRequest, RateLimited, Refused
 from dastak.core.events import MessageQueued, VerificationCanceled, VerificationStarted
 from dastak.core.policy import Channel, Narrowing, Policy
-from dastak.core.ports import Replayed
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Verification
 from dastak.flows.start import LEASE_S
@@ -18,7 +17,7 @@ from dastak.guard.buckets import Rate
 from dastak.guard.destinations import MAGIC_FRAUD
 from dastak.sms.segments import measure
 from tests.support.house import PRICE_MICROS, WIDE, House, ScriptedRoute, open_house
-from tests.support.samples import MSISDN, NOW, RING, some_msisdn, some_once
+from tests.support.samples import MSISDN, NOW, RING, some_msisdn
 from tests.support.stores import open_sqlite
 
 OWN_CODE = "hunter2024"
@@ -315,15 +314,6 @@ async def test_test_key_never_reaches_a_carrier(house: House) -> None:
 
     assert step.message.carrier.route == "box"
     assert [route.offered for route in house.routes] == [[], []]
-
-
-async def test_repeated_start_changes_and_tells_nothing(house: House) -> None:
-    first = await house.start(once=some_once())
-    house.told, house.handed = [], []
-
-    assert await house.ask(once=some_once()) == Replayed(b"201 {}")
-
-    await assert_nothing_happened(house, known=(first,))
 
 
 async def test_start_that_cannot_be_written_tells_and_hands_over_nothing(tmp_path: Path) -> None:
