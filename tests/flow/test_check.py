@@ -196,6 +196,17 @@ async def test_right_code_does_not_wipe_out_the_wrong_ones_of_the_hour(house: Ho
     assert await miss(house, started, 2) == [Reason.WRONG_CODE, Reason.LOCKED]
 
 
+async def test_right_code_ends_the_run_of_wrong_ones(house: House) -> None:
+    started = await house.start()
+    await miss(house, started, 3)
+    await house.check(started, house.code(started))
+    after = await house.start()
+
+    judged = await house.check(after, house.wrong(after))
+
+    assert (judged.tally.consecutive, len(judged.tally.wrong_at_s)) == (1, 4)
+
+
 async def test_weak_codes_allow_five_wrong_attempts_a_day(house: House) -> None:
     reasons = []
     for _ in range(3):
@@ -204,6 +215,7 @@ async def test_weak_codes_allow_five_wrong_attempts_a_day(house: House) -> None:
         house.clock.advance(3600)
 
     assert reasons == [Reason.WRONG_CODE] * LEGACY_WRONG_PER_DAY_MAX + [Reason.LOCKED]
+    assert [event.limit for event in house.told_of(NumberLocked)] == ["wrong_per_day"]
 
 
 async def test_lock_of_one_number_or_tenant_is_no_lock_of_another(house: House) -> None:

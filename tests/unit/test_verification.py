@@ -146,6 +146,12 @@ def test_resend_waits_as_the_policy_says_and_keeps_attempts() -> None:
     assert resend_at(sent) == NOW + timedelta(seconds=30 + 60)
 
 
+def test_resend_notes_the_way_it_takes() -> None:
+    sent = resend(pending(), Channel.VOICE, now=NOW + timedelta(seconds=30)).verification
+
+    assert sent.particulars.channel is Channel.VOICE
+
+
 def test_resend_with_a_new_code_raises_the_generation() -> None:
     held = pending(policy=Policy(resend_code=ResendCode.NEW))
 
