@@ -23,7 +23,8 @@ from dastak.tenancy.directory import Directory
 T = TypeVar("T")
 
 QUERY_FIELDS_MAX: Final = 20
-JSON_KEYS_MAX: Final = 200
+# Stands for any part in the tree of paths. No part is called so, because paths are divided there.
+_ANY: Final = "/"
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +97,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[int, ...] = ()
 
 
+_NOT_IN_ENUM: Final = "Invalid enum value"
+
 _Decoder = msgspec.json.Decoder[Any] | None
 _Methods = dict[str, tuple[Endpoint, _Decoder]]
 
@@ -145,7 +148,7 @@ class Dispatcher:
     def _plant(self, endpoint: Endpoint) -> None:
         node = self._tree
         for part in endpoint.path.strip("/").split("/"):
-            node = node.setdefault("{}" if part.startswith("{") else part, {})
+            node = node.setdefault(_ANY if part.startswith("{") else part, {})
         decoder = None if endpoint.takes is None else msgspec.json.Decoder(endpoint.takes)
         node.setdefault("", {})[endpoint.method] = (endpoint, decoder)
 
@@ -157,7 +160,7 @@ class Dispatcher:
             assert node is not None
             below = node.get(part) if part else None
             if below is None:
-                below = node.get("{}") if part else None
+                below = node.get(_ANY) if part else None
                 arguments = (*arguments, part)
             if below is None:
                 return {}, ()
@@ -222,9 +225,12 @@ def _read_body(body: bytes, endpoint: Endpoint, decoder: _Decoder) -> Any:
 
 
 def invalid(error: msgspec.ValidationError) -> DastakError:
-    """Say which field is wrong and why; msgspec's sentences name types and fields, never values."""
-    sentence = str(error)
-    reason, _, where = sentence.partition(" - at `$.")
+    """Say which field is wrong and why. msgspec's sentences name types and fields, and values of enums."""
+    reason, at, where = str(error).rpartition(" - at `$.")
+    if not at:
+        reason, where = where, ""
+    if reason.startswith(_NOT_IN_ENUM):
+        reason = _NOT_IN_ENUM
     field = where.rstrip("`") or None
     return InvalidRequest(f"{reason}." if field is None else f"`{field}`: {reason}.", field=field)
 

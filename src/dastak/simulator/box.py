@@ -107,7 +107,7 @@ class Box:
             if len(octets) > FAULTS_OCTETS_MAX:
                 raise InvalidRequest("The faults are too many.", field="faults")
             self._smsc.faults.faults = parse_faults(msgspec.json.decode(octets))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return _problem("The body is not JSON.", 400)
         except InvalidRequest as error:
             return _problem(error.detail, 422)
