@@ -11,9 +11,11 @@ from typing import Final
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
 from dastak import config_secrets
 from dastak.api import admin_endpoints, native
@@ -22,7 +24,7 @@ from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
-from dastak.config import Settings, address_of, price_micros, smpp_settings, sqlite_path
+from dastak.config import Settings, address_of, is_loopback, price_micros, smpp_settings, sqlite_path
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -46,6 +48,7 @@ REVISION_EVERY_S: Final = 0.5
 SWEEP_EVERY_S: Final = 1.0
 LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
+HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 ENDPOINTS: Final = (*native.ENDPOINTS, *admin_endpoints.ENDPOINTS)
 
@@ -102,6 +105,8 @@ async def run(
         )
         door = await stack.enter_async_context(Door(settings.server.door))
         pages = _pages(house, dispatcher, dev=dev, test_key=test_key)
+        if house.box is not None and is_loopback(address_of(settings.server.listen)[0]):
+            pages = _at_home(pages)
         if house.box is not None:
             await asyncio.gather(
                 *(route.wait_bound() for name, route in house.routes.items() if name in house.box.binds)
@@ -218,7 +223,7 @@ def _is_ready(house: House, faults: Mapping[str, str | None]) -> bool:
     return reachable and faults["store"] is None and faults["clock"] is None
 
 
-def _pages(house: House, dispatcher: Dispatcher, *, dev: bool, test_key: str | None) -> Starlette:
+def _pages(house: House, dispatcher: Dispatcher, *, dev: bool, test_key: str | None) -> ASGIApp:
     """Make the ASGI application: health, pages, and the API for requests that cannot take the short way."""
     routes: list[BaseRoute] = _ops_routes(house) if dev else [Route("/healthz", _alive), _ready_route(house)]
     if house.box is not None:
@@ -226,6 +231,15 @@ def _pages(house: House, dispatcher: Dispatcher, *, dev: bool, test_key: str | N
     if dev:
         routes += explorer_routes(document(ENDPOINTS))
     return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
+
+
+def _at_home(pages: ASGIApp) -> ASGIApp:
+    """Answer only who calls us by a name of this machine.
+
+    Another site's page may have its own name point to this machine (DNS rebinding): its browser would take
+    us for that site, and let the page read the phones.
+    """
+    return TrustedHostMiddleware(pages, allowed_hosts=HOME_NAMES, www_redirect=False)
 
 
 def _ops_routes(house: House) -> list[BaseRoute]:

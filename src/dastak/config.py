@@ -76,6 +76,11 @@ def address_of(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def is_loopback(host: str | None) -> bool:
+    """Say whether only this machine reaches what listens at a host."""
+    return (host or "").startswith(("127.", "::1", "localhost"))
+
+
 def sqlite_path(url: str) -> Path:
     """Return the file of a `sqlite:` URL.
 

@@ -187,6 +187,12 @@ def allow_no_spending(installation: Installation) -> str:
     return "the daily cap of default is 0"
 
 
+def show_phones_to_strangers(installation: Installation) -> str:
+    installation.add(AIRTEL.format(port=1, password="s3cret-7"))
+    installation.show_phones("0.0.0.0:8080")
+    return "can read its phones"
+
+
 FAULTS = (
     (READABLE, break_settings, False),
     ("config.file_modes", open_key_file, True),
@@ -197,6 +203,7 @@ FAULTS = (
     ("config.secrets", leave_a_placeholder, False),
     ("config.public_url", go_public_without_tls, False),
     ("config.live_keys", give_a_live_key_without_a_carrier, False),
+    ("config.phones", show_phones_to_strangers, False),
     ("store.reachable", lose_the_database, True),
     ("store.reachable", damage_the_database, False),
     ("store.schema", come_from_a_newer_program, False),

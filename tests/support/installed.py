@@ -40,6 +40,11 @@ class Installation:
         text = self.file.read_text()
         self.file.write_text(text.replace('#public_url = ""', f'public_url = "{url}"'))
 
+    def show_phones(self, listen: str) -> None:
+        text = self.file.read_text().replace('#listen = "127.0.0.1:8080"', f'listen = "{listen}"')
+        settings, simulator, rest = text.partition("[simulator]")
+        self.file.write_text(settings + simulator + rest.replace("#enabled = false", "enabled = true"))
+
     def examine(self, environment: dict[str, str] | None = None, *, fix: bool = False) -> dict[str, Finding]:
         found = examine(self.file, environment or {}, fix=fix)
         return {finding.check: finding for finding in found}

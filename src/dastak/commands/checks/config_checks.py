@@ -8,11 +8,9 @@ from urllib.parse import urlsplit
 
 from dastak import config_secrets
 from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read
-from dastak.config import ConfigError, address_of
+from dastak.config import ConfigError, address_of, is_loopback
 from dastak.core.tenant import Mode
 from dastak.tenancy.keys import is_live
-
-LOOPBACK: Final = ("127.", "::1", "localhost")
 
 
 def file_modes(scene: Scene) -> Fault | None:
@@ -44,12 +42,12 @@ def public_url(scene: Scene) -> Fault | None:
     """Find an address that people cannot or should not use."""
     settings = scene.settings.server
     if settings.public_url is None:
-        if address_of(settings.listen)[0].startswith(LOOPBACK):
+        if is_loopback(address_of(settings.listen)[0]):
             return None
         what = f"server.listen is {settings.listen}, reachable from outside, but server.public_url is not set"
         return Fault(what, "export DASTAK__SERVER__PUBLIC_URL=https://otp.example.in", warning=True)
     url = urlsplit(settings.public_url)
-    if url.scheme != "https" and not (url.hostname or "").startswith(LOOPBACK):
+    if url.scheme != "https" and not is_loopback(url.hostname):
         what = f"server.public_url is {settings.public_url}, without TLS"
         return Fault(what, f"export DASTAK__SERVER__PUBLIC_URL=https://{url.netloc}", warning=True)
     return None
@@ -63,6 +61,15 @@ def live_keys(scene: Scene) -> Fault | None:
         return None
     what = f"{len(live)} live or team keys are given out, but there is no carrier"
     return Fault(what, "add [carriers.NAME] as `dastak config sample` shows it")
+
+
+def phones(scene: Scene) -> Fault | None:
+    """Find phones in a box that strangers could read beside real carriers."""
+    settings, listen = scene.settings, scene.settings.server.listen
+    if not settings.simulator.enabled or not settings.carriers or is_loopback(address_of(listen)[0]):
+        return None
+    what = f"simulator.enabled is true: everybody who reaches {listen} can read its phones"
+    return Fault(what, "export DASTAK__SIMULATOR__ENABLED=false")
 
 
 def _writable_by_others(path: Path | None) -> Fault | None:
@@ -97,7 +104,13 @@ CHECKS: Final = (
         live_keys,
         applies=database_read,
     ),
+    Check(
+        "config.phones",
+        "no stranger can read the phones in a box",
+        "they show codes without asking who reads; with carriers beside them the service refuses to start",
+        phones,
+    ),
 )
 
 # What would leak something from the first request on.
-REFUSED_AT_START: Final = (file_modes, secrets)
+REFUSED_AT_START: Final = (file_modes, secrets, phones)
