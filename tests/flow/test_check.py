@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from dastak.core.codes import KeyRing
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.events import (
     AttemptMissed,
@@ -20,7 +22,7 @@ from dastak.core.policy import Policy, ResendCode
 from dastak.core.verification import Particulars, Reason, State, Verification, attempts_remaining
 from dastak.flows.check import Attempt, check
 from tests.support.house import House, open_house
-from tests.support.samples import NOW, some_id, some_msisdn
+from tests.support.samples import NOW, RING, some_id, some_msisdn
 
 PAYMENT = Particulars(purpose="payment", amount="1234.50", currency="INR", payee="Acme Books")
 
@@ -235,6 +237,19 @@ async def test_own_code_is_checked_by_its_digest_and_its_case_counts(house: Hous
     assert (await house.check(started, "hunter24")).reason is Reason.WRONG_CODE
     assert (await house.check(started, "Hunter24")).approved
     assert (await house.found(started)).own_code_digest is None
+
+
+@pytest.mark.parametrize("own", [None, "Hunter24"])
+async def test_code_stays_right_when_a_new_key_becomes_the_current_one(house: House, own: str | None) -> None:
+    house.ports = replace(house.ports, keys=KeyRing(current=1, keys=RING.keys))
+    started = await house.start(code=own)
+    code = own or house.code(started)
+
+    house.ports = replace(house.ports, keys=RING)
+    await house.deliver()
+
+    assert house.routes[0].offered[0].text.startswith(code)
+    assert (await house.check(started, code)).approved
 
 
 async def test_derived_code_is_not_right_where_the_caller_brought_one(house: House) -> None:
