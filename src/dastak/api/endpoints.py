@@ -97,7 +97,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[int, ...] = ()
 
 
-_NOT_IN_ENUM: Final = "Invalid enum value"
+# Of msgspec's sentences, those that would go on with what was sent: a value, or a name that may be one.
+_REPEATING: Final = ("Invalid enum value", "Object contains unknown field")
 
 _Decoder = msgspec.json.Decoder[Any] | None
 _Methods = dict[str, tuple[Endpoint, _Decoder]]
@@ -225,12 +226,11 @@ def _read_body(body: bytes, endpoint: Endpoint, decoder: _Decoder) -> Any:
 
 
 def invalid(error: msgspec.ValidationError) -> DastakError:
-    """Say which field is wrong and why. msgspec's sentences name types and fields, and values of enums."""
+    """Say which field is wrong and why, but repeat nothing that was sent."""
     reason, at, where = str(error).rpartition(" - at `$.")
     if not at:
         reason, where = where, ""
-    if reason.startswith(_NOT_IN_ENUM):
-        reason = _NOT_IN_ENUM
+    reason = next((beginning for beginning in _REPEATING if reason.startswith(beginning)), reason)
     field = where.rstrip("`") or None
     return InvalidRequest(f"{reason}." if field is None else f"`{field}`: {reason}.", field=field)
 
