@@ -3,14 +3,15 @@
 import asyncio
 import gc
 import json
+import resource
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
 
-from dastak.api.door import Door, DoorSettings
+from dastak.api.door import DESCRIPTORS_RESERVED, LINGERING_MAX, Door, DoorSettings
 from dastak.api.edge import PIPELINED_MAX, asgi, edge_protocol
 from dastak.api.exchange import Request, Response, answer
 
@@ -157,10 +158,33 @@ async def test_connection_past_the_most_is_told_503() -> None:
     assert b"retry-after: 1" in refused
 
 
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_RESERVED + 10, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_one_address_alone_cannot_shut_the_door() -> None:
+    door = Door(DoorSettings())
+    crowd = [_Waiting("192.0.2.1") for _ in range(1000)]
+
+    let_in = [door.enter(visitor) for visitor in crowd]
+    kept = [door.linger(visitor) for visitor in crowd[sum(let_in) :]]
+
+    assert (sum(let_in), sum(kept)) == (5, LINGERING_MAX)
+    assert door.enter(_Waiting("192.0.2.2"))
+
+
 class _Waiting:
     """A visitor whose request lies in a buffer that we have not read."""
 
-    address, since, deadline, ended = "192.0.2.1", 0.0, 4.0, False
+    since, deadline, ended = 0.0, 4.0, False
+
+    def __init__(self, address: str = "192.0.2.1") -> None:
+        self.address = address
 
     def overdue(self) -> None:
         self.ended = True

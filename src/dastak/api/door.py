@@ -2,7 +2,8 @@
 
 1. A request is whole within four seconds, or it ends in 408; a slow sender cannot hold a place.
 2. An address may keep fifty connections that have not sent a request for a second; the oldest others end.
-3. Past the most connections a new one is told 503, and nobody who is being served notices.
+3. Past the most connections a new one is told 503, and nobody who is being served notices. One address
+   has at most half of the places, so that nobody alone shuts the door.
 
 Why these figures: docs/explanation/edge.md.
 """
@@ -20,6 +21,8 @@ import msgspec
 LOOK_EVERY_S: Final = 0.25
 # Sockets, files and the database need some descriptors that connections must not take.
 DESCRIPTORS_RESERVED: Final = 64
+# Of those; more who were told 503 are not waited for until they have read it.
+LINGERING_MAX: Final = 16
 
 
 class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +78,9 @@ class Door:
         # Insertion order is age: the oldest visitor comes first.
         self._visitors: dict[Visitor, None] = {}
         self._per_address: Counter[str] = Counter()
+        self._lingering: dict[Visitor, None] = {}
         self._places = min(settings.connections_max, _descriptors() - DESCRIPTORS_RESERVED)
+        self._places_per_address = min(settings.connections_per_address_max, max(1, self._places // 2))
         self._looking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -92,15 +97,23 @@ class Door:
 
     def enter(self, visitor: Visitor) -> bool:
         """Let a connection in; False when there is no place for it."""
+        of_address = self._per_address.get(visitor.address, 0)
+        if len(self._visitors) >= self._places or of_address >= self._places_per_address:
+            return False
         self._visitors[visitor] = None
-        self._per_address[visitor.address] += 1
-        return (
-            len(self._visitors) <= self._places
-            and self._per_address[visitor.address] <= self.settings.connections_per_address_max
-        )
+        self._per_address[visitor.address] = of_address + 1
+        return True
+
+    def linger(self, visitor: Visitor) -> bool:
+        """Keep a connection that got no place until it has read so; False when too many are kept for that."""
+        if len(self._lingering) >= LINGERING_MAX:
+            return False
+        self._lingering[visitor] = None
+        return True
 
     def leave(self, visitor: Visitor) -> None:
         """Forget a connection; twice is fine."""
+        self._lingering.pop(visitor, None)
         if self._visitors.pop(visitor, self) is self:
             return
         self._per_address[visitor.address] -= 1
@@ -109,14 +122,14 @@ class Door:
 
     def forgive(self, seconds: float) -> None:
         """Give everybody time back that was lost on our side: what they sent meanwhile is not read yet."""
-        for visitor in self._visitors:
+        for visitor in (*self._visitors, *self._lingering):
             visitor.since += seconds
             visitor.deadline += seconds
 
     def look(self, now: float) -> None:
         """End the connections whose deadline is over, and the oldest stalled ones of a crowded address."""
         stalled: dict[str, list[Visitor]] = {}
-        for visitor in list(self._visitors):
+        for visitor in (*self._visitors, *self._lingering):
             if now >= visitor.deadline:
                 visitor.overdue()
             elif now - visitor.since >= self.settings.stalled_s:

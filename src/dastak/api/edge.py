@@ -93,8 +93,13 @@ class EdgeProtocol(HttpToolsProtocol):
         self.fields: dict[bytes, bytes] = {}
         self.served = False
         self.refused = False
-        if not self.door.enter(self):
+        if self.door.enter(self):
+            return
+        if self.door.linger(self):
             self._refuse("too_many_connections")
+        else:
+            self.refused = True
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; whoever still works for it finds the transport closing."""
