@@ -7,6 +7,7 @@ wanted='
 chromium chromium-browser google-chrome:chromium
 node:nodejs
 npm:npm
+faketime:faketime
 '
 
 complain() {
