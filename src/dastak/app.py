@@ -15,7 +15,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
 
 from dastak import config_secrets
 from dastak.api import admin_endpoints, native
@@ -104,9 +103,8 @@ async def run(
             on_answer=house.metrics.on_answer,
         )
         door = await stack.enter_async_context(Door(settings.server.door))
-        pages = _pages(house, dispatcher, dev=dev, test_key=test_key)
-        if house.box is not None and is_loopback(address_of(settings.server.listen)[0]):
-            pages = _at_home(pages)
+        at_home = is_loopback(address_of(settings.server.listen)[0])
+        pages = _pages(house, dispatcher, dev=dev, at_home=at_home, test_key=test_key)
         if house.box is not None:
             await asyncio.gather(
                 *(route.wait_bound() for name, route in house.routes.items() if name in house.box.binds)
@@ -223,23 +221,28 @@ def _is_ready(house: House, faults: Mapping[str, str | None]) -> bool:
     return reachable and faults["store"] is None and faults["clock"] is None
 
 
-def _pages(house: House, dispatcher: Dispatcher, *, dev: bool, test_key: str | None) -> ASGIApp:
+def _pages(
+    house: House, dispatcher: Dispatcher, *, dev: bool, at_home: bool, test_key: str | None
+) -> Starlette:
     """Make the ASGI application: health, pages, and the API for requests that cannot take the short way."""
     routes: list[BaseRoute] = _ops_routes(house) if dev else [Route("/healthz", _alive), _ready_route(house)]
+    shown: list[Route] = []
     if house.box is not None:
-        routes += [*phone_routes(house.box.phones, test_key=test_key), *house.box.routes()]
+        shown += [*phone_routes(house.box.phones, test_key=test_key), *house.box.routes()]
     if dev:
-        routes += explorer_routes(document(ENDPOINTS))
+        shown += explorer_routes(document(ENDPOINTS))
+    routes += map(_only_at_home, shown) if at_home else shown
     return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
 
 
-def _at_home(pages: ASGIApp) -> ASGIApp:
-    """Answer only who calls us by a name of this machine.
+def _only_at_home(route: Route) -> Route:
+    """Have a page answer only who calls us by a name of this machine.
 
     Another site's page may have its own name point to this machine (DNS rebinding): its browser would take
     us for that site, and let the page read the phones.
     """
-    return TrustedHostMiddleware(pages, allowed_hosts=HOME_NAMES, www_redirect=False)
+    route.app = TrustedHostMiddleware(route.app, allowed_hosts=HOME_NAMES, www_redirect=False)
+    return route
 
 
 def _ops_routes(house: House) -> list[BaseRoute]:
