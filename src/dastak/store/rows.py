@@ -48,6 +48,7 @@ _CHANNEL_OF: Final = tuple(CHANNELS)
 
 # The columns of the view `held`; a message's follow them where one was asked for.
 HELD_COLUMNS: Final = 19
+TENANT_COLUMN: Final = 2
 
 # What a submit and a receipt add to a message. With the room there from the start its page need not be split
 # for them: 187 octets of file a message and not 205. Blanks at the end of a trace mean nothing.

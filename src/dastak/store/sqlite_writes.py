@@ -74,11 +74,10 @@ class Writes:
         if once is not None and (kept := self.kept(once)) is not None:
             return kept
         row = self._row(key)
-        if row is None:
+        # As in `SqliteStore.find`, a foreign row is read no further.
+        if row is None or (tenant is not None and row[rows.TENANT_COLUMN] != tenant):
             raise NotFound("There is no such verification.")
         held = rows.held_of(row)
-        if tenant is not None and held.verification.tenant != tenant:
-            raise NotFound("There is no such verification.")
         change = rule(held)
         if change.spend is not None:
             self._charge(held.verification.tenant, change.spend)
