@@ -26,15 +26,13 @@ from dastak.core.message import Message, MessageKey, MessageState
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Policy, ResendCode
 from dastak.core.verification import Particulars, Reason, State, Verification
-from tests.support.house import FakeClock, House, ScriptedRoute, open_house
+from tests.support.house import MEMORY, FakeClock, House, ScriptedRoute, open_house
 from tests.support.samples import NOW, some_msisdn
 
 T = TypeVar("T")
 
 TTL_S, ATTEMPTS, RESENDS, WAITS_S = 120, 3, 2, (10, 30)
 OWN_CODE = "hunter2024"
-# No power is cut in these tests, so the disk need not be waited for.
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # What may become of a message, in any number of steps.
 AFTER = {
     MessageState.QUEUED: set(MessageState),
@@ -330,5 +328,5 @@ def locked(wrong_at_s: list[int], now: datetime) -> bool:
 
 TestHouseAgainstDictionary = HouseAgainstDictionary.TestCase
 TestHouseAgainstDictionary.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

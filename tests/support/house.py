@@ -37,6 +37,8 @@ from tests.support.stores import open_sqlite
 Happening = TypeVar("Happening", bound=Event)
 
 WIDE = LimitSettings(**{name: Rate(count=100_000, per_s=1) for name in LIMITS})
+# No power is cut in tests of the flows, so the disk need not be waited for.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 PLAIN = Policy()
 PRICE_MICROS = 10_000
 
