@@ -44,6 +44,8 @@ def assert_refused(answer: Answer, limit: str, within_s: int) -> None:
     assert (answer.status, answer.body["code"], answer.body["reason"]) == (429, "rate_limited", limit)
     assert answer.headers["retry-after"] == str(answer.body["retry_after_s"])
     assert 0 < answer.body["retry_after_s"] <= within_s
+    assert answer.headers["ratelimit"] == f'"{limit}";r=0;t={answer.body["retry_after_s"]}'
+    assert answer.headers["ratelimit-policy"].startswith(f'"{limit}";q=')
 
 
 def lock(api: ApiClient, to: str) -> tuple[str, str]:

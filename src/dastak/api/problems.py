@@ -96,7 +96,8 @@ def of_error(error: errors.DastakError) -> Response:
             field=getattr(error, "field", None),
             reason=getattr(error, "reason", None),
             retry_after_s=getattr(error, "retry_after_s", None),
-        )
+        ),
+        *_limit_headers(error),
     )
 
 
@@ -134,6 +135,18 @@ def of_http(code: str, *headers: tuple[bytes, bytes]) -> Response:
         ),
         *headers,
     )
+
+
+def _limit_headers(error: errors.DastakError) -> tuple[tuple[bytes, bytes], ...]:
+    """Name the limit that was met as programs read it.
+
+    Source: draft-ietf-httpapi-ratelimit-headers-10 (work in progress).
+    """
+    if not isinstance(error, errors.RateLimited):
+        return ()
+    policy = f'"{error.limit}";q={error.quota};w={error.window_s}'
+    left = f'"{error.limit}";r=0;t={error.retry_after_s}'
+    return (b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())
 
 
 def _response(problem: Problem, *headers: tuple[bytes, bytes]) -> Response:

@@ -100,15 +100,19 @@ class Forbidden(Refused):
 
 
 class RateLimited(Refused):
-    """Too often; the `limit` that was met and the whole seconds to wait."""
+    """Too often; the `limit` that was met, the whole seconds to wait, and `quota` times in `window_s`."""
 
     code = "rate_limited"
     title = "Too many requests"
 
-    def __init__(self, detail: str, *, limit: str, retry_after_s: int) -> None:
+    def __init__(
+        self, detail: str, *, limit: str, retry_after_s: int, quota: int = 1, window_s: int | None = None
+    ) -> None:
         super().__init__(detail, reason=limit)
         self.limit = limit
         self.retry_after_s = retry_after_s
+        self.quota = quota
+        self.window_s = retry_after_s if window_s is None else window_s
 
 
 class Overloaded(DastakError):  # noqa: N818

@@ -97,9 +97,17 @@ class SendLimits:
             RateLimited: The limit with the longest wait; nothing was counted.
         """
         network = None if client_ip is None else _network(client_ip)
-        met = self._books[caller.key.mode].take(caller, int(msisdn), network, _us(now))
+        book = self._books[caller.key.mode]
+        met = book.take(caller, int(msisdn), network, _us(now))
         if met is not None:
-            raise RateLimited(LIMITS[met.limit], limit=met.limit, retry_after_s=met.retry_after_s)
+            rate: Rate = getattr(book.settings, met.limit)
+            raise RateLimited(
+                LIMITS[met.limit],
+                limit=met.limit,
+                retry_after_s=met.retry_after_s,
+                quota=rate.count,
+                window_s=rate.per_s,
+            )
 
     def seed(self, sends: Iterable[PastSend]) -> None:
         """Count the sends of the last day against their numbers, once, before the first `take`."""
@@ -120,6 +128,7 @@ class _Book:
     """
 
     def __init__(self, settings: LimitSettings) -> None:
+        self.settings = settings
         self._buckets = {name: Buckets(name, getattr(settings, name)) for name in LIMITS}
         self._by_tenant_number = (self._buckets["number"], self._buckets["number_daily"])
         self._by_number = (self._buckets["number_everywhere"], self._buckets["number_everywhere_daily"])
