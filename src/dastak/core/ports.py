@@ -28,7 +28,8 @@ class Held(msgspec.Struct, frozen=True):
     """What the store holds while a rule decides.
 
     Attributes:
-        tally: The wrong attempts of the verification's number.
+        tally: The wrong attempts of the verification's number. What asks for a message does not judge codes,
+            and may find it clean.
         message: The message that was asked for, where one was.
     """
 

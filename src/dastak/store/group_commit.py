@@ -69,7 +69,7 @@ class GroupCommit:
 
     Args:
         connection: In autocommit mode; nobody else uses it.
-        forget: Called when changes were rolled back, to drop what was remembered of them.
+        forget: Called when changes were rolled back or another process wrote, to drop what was remembered.
 
     Attributes:
         commits: How many were made.
@@ -87,6 +87,8 @@ class GroupCommit:
         self._stalled = self._failing = self._broken = self._closing = False
         self._checkpointed = connection.total_changes
         self.commits = self.operations = 0
+        # Changes whenever somebody else has committed.
+        self._version = 0
         self._wake = asyncio.Event()
         self._writer = self._loop.create_task(self._write())
 
@@ -175,8 +177,12 @@ class GroupCommit:
                 if _primary(error) not in _LOCKED:
                     raise
             else:
-                return
+                break
             await asyncio.sleep(LOCKED_RETRY_S)
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._version = version
+            self._forget()
 
     def _perform(self, batch: Sequence[_Operation]) -> Sequence[_Ran]:
         try:

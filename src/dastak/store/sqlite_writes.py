@@ -20,6 +20,7 @@ from dastak.core.policy import TTL_S_MAX, Policy
 from dastak.core.ports import Change, Held, Once, Opening, Replayed, Spend, Swept
 from dastak.core.verification import Verification
 from dastak.store import rows
+from dastak.store.recent import Known, Recent
 
 T = TypeVar("T")
 
@@ -40,10 +41,12 @@ class Writes:
         self._held_by_id = statements["held_by_id"]
         self._insert_verification = statements["insert_verification"]
         self._policies: dict[Policy, int] = {}
+        self._recent = Recent()
 
     def forget(self) -> None:
-        """Drop what was remembered of changes that were rolled back."""
+        """Drop what was remembered, for the database may have something else."""
         self._policies.clear()
+        self._recent.clear()
 
     def open(self, opening: Opening[T], once: Once | None) -> T | Replayed:
         """See `Store.open`."""
@@ -59,6 +62,7 @@ class Writes:
         n = self._execute(self._sql["insert_verification"], row).lastrowid
         assert n is not None
         self._execute(self._sql["insert_message"], rows.message_row(opening.message, opening.trace, n=n))
+        self._recent.keep(Known(n, verification, opening.message))
         if once is not None:
             self._keep(once, opening.answer)
         return opening.answer
@@ -73,15 +77,11 @@ class Writes:
         """See `Store.decide`."""
         if once is not None and (kept := self.kept(once)) is not None:
             return kept
-        row = self._row(key)
-        # As in `SqliteStore.find`, a foreign row is read no further.
-        if row is None or (tenant is not None and row[rows.TENANT_COLUMN] != tenant):
-            raise NotFound("There is no such verification.")
-        held = rows.held_of(row)
+        n, held = self._held(key, tenant)
         change = rule(held)
         if change.spend is not None:
             self._charge(held.verification.tenant, change.spend)
-        self._apply(row[0], held, change)
+        self._apply(n, held, change)
         if once is not None:
             self._keep(once, change.answer)
         return change.answer
@@ -101,11 +101,14 @@ class Writes:
         leased = rows.to_ms(lease_until)
         for row in found:
             self._execute(self._sql["lease_message"], (leased, row[0], row[rows.HELD_COLUMNS]))
+        if found:
+            self._recent.clear()
         held = map(rows.held_of, found)
         return [Held(h.verification, h.tally, _leased(h.message, lease_until)) for h in held]
 
     def recover(self, now: datetime) -> int:
         """See `Store.recover`."""
+        self._recent.clear()
         return self._execute(self._sql["recover_messages"], (rows.to_ms(now),)).rowcount
 
     def sweep(self, now: datetime, keep_after: datetime, limit: int) -> Swept:
@@ -120,11 +123,24 @@ class Writes:
             self._sql["delete_tallies"], (int(keep_after.timestamp()), WRONG_CONSECUTIVE_MAX, limit)
         )
         self._shrink(limit)
+        if expired or old:
+            self._recent.clear()
         return Swept(expired, len(old))
 
     def unlock(self, tenant: int, msisdn: Msisdn) -> bool:
         """See `Store.unlock`."""
         return self._execute(self._sql["delete_tally"], (tenant, int(msisdn))).rowcount > 0
+
+    def _held(self, key: VerificationId | MessageKey | CarrierRef, tenant: int | None) -> tuple[int, Held]:
+        """Return the row number of what a key stands for, and what its rule shall see."""
+        known = None if isinstance(key, bytes) else self._recent.find(key)
+        if known is not None:
+            return known.n, Held(known.verification, CLEAN, known.message)
+        row = self._row(key)
+        # As in `SqliteStore.find`, a foreign row is read no further.
+        if row is None or (tenant is not None and row[rows.TENANT_COLUMN] != tenant):
+            raise NotFound("There is no such verification.")
+        return row[0], rows.held_of(row)
 
     def _row(self, key: VerificationId | MessageKey | CarrierRef) -> Any:
         if isinstance(key, bytes):
@@ -160,6 +176,10 @@ class Writes:
         message = change.message or held.message
         if message is not None and (message is not held.message or change.trace):
             self._put_message(n, held, message, change.trace)
+        if message is None:
+            self._recent.drop(after.id)
+        else:
+            self._recent.keep(Known(n, after, message))
 
     def _put_message(self, n: int, held: Held, message: Message, trace: tuple[Event, ...]) -> None:
         if held.message is None or held.message.key != message.key:
