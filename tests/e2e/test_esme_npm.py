@@ -150,7 +150,7 @@ async def test_unbind_by_the_carrier_is_answered_and_bound_again() -> None:
 
 async def test_idle_link_lives_by_enquire_link() -> None:
     ends = Ends()
-    async with npm_smsc() as peer, esme(ends, peer.port, enquire_link_s=0.1) as client:
+    async with npm_smsc() as peer, esme(ends, peer.port, enquire_link_s=0.5) as client:
         await ends.until_state(BindState.BOUND)
         asked = [await peer.said() for _ in range(4)]
 
