@@ -47,7 +47,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
             self.ports.store,
             self.turns,
             call.request,
-            call.caller.tenant.n,
+            call.caller,
             now=self.ports.clock.now(),
             act=act,
             show=show,

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from dastak.api.exchange import PROBLEM, Request, Response
 from dastak.core.errors import MalformedRequest
 from dastak.core.ports import Once, Replayed, Store
+from dastak.core.tenant import Caller
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ async def answer_once(
     store: Store,
     turns: Turns,
     request: Request,
-    tenant: int,
+    caller: Caller,
     *,
     now: datetime,
     act: Callable[[Once | None], Awaitable[T | Replayed]],
@@ -50,8 +51,9 @@ async def answer_once(
     Args:
         store: Where answers are kept.
         turns: Shared by all requests of this process.
-        request: The key is good for its tenant, method and path; its body is the fingerprint.
-        tenant: Whose request it is.
+        request: Its body is the fingerprint.
+        caller: The key is good for one tenant, service and mode, and for one method and path: what a test
+            key started is no answer for a live one.
         now: The time.
         act: Does it, and has the answer kept in the same commit.
         show: Makes the answer.
@@ -63,17 +65,18 @@ async def answer_once(
     """
     if HEADER not in request.headers:
         return _shown(await act(None), show)
-    once = _once(request, tenant, now, keep or show)
+    once = _once(request, caller, now, keep or show)
     async with turns.turn(once.key):
         kept = await store.kept(once)
         return _shown(kept or await act(once), show)
 
 
-def _once(request: Request, tenant: int, now: datetime, keep: Callable[[Any], Response]) -> Once:
+def _once(request: Request, caller: Caller, now: datetime, keep: Callable[[Any], Response]) -> Once:
     key = request.headers[HEADER]
     if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not all(0x20 < octet < 0x7F for octet in key):
         raise MalformedRequest(f"An Idempotency-Key is 1 to {KEY_CHARACTERS_MAX} printable ASCII characters.")
-    scope = b"%d\0%s\0%s\0%s" % (tenant, request.method.encode(), request.path.encode(), key)
+    asker = b"%d\0%d\0%s" % (caller.tenant.n, caller.service.n, caller.key.mode.encode())
+    scope = b"\0".join((asker, request.method.encode(), request.path.encode(), key))
     return Once(
         key=blake2b(scope, digest_size=32).digest(),
         fingerprint=blake2b(request.body, digest_size=16).digest(),
