@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 from datetime import datetime
 
 import pytest
@@ -143,3 +144,32 @@ def test_setup_twice_writes_once(root):
     logging.getLogger("dastak").warning("once")
 
     assert len(stream.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "code ",
+        "code=",
+        "token: ",
+        "code is ",
+        " is",
+        "0 ",
+        "+ (",
+        "+1 ",
+        "%2B",
+        "dk_live_",
+        "bearer ",
+        'code"',
+    ],
+)
+@pytest.mark.parametrize("first", ["", "code", "code =", "bearer"])
+@pytest.mark.parametrize("blank", ["", " " * 8_000])
+def test_masking_takes_time_in_proportion_to_the_text(first, piece, blank):
+    text = (first + blank + piece * (16_000 // len(piece)))[:16_000]
+
+    began_s = time.process_time()
+    masked(text)
+
+    # In milliseconds, and 9 s where the blanks were tried in every way they divide.
+    assert time.process_time() - began_s < 0.5

@@ -26,9 +26,11 @@ _MSISDN: Final = re.compile(
 _KEY: Final = re.compile(r"\bdk_(live|team|test)_[0-9A-Za-z_-]+")
 _AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic) +[^\s\"']+", re.IGNORECASE)
 # Four characters with a digit among them, after a word for a secret. `code` names errors too, without digits.
+# Blanks are taken once and for all (`*+`) and the digit is looked for so far only: a line costs no more than
+# its length, whoever wrote it.
 _NAMED: Final = re.compile(
-    r"\b(?P<name>codes?|otp|password|passwd|pepper|secret|token)(?P<between>[\"']?\s*(?:[:=]|\bis\b)?\s*[\"']?)"
-    r"(?=[^\s\"',;&}]*[0-9])[^\s\"',;&}]{4,}",
+    r"\b(?P<name>codes?|otp|password|passwd|pepper|secret|token)(?P<between>[\"']?\s*+(?:[:=]|\bis\b)?\s*+[\"']?)"
+    r"(?=[^\s\"',;&}]{0,200}[0-9])[^\s\"',;&}]{4,}",
     re.IGNORECASE,
 )
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
