@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -73,9 +74,29 @@ def smpp_port() -> int:
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory, smpp_port: int) -> Iterator[DastakProcess]:
-    listen = {"DASTAK__SIMULATOR__SMPP_LISTEN": f"127.0.0.1:{smpp_port}"}
-    with DastakProcess(tmp_path_factory.mktemp("smpp") / "data", environment=listen) as process:
+    settings = {"DASTAK__SIMULATOR__SMPP_LISTEN": f"127.0.0.1:{smpp_port}", "DASTAK__LOG__LEVEL": "info"}
+    with DastakProcess(tmp_path_factory.mktemp("smpp") / "data", environment=settings) as process:
         yield process
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_header_of_a_stranger_is_no_client_address(process: DastakProcess, version: str) -> None:
+    before = process.log_file.stat().st_size
+    forged = "".join(f"{name}: 203.0.113.9\r\n" for name in ("x-forwarded-for", "x-real-ip", "forwarded"))
+    place = urlsplit(process.url)
+
+    with socket.create_connection((place.hostname, place.port), 10) as line:
+        line.sendall(
+            f"POST /v1/admin/tenants/default/services HTTP/{version}\r\nhost: x\r\nconnection: close\r\n"
+            f"authorization: Bearer {process.api_key}\r\n{forged}content-length: 12\r\n\r\n"
+            '{"name":"-"}'.encode()
+        )
+        while line.recv(4096):
+            pass
+
+    audited = process.log_file.read_text()[before:]
+    assert '"peer": "127.0.0.1"' in audited
+    assert "203.0.113.9" not in audited
 
 
 def pdu(octets: int, command: int, body: bytes = b"", *, status: int = 0, sequence: int = 1) -> bytes:
