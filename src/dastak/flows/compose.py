@@ -8,7 +8,7 @@ from dastak.core.errors import Conflict
 from dastak.core.ports import Ports
 from dastak.core.template import Wording, render
 from dastak.core.tenant import Service
-from dastak.core.verification import Verification
+from dastak.core.verification import Particulars, Verification
 from dastak.sms.segments import Measure, measure
 
 
@@ -37,12 +37,17 @@ def wording_of(verification: Verification, service: Service) -> Wording:
     Raises:
         InvalidRequest: A value may not stand in a text.
     """
-    said = verification.particulars
+    return _wording(verification.particulars, service.brand, verification.policy.ttl_s)
+
+
+# Most verifications of a service say the same, and each is asked for twice: to measure and to send.
+@lru_cache(maxsize=4096)
+def _wording(said: Particulars, brand: str, ttl_s: int) -> Wording:
     return Wording(
         locale=said.locale,
-        brand=service.brand,
+        brand=brand,
         purpose=said.purpose,
-        minutes=math.ceil(verification.policy.ttl_s / 60),
+        minutes=math.ceil(ttl_s / 60),
         amount=said.amount,
         currency=said.currency,
         payee=said.payee,
