@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.api_client import ApiClient
+from tests.support.installed import AIRTEL
 from tests.support.dastak_process import DastakProcess
 
 MSISDN = "+919876543210"
@@ -231,9 +232,18 @@ def test_serve_answers_logs_json_and_stops(tmp_path: Path) -> None:
         assert json.loads(line).keys() >= {"at", "level", "logger", "message"}
 
 
+def show_phones_beside_a_carrier(folder: Path) -> None:
+    file = folder / "dastak.toml"
+    settings, simulator, rest = file.read_text().partition("[simulator]")
+    settings = settings.replace('listen = "127.0.0.1:8080"', 'listen = "0.0.0.0:0"')
+    carrier = AIRTEL.format(port=1, password="s3cret-7")
+    file.write_text(settings + simulator + rest.replace("#enabled = false", "enabled = true") + carrier)
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
+        (show_phones_beside_a_carrier, "can read its phones"),
         (lambda folder: (folder / "secrets.json").chmod(0o644), "chmod 600"),
         (
             lambda folder: (folder / "secrets.json").write_text('{"current":1,"keys":{"1":"00"}}'),
@@ -247,7 +257,7 @@ def test_serve_refuses_what_would_leak(tmp_path: Path, spoil: object, words: str
     assert callable(spoil)
     spoil(tmp_path)
 
-    ran = dastak("serve", "--listen", "127.0.0.1:0", cwd=tmp_path)
+    ran = dastak("serve", cwd=tmp_path)
 
     assert ran.returncode == 3
     assert words in ran.stderr

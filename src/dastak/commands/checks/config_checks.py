@@ -34,7 +34,9 @@ def secrets(scene: Scene) -> Fault | None:
         config_secrets.check_carrier_secrets(scene.settings)
     except ConfigError as error:
         what, _, command = error.detail.partition(" Next: ")
-        return Fault(what, command or "edit the file that `dastak config show --origin` names")
+        return Fault(
+            what.removesuffix("."), command or "edit the file that `dastak config show --origin` names"
+        )
     return None
 
 
