@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.api_client import ApiClient
-from tests.support.installed import AIRTEL
 from tests.support.dastak_process import DastakProcess
+from tests.support.installed import AIRTEL
 
 MSISDN = "+919876543210"
 VERSION_MS_MAX = 150

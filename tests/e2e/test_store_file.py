@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dastak.core.errors import Conflict, NotFound
+from dastak.core.errors import Conflict, NotFound, Overloaded
 from dastak.core.events import VerificationCanceled
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.outcome import Outcome
@@ -128,6 +128,19 @@ async def test_every_hot_statement_finds_its_row_by_an_index(tmp_path: Path) -> 
 
     scans = {name: plan for name, plan in plans.items() if any(step.startswith("SCAN") for step in plan)}
     assert scans == {}
+
+
+async def test_database_that_cannot_be_read_says_try_again(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "dastak.db") as store:
+        (started,) = await opened(store, 1)
+        with closing(sqlite3.connect(tmp_path / "dastak.db")) as vandal:
+            vandal.execute("DROP VIEW held")
+            vandal.execute("DROP TABLE message")
+
+        with pytest.raises(Overloaded):
+            await store.find(started.tenant, started.id)
+        with pytest.raises(Overloaded):
+            await store.timeline(started.tenant, started.id)
 
 
 async def test_list_that_takes_too_long_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,19 +119,21 @@ class Dispatcher:
     async def respond(self, request: Request) -> Response:
         """Answer one request; every refusal of ours becomes a problem."""
         found, arguments = self._find(request.path)
-        path = ""
-        if not found:
-            response = problems.of_http("no_such_path")
-        elif request.method not in found:
-            response = problems.of_http("method_not_allowed", (b"allow", ", ".join(found).encode()))
-        else:
-            endpoint, decoder = found[request.method]
-            path = endpoint.path
-            try:
+        path, response = "", None
+        try:
+            if not found:
+                response = problems.of_http("no_such_path")
+            elif request.method not in found:
+                response = problems.of_http("method_not_allowed", (b"allow", ", ".join(found).encode()))
+            else:
+                endpoint, decoder = found[request.method]
+                path = endpoint.path
                 response = await self._handle(request, endpoint, decoder, arguments)
-            except DastakError as error:
-                response = problems.of_error(error)
-        self._on_answer(path, response.status)
+        except DastakError as error:
+            response = problems.of_error(error)
+        finally:
+            # What a defect of ours raises is answered, and written down, by the edge.
+            self._on_answer(path, 500 if response is None else response.status)
         return response
 
     async def _handle(

@@ -1,11 +1,12 @@
 """The store in one SQLite file: what is acknowledged is on the disk, and whatever runs at once is serial."""
 
 import asyncio
+import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -34,6 +35,18 @@ LIST_S_MAX: Final = 2.0
 # Some milliseconds of SQLite's virtual machine.
 _STEPS_BETWEEN_LOOKS: Final = 100_000
 _NEWEST: Final = 2**63 - 1
+
+log = logging.getLogger("dastak.store")
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Tell of a database that cannot be read as of one that cannot be written: the caller may try again."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        log.error("the database cannot be read: %s", error)
+        raise Overloaded("The database cannot be read now.") from error
 
 
 class SqliteStore:
@@ -102,7 +115,8 @@ class SqliteStore:
 
     async def find(self, tenant: int, verification_id: VerificationId) -> Held:
         """See `Store.find`."""
-        row = self._reader.execute(self._sql["held_by_id"], (verification_id,)).fetchone()
+        with _reading():
+            row = self._reader.execute(self._sql["held_by_id"], (verification_id,)).fetchone()
         # A foreign row is not read any further than one that is not there: no clock tells the two apart.
         if row is None or row[rows.TENANT_COLUMN] != tenant:
             raise NotFound("There is no such verification.")
@@ -110,7 +124,8 @@ class SqliteStore:
 
     async def timeline(self, tenant: int, verification_id: VerificationId) -> Sequence[AnyEvent]:
         """See `Store.timeline`."""
-        found = self._reader.execute(self._sql["timelines"], (tenant, verification_id)).fetchall()
+        with _reading():
+            found = self._reader.execute(self._sql["timelines"], (tenant, verification_id)).fetchall()
         if not found:
             raise NotFound("There is no such verification.")
         (started, *later), *of_messages = (from_lines(lines) for _, lines in found)
@@ -179,11 +194,13 @@ class SqliteStore:
 
     async def tenancy(self) -> Tenancy:
         """See `Store.tenancy`."""
-        return sqlite_tenancy.read(self._reader, self._sql)
+        with _reading():
+            return sqlite_tenancy.read(self._reader, self._sql)
 
     async def tenancy_revision(self) -> int:
         """See `Store.tenancy_revision`."""
-        return sqlite_tenancy.revision(self._reader, self._sql)
+        with _reading():
+            return sqlite_tenancy.revision(self._reader, self._sql)
 
     async def put_tenant(self, tenant: Tenant, *, once: Once | None = None) -> Tenant:
         """See `Store.put_tenant`."""
