@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.carrier import Carrier
 from bench.cases import BARE, Dastak, Latencies, Throughput, cycle_case, dispatch_case
 from bench.footprint import measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
 from bench.load import Request, post
+from bench.loopback_carrier import Carrier
 from bench.neighbour import slowdown
 from bench.processes import LOAD_CORE, Pinned
 from bench.report import Memory, Report, machine, text

@@ -94,11 +94,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What a carrier says became of a message: the outcome in our words, the evidence in theirs."""
+    """What a carrier says became of a message: the outcome in our words, the evidence in theirs.
+
+    Attributes:
+        alternatives: Which message else it may be about, where the carrier's id can be read in several ways.
+        operator: MCC and MNC of the phone's network, where the carrier tells.
+    """
 
     carrier: CarrierRef
     outcome: Outcome
     evidence: str
+    alternatives: tuple[CarrierRef, ...] = ()
+    operator: str = ""
 
 
 class MessageStep(msgspec.Struct, frozen=True):

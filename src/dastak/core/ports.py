@@ -5,8 +5,9 @@
 3. A rule that raises changes nothing, and only its own caller hears of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -262,6 +263,9 @@ class Outgoing(msgspec.Struct, frozen=True):
     Attributes:
         sender: The header or number it comes from.
         validity_s: The remaining life of the code; the carrier must not try longer.
+        dlt: What India's scrubbers want to know of it: `pe_id`, `template_id`, `chain` and `category`; also
+            the template's variables as `var1`, `var2` and so on. Empty elsewhere.
+        code: The code alone, for carriers that fill it into a template of theirs.
     """
 
     key: MessageKey
@@ -269,6 +273,31 @@ class Outgoing(msgspec.Struct, frozen=True):
     text: str
     sender: str
     validity_s: int
+    dlt: Mapping[str, str] = MappingProxyType({})
+    code: str = ""
+
+    def __repr__(self) -> str:
+        """Show no text and no number: the one is a code, the other a person."""
+        return f"Outgoing({self.key!r}, sender={self.sender!r})"
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a way out is wanted for.
+
+    Attributes:
+        remaining_s: The remaining life of the code.
+        tried: The routes that this code was already handed to; another one is better.
+        tenant: Its number in the store.
+        anew: The person asked again, so this is no time to try something out.
+    """
+
+    mode: Mode
+    channel: Channel
+    tenant: int
+    msisdn: Msisdn
+    remaining_s: float
+    tried: tuple[str, ...] = ()
+    anew: bool = False
 
 
 class Route(Protocol):
@@ -292,7 +321,10 @@ class Route(Protocol):
 class Routes(Protocol):
     """All ways out."""
 
-    def order(self, mode: Mode, channel: Channel) -> Sequence[Route]:
+    def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
+        """Say whether there is any way, be it up or down now."""
+
+    def order(self, wanted: Wanted) -> Sequence[Route]:
         """Return the routes a message may take, best first; none when there is no way."""
 
 

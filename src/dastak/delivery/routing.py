@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
-from dastak.core.ports import Route
+from dastak.core.ports import Route, Wanted
 from dastak.core.tenant import Mode
 
 
@@ -14,11 +15,16 @@ class RouteTable:
         self._carriers = tuple(carriers)
         self._simulated = tuple(simulated)
 
-    def order(self, mode: Mode, channel: Channel) -> Sequence[Route]:
+    def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
+        """Say whether there is any way."""
+        del tenant, msisdn
+        return channel is Channel.SMS and bool(self._simulated if mode is Mode.TEST else self._carriers)
+
+    def order(self, wanted: Wanted) -> Sequence[Route]:
         """Return the routes: a test message never sees a carrier, a live one never the simulator."""
-        if channel is not Channel.SMS:
+        if wanted.channel is not Channel.SMS:
             return ()
-        routes = self._simulated if mode is Mode.TEST else self._carriers
+        routes = self._simulated if wanted.mode is Mode.TEST else self._carriers
         if all(route.available for route in routes):
             return routes
         return sorted(routes, key=lambda route: not route.available)

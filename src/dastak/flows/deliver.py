@@ -12,7 +12,7 @@ from dastak.core.errors import CarrierError, CarrierRejected
 from dastak.core.events import MessageRefused
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep
 from dastak.core.outcome import OUTCOMES, Outcome
-from dastak.core.ports import Change, Held, Outgoing, Ports
+from dastak.core.ports import Change, Held, Outgoing, Ports, Wanted
 from dastak.core.verification import State, Verification
 from dastak.flows.compose import text_of
 
@@ -38,7 +38,7 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
         now = ports.clock.now()
         return await _write(ports, verification, message, lambda held: rules.dropped(held, cause, now=now))
     refusals: list[MessageRefused] = []
-    for route in ports.routes.order(verification.mode, message.channel):
+    for route in ports.routes.order(_wanted(verification, message, ports.clock.now())):
         # The route before may have taken its time; much may have happened since.
         if refusals and _not_wanted(await _latest(ports, verification), ports.clock.now()) is not None:
             break
@@ -76,6 +76,17 @@ def _not_wanted(verification: Verification, now: datetime) -> str | None:
     if verification.own_code_digest is not None and verification.own_code_sealed is None:
         return "superseded"
     return None
+
+
+def _wanted(verification: Verification, message: Message, now: datetime) -> Wanted:
+    return Wanted(
+        mode=verification.mode,
+        channel=message.channel,
+        tenant=verification.tenant,
+        msisdn=verification.msisdn,
+        remaining_s=(verification.expires_at - now).total_seconds(),
+        anew=verification.sends > 1,
+    )
 
 
 def _outgoing(ports: Ports, verification: Verification, message: Message, now: datetime) -> Outgoing:

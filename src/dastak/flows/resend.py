@@ -59,7 +59,14 @@ async def resend(
 def _allowed(
     ports: Ports, verification: Verification, asked: Channel | None, now: datetime
 ) -> tuple[Channel, rules.Step]:
-    channel = choose_channel(ports, verification.mode, asked, verification.policy)
+    channel = choose_channel(
+        ports,
+        verification.mode,
+        verification.tenant,
+        verification.msisdn,
+        asked=asked,
+        allowed=verification.policy.channels,
+    )
     return channel, rules.resend(rules.expire(verification, now=now).verification, channel, now=now)
 
 

@@ -1,5 +1,6 @@
 """Start a verification: refuse what must be refused, decide everything, write it once, hand it over."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -145,7 +146,7 @@ def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: Msisdn, now: d
         mode=caller.key.mode,
         msisdn=msisdn,
         policy=policy,
-        particulars=_particulars(ports, caller, ask, policy),
+        particulars=_particulars(ports, caller, ask, policy, msisdn),
         key_id=ports.keys.current,
         created_at=now,
         expires_at=now + timedelta(seconds=policy.ttl_s),
@@ -155,29 +156,35 @@ def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: Msisdn, now: d
     )
 
 
-def _particulars(ports: Ports, caller: Caller, ask: Ask, policy: Policy) -> Particulars:
+def _particulars(ports: Ports, caller: Caller, ask: Ask, policy: Policy, msisdn: Msisdn) -> Particulars:
     said = ask.particulars
     tried_out = caller.key.mode is Mode.TEST
     if said.domain is not None and said.domain not in caller.service.domains and not tried_out:
         raise InvalidRequest(
             "`domain` is not one of this service's domains; add it to the service first.", field="domain"
         )
-    return msgspec.structs.replace(
-        said,
-        channel=choose_channel(ports, caller.key.mode, ask.channel, policy),
-        locale=best_locale(said.locale),
-    )
+    mode, tenant = caller.key.mode, caller.tenant.n
+    channel = choose_channel(ports, mode, tenant, msisdn, asked=ask.channel, allowed=policy.channels)
+    return msgspec.structs.replace(said, channel=channel, locale=best_locale(said.locale))
 
 
-def choose_channel(ports: Ports, mode: Mode, asked: Channel | None, policy: Policy) -> Channel:
+def choose_channel(
+    ports: Ports,
+    mode: Mode,
+    tenant: int,
+    msisdn: Msisdn,
+    *,
+    asked: Channel | None,
+    allowed: Sequence[Channel],
+) -> Channel:
     """Choose the first channel that is asked for, allowed and has a route.
 
     Raises:
         Refused: There is none.
     """
-    wanted = policy.channels if asked is None else (asked,)
+    wanted = allowed if asked is None else (asked,)
     for channel in wanted:
-        if channel in policy.channels and ports.routes.order(mode, channel):
+        if channel in allowed and ports.routes.carry(mode, channel, tenant, msisdn):
             return channel
     raise Refused(
         f"No route can carry a code by {' or '.join(wanted)} for a {mode} key; "
