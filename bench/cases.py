@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.carrier import Carrier
 from bench.load import Answer, Pool, Request, closed_loop, connect, open_loop, post, quantile_ms
+from bench.loopback_carrier import Carrier
 from bench.processes import Pinned, cpu_s
 from bench.scrape import Batches, batches
 
