@@ -24,7 +24,7 @@ FOLDERS_DEEP_MAX = 2
 # Packages that are larger, each with its reason. A number here is a bound as well: it shall not grow unseen.
 LARGER_PACKAGES = {
     "core": (20, "the rules are many small subjects of one kind, and a folder below would only hide them"),
-    "sms": (16, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
+    "sms": (26, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "commands": (20, "one module a command; the table in cli.py is the index"),
 }
 

@@ -36,7 +36,7 @@ def route() -> SmppRoute:
 
 async def sent(route: SmppRoute, text: str) -> tuple[list[Submission], CarrierRef]:
     bind = Bind()
-    route._esme = bind
+    route._group = bind
     ref = await route.submit(outgoing(text))
     return bind.taken, ref
 

@@ -93,7 +93,7 @@ class Smsc:
         # No two runs use an id twice, so that an old receipt never meets a new message.
         self._message_number = int(now().timestamp() * 1000)
         self._served: dict[str, Served] = {}
-        self._links: set[SmppLink] = set()
+        self._links: dict[SmppLink, None] = {}  # in the order they came
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -124,9 +124,9 @@ class Smsc:
         """Return how many binds an account has."""
         return len(self._served[system_id].out.links)
 
-    def drop_links(self) -> None:
-        """Cut all connections, as a broken cable would."""
-        for link in tuple(self._links):
+    def drop_links(self, count: int | None = None) -> None:
+        """Cut connections, as a broken cable would: the first so many, or all."""
+        for link in tuple(self._links)[:count]:
             link.abort()
 
     def send_text(self, system_id: str, sm: Sm) -> None:
@@ -182,8 +182,8 @@ class Smsc:
             fate_of=self.faults.fate_of,
             next_message_number=self.next_message_number,
             on_message=self._on_message,
-            on_closed=self._links.discard,
+            on_closed=lambda link: self._links.pop(link, None),
             now=self._now,
         )
-        self._links.add(bind.link)
+        self._links[bind.link] = None
         return bind.link

@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -70,6 +71,7 @@ class Esme:
         on_alert: Told when a phone is back.
         on_state: Told of every change, with its reason in words.
         chance: Spreads the times of reconnecting.
+        start_after_s: How long to wait before the first try, for one of several binds.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Esme:
         on_alert: Callable[[AlertNotification], None] | None = None,
         on_state: Callable[[BindState, str], None] | None = None,
         chance: random.Random | None = None,
+        start_after_s: float = 0.0,
     ) -> None:
         self.settings = settings
         self.state = BindState.DOWN
@@ -88,6 +91,7 @@ class Esme:
         self._on_alert = on_alert
         self._on_state = on_state
         self._chance = chance or random.SystemRandom()
+        self._start_after_s = start_after_s
         self._ssl = settings.tls.context() if settings.tls else None
         self._queue: deque[_Queued] = deque()
         self._link: SmppLink | None = None
@@ -135,6 +139,27 @@ class Esme:
         link = self._link
         return len(self._queue) + (self.settings.window - link.session.room if link else 0)
 
+    @property
+    def rate_per_s(self) -> float | None:
+        """What it may send at present; None as fast as the window allows."""
+        return self._pace.rate_per_s if self._pace is not None else None
+
+    @property
+    def sending(self) -> bool:
+        """Whether it is bound for sending and takes messages."""
+        link = self._link
+        return link is not None and link.session.may(Command.SUBMIT_SM) and not self._stopping.is_set()
+
+    def load(self, now: float) -> float:
+        """Return how busy it is: below 1 a message goes out at once, above it waits."""
+        link = self._link
+        if link is None:
+            return math.inf
+        waits = (
+            not link.writable or link.session.room <= 0 or not (self._pace is None or self._pace.open(now))
+        )
+        return waits + self.in_flight / self.settings.window
+
     async def submit(self, submission: Submission) -> Accepted:
         """Hand a message over and wait for the carrier's answer.
 
@@ -157,7 +182,7 @@ class Esme:
             CarrierUnavailable: The bind is down, or window and queue are full.
         """
         link = self._link
-        if link is None or not link.session.may(Command.SUBMIT_SM) or self._stopping.is_set():
+        if link is None or not self.sending:
             raise CarrierUnavailable(f"bind {self.settings.system_id} is down: {self.reason}")
         body = encode_submission(submission, self.settings)
         now = self._loop.time()
@@ -250,6 +275,8 @@ class Esme:
 
     async def _keep_bound(self) -> None:
         lost = 0
+        if self._start_after_s > 0:
+            await _wait(self._stopping, self._start_after_s)
         while not self._stopping.is_set():
             began_at = self._loop.time()
             await self._bind_once()

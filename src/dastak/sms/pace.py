@@ -38,6 +38,10 @@ class Pace:
         self._tokens -= 1.0
         return True
 
+    def open(self, now: float) -> bool:
+        """Say whether there is a token, and take none."""
+        return self._tokens + (now - self._counted_at) * self.rate_per_s >= 1.0
+
     def throttled(self, now: float) -> None:
         """Halve the rate: the carrier said ESME_RTHROTTLED or ESME_RMSGQFUL."""
         if now - self._throttled_at < _SAME_THROTTLE_S:

@@ -1,15 +1,16 @@
 """One SMPP carrier as a route: texts become submit_sm, deliver_sm become receipts."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.ports import Outgoing
 from dastak.sms import gsm7
+from dastak.sms.bind_group import BindGroup, BindView, Count
 from dastak.sms.dlr import is_receipt, normal_id, parse_dlr
-from dastak.sms.esme import BindState, Esme
+from dastak.sms.esme import BindState
 from dastak.sms.segments import split
 from dastak.sms.smpp_codes import ESM_UDHI, Status
 from dastak.sms.smpp_settings import SmppSettings
@@ -32,18 +33,18 @@ log = logging.getLogger("dastak.smpp")
 
 
 class SmppRoute:
-    """A bind that is kept up while the context lasts."""
+    """The binds to one carrier, kept up while the context lasts."""
 
     def __init__(self, name: str, settings: SmppSettings, take_receipt: TakeReceipt) -> None:
         self.name = name
         self._take_receipt = take_receipt
-        self._told = ""
+        self._told: dict[str, str] = {}
         self._stopping = False
-        self._esme = Esme(settings, on_deliver=self._on_deliver, on_state=self._on_state)
+        self._group = BindGroup(settings, on_deliver=self._on_deliver, on_state=self._on_state)
 
     async def __aenter__(self) -> Self:
         """Begin to bind."""
-        await self._esme.__aenter__()
+        await self._group.__aenter__()
         return self
 
     async def __aexit__(
@@ -51,26 +52,35 @@ class SmppRoute:
     ) -> None:
         """Let what is under way end, and unbind."""
         self._stopping = True
-        await self._esme.__aexit__(kind, error, trace)
+        await self._group.__aexit__(kind, error, trace)
 
     @property
     def available(self) -> bool:
-        """Whether it is bound."""
-        return self._esme.state is BindState.BOUND
+        """Whether a bind is up that can send."""
+        return self._group.available
 
     @property
     def reason(self) -> str:
-        """Why it is bound or not, in words."""
-        return self._esme.reason
+        """Which binds are up, and why one is not, in words."""
+        return self._group.reason
 
     @property
     def in_flight(self) -> int:
         """How many messages wait for the carrier's answer."""
-        return self._esme.in_flight
+        return self._group.in_flight
+
+    @property
+    def counts(self) -> Mapping[Count, int]:
+        """What became of the messages since the start."""
+        return self._group.counts
+
+    def binds(self) -> tuple[BindView, ...]:
+        """Return every bind as it stands."""
+        return self._group.binds()
 
     async def wait_bound(self) -> None:
-        """Return as soon as it is bound."""
-        await self._esme.wait_bound()
+        """Return as soon as a bind is up that can send."""
+        await self._group.wait_bound()
 
     async def submit(self, outgoing: Outgoing) -> CarrierRef:
         """Hand a text over, in as many parts as it needs; the id of the last part stands for it.
@@ -85,7 +95,7 @@ class SmppRoute:
         reference = _reference(outgoing.key)
         for number, part in enumerate(parts, 1):
             header = bytes((5, 0, 3, reference & 0xFF, len(parts), number)) if len(parts) > 1 else b""
-            accepted = await self._esme.submit(
+            accepted = await self._group.submit(
                 Submission(
                     octets=header + (gsm7.encode(part) if plain else part.encode("utf-16-be")),
                     destination=outgoing.msisdn,
@@ -98,12 +108,12 @@ class SmppRoute:
             )
         return CarrierRef(self.name, normal_id(accepted.message_id))
 
-    def _on_state(self, state: BindState, reason: str) -> None:
-        """Write down that the bind is up or why it is not, but not again with every try."""
-        if self._stopping or reason == self._told:
+    def _on_state(self, bind: str, state: BindState, reason: str) -> None:
+        """Write down that a bind is up or why it is not, but not again with every try."""
+        if self._stopping or reason == self._told.get(bind):
             return
-        self._told = reason
-        log.log(_LEVELS[state], "route %s is %s: %s", self.name, state, reason)
+        self._told[bind] = reason
+        log.log(_LEVELS[state], "route %s, bind %s is %s: %s", self.name, bind, state, reason)
 
     def _on_deliver(self, delivery: Delivery) -> None:
         """Hand a receipt on; a text from a phone is taken and forgotten until replies are understood."""

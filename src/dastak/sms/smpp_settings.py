@@ -17,9 +17,12 @@ class BindKind(StrEnum):
     TRANSMITTER = "transmitter"
     RECEIVER = "receiver"
     TRANSCEIVER = "transceiver"
+    PAIR = "pair"  # a transmitter and a receiver, where a carrier wants both apart
 
 
+# Of a pair the bind group makes its two halves; taken alone it is the half that sends.
 BIND_COMMANDS = {
+    BindKind.PAIR: Command.BIND_TRANSMITTER,
     BindKind.TRANSMITTER: Command.BIND_TRANSMITTER,
     BindKind.RECEIVER: Command.BIND_RECEIVER,
     BindKind.TRANSCEIVER: Command.BIND_TRANSCEIVER,
@@ -51,16 +54,17 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One bind to one carrier.
+    """The binds to one carrier.
 
     Attributes:
+        binds: How many; as many pairs where `bind_kind` is a pair.
         long_password: Allow more than the eight characters of the standard.
-        window: How many submit_sm may wait for their answers.
+        window: How many submit_sm may wait for their answers, on each bind.
         queue_max: How many more may wait for room in the window; past that a message goes elsewhere.
         inbound_max: How many receipts may wait to be acknowledged; more are refused and come again.
         response_timeout_s: Then the outcome of a submit_sm counts as unknown.
         enquire_link_s: After so much silence the carrier is asked; after as much again the link is dead.
-        rate_per_s: The contracted rate; None sends as fast as the window allows.
+        rate_per_s: The contracted rate of each bind; None sends as fast as the window allows.
         source_addr: The sender of messages that bring none.
         source_addr_ton: None tells by the sender: 5 and NPI 0 for letters, 1 and 1 for a number.
         registered_delivery: 1 asks for the final receipt, 17 for intermediate notices too, 0 for none.
@@ -73,6 +77,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     system_type: str = ""
     long_password: bool = False
     bind_kind: BindKind = BindKind.TRANSCEIVER
+    binds: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
     tls: Tls | None = None
     window: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     queue_max: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 1000

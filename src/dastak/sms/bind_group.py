@@ -1,0 +1,283 @@
+"""Several binds to one carrier as one way out: the least loaded takes a message, and another takes over.
+
+1. A message is on one bind at a time, and on none twice.
+2. What one bind refuses for now goes to another at once; its caller hears of it when all have refused.
+3. What a lost bind had not sent moves to another; what the carrier may have is sent again, the same text, and
+   counted: a text that comes twice does no harm, a lost one does.
+4. What may be with the carrier is never called refused for now: its outcome stays unknown.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable
+from dastak.sms.esme import BindState, Esme
+from dastak.sms.pdu_bodies import AlertNotification
+from dastak.sms.smpp_codes import THROTTLE_STATUSES, status_name
+from dastak.sms.smpp_settings import BindKind, SmppSettings
+from dastak.sms.submission import Accepted, Delivery, Done, Submission, SubmitResult
+
+# Carriers count binds that come too fast as an attack; each waits this much longer than the one before.
+STAGGER_S: Final = 0.2
+
+_FOR_NOW: Final = frozenset(status_name(status) for status in THROTTLE_STATUSES)
+
+
+class Count(StrEnum):
+    """What a group counts."""
+
+    SUBMITTED = "submitted"  # handed to a bind for the first time
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNAVAILABLE = "unavailable"  # ended without an answer
+    THROTTLED = "throttled"  # each time a bind said so
+    MOVED = "moved"  # refused for now, or not sent on a lost bind, and handed to another
+    RESUBMITTED = "resubmitted"  # in doubt on a lost bind, sent again on another
+
+
+class BindView(msgspec.Struct, frozen=True, kw_only=True):
+    """One bind as it stands.
+
+    Attributes:
+        rate_per_s: What it may send at present; None as fast as the window allows.
+    """
+
+    name: str
+    kind: BindKind
+    state: BindState
+    reason: str
+    in_flight: int
+    rate_per_s: float | None
+
+
+class BindGroup:
+    """The binds of one route, kept up while the context lasts.
+
+    Args:
+        settings: `binds` says how many, `bind_kind` of what kind.
+        on_deliver: Takes receipts and texts of all binds; it must not wait.
+        on_alert: Told when a phone is back.
+        on_state: Told the name of a bind, its state and the reason in words.
+        chance: Spreads the times of connecting.
+
+    Attributes:
+        counts: Since the start.
+    """
+
+    def __init__(
+        self,
+        settings: SmppSettings,
+        *,
+        on_deliver: Callable[[Delivery], None],
+        on_alert: Callable[[AlertNotification], None] | None = None,
+        on_state: Callable[[str, BindState, str], None] | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.counts: Counter[Count] = Counter()
+        self._on_state = on_state
+        self._up = asyncio.Event()
+        self._turn = 0
+        chance = chance or random.SystemRandom()
+        self._binds: dict[str, Esme] = {}
+        for place, (name, bind_kind) in enumerate(_plan(settings)):
+            self._binds[name] = Esme(
+                msgspec.structs.replace(settings, bind_kind=bind_kind),
+                on_deliver=on_deliver,
+                on_alert=on_alert,
+                on_state=partial(self._moved, name),
+                chance=chance,
+                start_after_s=place * STAGGER_S * chance.uniform(0.5, 1.0),
+            )
+        self._senders = [
+            bind for bind in self._binds.values() if bind.settings.bind_kind is not BindKind.RECEIVER
+        ]
+
+    async def __aenter__(self) -> Self:
+        """Begin to connect, one bind after the other; see `wait_bound`."""
+        self._loop = asyncio.get_running_loop()
+        for bind in self._binds.values():
+            await bind.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let what is under way end on all binds at once, unbind and close; stopping twice is fine."""
+        await asyncio.gather(*(bind.__aexit__(kind, error, trace) for bind in self._binds.values()))
+
+    async def wait_bound(self) -> None:
+        """Return as soon as one bind can send."""
+        await self._up.wait()
+
+    @property
+    def available(self) -> bool:
+        """Whether one bind can send."""
+        return self._up.is_set()
+
+    @property
+    def reason(self) -> str:
+        """How many binds are up, and why the first one is not, in words."""
+        if len(self._binds) == 1:
+            return next(iter(self._binds.values())).reason
+        down = [(name, bind) for name, bind in self._binds.items() if bind.state is not BindState.BOUND]
+        up = f"{len(self._binds) - len(down)} of {len(self._binds)} binds are up"
+        return f"{up}; {down[0][0]}: {down[0][1].reason}" if down else up
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages wait for an answer or for room."""
+        return sum(bind.in_flight for bind in self._senders)
+
+    def binds(self) -> tuple[BindView, ...]:
+        """Return every bind as it stands."""
+        return tuple(
+            BindView(
+                name=name,
+                kind=bind.settings.bind_kind,
+                state=bind.state,
+                reason=bind.reason,
+                in_flight=bind.in_flight,
+                rate_per_s=bind.rate_per_s,
+            )
+            for name, bind in self._binds.items()
+        )
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Hand a message over and wait for the carrier's answer.
+
+        Raises:
+            CarrierRejected: The carrier said no, or the message cannot be written for it.
+            CarrierUnavailable: No answer; with `outcome_unknown` the carrier may have it.
+        """
+        answer: asyncio.Future[SubmitResult] = self._loop.create_future()
+        self.submit_nowait(submission, lambda result: None if answer.done() else answer.set_result(result))
+        result = await answer
+        if isinstance(result, Accepted):
+            return result
+        raise result
+
+    def submit_nowait(self, submission: Submission, done: Done) -> None:
+        """Hand a message over; `done` is called once, with what became of it.
+
+        Raises:
+            CarrierRejected: The message cannot be written for this carrier.
+            CarrierUnavailable: All binds are down or full.
+        """
+        refusal = self._offer(_Attempt(self._on_result, submission, done, self._loop.time()))
+        if refusal is not None:
+            raise refusal
+        self.counts[Count.SUBMITTED] += 1
+
+    def _offer(self, attempt: "_Attempt") -> CarrierError | None:
+        """Hand a message to the best bind that has not had it; return why none took it."""
+        refusal: CarrierError = CarrierUnavailable(f"no bind can send: {self.reason}")
+        while (bind := self._best(attempt.had)) is not None:
+            attempt.had.append(bind)
+            try:
+                bind.submit_nowait(attempt.submission, attempt)
+            except CarrierUnavailable as full:
+                refusal = full
+            except CarrierRejected as unwritable:
+                return unwritable
+            else:
+                return None
+        return refusal
+
+    def _best(self, had: list[Esme]) -> Esme | None:
+        """Return the least loaded bind that can send; among equals they take turns."""
+        senders = self._senders
+        if len(senders) == 1:
+            return senders[0] if not had and senders[0].sending else None
+        self._turn = (self._turn + 1) % len(senders)
+        now = self._loop.time()
+        ready = [
+            bind for bind in senders[self._turn :] + senders[: self._turn] if bind.sending and bind not in had
+        ]
+        return min(ready, key=lambda bind: bind.load(now), default=None)
+
+    def _on_result(self, attempt: "_Attempt", result: SubmitResult) -> None:
+        if isinstance(result, Accepted):
+            self.counts[Count.ACCEPTED] += 1
+            attempt.done(result)
+            return
+        moved = None
+        if isinstance(result, CarrierRejected):
+            if result.status in _FOR_NOW:
+                self.counts[Count.THROTTLED] += 1
+                moved = Count.MOVED
+        elif isinstance(result, CarrierUnavailable):
+            attempt.in_doubt |= result.outcome_unknown
+            if not attempt.had[-1].sending:
+                moved = Count.RESUBMITTED if result.outcome_unknown else Count.MOVED
+        if moved is not None:
+            attempt.age(self._loop.time())
+            if self._offer(attempt) is None:
+                self.counts[moved] += 1
+                return
+        if attempt.in_doubt and (moved is not None or isinstance(result, CarrierUnavailable)):
+            result = CarrierUnavailable(result.detail, outcome_unknown=True)
+        rejected = isinstance(result, CarrierRejected)
+        self.counts[Count.REJECTED if rejected else Count.UNAVAILABLE] += 1
+        attempt.done(result)
+
+    def _moved(self, name: str, state: BindState, reason: str) -> None:
+        if any(bind.state is BindState.BOUND for bind in self._senders):
+            self._up.set()
+        else:
+            self._up.clear()
+        if self._on_state is not None:
+            self._on_state(name, state, reason)
+
+
+class _Attempt:
+    """One message on its way through the group; called by a bind with what became of it there.
+
+    Attributes:
+        had: The binds that were offered it, the last one being where it is.
+        in_doubt: Whether a bind was lost that may have sent it.
+    """
+
+    __slots__ = ("_began_at", "_on_result", "done", "had", "in_doubt", "submission")
+
+    def __init__(
+        self,
+        on_result: Callable[["_Attempt", SubmitResult], None],
+        submission: Submission,
+        done: Done,
+        now: float,
+    ) -> None:
+        self.submission = submission
+        self.done = done
+        self.had: list[Esme] = []
+        self.in_doubt = False
+        self._on_result = on_result
+        self._began_at = now
+
+    def __call__(self, result: SubmitResult) -> None:
+        self._on_result(self, result)
+
+    def age(self, now: float) -> None:
+        """Take the time that went by from what the carrier may take."""
+        elapsed_s = int(now - self._began_at)
+        if elapsed_s > 0:
+            left_s = max(1, self.submission.validity_s - elapsed_s)
+            self.submission = msgspec.structs.replace(self.submission, validity_s=left_s)
+            self._began_at += elapsed_s
+
+
+def _plan(settings: SmppSettings) -> list[tuple[str, BindKind]]:
+    """Name the binds and say of what kind each is."""
+    numbers = [str(number) for number in range(1, settings.binds + 1)]
+    if settings.bind_kind is BindKind.PAIR:
+        # The receivers come first, so that no receipt of the first messages finds nobody.
+        kinds = (BindKind.RECEIVER, BindKind.TRANSMITTER)
+        return [(f"{number}-{kind}", kind) for kind in kinds for number in numbers]
+    return [(number, settings.bind_kind) for number in numbers]
