@@ -95,7 +95,6 @@ class Esme:
         self._ssl = settings.tls.context() if settings.tls else None
         self._queue: deque[_Queued] = deque()
         self._link: SmppLink | None = None
-        self._pace: Pace | None = None
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
         self._drained = asyncio.Event()
@@ -105,6 +104,8 @@ class Esme:
     async def __aenter__(self) -> Self:
         """Begin to connect; see `wait_bound`."""
         self._loop = asyncio.get_running_loop()
+        # It outlives a link: the carrier remembers how fast we were.
+        self._pace = Pace(self.settings.rate_per_s, self._loop.time())
         self._keeper = self._loop.create_task(self._keep_bound())
         return self
 
@@ -142,7 +143,7 @@ class Esme:
     @property
     def rate_per_s(self) -> float | None:
         """What it may send at present; None as fast as the window allows."""
-        return self._pace.rate_per_s if self._pace is not None else None
+        return self._pace.rate_per_s if self._keeper is not None else self.settings.rate_per_s
 
     @property
     def sending(self) -> bool:
@@ -155,9 +156,7 @@ class Esme:
         link = self._link
         if link is None:
             return math.inf
-        waits = (
-            not link.writable or link.session.room <= 0 or not (self._pace is None or self._pace.open(now))
-        )
+        waits = not link.writable or link.session.room <= 0 or not self._pace.open(now)
         return waits + self.in_flight / self.settings.window
 
     async def submit(self, submission: Submission) -> Accepted:
@@ -195,8 +194,7 @@ class Esme:
             raise CarrierUnavailable(f"window and queue of bind {self.settings.system_id} are full")
 
     def _may_send(self, link: SmppLink, now: float) -> bool:
-        free = link.writable and link.session.room > 0
-        return free and (self._pace is None or self._pace.take(now))
+        return link.writable and link.session.room > 0 and self._pace.take(now)
 
     def _pump(self, link: SmppLink, now: float) -> None:
         """Send what waits, as far as window and rate allow."""
@@ -234,7 +232,7 @@ class Esme:
         elif status == Status.ESME_ROK and isinstance(answer.body, MessageIdResp):
             answer.context(Accepted(answer.body.message_id))
         else:
-            if self._pace is not None and status in THROTTLE_STATUSES:
+            if status in THROTTLE_STATUSES:
                 self._pace.throttled(self._loop.time())
             name, outcome = status_name(status), status_outcome(status)
             answer.context(CarrierRejected(f"submit_sm was answered {name}", status=name, outcome=outcome))
@@ -248,8 +246,6 @@ class Esme:
             self._move(BindState.REFUSED if refused else BindState.DOWN, status_name(command_status))
             link.close(status_name(command_status))
         elif link.session.bound:
-            rate_per_s = self.settings.rate_per_s
-            self._pace = Pace(rate_per_s, self._loop.time()) if rate_per_s else None
             self._move(BindState.BOUND, "bound")
 
     def _on_closed(self, closed: Closed) -> None:

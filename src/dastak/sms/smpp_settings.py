@@ -64,7 +64,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         inbound_max: How many receipts may wait to be acknowledged; more are refused and come again.
         response_timeout_s: Then the outcome of a submit_sm counts as unknown.
         enquire_link_s: After so much silence the carrier is asked; after as much again the link is dead.
-        rate_per_s: The contracted rate of each bind; None sends as fast as the window allows.
+        rate_per_s: The contracted rate of each bind; None has no limit until a throttle.
         source_addr: The sender of messages that bring none.
         source_addr_ton: None tells by the sender: 5 and NPI 0 for letters, 1 and 1 for a number.
         registered_delivery: 1 asks for the final receipt, 17 for intermediate notices too, 0 for none.
