@@ -45,6 +45,8 @@ from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
 SWEEP_EVERY_S: Final = 1.0
+# Until routes learn their own.
+RECEIPT_WITHIN_S: Final = 8.0
 LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -146,6 +148,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         publish=lambda verification, events: _tell(listeners, verification, events),
         hand_over=worker.hand_over,
         service_of=directory.service_of,
+        tenant_of=directory.tenant_of,
+        receipt_within_s=lambda _route, _msisdn: RECEIPT_WITHIN_S,
         price_micros=price_micros(settings),
     )
     settlement.begin(ports)

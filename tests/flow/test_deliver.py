@@ -1,18 +1,25 @@
 """A message leaves while its code is wanted, by the first route that takes it, and is never lost."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable
-from dastak.core.events import MessageDropped, MessageRefused, MessageSubmitted, MessageUndelivered
+from dastak.core.events import (
+    MessageDropped,
+    MessageRefused,
+    MessageSubmitted,
+    MessageUndelivered,
+    VerificationFailed,
+)
 from dastak.core.message import CarrierRef, MessageKey, MessageState
 from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.policy import Policy
 from dastak.core.verification import State, Verification
 from dastak.flows.deliver import RETRY_S, USEFUL_LIFE_S, deliver
-from tests.support.house import House, ScriptedRoute, open_house
+from tests.support.house import RECEIPT_WITHIN_S, House, ScriptedRoute, open_house
 from tests.support.samples import ms, some_msisdn
 
 DOWN = CarrierUnavailable("The bind is down.")
@@ -46,7 +53,8 @@ async def test_accepted_message_is_written_with_the_carriers_id(house: House) ->
     await house.deliver()
 
     message = await house.message(started)
-    assert (message.state, message.due_at) == (MessageState.SUBMITTED, None)
+    receipt_by = house.clock.now() + timedelta(seconds=RECEIPT_WITHIN_S)
+    assert (message.state, message.due_at) == (MessageState.SUBMITTED, receipt_by)
     assert message.carrier == CarrierRef("north", "north-1")
     assert house.told_of(MessageSubmitted) == [
         MessageSubmitted(ms(house.clock.now()), 0, "north", "north-1", latency_ms=0)
@@ -176,10 +184,12 @@ async def test_number_that_does_not_exist_stops_all_tries(tmp_path: Path) -> Non
         assert [(event.outcome, event.evidence) for event in house.told_of(MessageUndelivered)] == [
             ("unknown_number", "ESME_RINVDSTADR")
         ]
-        assert [type(event) for event in (await house.timeline(started))[-2:]] == [
+        assert [type(event) for event in (await house.timeline(started))[-3:]] == [
             MessageRefused,
             MessageUndelivered,
+            VerificationFailed,
         ]
+        assert (await house.found(started)).state is State.FAILED
 
 
 async def test_refused_message_is_offered_again_after_longer_and_longer_waits(tmp_path: Path) -> None:
@@ -340,7 +350,11 @@ async def test_late_refusal_does_not_move_a_message_that_was_taken(
     await deliver(house.ports, verification, message)
 
     taken = await house.message(started)
-    assert (taken.state, taken.due_at, taken.tries) == (MessageState.SUBMITTED, None, 0)
+    assert (taken.state, taken.carrier, taken.tries) == (
+        MessageState.SUBMITTED,
+        CarrierRef("north", "north-2"),
+        0,
+    )
 
 
 async def test_own_code_is_sent_as_the_caller_wrote_it(house: House) -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from dastak.core.errors import CarrierError
 from dastak.core.events import AnyEvent, Event
 from dastak.core.ids import VerificationId
-from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
+from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Change, Filter, Held, Once, Outgoing, Ports, Replayed
@@ -25,8 +25,9 @@ from dastak.flows.cancel import cancel
 from dastak.flows.check import Attempt, check
 from dastak.flows.compose import code_of
 from dastak.flows.deliver import deliver
+from dastak.flows.overdue import receipt_overdue
 from dastak.flows.resend import Resent, resend
-from dastak.flows.settle import Receipt, Settlement, settle
+from dastak.flows.settle import Settlement, settle
 from dastak.flows.start import Ask, Started, start
 from dastak.guard.buckets import Rate
 from dastak.guard.limits import LIMITS, LimitSettings, SendLimits
@@ -41,6 +42,7 @@ WIDE = LimitSettings(**{name: Rate(count=100_000, per_s=1) for name in LIMITS})
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 PLAIN = Policy()
 PRICE_MICROS = 10_000
+RECEIPT_WITHIN_S = 8
 
 
 class FakeClock:
@@ -121,6 +123,8 @@ class House:
             publish=self._publish,
             hand_over=lambda verification, message: self.handed.append((verification, message)),
             service_of=lambda n: replace(service, n=n),
+            tenant_of=lambda n: replace(self.caller.tenant, n=n),
+            receipt_within_s=lambda route, msisdn: RECEIPT_WITHIN_S,
             price_micros=PRICE_MICROS,
         )
         self.use(*routes)
@@ -180,9 +184,14 @@ class House:
         ]
 
     async def deliver_due(self) -> list[MessageStep]:
-        """Deliver what is due now, as the worker does."""
+        """Do what is due now, as the worker does."""
         due = await self.store.due(self.clock.now(), lease_until=self.clock.now(), limit=100)
-        return [await deliver(self.ports, held.verification, held.message) for held in due]
+        return [
+            await deliver(self.ports, held.verification, held.message)
+            if held.message.state is MessageState.QUEUED
+            else await receipt_overdue(self.ports, held)
+            for held in due
+        ]
 
     async def receive(self, ref: str, outcome: Outcome) -> bool:
         """Settle a receipt; `ref` begins with the name of its route."""

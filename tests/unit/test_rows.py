@@ -32,7 +32,7 @@ def test_instant_is_cut_to_its_millisecond_never_rounded_up() -> None:
 
 def _as_held(verification: rows.Row, policy: Policy, wrong: str | None, message: rows.Row = ()) -> rows.Row:
     """Make of inserted columns what the view gives back."""
-    columns = (1, *verification[:-1], wrong)
+    columns = (1, *verification[:14], 0, *verification[14:-1], wrong)
     return (*columns[:7], rows.text(policy), *columns[8:], *message)
 
 

@@ -119,6 +119,23 @@ class ReceiptNoted(Event, frozen=True, tag="receipt"):
     evidence: str
 
 
+class ReceiptOverdue(Event, frozen=True, tag="overdue"):
+    """The carrier took the message and said nothing more of it, for so long that the next way is due."""
+
+    ordinal: int
+    route: str
+    waited_ms: int
+
+
+class FallbackDue(Event, frozen=True, tag="fallback"):
+    """A message did not arrive and the next way is due: message `followed_by`, or none as there is no way."""
+
+    ordinal: int
+    channel: str
+    cause: str
+    followed_by: int | None = None
+
+
 AnyEvent = (
     VerificationStarted
     | AttemptMissed
@@ -135,6 +152,8 @@ AnyEvent = (
     | MessageUndelivered
     | MessageDropped
     | ReceiptNoted
+    | ReceiptOverdue
+    | FallbackDue
 )
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -20,6 +20,7 @@ from dastak.core.events import (
     MessageSubmitted,
     MessageUndelivered,
     ReceiptNoted,
+    ReceiptOverdue,
 )
 from dastak.core.ids import VerificationId
 from dastak.core.outcome import OUTCOMES, Outcome
@@ -78,9 +79,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         generation: Which code of its verification it carries.
         tries: How often it was offered to routes.
-        due_at: When it shall be offered next; None once it is settled or submitted.
+        due_at: When it shall be offered next, or its receipt should be there; None when nothing is due.
         segments: How many short messages its text takes.
         carrier: The route that took it and the carrier's id for it.
+        tried: The routes that had this code before, by earlier messages, or that refused this one for good.
     """
 
     key: MessageKey
@@ -91,6 +93,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     due_at: datetime | None = None
     carrier: CarrierRef | None = None
+    tried: tuple[str, ...] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -115,10 +118,28 @@ class MessageStep(msgspec.Struct, frozen=True):
     events: tuple[Event, ...] = ()
 
 
-def submitted(message: Message, carrier: CarrierRef, *, latency_ms: int, now: datetime) -> MessageStep:
-    """Note that a carrier took the message."""
+def submitted(
+    message: Message,
+    carrier: CarrierRef,
+    *,
+    latency_ms: int,
+    now: datetime,
+    receipt_by: datetime | None = None,
+) -> MessageStep:
+    """Note that a carrier took the message, and when the next way is due without a receipt."""
     told = MessageSubmitted(_ms(now), message.key.ordinal, carrier.route, carrier.ref, latency_ms)
-    return _move(message, Report.ACCEPTED, told, carrier=carrier, due_at=None)
+    return _move(message, Report.ACCEPTED, told, carrier=carrier, due_at=receipt_by)
+
+
+def overdue(message: Message, *, waited_ms: int, again_at: datetime | None, now: datetime) -> MessageStep:
+    """Note that no receipt came in time; it may still come. Ask again at `again_at`, or never."""
+    if message.state is not MessageState.SUBMITTED or message.carrier is None:
+        return MessageStep(message)
+    waiting = msgspec.structs.replace(message, due_at=again_at)
+    if again_at is not None:
+        return MessageStep(waiting)
+    told = ReceiptOverdue(_ms(now), message.key.ordinal, message.carrier.route, waited_ms)
+    return MessageStep(waiting, (told,))
 
 
 def refused(
@@ -131,6 +152,10 @@ def refused(
     if again_at is not None:
         return MessageStep(tried, refusals)
     last = refusals[-1]
+    refusing = tuple(
+        refusal.route for refusal in refusals if refusal.route and refusal.route not in message.tried
+    )
+    tried = msgspec.structs.replace(tried, tried=message.tried + refusing)
     told = MessageUndelivered(last.at_ms, message.key.ordinal, last.outcome, last.status)
     step = _move(tried, Report.LOST, told)
     return MessageStep(step.message, (*refusals, *step.events))

@@ -57,6 +57,8 @@ class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         tally: As it shall stand; None leaves it.
         message: A message as it shall stand, new or known; None leaves all.
         trace: Appended to that message's events.
+        follow_up: A new message that comes after that one, because it did not arrive.
+        follow_up_trace: The events it begins with.
         spend: Charged in the same commit; over the cap refuses the change.
     """
 
@@ -66,6 +68,8 @@ class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     tally: Tally | None = None
     message: Message | None = None
     trace: tuple[Event, ...] = ()
+    follow_up: Message | None = None
+    follow_up_trace: tuple[Event, ...] = ()
     spend: Spend | None = None
 
 
@@ -210,7 +214,7 @@ class Store(Protocol):
         """Return one page of verifications, newest first."""
 
     async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
-        """Take messages that are due; nobody else gets them before `lease_until`."""
+        """Take messages due, to be offered or for want of a receipt; nobody else gets them for a while."""
 
     async def recover(self, now: datetime) -> int:
         """Make every queued message due: this process has just started and nobody else has them."""
@@ -357,6 +361,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         publish: Tells the listeners what was committed.
         hand_over: Gives the worker a message that was just committed.
         service_of: Returns a service by its number in the store.
+        tenant_of: Returns a tenant by its number in the store.
+        receipt_within_s: How long a route may take for the receipt of a message to a number.
         price_micros: What one segment costs, for the spend cap.
     """
 
@@ -370,4 +376,6 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     publish: Callable[[Verification, Sequence[Event]], None]
     hand_over: Callable[[Verification, Message], None]
     service_of: Callable[[int], Service]
+    tenant_of: Callable[[int], Tenant]
+    receipt_within_s: Callable[[str, Msisdn], float]
     price_micros: int

@@ -128,6 +128,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
         attempts: How many were wrong so far.
         generation: Which code it carries; a resend with a new code raises it.
         sends: How many texts and calls were asked for so far.
+        fallbacks: How many more followed by themselves, because one did not arrive.
         own_code_digest: Set when the caller brought the code; then nothing is derived.
         own_code_sealed: The caller's code, until it has been submitted for the last time.
     """
@@ -147,6 +148,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     generation: int = 0
     sends: int = 1
+    fallbacks: int = 0
     own_code_digest: bytes | None = None
     own_code_sealed: bytes | None = None
 

@@ -9,7 +9,7 @@ from dastak.core.tenant import Mode
 
 
 class RouteTable:
-    """All ways out, in the order their operator gave them; one that is down goes last."""
+    """All ways out, in the order their operator gave them; one that is down goes last, then one that had the code."""
 
     def __init__(self, *, carriers: Sequence[Route], simulated: Sequence[Route]) -> None:
         self._carriers = tuple(carriers)
@@ -25,6 +25,6 @@ class RouteTable:
         if wanted.channel is not Channel.SMS:
             return ()
         routes = self._simulated if wanted.mode is Mode.TEST else self._carriers
-        if all(route.available for route in routes):
+        if not wanted.tried and all(route.available for route in routes):
             return routes
-        return sorted(routes, key=lambda route: not route.available)
+        return sorted(routes, key=lambda route: (not route.available, route.name in wanted.tried))

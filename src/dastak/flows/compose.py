@@ -66,3 +66,9 @@ def text_of(ports: Ports, verification: Verification, generation: int) -> str:
 def measure_wording(wording: Wording, code_characters: int) -> Measure:
     """Return alphabet and segments of a text before it is sent; all codes of one length measure alike."""
     return measure(render(wording, "0" * code_characters))
+
+
+def segments_of(ports: Ports, verification: Verification) -> int:
+    """Return how many short messages the text of a verification takes."""
+    wording = wording_of(verification, ports.service_of(verification.service))
+    return measure_wording(wording, verification.policy.length).segments

@@ -2,24 +2,21 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
-
-import msgspec
 
 from dastak.core import message as rules
 from dastak.core.errors import CarrierError, CarrierRejected
 from dastak.core.events import MessageRefused
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep
 from dastak.core.outcome import OUTCOMES, Outcome
-from dastak.core.ports import Change, Held, Outgoing, Ports, Wanted
+from dastak.core.ports import Outgoing, Ports
 from dastak.core.verification import State, Verification
 from dastak.flows.compose import text_of
+from dastak.flows.fall_back import USEFUL_LIFE_S, calls_at_once, wanted
+from dastak.flows.record import Decision, record
 
 # After all routes refused, the next round; the last wait repeats while the code lives.
 RETRY_S: Final = (1, 2, 5, 10)
-# A text that arrives with less life than this only confuses.
-USEFUL_LIFE_S: Final = 5
 
 
 async def deliver(ports: Ports, verification: Verification, message: Message) -> MessageStep:
@@ -33,12 +30,12 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
     Raises:
         Overloaded: The store cannot write; the message is offered again when its lease is over.
     """
-    cause = _not_wanted(verification, ports.clock.now())
+    now = ports.clock.now()
+    cause = _not_wanted(verification, now)
     if cause is not None:
-        now = ports.clock.now()
-        return await _write(ports, verification, message, lambda held: rules.dropped(held, cause, now=now))
+        return await _write(ports, message, lambda found: (rules.dropped(found, cause, now=now), None))
     refusals: list[MessageRefused] = []
-    for route in ports.routes.order(_wanted(verification, message, ports.clock.now())):
+    for route in ports.routes.order(wanted(verification, message, now)):
         # The route before may have taken its time; much may have happened since.
         if refusals and _not_wanted(await _latest(ports, verification), ports.clock.now()) is not None:
             break
@@ -50,17 +47,51 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
             if not OUTCOMES[Outcome(refusals[-1].outcome)].other_route:
                 break
         else:
-            taken_at = ports.clock.now()
-            latency_ms = int((taken_at - offered_at).total_seconds() * 1000)
-            took = partial(
-                _submitted, carrier=carrier, refusals=refusals, latency_ms=latency_ms, now=taken_at
+            return await _taken(
+                ports, verification, message, carrier, refusals=refusals, offered_at=offered_at
             )
-            return await _write(ports, verification, message, took)
-    again_at = _again_at(verification, message, refusals, ports.clock.now())
+    return await _not_taken(ports, verification, message, refusals)
+
+
+async def _taken(
+    ports: Ports,
+    verification: Verification,
+    message: Message,
+    carrier: CarrierRef,
+    *,
+    refusals: list[MessageRefused],
+    offered_at: datetime,
+) -> MessageStep:
+    """Note who took the message, who did not before, and when its receipt should be there."""
+    now = ports.clock.now()
+    latency_ms = int((now - offered_at).total_seconds() * 1000)
+    receipt_by = now + timedelta(seconds=ports.receipt_within_s(carrier.route, verification.msisdn))
+
+    def decide(found: Message) -> Decision:
+        step = rules.submitted(found, carrier, latency_ms=latency_ms, now=now, receipt_by=receipt_by)
+        return MessageStep(step.message, (*refusals, *step.events)), None
+
+    return await _write(ports, message, decide)
+
+
+async def _not_taken(
+    ports: Ports, verification: Verification, message: Message, refusals: list[MessageRefused]
+) -> MessageStep:
+    """Note who refused the message; offer it again later, unless the last word was final or a call is due."""
+    now = ports.clock.now()
     told = tuple(refusals) or (_no_route(ports, message),)
-    return await _write(
-        ports, verification, message, lambda held: rules.refused(held, told, again_at=again_at)
+    cause = told[-1].outcome
+    again_at = (
+        None
+        if calls_at_once(ports, verification, message, cause)
+        else _again_at(verification, message, refusals, now)
     )
+
+    def decide(found: Message) -> Decision:
+        step = rules.refused(found, told, again_at=again_at)
+        return step, cause if step.message.state is MessageState.UNDELIVERED else None
+
+    return await _write(ports, message, decide)
 
 
 async def _latest(ports: Ports, verification: Verification) -> Verification:
@@ -76,17 +107,6 @@ def _not_wanted(verification: Verification, now: datetime) -> str | None:
     if verification.own_code_digest is not None and verification.own_code_sealed is None:
         return "superseded"
     return None
-
-
-def _wanted(verification: Verification, message: Message, now: datetime) -> Wanted:
-    return Wanted(
-        mode=verification.mode,
-        channel=message.channel,
-        tenant=verification.tenant,
-        msisdn=verification.msisdn,
-        remaining_s=(verification.expires_at - now).total_seconds(),
-        anew=verification.sends > 1,
-    )
 
 
 def _outgoing(ports: Ports, verification: Verification, message: Message, now: datetime) -> Outgoing:
@@ -125,40 +145,8 @@ def _again_at(
     return again_at if lives else None
 
 
-def _submitted(
-    message: Message, carrier: CarrierRef, refusals: list[MessageRefused], *, latency_ms: int, now: datetime
-) -> MessageStep:
-    """Note who took the message, and who did not before."""
-    step = rules.submitted(message, carrier, latency_ms=latency_ms, now=now)
-    return MessageStep(step.message, (*refusals, *step.events))
-
-
-async def _write(
-    ports: Ports, verification: Verification, message: Message, decide: Callable[[Message], MessageStep]
-) -> MessageStep:
-    def rule(held: Held) -> Change[MessageStep]:
-        assert held.message is not None
-        step = decide(held.message)
-        return Change(
-            answer=step,
-            verification=_without_sealed_code(held.verification, step),
-            message=None if step.message is held.message else step.message,
-            trace=step.events,
-        )
-
-    step = await ports.store.decide(message.key, rule)
-    assert isinstance(step, MessageStep)
-    if step.events:
-        ports.publish(verification, step.events)
-    return step
-
-
-def _without_sealed_code(verification: Verification, step: MessageStep) -> Verification | None:
-    """Erase the caller's own code once its last message has left; a digest is left to check."""
-    last = step.message.key.ordinal >= verification.policy.resends_max
-    if verification.own_code_sealed is None or not last or step.message.state is MessageState.QUEUED:
-        return None
-    return msgspec.structs.replace(verification, own_code_sealed=None)
+async def _write(ports: Ports, message: Message, decide: Callable[[Message], Decision]) -> MessageStep:
+    return (await record(ports, message.key, decide, now=ports.clock.now())).step
 
 
 def _ms(instant: datetime) -> int:

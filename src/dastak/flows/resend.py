@@ -5,15 +5,17 @@ from datetime import datetime, timedelta
 import msgspec
 
 from dastak.core import verification as rules
-from dastak.core.events import Event, MessageQueued
+from dastak.core.events import Event, MessageQueued, MessageSubmitted
 from dastak.core.ids import VerificationId
 from dastak.core.message import Message, MessageKey
 from dastak.core.policy import Channel
 from dastak.core.ports import Change, Held, Once, Ports, Replayed
 from dastak.core.tenant import Caller
 from dastak.core.verification import Verification
-from dastak.flows.compose import measure_wording, wording_of
-from dastak.flows.start import LEASE_S, choose_channel, spend_of
+from dastak.flows.compose import segments_of
+from dastak.flows.fall_back import LEASE_S
+from dastak.flows.spending import spend_of
+from dastak.flows.start import choose_channel
 
 
 class Resent(msgspec.Struct, frozen=True):
@@ -44,9 +46,12 @@ async def resend(
     held = await ports.store.find(caller.tenant.n, verification_id)
     _allowed(ports, held.verification, channel, now)
     ports.limits.take(caller, held.verification.msisdn, None, now=now)
+    # Who asks again was not helped by the routes before.
+    told = await ports.store.timeline(caller.tenant.n, verification_id)
+    tried = tuple(dict.fromkeys(event.route for event in told if isinstance(event, MessageSubmitted)))
     sent = await ports.store.decide(
         verification_id,
-        lambda held: _rule(ports, caller, held, channel, now),
+        lambda held: _rule(ports, caller, held, channel, tried=tried, now=now),
         tenant=caller.tenant.n,
         once=once,
     )
@@ -70,17 +75,25 @@ def _allowed(
     return channel, rules.resend(rules.expire(verification, now=now).verification, channel, now=now)
 
 
-def _rule(ports: Ports, caller: Caller, held: Held, asked: Channel | None, now: datetime) -> Change[Resent]:
+def _rule(
+    ports: Ports,
+    caller: Caller,
+    held: Held,
+    asked: Channel | None,
+    *,
+    tried: tuple[str, ...],
+    now: datetime,
+) -> Change[Resent]:
     verification = held.verification
     channel, step = _allowed(ports, verification, asked, now)
-    wording = wording_of(verification, ports.service_of(verification.service))
-    segments = measure_wording(wording, verification.policy.length).segments
+    segments = segments_of(ports, verification)
     message = Message(
-        key=MessageKey(verification.id, verification.sends),
+        key=MessageKey(verification.id, verification.sends + verification.fallbacks),
         channel=channel,
         generation=step.verification.generation,
         segments=segments,
         due_at=now + timedelta(seconds=LEASE_S),
+        tried=tried,
     )
     queued = MessageQueued(int(now.timestamp() * 1000), message.key.ordinal, channel, segments)
     return Change(

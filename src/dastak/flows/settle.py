@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from dastak.core import message as rules
-from dastak.core import verification as verification_rules
 from dastak.core.errors import DastakError, NotFound
 from dastak.core.events import Event, MessageSubmitted
-from dastak.core.message import CarrierRef, MessageState, Receipt
+from dastak.core.message import CarrierRef, Message, MessageState, MessageStep, Receipt
 from dastak.core.outcome import Outcome
-from dastak.core.ports import Change, Held, Ports
+from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.receipts import EarlyReceipts
+from dastak.flows.record import Decision, record
 
 Acknowledge = Callable[[bool], None]
 
@@ -60,31 +61,22 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
     """
     now = ports.clock.now()
 
-    def rule(held: Held) -> Change[tuple[Verification, tuple[Event, ...]]]:
-        assert held.message is not None
-        step = rules.settle(held.message, receipt, now=now)
-        unreachable = (
-            receipt.outcome is Outcome.UNKNOWN_NUMBER and step.message.state is MessageState.UNDELIVERED
-        )
-        ended = (
-            verification_rules.give_up(held.verification, receipt.outcome, now=now)
-            if unreachable
-            else verification_rules.Step(held.verification)
-        )
-        return Change(
-            answer=(ended.verification, (*step.events, *ended.events)),
-            verification=None if ended.verification is held.verification else ended.verification,
-            events=ended.events,
-            message=None if step.message is held.message else step.message,
-            trace=step.events,
-        )
+    def decide(found: Message) -> Decision:
+        step = rules.settle(found, receipt, now=now)
+        return step, _failure(receipt, step)
 
-    answer = await ports.store.decide(receipt.carrier, rule)
-    assert isinstance(answer, tuple)
-    verification, events = answer
-    if events:
-        ports.publish(verification, events)
-    return bool(events)
+    for carrier in (receipt.carrier, *receipt.alternatives):
+        with suppress(NotFound):
+            return bool((await record(ports, carrier, decide, now=now)).events)
+    raise NotFound("No message has this carrier's id.")
+
+
+def _failure(receipt: Receipt, step: MessageStep) -> str | None:
+    """Return why the message does not arrive, if this receipt is the first to say so."""
+    if step.message.state is not MessageState.UNDELIVERED:
+        return None
+    # That the number is nobody's counts even after another reason.
+    return receipt.outcome if step.events or receipt.outcome is Outcome.UNKNOWN_NUMBER else None
 
 
 def _nobody(taken: bool) -> None:

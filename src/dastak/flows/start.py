@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
 import msgspec
 
@@ -14,15 +13,14 @@ from dastak.core.ids import ID_OCTETS, VerificationId
 from dastak.core.message import Message, MessageKey
 from dastak.core.msisdn import Msisdn, parse
 from dastak.core.policy import Channel, Narrowing, Policy, for_own_code, narrow
-from dastak.core.ports import Change, Once, Opening, Ports, Replayed, Spend
+from dastak.core.ports import Change, Once, Opening, Ports, Replayed
 from dastak.core.template import best_locale
-from dastak.core.tenant import Caller, Mode, Tenant
+from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Particulars, Verification
 from dastak.flows.compose import measure_wording, wording_of
+from dastak.flows.fall_back import LEASE_S
+from dastak.flows.spending import spend_of
 from dastak.guard.destinations import check_destination
-
-# A message that its process took over but did not settle in this time is offered again.
-LEASE_S: Final = 30
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,14 +85,6 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
         ports.publish(verification, (*opening.events, *opening.trace))
         ports.hand_over(verification, opening.message)
     return started
-
-
-def spend_of(ports: Ports, tenant: Tenant, mode: Mode, segments: int, now: datetime) -> Spend | None:
-    """Return what a message may cost at most; test messages cost nothing."""
-    if mode is Mode.TEST:
-        return None
-    day = now.toordinal()
-    return Spend(segments * ports.price_micros, tenant.daily_spend_cap_micros, day)
 
 
 def _opening(

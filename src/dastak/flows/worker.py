@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from dastak.core.errors import DastakError
-from dastak.core.message import Message
+from dastak.core.message import Message, MessageState
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.flows.deliver import deliver
-from dastak.flows.start import LEASE_S
+from dastak.flows.fall_back import LEASE_S
+from dastak.flows.overdue import receipt_overdue
 
 IN_FLIGHT_MAX: Final = 10_000
 DUE_EVERY_S: Final = 0.5
@@ -90,7 +91,10 @@ class Worker:
         due = await ports.store.due(now, lease_until=now + timedelta(seconds=LEASE_S), limit=DUE_MAX)
         for held in due:
             assert held.message is not None
-            self.hand_over(held.verification, held.message)
+            if held.message.state is MessageState.QUEUED:
+                self.hand_over(held.verification, held.message)
+            else:
+                await receipt_overdue(ports, held)
 
     async def _sweep(self, ports: Ports) -> None:
         """Sweep until nothing is left, a little at a time so that nobody waits behind it."""

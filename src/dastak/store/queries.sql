@@ -7,20 +7,20 @@ BEGIN IMMEDIATE
 SELECT * FROM held WHERE substr(id, 1, 8) = substr(?1, 1, 8) AND id = ?1
 
 -- name: held_by_message
-SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried
 FROM held CROSS JOIN message AS m ON m.verification = held.n
 WHERE substr(held.id, 1, 8) = substr(?1, 1, 8) AND held.id = ?1 AND m.ordinal = ?2
 
 -- name: held_by_carrier
-SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried
 FROM message AS m INDEXED BY message_carrier CROSS JOIN held ON held.n = m.verification
 WHERE m.route = ?1 AND m.carrier_ref = ?2 AND m.state IN (1, 3)
 ORDER BY m.verification DESC LIMIT 1
 
 -- name: held_due
-SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried
 FROM message AS m INDEXED BY message_due CROSS JOIN held ON held.n = m.verification
-WHERE m.state = 0 AND m.due_at <= ?1
+WHERE m.due_at <= ?1
 ORDER BY m.due_at LIMIT ?2
 
 -- name: pending_of_number
@@ -61,9 +61,10 @@ INSERT INTO verification (
 -- name: keep_verification
 -- It stays pending: its indexes are left alone.
 UPDATE verification
-SET last_sent_at = ?1, attempts = ?2, generation = ?3, sends = ?4, own_code_digest = ?5, own_code_sealed = ?6,
-    particulars = ?7, timeline = CASE WHEN length(timeline) < ?8 THEN timeline || ?9 ELSE timeline END
-WHERE n = ?10
+SET last_sent_at = ?1, attempts = ?2, generation = ?3, sends = ?4, fallbacks = ?5, own_code_digest = ?6,
+    own_code_sealed = ?7, particulars = ?8,
+    timeline = CASE WHEN length(timeline) < ?9 THEN timeline || ?10 ELSE timeline END
+WHERE n = ?11
 
 -- name: end_verification
 UPDATE verification
@@ -72,14 +73,14 @@ WHERE n = ?6
 
 -- name: insert_message
 INSERT INTO message (
-    verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, trace
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, trace
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: update_message
 UPDATE message
-SET state = ?1, tries = ?2, due_at = ?3, route = ?4, carrier_ref = ?5,
-    trace = CASE WHEN length(trace) < ?6 THEN rtrim(trace, ' ') || ?7 ELSE trace END
-WHERE verification = ?8 AND ordinal = ?9
+SET state = ?1, tries = ?2, due_at = ?3, route = ?4, carrier_ref = ?5, tried = ?6,
+    trace = CASE WHEN length(trace) < ?7 THEN rtrim(trace, ' ') || ?8 ELSE trace END
+WHERE verification = ?9 AND ordinal = ?10
 
 -- name: lease_message
 UPDATE message SET due_at = ?1 WHERE verification = ?2 AND ordinal = ?3

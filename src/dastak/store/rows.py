@@ -47,7 +47,7 @@ _MODE_OF: Final = tuple(MODES)
 _CHANNEL_OF: Final = tuple(CHANNELS)
 
 # The columns of the view `held`; a message's follow them where one was asked for.
-HELD_COLUMNS: Final = 19
+HELD_COLUMNS: Final = 20
 TENANT_COLUMN: Final = 2
 
 # What a submit and a receipt add to a message. With the room there from the start its page need not be split
@@ -115,6 +115,7 @@ def kept_row(verification: Verification, events: tuple[Event, ...], *, octets_ma
         verification.attempts,
         verification.generation,
         verification.sends,
+        verification.fallbacks,
         verification.own_code_digest,
         verification.own_code_sealed,
         _particulars_text(verification.particulars),
@@ -150,6 +151,7 @@ def message_row(message: Message, trace: tuple[Event, ...], *, n: int) -> Row:
         None if message.due_at is None else to_ms(message.due_at),
         None if carrier is None else carrier.route,
         None if carrier is None else carrier.ref,
+        " ".join(message.tried) or None,
         lines(trace) + _ROOM,
     )
 
@@ -166,6 +168,7 @@ def moved_row(message: Message, trace: tuple[Event, ...], *, octets_max: int, n:
         None if message.due_at is None else to_ms(message.due_at),
         None if carrier is None else carrier.route,
         None if carrier is None else carrier.ref,
+        " ".join(message.tried) or None,
         octets_max,
         lines(trace),
         n,
@@ -191,6 +194,7 @@ def held_of(row: Row) -> Held:
         attempts,
         generation,
         sends,
+        fallbacks,
         own_code_digest,
         own_code_sealed,
         particulars,
@@ -213,6 +217,7 @@ def held_of(row: Row) -> Held:
         attempts=attempts,
         generation=generation,
         sends=sends,
+        fallbacks=fallbacks,
         own_code_digest=own_code_digest,
         own_code_sealed=own_code_sealed,
     )
@@ -223,7 +228,7 @@ def held_of(row: Row) -> Held:
 
 
 def _message_of(verification_id: VerificationId, row: Row) -> Message:
-    ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref = row
+    ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried = row
     return Message(
         key=MessageKey(verification_id, ordinal),
         channel=_CHANNEL_OF[channel],
@@ -233,6 +238,7 @@ def _message_of(verification_id: VerificationId, row: Row) -> Message:
         tries=tries,
         due_at=None if due_at is None else from_ms(due_at),
         carrier=None if route is None else CarrierRef(route, carrier_ref),
+        tried=() if tried is None else tuple(tried.split()),
     )
 
 

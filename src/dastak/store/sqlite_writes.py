@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from dastak.core import verification as rules
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
 from dastak.core.events import Event
@@ -176,6 +178,10 @@ class Writes:
         message = change.message or held.message
         if message is not None and (message is not held.message or change.trace):
             self._put_message(n, held, message, change.trace)
+        if change.follow_up is not None:
+            row = rows.message_row(change.follow_up, change.follow_up_trace, n=n)
+            self._execute(self._sql["insert_message"], row)
+            message = change.follow_up
         if message is None:
             self._recent.drop(after.id)
         else:
@@ -250,13 +256,4 @@ class Writes:
 
 def _leased(message: Message | None, lease_until: datetime) -> Message:
     assert message is not None
-    return Message(
-        key=message.key,
-        channel=message.channel,
-        generation=message.generation,
-        segments=message.segments,
-        state=message.state,
-        tries=message.tries,
-        due_at=lease_until,
-        carrier=message.carrier,
-    )
+    return msgspec.structs.replace(message, due_at=lease_until)

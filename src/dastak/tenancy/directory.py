@@ -13,7 +13,7 @@ import msgspec
 
 from dastak.core.errors import Forbidden, NotFound, Unauthenticated
 from dastak.core.ports import Store, Tenancy
-from dastak.core.tenant import Caller, Service
+from dastak.core.tenant import Caller, Service, Tenant
 from dastak.tenancy.keys import digest, read_key
 
 _NOTHING: Final = Tenancy(-1, (), (), ())
@@ -23,6 +23,7 @@ class _View(msgspec.Struct, frozen=True):
     """One revision, by what it is asked for."""
 
     tenancy: Tenancy
+    tenants: Mapping[int, Tenant]
     callers: Mapping[bytes, Caller]
     services: Mapping[int, Service]
     named: Mapping[tuple[int, str], Service]
@@ -103,6 +104,17 @@ class Directory:
             raise NotFound("There is no such service.")
         return found
 
+    def tenant_of(self, n: int) -> Tenant:
+        """Return a tenant by its number in the store.
+
+        Raises:
+            NotFound: There is none.
+        """
+        found = self._view.tenants.get(n)
+        if found is None:
+            raise NotFound("There is no such tenant.")
+        return found
+
 
 def _look(tenancy: Tenancy) -> _View:
     """Make the tables of one revision; a key without its tenant or service opens nothing."""
@@ -110,6 +122,7 @@ def _look(tenancy: Tenancy) -> _View:
     services = {service.n: service for service in tenancy.services}
     return _View(
         tenancy,
+        tenants,
         {
             key.digest: Caller(key, tenants[key.tenant], services[key.service])
             for key in tenancy.keys

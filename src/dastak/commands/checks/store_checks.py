@@ -14,7 +14,7 @@ from typing import Final
 from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read
 from dastak.commands.database import last_backup
 from dastak.core.errors import Conflict
-from dastak.flows.start import LEASE_S
+from dastak.flows.fall_back import LEASE_S
 from dastak.store import migrate, rows, sqlite_file
 from dastak.store.statements import load
 

@@ -1,0 +1,88 @@
+"""Write down what became of a message and what follows from it, in one commit."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from dastak.core.errors import Refused
+from dastak.core.events import Event
+from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
+from dastak.core.ports import Change, Held, Ports
+from dastak.core.verification import Verification
+from dastak.flows.fall_back import Aftermath, fall_back, is_newest, may_follow
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What was written: the message with its new events, its verification, and the message that follows."""
+
+    step: MessageStep
+    verification: Verification
+    events: tuple[Event, ...]
+    follow_up: Message | None
+
+
+# What became of a message, and the cause why it did not arrive if it did not.
+Decision = tuple[MessageStep, str | None]
+
+
+async def record(
+    ports: Ports, key: MessageKey | CarrierRef, decide: Callable[[Message], Decision], *, now: datetime
+) -> Recorded:
+    """Decide on a message as it stands, write it with what follows, tell it, and hand the next one over.
+
+    Raises:
+        NotFound: There is no such message.
+        Overloaded: The store cannot write now.
+    """
+
+    def rule(held: Held, *, follow: bool = True) -> Change[Recorded]:
+        return _change(ports, held, decide, now=now, follow=follow)
+
+    try:
+        recorded = await ports.store.decide(key, rule)
+    except Refused:  # the spend cap: what became of the message is written all the same
+        recorded = await ports.store.decide(key, lambda held: rule(held, follow=False))
+    assert isinstance(recorded, Recorded)
+    if recorded.events:
+        ports.publish(recorded.verification, recorded.events)
+    if recorded.follow_up is not None:
+        ports.hand_over(recorded.verification, recorded.follow_up)
+    return recorded
+
+
+def _change(
+    ports: Ports, held: Held, decide: Callable[[Message], Decision], *, now: datetime, follow: bool
+) -> Change[Recorded]:
+    assert held.message is not None
+    step, cause = decide(held.message)
+    after = Aftermath(verification=held.verification)
+    if cause is not None and follow:
+        after = fall_back(ports, held, step.message, cause, now)
+    verification = _without_sealed_code(ports, after.verification, step, after.follow_up, now)
+    told = (*step.events, *after.trace, *after.follow_up_trace, *after.events)
+    return Change(
+        answer=Recorded(step, verification, told, after.follow_up),
+        verification=None if verification is held.verification else verification,
+        events=after.events,
+        message=None if step.message is held.message else step.message,
+        trace=(*step.events, *after.trace),
+        follow_up=after.follow_up,
+        follow_up_trace=after.follow_up_trace,
+        spend=after.spend,
+    )
+
+
+def _without_sealed_code(
+    ports: Ports, verification: Verification, step: MessageStep, follow_up: Message | None, now: datetime
+) -> Verification:
+    """Erase the caller's own code once no message can need it any more; a digest is left to check."""
+    if verification.own_code_sealed is None or follow_up is not None:
+        return verification
+    message = step.message
+    resends_left = verification.sends <= verification.policy.resends_max
+    waiting = message.state is MessageState.QUEUED or not is_newest(verification, message)
+    followed = message.state is MessageState.SUBMITTED and may_follow(ports, verification, message, now)
+    if resends_left or waiting or followed:
+        return verification
+    return msgspec.structs.replace(verification, own_code_sealed=None)
