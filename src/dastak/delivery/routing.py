@@ -9,7 +9,7 @@ from dastak.core.tenant import Mode
 
 
 class RouteTable:
-    """All ways out, in the order their operator gave them; one that is down goes last, then one that had the code."""
+    """All ways out, in the order their operator gave them; last is one that is down or had the code before."""
 
     def __init__(self, *, carriers: Sequence[Route], simulated: Sequence[Route]) -> None:
         self._carriers = tuple(carriers)
