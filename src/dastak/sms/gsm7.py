@@ -14,12 +14,12 @@ from typing import Final
 ESC: Final = 0x1B
 
 # Position is value; ESC stands at 1B and is no character of a text.
-_BASIC: Final = (
+BASIC: Final = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-assert len(set(_BASIC)) == 128
-assert _BASIC[ESC] == "\x1b"
+assert len(set(BASIC)) == 128
+assert BASIC[ESC] == "\x1b"
 
 # Each costs two septets: ESC and the value.
 EXTENSION: Final[Mapping[str, int]] = {
@@ -62,13 +62,13 @@ REPLACEMENTS: Final[Mapping[str, str]] = {
     "\N{ZERO WIDTH NO-BREAK SPACE}": "",
 }
 
-_ALPHABET: Final = _BASIC.replace("\x1b", "") + "".join(EXTENSION)
+_ALPHABET: Final = BASIC.replace("\x1b", "") + "".join(EXTENSION)
 _FOREIGN: Final = re.compile(f"[^{re.escape(_ALPHABET)}]")
 _TO_SEPTETS: Final = str.maketrans(
-    {char: chr(value) for value, char in enumerate(_BASIC)}
+    {char: chr(value) for value, char in enumerate(BASIC)}
     | {char: chr(ESC) + chr(value) for char, value in EXTENSION.items()}
 )
-_FROM_SEPTETS: Final = str.maketrans({chr(value): char for value, char in enumerate(_BASIC)})
+_FROM_SEPTETS: Final = str.maketrans({chr(value): char for value, char in enumerate(BASIC)})
 _FROM_EXTENSION: Final = {value: char for char, value in EXTENSION.items()}
 _ESCAPED: Final = re.compile("\x1b(.?)", re.DOTALL)
 
@@ -81,6 +81,12 @@ def first_foreign(text: str) -> tuple[int, str] | None:
     """
     found = _FOREIGN.search(text)
     return (found.start(), found[0]) if found else None
+
+
+def foreign_beyond(code_point_max: int) -> re.Pattern[str]:
+    """Return what finds the characters that are not in the alphabet, or above a code point."""
+    allowed = "".join(char for char in _ALPHABET if ord(char) <= code_point_max)
+    return re.compile(f"[^{re.escape(allowed)}]")
 
 
 def encode(text: str) -> bytes:
@@ -148,4 +154,4 @@ def _show_extension(escaped: str) -> str:
     if escaped in ("", "\x1b"):
         return " "
     value = ord(escaped)
-    return _FROM_EXTENSION.get(value, _BASIC[value])
+    return _FROM_EXTENSION.get(value, BASIC[value])

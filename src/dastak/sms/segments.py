@@ -9,8 +9,9 @@ Source: 3GPP TS 23.040, section 9.2.3.24.1 and 9.2.3.24.8 (the concatenation hea
 """
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple
 
 from dastak.sms import gsm7
@@ -81,17 +82,36 @@ def split(text: str, *, wide: bool = False) -> tuple[str, ...]:
     capacity = CAPACITY[alphabet]
     if units <= capacity.alone:
         return (text,)
-    room = capacity.wide_part if wide else capacity.part
+    return cut(text, partial(_cost, alphabet=alphabet), capacity.wide_part if wide else capacity.part)
+
+
+def cut(text: str, cost: Callable[[str], int], room: int) -> tuple[str, ...]:
+    """Cut a text into parts of which none costs more than `room`.
+
+    Args:
+        text: Anything that `cost` can weigh.
+        cost: Returns septets or UTF-16 units; those of two texts together are the sum of both.
+        room: At least two.
+    """
     parts = []
     start = end = filled = 0
-    for cluster in _pieces(text, alphabet, room):
-        cost = _cost(cluster, alphabet)
-        if filled + cost > room:
+    for cluster in _pieces(text, cost, room):
+        cluster_cost = cost(cluster)
+        if filled + cluster_cost > room:
             parts.append(text[start:end])
             start, filled = end, 0
-        filled += cost
+        filled += cluster_cost
         end += len(cluster)
     return (*parts, text[start:])
+
+
+def utf16_units(text: str) -> int:
+    """Count the UTF-16 units of a text.
+
+    Raises:
+        UnicodeEncodeError: The text has half a surrogate pair.
+    """
+    return len(text.encode("utf-16-be")) // 2
 
 
 def _weigh(text: str) -> tuple[Alphabet, int]:
@@ -103,13 +123,13 @@ def _cost(text: str, alphabet: Alphabet) -> int:
     """Return septets or UTF-16 units."""
     if alphabet is Alphabet.GSM7:
         return len(gsm7.encode(text))
-    return len(text.encode("utf-16-be")) // 2
+    return utf16_units(text)
 
 
-def _pieces(text: str, alphabet: Alphabet, room: int) -> Iterator[str]:
+def _pieces(text: str, cost: Callable[[str], int], room: int) -> Iterator[str]:
     """Yield what must not be cut."""
     for cluster in _clusters(text):
-        if _cost(cluster, alphabet) <= room:
+        if cost(cluster) <= room:
             yield cluster
         else:
             yield from cluster

@@ -7,17 +7,13 @@ from typing import Final, Self
 
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.ports import Outgoing
-from dastak.sms import gsm7
 from dastak.sms.bind_group import BindGroup, BindView, Count
+from dastak.sms.coded_text import write_text
 from dastak.sms.dlr import is_receipt, normal_id, parse_dlr
 from dastak.sms.esme import BindState
-from dastak.sms.segments import split
-from dastak.sms.smpp_codes import ESM_UDHI, Status
+from dastak.sms.smpp_codes import Status
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.sms.submission import Delivery, Submission
-
-DATA_CODING_DEFAULT: Final = 0
-DATA_CODING_UCS2: Final = 8
 
 # Tells whether a receipt is durable; if not, the carrier shall bring it again.
 TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
@@ -38,6 +34,7 @@ class SmppRoute:
     def __init__(self, name: str, settings: SmppSettings, take_receipt: TakeReceipt) -> None:
         self.name = name
         self._take_receipt = take_receipt
+        self._text_options = settings.text_options
         self._told: dict[str, str] = {}
         self._stopping = False
         self._group = BindGroup(settings, on_deliver=self._on_deliver, on_state=self._on_state)
@@ -89,21 +86,20 @@ class SmppRoute:
             CarrierRejected: The carrier said no.
             CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
         """
-        # One alphabet for all parts, or a phone could not join them.
-        plain = gsm7.first_foreign(outgoing.text) is None
-        parts = split(outgoing.text)
         reference = _reference(outgoing.key)
-        for number, part in enumerate(parts, 1):
-            header = bytes((5, 0, 3, reference & 0xFF, len(parts), number)) if len(parts) > 1 else b""
+        coded = write_text(outgoing.text, self._text_options, reference=reference)
+        for number, part in enumerate(coded.parts):
             accepted = await self._group.submit(
                 Submission(
-                    octets=header + (gsm7.encode(part) if plain else part.encode("utf-16-be")),
+                    octets=part.octets,
                     destination=outgoing.msisdn,
                     sender=outgoing.sender,
                     validity_s=outgoing.validity_s,
-                    user_message_reference=reference,
-                    data_coding=DATA_CODING_DEFAULT if plain else DATA_CODING_UCS2,
-                    esm_class=ESM_UDHI if header else 0,
+                    # Each part has its own, for each has its own receipt.
+                    user_message_reference=(reference + number) & 0xFFFF,
+                    data_coding=coded.data_coding,
+                    esm_class=part.esm_class,
+                    tlvs=part.tlvs,
                 )
             )
         return CarrierRef(self.name, normal_id(accepted.message_id))

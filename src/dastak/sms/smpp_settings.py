@@ -6,8 +6,11 @@ from typing import Annotated
 
 import msgspec
 
+from dastak.sms.coded_text import Concatenation, DefaultAlphabet, TextOptions
+from dastak.sms.shift_tables import Language
 from dastak.sms.smpp_codes import REGISTERED_FINAL_RECEIPT, Command
 
+Octet = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -68,6 +71,10 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         source_addr: The sender of messages that bring none.
         source_addr_ton: None tells by the sender: 5 and NPI 0 for letters, 1 and 1 for a number.
         registered_delivery: 1 asks for the final receipt, 17 for intermediate notices too, 0 for none.
+        alphabet: What the carrier takes data_coding 0 for.
+        plain_data_coding: The data_coding of texts in that alphabet; some carriers want 1, 3 or 0xF1.
+        languages: Whose national language shift tables may be used to save parts.
+        concatenation: How the parts of a long text are marked.
     """
 
     host: str
@@ -89,17 +96,26 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rate_per_s: Seconds | None = None
     service_type: str = ""
     source_addr: str = ""
-    source_addr_ton: int | None = None
-    source_addr_npi: int = 0
-    dest_addr_ton: int = 1
-    dest_addr_npi: int = 1
-    protocol_id: int = 0
-    priority_flag: int = 0
-    registered_delivery: int = REGISTERED_FINAL_RECEIPT
+    source_addr_ton: Octet | None = None
+    source_addr_npi: Octet = 0
+    dest_addr_ton: Octet = 1
+    dest_addr_npi: Octet = 1
+    protocol_id: Octet = 0
+    priority_flag: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
+    registered_delivery: Octet = REGISTERED_FINAL_RECEIPT
+    alphabet: DefaultAlphabet = DefaultAlphabet.GSM7
+    plain_data_coding: Octet = 0
+    languages: tuple[Language, ...] = ()
+    concatenation: Concatenation = Concatenation.UDH8
 
     def __repr__(self) -> str:
         """Show where it leads, and no password."""
         return f"SmppSettings({self.system_id!r} at {self.host}:{self.port})"
+
+    @property
+    def text_options(self) -> TextOptions:
+        """How texts are written for this carrier."""
+        return TextOptions(self.alphabet, self.plain_data_coding, self.languages, self.concatenation)
 
     def source_of(self, sender: str) -> tuple[str, int, int]:
         """Return address, TON and NPI of a sender."""
