@@ -17,7 +17,7 @@ from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.outcome import Outcome
 from dastak.core.ports import Filter
 from dastak.core.verification import State, Typed, Verification
-from dastak.store import backup, migrate, sqlite_file
+from dastak.store import backup, migrate, rows, sqlite_file
 from dastak.store.restore import restore
 from dastak.store.sqlite import SqliteStore
 from dastak.store.statements import load
@@ -199,7 +199,8 @@ async def test_upgrade_copies_a_database_with_data_and_keeps_its_rows(
     path = tmp_path / "d.db"
     async with SqliteStore(path) as store:
         (verification,) = await opened(store, 1)
-    next_one = tmp_path / "0002_more.sql"
+    known = len(migrate.scripts())
+    next_one = tmp_path / "9999_more.sql"
     next_one.write_text(
         "-- One; with a semicolon in a comment.\nCREATE TABLE more (n INTEGER);\nCREATE INDEX i ON more (n);"
     )
@@ -207,17 +208,43 @@ async def test_upgrade_copies_a_database_with_data_and_keeps_its_rows(
 
     applied = migrate.upgrade(path)
 
-    copy = tmp_path / "d.db.before-0002"
-    assert applied == ["0002_more.sql"]
+    copy = tmp_path / "d.db.before-9999"
+    assert applied == ["9999_more.sql"]
     assert copy.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(copy)) as before, closing(sqlite3.connect(path)) as after:
         assert [database.execute("PRAGMA user_version").fetchone() for database in (before, after)] == [
-            (1,),
-            (2,),
+            (known,),
+            (known + 1,),
         ]
         assert after.execute("SELECT count(*) FROM more").fetchone() == (0,)
     async with SqliteStore(path) as store:
         assert (await store.find(1, verification.id)).verification == verification
+
+
+async def test_database_of_the_first_version_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "d.db"
+    first = dict(list(migrate.scripts().items())[:1])
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrate, "scripts", lambda: first)
+        migrate.upgrade(path)
+    verification = some_verification()
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(load("queries.sql")["insert_policy"], (rows.text(verification.policy),))
+        database.execute(
+            load("queries.sql")["insert_verification"], rows.verification_row(verification, 1, ())
+        )
+        for ordinal, state in enumerate((0, 1)):
+            database.execute(
+                "INSERT INTO message VALUES (1, ?, 0, 0, 1, ?, 0, ?, 'north', ?, '')",
+                (ordinal, state, rows.to_ms(NOW), f"id-{ordinal}"),
+            )
+
+    async with SqliteStore(path) as store:
+        due = await store.due(NOW, lease_until=NOW, limit=10)
+
+    assert [(held.verification, held.message.key.ordinal) for held in due] == [(verification, 0)]
 
 
 def test_migration_that_fails_leaves_the_schema_as_it_was(
@@ -225,7 +252,8 @@ def test_migration_that_fails_leaves_the_schema_as_it_was(
 ) -> None:
     path = tmp_path / "d.db"
     migrate.upgrade(path)
-    broken = tmp_path / "0002_broken.sql"
+    known = len(migrate.scripts())
+    broken = tmp_path / "9999_broken.sql"
     broken.write_text("CREATE TABLE half (n INTEGER);\nCREATE NONSENSE;")
     _know_also(monkeypatch, broken)
 
@@ -233,7 +261,7 @@ def test_migration_that_fails_leaves_the_schema_as_it_was(
         migrate.upgrade(path)
 
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (1,)
+        assert database.execute("PRAGMA user_version").fetchone() == (known,)
         assert database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
 
 

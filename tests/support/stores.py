@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from dastak.core.ports import Store
+from dastak.core.ports import CarrierStore, Store
 from dastak.store.sqlite import SqliteStore
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
@@ -20,6 +20,6 @@ def open_sqlite(home: Path) -> SqliteStore:
 STORES: Mapping[str, Open] = {"sqlite": open_sqlite}
 
 
-def _fits(store: SqliteStore) -> Store:
-    """Let the type checker hold every implementation against the port."""
-    return store
+def _fits(store: SqliteStore) -> tuple[Store, CarrierStore]:
+    """Let the type checker hold every implementation against the ports."""
+    return store, store

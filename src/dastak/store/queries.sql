@@ -177,3 +177,33 @@ WHERE state = 0
 
 -- name: raise_epoch
 UPDATE meta SET value = value + 1 WHERE name = 'epoch'
+
+-- name: carriers
+SELECT n, record, sealed FROM carrier ORDER BY n
+
+-- name: carrier_revision
+SELECT value FROM meta WHERE name = 'carrier_revision'
+
+-- name: raise_carrier_revision
+UPDATE meta SET value = value + 1 WHERE name = 'carrier_revision'
+
+-- name: insert_carrier
+INSERT INTO carrier (name, record, sealed) VALUES (?, ?, ?) RETURNING n
+
+-- name: update_carrier
+UPDATE carrier SET record = ?1, sealed = ?2 WHERE n = ?3 AND record ->> 'revision' = ?4
+
+-- name: delete_carrier
+DELETE FROM carrier WHERE name = ?1
+
+-- name: insert_carrier_change
+INSERT INTO carrier_change (carrier, record) VALUES (?, ?)
+
+-- name: carrier_changes
+SELECT record FROM carrier_change WHERE carrier = ?1 ORDER BY n DESC LIMIT ?2
+
+-- name: learned
+SELECT body FROM learned WHERE name = ?1
+
+-- name: learn
+INSERT INTO learned (name, body) VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body

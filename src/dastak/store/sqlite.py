@@ -14,14 +14,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from dastak.core.carrier import Carrier, CarrierChange
 from dastak.core.errors import NotFound, Overloaded
 from dastak.core.events import AnyEvent, from_lines
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.msisdn import Msisdn
-from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, PastSend, Replayed, Swept, Tenancy
+from dastak.core.ports import (
+    CarrierList,
+    Change,
+    Filter,
+    Held,
+    Once,
+    Opening,
+    Page,
+    PastSend,
+    Replayed,
+    Swept,
+    Tenancy,
+)
 from dastak.core.tenant import ApiKey, Service, Tenant
-from dastak.store import migrate, rows, sqlite_file, sqlite_tenancy
+from dastak.store import migrate, rows, sqlite_carriers, sqlite_file, sqlite_tenancy
 from dastak.store.group_commit import GroupCommit
 from dastak.store.sqlite_writes import Writes
 from dastak.store.statements import load
@@ -223,3 +236,44 @@ class SqliteStore:
         """See `Store.unlock`."""
         unlock = partial(self._writes.unlock, tenant, msisdn)
         return await self._group.run(partial(self._writes.once, once, unlock))
+
+    async def carriers(self) -> CarrierList:
+        """See `CarrierStore.carriers`."""
+        with _reading():
+            return sqlite_carriers.read(self._reader, self._sql)
+
+    async def carrier_revision(self) -> int:
+        """See `CarrierStore.carrier_revision`."""
+        with _reading():
+            return sqlite_carriers.revision(self._reader, self._sql)
+
+    async def put_carrier(
+        self, carrier: Carrier, change: CarrierChange, *, once: Once | None = None
+    ) -> Carrier:
+        """See `CarrierStore.put_carrier`."""
+        put = partial(sqlite_carriers.put, self._writer, self._sql, carrier, change)
+        return await self._group.run(partial(self._writes.once, once, put))
+
+    async def remove_carrier(self, change: CarrierChange, *, once: Once | None = None) -> None:
+        """See `CarrierStore.remove_carrier`."""
+        remove = partial(sqlite_carriers.remove, self._writer, self._sql, change)
+        await self._group.run(partial(self._writes.once, once, remove))
+
+    async def note_change(self, change: CarrierChange) -> None:
+        """See `CarrierStore.note_change`."""
+        await self._group.run(partial(sqlite_carriers.note, self._writer, self._sql, change))
+
+    async def carrier_history(self, carrier: str, *, limit: int) -> tuple[CarrierChange, ...]:
+        """See `CarrierStore.carrier_history`."""
+        with _reading():
+            return sqlite_carriers.history(self._reader, self._sql, carrier, min(limit, PAGE_MAX))
+
+    async def learned(self, name: str) -> bytes | None:
+        """See `CarrierStore.learned`."""
+        with _reading():
+            found = self._reader.execute(self._sql["learned"], (name,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    async def learn(self, name: str, body: bytes) -> None:
+        """See `CarrierStore.learn`."""
+        await self._group.run(partial(self._writer.execute, self._sql["learn"], (name, body)))
