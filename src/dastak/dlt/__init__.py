@@ -1,0 +1,1 @@
+"""India's DLT register: templates, chains of telemarketers, codes of scrubbers; nothing here sends."""
