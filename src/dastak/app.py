@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -23,7 +22,10 @@ from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
-from dastak.config import Settings, address_of, is_loopback, price_micros, smpp_settings, sqlite_path
+from dastak.carriers.carrier_book import CarrierBook
+from dastak.carriers.carrier_kinds import open_route
+from dastak.carriers.fleet import Fleet
+from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -35,7 +37,6 @@ from dastak.http_server import serve, served_beside
 from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
 from dastak.sms.smpp_route import SmppRoute
-from dastak.sms.smpp_settings import SmppSettings
 from dastak.steady_clock import SteadyClock
 from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
@@ -75,7 +76,8 @@ class House(msgspec.Struct, frozen=True):
     clock: SteadyClock
     directory: Directory
     metrics: Metrics
-    routes: Mapping[str, SmppRoute]
+    fleet: Fleet
+    simulated: Mapping[str, SmppRoute]
     worker: Worker
     box: Box | None
 
@@ -107,10 +109,7 @@ async def run(
         door = await stack.enter_async_context(Door(settings.server.door))
         at_home = is_loopback(address_of(settings.server.listen)[0])
         pages = _pages(house, dispatcher, dev=dev, at_home=at_home, test_key=test_key)
-        if house.box is not None:
-            await asyncio.gather(
-                *(route.wait_bound() for name, route in house.routes.items() if name in house.box.binds)
-            )
+        await asyncio.gather(*(route.wait_bound() for route in house.simulated.values()))
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
@@ -135,29 +134,35 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     metrics = Metrics()
     settlement = Settlement()
     listeners: Sequence[Listener] = (metrics.on_events, settlement.on_events)
-    routes = {name: SmppRoute(name, smpp, settlement.take) for name, smpp in _binds(settings, box).items()}
+    binds = {} if box is None else box.binds
+    simulated = {name: SmppRoute(name, smpp, settlement.take) for name, smpp in binds.items()}
+    table = RouteTable(carriers=(), simulated=list(simulated.values()))
+    sealer = AesGcmSealer(keys)
+    fleet = _fleet(settings, store, sealer, table, settlement)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
         entropy=os.urandom,
         store=store,
         limits=limits,
-        routes=_route_table(settings, routes),
+        routes=table,
         keys=keys,
-        sealer=AesGcmSealer(keys),
+        sealer=sealer,
         publish=lambda verification, events: _tell(listeners, verification, events),
         hand_over=worker.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
         receipt_within_s=lambda _route, _msisdn: RECEIPT_WITHIN_S,
-        price_micros=price_micros(settings),
+        price_micros=fleet.price_micros,
     )
     settlement.begin(ports)
-    for route in routes.values():
+    for route in simulated.values():
         await stack.enter_async_context(route)
+    await stack.enter_async_context(fleet)
+    await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(worker)
     await worker.run(ports)
-    house = House(ports, store, clock, directory, metrics, routes, worker, box)
+    house = House(ports, store, clock, directory, metrics, fleet, simulated, worker, box)
     _add_figures(house)
     return house
 
@@ -167,17 +172,21 @@ def _box(settings: Settings) -> Box:
     return Box(seed=settings.simulator.seed, host=host, port=port)
 
 
-def _binds(settings: Settings, box: Box | None) -> dict[str, SmppSettings]:
-    """Name every bind: the carriers of the settings by priority, and those to the carrier in the box."""
-    by_priority = sorted(settings.carriers.items(), key=lambda item: item[1].priority)
-    binds = {name: smpp_settings(carrier) for name, carrier in by_priority}
-    return binds if box is None else {**binds, **box.binds}
-
-
-def _route_table(settings: Settings, routes: Mapping[str, SmppRoute]) -> RouteTable:
-    return RouteTable(
-        carriers=[route for name, route in routes.items() if name in settings.carriers],
-        simulated=[route for name, route in routes.items() if name not in settings.carriers],
+def _fleet(
+    settings: Settings, store: SqliteStore, sealer: AesGcmSealer, table: RouteTable, settlement: Settlement
+) -> Fleet:
+    """Make the carriers of the settings file ready, and whatever is added to the database later."""
+    fixed = [
+        (carrier_record(name, carrier), SmppRoute(name, smpp_settings(carrier), settlement.take))
+        for name, carrier in settings.carriers.items()
+    ]
+    book = CarrierBook(store, sealer, fixed=tuple(settings.carriers))
+    return Fleet(
+        store,
+        book,
+        fixed=fixed,
+        open_route=lambda carrier, given: open_route(carrier.kind, carrier.name, given, settlement.take),
+        on_change=table.replace,
     )
 
 
@@ -199,28 +208,29 @@ def _add_figures(house: House) -> None:
     watch("dastak_store_operations", lambda: house.store.operations)
     watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
-    for name, route in house.routes.items():
-        watch("dastak_bound", partial(_bound, route), name)
+    house.metrics.watch_each("dastak_bound", lambda: _bound(house))
 
 
-def _bound(route: SmppRoute) -> float:
-    return float(route.available)
+def _bound(house: House) -> dict[str, float]:
+    routes = [*house.simulated.values(), *(route for _, route in house.fleet.entries)]
+    return {route.name: float(route.available) for route in routes}
 
 
 def _faults(house: House) -> dict[str, str | None]:
     """Say what is wrong with each part; None is well."""
     offset_s = house.clock.offset_s()
+    routes = [*house.simulated.values(), *(route for _, route in house.fleet.entries)]
     return {
         "store": None if house.store.healthy else "the database cannot write",
         "clock": None if abs(offset_s) <= CLOCK_OFFSET_S_MAX else f"{offset_s:.1f} s ahead of the wall clock",
-        **{name: None if route.available else route.reason for name, route in house.routes.items()},
+        **{route.name: None if route.available else route.reason for route in routes},
+        **house.fleet.faults,
     }
 
 
 def _is_ready(house: House, faults: Mapping[str, str | None]) -> bool:
     """Say whether work can be done: one carrier that is down is no reason to send callers away."""
-    simulated = house.box.binds if house.box is not None else {}
-    carriers = [name for name in house.routes if name not in simulated] or list(house.routes)
+    carriers = [route.name for _, route in house.fleet.entries] or list(house.simulated)
     reachable = not carriers or any(faults[name] is None for name in carriers)
     return reachable and faults["store"] is None and faults["clock"] is None
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from dastak.api.door import DoorSettings
+from dastak.core.carrier import Carrier, CarrierKind, Lane
 from dastak.core.errors import DastakError
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BindKind, SmppSettings, Tls
@@ -285,6 +286,10 @@ def smpp_settings(carrier: CarrierSettings) -> SmppSettings:
     return SmppSettings(**shared)
 
 
-def price_micros(settings: Settings) -> int:
-    """Return what a segment may cost at most, whichever carrier takes it."""
-    return max((carrier.price_micros for carrier in settings.carriers.values()), default=0)
+def carrier_record(name: str, carrier: CarrierSettings) -> Carrier:
+    """Return a carrier of the settings file as all carriers are written down."""
+    return Carrier(
+        name=name,
+        kind=CarrierKind.SMPP,
+        lane=Lane(priority=carrier.priority, price_micros=carrier.price_micros),
+    )

@@ -1,4 +1,4 @@
-"""What every store keeps of carriers: the newest state, the whole history, no change that overtook another."""
+"""What every store keeps of carriers: the newest state, all of the history, no overtaking change."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core.carrier import Carrier, CarrierChange, CarrierKind, CarrierState, Lane
+from dastak.core.carrier_store import CarrierStore
 from dastak.core.errors import Conflict, NotFound
-from dastak.core.ports import CarrierStore
 from tests.support.samples import NOW
 
 Reopen = Callable[[], AbstractAsyncContextManager[Any]]

@@ -113,7 +113,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, carrier: Carrier) -> 
         "north", host="127.0.0.1", port=carrier.port(), system_id="sim", password="sim", price_micros=1000
     )
     with made:
-        until(lambda: "route north is bound" in made.program.log(), within_s=30)
+        until(lambda: "route north, bind 1 is bound" in made.program.log(), within_s=30)
         yield made
 
 

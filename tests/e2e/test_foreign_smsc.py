@@ -30,7 +30,7 @@ def add(installation: Installation, name: str, port: int, **settings: str | int 
 
 
 def until_bound(installation: Installation, *routes: str) -> None:
-    until(lambda: all(f"route {route} is bound" in installation.program.log() for route in routes))
+    until(lambda: all(f"route {route}, bind 1 is bound" in installation.program.log() for route in routes))
 
 
 def is_ready(installation: Installation) -> bool:
@@ -116,7 +116,7 @@ async def test_refused_password_is_told_while_codes_wait(installation: Installat
         add(installation, "acme", peer.port)
         api = installation.live_client()
         with installation:
-            until(lambda: "route acme is refused: ESME_RINVPASWD" in installation.program.log())
+            until(lambda: "route acme, bind 1 is refused: ESME_RINVPASWD" in installation.program.log())
             ready = is_ready(installation)
             start = api.start(DELIVERED)
             timeline = told(api, start.body["id"], "refused")

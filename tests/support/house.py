@@ -125,7 +125,7 @@ class House:
             service_of=lambda n: replace(service, n=n),
             tenant_of=lambda n: replace(self.caller.tenant, n=n),
             receipt_within_s=lambda route, msisdn: RECEIPT_WITHIN_S,
-            price_micros=PRICE_MICROS,
+            price_micros=lambda: PRICE_MICROS,
         )
         self.use(*routes)
         self.settlement.begin(self.ports)

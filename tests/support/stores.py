@@ -5,7 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from dastak.core.ports import CarrierStore, Store
+from dastak.core.carrier_store import CarrierStore
+from dastak.core.ports import Store
 from dastak.store.sqlite import SqliteStore
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]

@@ -3,7 +3,6 @@
 import json
 import tomllib
 
-import msgspec
 import pytest
 
 from dastak import config_pages
@@ -14,13 +13,14 @@ from dastak.config import (
     Secret,
     Settings,
     address_of,
+    carrier_record,
     is_placeholder,
-    price_micros,
     smpp_settings,
     sqlite_path,
 )
 from dastak.config_read import load, setting_keys
 from dastak.config_secrets import add_key, check_carrier_secrets, make_key_file, read_keys
+from dastak.core.carrier import Carrier, CarrierKind, Lane
 from dastak.guard.buckets import Rate
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import SmppSettings
@@ -314,12 +314,12 @@ def test_tls_of_a_carrier_names_its_files(file):
     assert (tls.ca_file, tls.cert_file) == ("/ca.pem", None)
 
 
-def test_the_dearest_carrier_sets_the_price():
-    cheap = CarrierSettings(host="h", system_id="s", price_micros=120_000)
-    dear = msgspec.structs.replace(cheap, price_micros=250_000)
+def test_carrier_of_the_file_is_written_down_as_all_are():
+    airtel = CarrierSettings(host="h", system_id="s", price_micros=120_000, priority=7)
 
-    assert price_micros(Settings(carriers={"a": cheap, "b": dear})) == 250_000
-    assert price_micros(Settings()) == 0
+    assert carrier_record("airtel", airtel) == Carrier(
+        name="airtel", kind=CarrierKind.SMPP, lane=Lane(priority=7, price_micros=120_000)
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from dastak.core.carrier import Carrier, CarrierChange
 from dastak.core.codes import KeyRing
 from dastak.core.events import AnyEvent, Event
 from dastak.core.ids import VerificationId
@@ -162,13 +161,6 @@ class Tenancy(msgspec.Struct, frozen=True):
     keys: tuple[ApiKey, ...]
 
 
-class CarrierList(msgspec.Struct, frozen=True):
-    """All carriers that were added to the database, as of one revision."""
-
-    revision: int
-    carriers: tuple[Carrier, ...]
-
-
 class Store(Protocol):
     """The database. Every awaited change is durable when it returns.
 
@@ -260,40 +252,6 @@ class Store(Protocol):
 
     async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
         """Forget a number's wrong attempts; False when there were none."""
-
-
-class CarrierStore(Protocol):
-    """The carriers in the database, and what was learned of them; it raises `Overloaded` as `Store` does."""
-
-    async def carriers(self) -> CarrierList:
-        """Return all carriers."""
-
-    async def carrier_revision(self) -> int:
-        """Return a number that rises with every change of a carrier, by any process."""
-
-    async def put_carrier(
-        self, carrier: Carrier, change: CarrierChange, *, once: Once | None = None
-    ) -> Carrier:
-        """Insert (n=0) or replace a carrier, and append to its history.
-
-        Raises:
-            Conflict: The name is taken, or it was changed since it was read.
-        """
-
-    async def remove_carrier(self, change: CarrierChange, *, once: Once | None = None) -> None:
-        """Delete a carrier; its history stays. Raises: NotFound."""
-
-    async def note_change(self, change: CarrierChange) -> None:
-        """Append to a carrier's history what the program did by itself."""
-
-    async def carrier_history(self, carrier: str, *, limit: int) -> tuple[CarrierChange, ...]:
-        """Return the newest lines of a carrier's history, newest first."""
-
-    async def learned(self, name: str) -> bytes | None:
-        """Return what was kept under a name."""
-
-    async def learn(self, name: str, body: bytes) -> None:
-        """Keep something that may be lost, such as scores."""
 
 
 class Clock(Protocol):
@@ -405,7 +363,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         service_of: Returns a service by its number in the store.
         tenant_of: Returns a tenant by its number in the store.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
-        price_micros: What one segment costs, for the spend cap.
+        price_micros: Returns what one segment costs at most, for the spend cap.
     """
 
     clock: Clock
@@ -420,4 +378,4 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     service_of: Callable[[int], Service]
     tenant_of: Callable[[int], Tenant]
     receipt_within_s: Callable[[str, Msisdn], float]
-    price_micros: int
+    price_micros: Callable[[], int]

@@ -1,7 +1,8 @@
 """Choose the ways out of a message, best first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from dastak.core.carrier import Carrier, CarrierState
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
 from dastak.core.ports import Route, Wanted
@@ -9,11 +10,16 @@ from dastak.core.tenant import Mode
 
 
 class RouteTable:
-    """All ways out, in the order their operator gave them; last is one that is down or had the code before."""
+    """All ways out, in the order their operator gave them; one that is down or had the code goes last."""
 
     def __init__(self, *, carriers: Sequence[Route], simulated: Sequence[Route]) -> None:
         self._carriers = tuple(carriers)
         self._simulated = tuple(simulated)
+
+    def replace(self, entries: Iterable[tuple[Carrier, Route]]) -> None:
+        """Send by these carriers from now on."""
+        active = [entry for entry in entries if entry[0].state is CarrierState.ACTIVE]
+        self._carriers = tuple(route for _, route in sorted(active, key=lambda entry: entry[0].lane.priority))
 
     def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
         """Say whether there is any way."""

@@ -11,4 +11,4 @@ def spend_of(ports: Ports, tenant: Tenant, mode: Mode, segments: int, now: datet
     if mode is Mode.TEST:
         return None
     day = now.toordinal()
-    return Spend(segments * ports.price_micros, tenant.daily_spend_cap_micros, day)
+    return Spend(segments * ports.price_micros(), tenant.daily_spend_cap_micros, day)

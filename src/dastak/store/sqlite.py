@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from dastak.core.carrier import Carrier, CarrierChange
+from dastak.core.carrier_store import CarrierList
 from dastak.core.errors import NotFound, Overloaded
 from dastak.core.events import AnyEvent, from_lines
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.msisdn import Msisdn
 from dastak.core.ports import (
-    CarrierList,
     Change,
     Filter,
     Held,

@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from dastak.core.carrier import Carrier, CarrierChange
+from dastak.core.carrier_store import CarrierList
 from dastak.core.errors import Conflict, NotFound
-from dastak.core.ports import CarrierList
 from dastak.store import rows
 
 _CARRIER: Final = msgspec.json.Decoder(Carrier)

@@ -65,6 +65,7 @@ class Metrics(Collector):
         self._submits: dict[str, list[int]] = {}
         self._submit_s: defaultdict[str, float] = defaultdict(float)
         self._watched: list[tuple[str, tuple[str, ...], Callable[[], float]]] = []
+        self._watched_each: list[tuple[str, Callable[[], Mapping[str, float]]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -91,6 +92,10 @@ class Metrics(Collector):
         """Read one of `TOTALS` or `GAUGES`, with these labels, whenever somebody scrapes."""
         self._watched.append((name, labels, read))
 
+    def watch_each(self, name: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Read one of `GAUGES` whenever somebody scrapes: a figure for each value of its only label."""
+        self._watched_each.append((name, read))
+
     def text(self) -> bytes:
         """Return everything in the Prometheus text format."""
         return generate_latest(self._registry)
@@ -115,6 +120,10 @@ class Metrics(Collector):
                 for of, labels, read in self._watched:
                     if of == name:
                         watched.add_metric(labels, read())
+                for of, read_each in self._watched_each:
+                    if of == name:
+                        for label, value in read_each().items():
+                            watched.add_metric([label], value)
                 yield watched
 
     def _time_submit(self, event: events.MessageSubmitted) -> None:

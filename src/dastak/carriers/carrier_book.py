@@ -1,0 +1,194 @@
+"""What an operator does with carriers: add, change, drain, restore and remove them, each with a reason.
+
+1. The admin API and the command line both come here, so one rule holds for both.
+2. Every act is one line of the carrier's history: who, what, why, before and after. No secret stands there.
+3. Of two acts on one reading the second is refused, and nothing is lost unseen.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from dastak.carriers.carrier_kinds import KINDS, read_settings
+from dastak.core.carrier import (
+    CARRIERS_MAX,
+    Carrier,
+    CarrierChange,
+    CarrierKind,
+    CarrierState,
+    Lane,
+)
+from dastak.core.carrier_store import CarrierStore
+from dastak.core.errors import Conflict, InvalidRequest, NotFound
+from dastak.core.ports import Once, Sealer
+
+NAME_CHARACTERS_MAX: Final = 40
+WHY_CHARACTERS_MAX: Final = 200
+SETTINGS_OCTETS_MAX: Final = 16 * 1024
+# Names that the carrier in the box has.
+RESERVED: Final = re.compile(r"sim_\d+")
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """Who does something, when, and why."""
+
+    who: str
+    why: str
+    at: datetime
+    once: Once | None = None
+
+
+class CarrierBook:
+    """The carriers in the database, with their secrets within reach.
+
+    Args:
+        fixed: The carriers of the settings file; their names are taken, and they change there.
+    """
+
+    def __init__(self, store: CarrierStore, sealer: Sealer, *, fixed: tuple[str, ...] = ()) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._fixed = fixed
+
+    async def find(self, name: str) -> Carrier:
+        """Return a carrier by its name. Raises: NotFound."""
+        for carrier in (await self._store.carriers()).carriers:
+            if carrier.name == name:
+                return carrier
+        if name in self._fixed:
+            raise Conflict(f"The carrier {name!r} stands in the settings file; change it there and restart.")
+        raise NotFound(f"There is no carrier {name!r}.")
+
+    def revealed(self, carrier: Carrier) -> dict[str, Any]:
+        """Return a carrier's settings with its secrets.
+
+        Raises:
+            DastakError: They were sealed under a key that is gone.
+        """
+        if not carrier.sealed:
+            return dict(carrier.settings)
+        clear = self._sealer.unseal(carrier.sealed, bound_to=_bound_to(carrier.name))
+        return {**carrier.settings, **msgspec.json.decode(clear)}
+
+    async def add(
+        self, name: str, kind: CarrierKind, settings: Mapping[str, Any], lane: Lane, act: Act
+    ) -> Carrier:
+        """Add a carrier; a running server connects to it within a second.
+
+        Raises:
+            InvalidRequest: The name or the settings are not valid.
+            Conflict: The name is taken.
+        """
+        _check_name(name)
+        if name in self._fixed:
+            raise Conflict(f"There is a carrier {name!r} in the settings file; choose another name.")
+        if len((await self._store.carriers()).carriers) >= CARRIERS_MAX:
+            raise Conflict(f"There are {CARRIERS_MAX} carriers already; remove one first.")
+        fresh = self._with_settings(Carrier(name=name, kind=kind, lane=lane), settings)
+        return await self._put(fresh, "added", act, after=_shown(fresh))
+
+    async def change_settings(self, name: str, settings: Mapping[str, Any], act: Act) -> Carrier:
+        """Change some settings of a carrier; one that is given as null goes back to its default.
+
+        Raises:
+            NotFound, Conflict, InvalidRequest: There is none, it changed meanwhile, or they are not valid.
+        """
+        carrier = await self.find(name)
+        merged = {**self.revealed(carrier), **settings}
+        given = {key: value for key, value in merged.items() if value is not None}
+        changed = self._with_settings(carrier, given)
+        return await self._put(changed, "settings", act, before=_shown(carrier), after=_shown(changed))
+
+    async def change_lane(self, name: str, lane: Mapping[str, Any], act: Act) -> Carrier:
+        """Change which messages a carrier takes, and how many of them.
+
+        Raises:
+            NotFound, Conflict, InvalidRequest: There is none, it changed meanwhile, or a value is not valid.
+        """
+        carrier = await self.find(name)
+        try:
+            fresh = msgspec.convert({**msgspec.to_builtins(carrier.lane), **lane}, Lane)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"The lane is not valid: {error}.", field="lane") from error
+        changed = msgspec.structs.replace(carrier, lane=fresh)
+        return await self._put(changed, "lane", act, before=_json(carrier.lane), after=_json(fresh))
+
+    async def change_state(self, name: str, state: CarrierState, act: Act) -> Carrier:
+        """Drain a carrier, turn it off, or restore it. The reason is kept with it.
+
+        Raises:
+            NotFound, Conflict, InvalidRequest: There is none, it changed meanwhile, or there is no reason.
+        """
+        carrier = await self.find(name)
+        changed = msgspec.structs.replace(carrier, state=state, reason=act.why)
+        return await self._put(changed, "state", act, before=carrier.state, after=state)
+
+    async def remove(self, name: str, act: Act) -> None:
+        """Remove a carrier that takes nothing any more; its history stays.
+
+        Raises:
+            NotFound: There is none.
+            Conflict: It is still active.
+        """
+        carrier = await self.find(name)
+        if carrier.state is CarrierState.ACTIVE:
+            raise Conflict(f"The carrier {name!r} is active; drain it first.")
+        change = _line(carrier, "removed", act, before=_shown(carrier))
+        await self._store.remove_carrier(change, once=act.once)
+
+    async def history(self, name: str, *, limit: int = 50) -> tuple[CarrierChange, ...]:
+        """Return what was done to a carrier, newest first."""
+        return await self._store.carrier_history(name, limit=limit)
+
+    def _with_settings(self, carrier: Carrier, settings: Mapping[str, Any]) -> Carrier:
+        """Check settings and put their secrets apart."""
+        read_settings(carrier.kind, settings)
+        secrets = {name: settings[name] for name in KINDS[carrier.kind].secrets if name in settings}
+        plain = {name: value for name, value in settings.items() if name not in secrets}
+        if len(msgspec.json.encode(settings)) > SETTINGS_OCTETS_MAX:
+            raise InvalidRequest("The settings are too long.", field="settings")
+        sealed = self._sealer.seal(msgspec.json.encode(secrets), bound_to=_bound_to(carrier.name))
+        return msgspec.structs.replace(carrier, settings=plain, sealed=sealed if secrets else b"")
+
+    async def _put(
+        self, carrier: Carrier, what: str, act: Act, *, before: str = "", after: str = ""
+    ) -> Carrier:
+        change = _line(carrier, what, act, before=before, after=after)
+        return await self._store.put_carrier(carrier, change, once=act.once)
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > NAME_CHARACTERS_MAX or RESERVED.fullmatch(name):
+        raise InvalidRequest(
+            f"{name!r} cannot be a carrier's name: write up to {NAME_CHARACTERS_MAX} lower-case letters, "
+            "digits and single _, a letter first; sim_1, sim_2 and so on are taken.",
+            field="name",
+        )
+
+
+def _line(carrier: Carrier, what: str, act: Act, *, before: str = "", after: str = "") -> CarrierChange:
+    why = act.why.strip()
+    if not why or len(why) > WHY_CHARACTERS_MAX:
+        raise InvalidRequest(
+            f"Say why, in up to {WHY_CHARACTERS_MAX} characters; who comes after you will ask.", field="why"
+        )
+    return CarrierChange(
+        carrier=carrier.name, at=act.at, who=act.who, what=what, why=why, before=before, after=after
+    )
+
+
+def _shown(carrier: Carrier) -> str:
+    return _json({"kind": carrier.kind, "settings": carrier.settings, "lane": carrier.lane})
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _bound_to(name: str) -> bytes:
+    return b"carrier:" + name.encode()

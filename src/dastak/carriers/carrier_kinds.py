@@ -1,0 +1,85 @@
+"""What each kind of carrier wants of its settings, and how a living route is made of them.
+
+A kind is one line of the table; nobody else asks what kind a carrier is.
+"""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import msgspec
+
+from dastak.core.carrier import CarrierKind
+from dastak.core.errors import InvalidRequest
+from dastak.core.message import Receipt
+from dastak.core.ports import Route
+from dastak.sms.smpp_route import SmppRoute
+from dastak.sms.smpp_settings import SmppSettings
+
+TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
+
+
+class LivingRoute(Route, Protocol):
+    """A route that is kept up while the context lasts."""
+
+    async def __aenter__(self) -> Self:
+        """Begin to connect."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let what is under way end, and disconnect."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is available or not, in words."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages wait for the carrier's answer."""
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind.
+
+    Attributes:
+        secrets: The settings that are kept encrypted and never shown.
+        read: Reads settings, secrets and all; a `ValueError` says what is wrong with them.
+        make: Makes the route of a name with what was read.
+    """
+
+    secrets: frozenset[str]
+    read: Callable[[Mapping[str, Any]], Any]
+    make: Callable[[str, Any, TakeReceipt], LivingRoute]
+
+
+KINDS: Final[Mapping[CarrierKind, Kind]] = {
+    CarrierKind.SMPP: Kind(
+        frozenset({"password"}),
+        lambda settings: msgspec.convert(settings, SmppSettings),
+        SmppRoute,
+    ),
+}
+
+
+def open_route(kind: CarrierKind, name: str, settings: Mapping[str, Any], take: TakeReceipt) -> LivingRoute:
+    """Make the route of a carrier; it begins to connect as its context is entered.
+
+    Raises:
+        InvalidRequest: The settings are not such a kind's.
+    """
+    return KINDS[kind].make(name, read_settings(kind, settings), take)
+
+
+def read_settings(kind: CarrierKind, settings: Mapping[str, Any]) -> Any:
+    """Check the settings of a carrier, secrets and all, and return them as its kind has them.
+
+    Raises:
+        InvalidRequest: Something is missing, unknown or out of its range.
+    """
+    try:
+        return KINDS[kind].read(settings)
+    except (msgspec.ValidationError, ValueError, OSError) as error:
+        raise InvalidRequest(
+            f"The settings are not those of a carrier of kind {kind}: {error}.", field="settings"
+        ) from error

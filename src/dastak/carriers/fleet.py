@@ -1,0 +1,135 @@
+"""The living routes: opened, changed and closed as the carriers in the database change, without a restart.
+
+1. A route whose settings did not change is not touched, however its weight or state changes.
+2. A route that is replaced ends what is under way while the new one connects.
+3. One carrier that cannot be opened stops no other one; the reason is kept and shown.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from dastak.carriers.carrier_book import CarrierBook
+from dastak.carriers.carrier_kinds import LivingRoute
+from dastak.core.carrier import Carrier, CarrierState
+from dastak.core.carrier_store import CarrierStore
+from dastak.core.errors import DastakError
+
+log = logging.getLogger("dastak.carriers")
+
+Open = Callable[[Carrier, Mapping[str, Any]], LivingRoute]
+Entries = Sequence[tuple[Carrier, LivingRoute]]
+
+
+class _Opened(NamedTuple):
+    carrier: Carrier
+    route: LivingRoute
+
+
+class Fleet:
+    """All routes to carriers, as an async context.
+
+    Args:
+        store: Where carriers are written down.
+        book: Knows their secrets.
+        fixed: The carriers of the settings file with their routes; they stay as they are.
+        open_route: Makes the route of a carrier.
+        on_change: Told of all entries, whenever one came, went or changed.
+    """
+
+    def __init__(
+        self,
+        store: CarrierStore,
+        book: CarrierBook,
+        *,
+        fixed: Entries,
+        open_route: Open,
+        on_change: Callable[[Entries], None],
+    ) -> None:
+        self._store, self._book, self._fixed = store, book, fixed
+        self._open_route, self._on_change = open_route, on_change
+        self._revision = -1
+        self._price_micros = 0
+        self._opened: dict[str, _Opened] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self.faults: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open all routes; they connect by themselves."""
+        for carrier, route in self._fixed:
+            await route.__aenter__()
+            self._opened[carrier.name] = _Opened(carrier, route)
+        await self.refresh()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all routes, at once and together."""
+        for name in list(self._opened):
+            self._close(name)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    @property
+    def entries(self) -> Entries:
+        """Every open route with its carrier."""
+        return tuple(self._opened.values())
+
+    def price_micros(self) -> int:
+        """Return what a segment costs at most, whichever carrier takes it."""
+        return self._price_micros
+
+    async def refresh(self) -> bool:
+        """Take over what the database has now; False when that is nothing new."""
+        if await self._store.carrier_revision() == self._revision:
+            return False
+        listed = await self._store.carriers()
+        wanted = {
+            carrier.name: carrier for carrier in listed.carriers if carrier.state is not CarrierState.OFF
+        }
+        fixed = {carrier.name for carrier, _ in self._fixed}
+        for name in [name for name in self._opened if name not in wanted and name not in fixed]:
+            self._close(name)
+        self.faults.clear()
+        for carrier in wanted.values():
+            await self._take_over(carrier)
+        self._revision = listed.revision
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
+        self._price_micros = max((carrier.lane.price_micros for carrier, _ in self.entries), default=0)
+        self._on_change(self.entries)
+
+    async def _take_over(self, carrier: Carrier) -> None:
+        known = self._opened.get(carrier.name)
+        if known is not None and _same_settings(known.carrier, carrier):
+            self._opened[carrier.name] = _Opened(carrier, known.route)
+            return
+        try:
+            settings = self._book.revealed(carrier)
+            fresh = self._open_route(carrier, settings)
+        except DastakError as error:
+            self.faults[carrier.name] = error.detail
+            log.error("carrier %s cannot be opened: %s", carrier.name, error.detail)
+            return
+        if known is not None:
+            self._close(carrier.name)
+        await fresh.__aenter__()
+        self._opened[carrier.name] = _Opened(carrier, fresh)
+
+    def _close(self, name: str) -> None:
+        """Let a route end what is under way, behind our back."""
+        task = asyncio.get_running_loop().create_task(_end(self._opened.pop(name).route))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+async def _end(route: LivingRoute) -> None:
+    await route.__aexit__(None, None, None)
+
+
+def _same_settings(one: Carrier, other: Carrier) -> bool:
+    return (one.n, one.kind, one.settings, one.sealed) == (other.n, other.kind, other.settings, other.sealed)
