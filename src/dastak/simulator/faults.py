@@ -50,6 +50,14 @@ class IdForm(StrEnum):
     USELESS = "useless"  # the same word for every message, as OsmoMSC does
 
 
+class Echo(StrEnum):
+    """How a receipt gives back the user_message_reference."""
+
+    WHOLE = "whole"
+    LOW = "low"  # its low 8 bits, as OsmoMSC does
+    NONE = "none"
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How messages to some numbers over some accounts are treated. The default is a carrier without a fault.
 
@@ -74,6 +82,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         err: The reason in the receipt.
         response_id: How the answer writes the message_id.
         receipt_id: How the receipt writes it.
+        reference: How the receipt gives back the user_message_reference.
+        literal_dates: The receipt's dates are the letters of the format, as OsmoMSC writes them.
     """
 
     number: Pattern = "*"
@@ -97,6 +107,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     err: Annotated[str, msgspec.Meta(max_length=20)] = "000"
     response_id: IdForm = IdForm.HEXADECIMAL
     receipt_id: IdForm = IdForm.HEXADECIMAL
+    reference: Echo = Echo.WHOLE
+    literal_dates: bool = False
 
 
 _Faults: TypeAlias = Annotated[tuple[Fault, ...], msgspec.Meta(max_length=FAULTS_MAX)]
@@ -148,6 +160,8 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
     err: str = "000"
     response_id: IdForm = IdForm.HEXADECIMAL
     receipt_id: IdForm = IdForm.HEXADECIMAL
+    reference: Echo = Echo.WHOLE
+    literal_dates: bool = False
 
 
 # What happens where no fault matches: accepted, shown and reported at once.
@@ -232,6 +246,8 @@ def draw_fate(fault: Fault, chance: Random) -> Fate:
         err=fault.err,
         response_id=fault.response_id,
         receipt_id=fault.receipt_id,
+        reference=fault.reference,
+        literal_dates=fault.literal_dates,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from dastak.simulator.faults import IdForm
+from dastak.simulator.faults import Echo, Fate, IdForm
 from dastak.sms.pdu import encode_sm
 from dastak.sms.pdu_bodies import Sm
 from dastak.sms.receipt_codes import MAP_ERRORS, STATS
@@ -15,6 +15,7 @@ from dastak.sms.smpp_codes import ESM_RECEIPT, Tag
 from dastak.sms.tlv import encode_tlvs, find_tlv
 
 USELESS_ID: Final = "msg_id_not_implemented"
+_LITERAL_DATE: Final = "YYMMDDhhmm"
 _STATES: Final[Mapping[str, int]] = {stat: state for state, stat in STATS.items()}
 _NETWORK_TYPE_GSM: Final = b"\x03"
 # Real carriers quote this much of the message. With an OTP that is the code.
@@ -28,14 +29,14 @@ def id_text(message_number: int, form: IdForm) -> str:
     return str(message_number) if form is IdForm.DECIMAL else USELESS_ID
 
 
-def receipt_body(
-    sm: Sm, message_id: str, *, stat: str, err: str, submitted_at: datetime, done_at: datetime
-) -> bytes:
+def receipt_body(sm: Sm, message_id: str, fate: Fate, *, submitted_at: datetime, done_at: datetime) -> bytes:
     """Write the deliver_sm that tells what became of a submit_sm."""
+    stat, err = fate.stat, fate.err
     delivered = stat == "DELIVRD"
+    dates = [_LITERAL_DATE if fate.literal_dates else _minute(at) for at in (submitted_at, done_at)]
     text = (
-        f"id:{message_id} sub:001 dlvrd:{delivered:03d} submit date:{_minute(submitted_at)} "
-        f"done date:{_minute(done_at)} stat:{stat} err:{err} text:"
+        f"id:{message_id} sub:001 dlvrd:{delivered:03d} submit date:{dates[0]} "
+        f"done date:{dates[1]} stat:{stat} err:{err} text:"
     )
     tlvs = [
         (Tag.RECEIPTED_MESSAGE_ID, message_id.encode() + b"\0"),
@@ -44,7 +45,9 @@ def receipt_body(
     if err.isdecimal() and int(err) in MAP_ERRORS:
         tlvs.append((Tag.NETWORK_ERROR_CODE, _NETWORK_TYPE_GSM + int(err).to_bytes(2, "big")))
     reference = find_tlv(sm.tlv_octets, Tag.USER_MESSAGE_REFERENCE)
-    if reference is not None:
+    if reference is not None and fate.reference is not Echo.NONE:
+        if fate.reference is Echo.LOW:
+            reference = b"\0" + reference[-1:]
         tlvs.append((Tag.USER_MESSAGE_REFERENCE, reference))
     return encode_sm(
         Sm(

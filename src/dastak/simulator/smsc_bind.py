@@ -182,8 +182,7 @@ class SmscBind:
             body = receipt_body(
                 sm,
                 id_text(number, fate.receipt_id),
-                stat=fate.stat,
-                err=fate.err,
+                fate,
                 submitted_at=submitted_at,
                 done_at=submitted_at + timedelta(seconds=receipt_s),
             )

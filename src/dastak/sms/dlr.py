@@ -74,7 +74,8 @@ def parse_dlr(
 
     Args:
         sm: A deliver_sm or data_sm for which `is_receipt` is true.
-        table: What this route's `err` (or else `stat`) values mean; it goes before the default hints.
+        table: What this route's `stat:err`, or else `err`, or else `stat` values mean; it goes before the
+            default hints.
         utc_offset: The carrier's clock against UTC, as its dates do not tell.
     """
     text = sm.text_octets.decode("latin-1")
@@ -86,13 +87,14 @@ def parse_dlr(
     network_error = tlvs.get(Tag.NETWORK_ERROR_CODE, b"")
     reason = _gsm_error(network_error) or err or _cstring(tlvs.get(Tag.ADDITIONAL_STATUS_INFO_TEXT, b""))
     reference = tlvs.get(Tag.USER_MESSAGE_REFERENCE)
+    default = _outcome(stat, (reason, err))
     return Dlr(
         message_id=message_id,
         stat=stat,
         err=err or reason,
         done_date=fields.get("done date", ""),
         utc_offset=utc_offset,
-        outcome=table.get(err) or table.get(stat) or _outcome(stat, (reason, err)),
+        outcome=_mapped(table, stat, err or reason, default) if table else default,
         user_message_reference=int.from_bytes(reference, "big") if reference else None,
         raw=raw,
     )
@@ -100,7 +102,8 @@ def parse_dlr(
 
 def normal_id(message_id: str) -> str:
     """Write a carrier's id without what carriers change in it: leading zeros and the case of letters."""
-    return message_id.strip().lower().lstrip("0") or message_id.strip()
+    plain = message_id.strip().lower()
+    return plain.lstrip("0") or plain[:1]
 
 
 def id_forms(message_id: str) -> tuple[str, ...]:
@@ -137,6 +140,12 @@ def _scan(text: str) -> tuple[dict[str, str], str]:
             value = _UNKNOWN_KEY.split(value)[0].rstrip(" \t;,")
         fields.setdefault(key.replace("_", " "), value)
     return fields, text
+
+
+def _mapped(table: Mapping[str, Outcome], stat: str, err: str, default: Outcome) -> Outcome:
+    """Look a reason up in the table of a route, the most exact key first; a success has no reason."""
+    found = table.get(f"{stat}:{err}") or table.get(stat if default is Outcome.DELIVERED else err)
+    return found or table.get(stat) or default
 
 
 def _outcome(stat: str, reasons: tuple[str, ...]) -> Outcome:

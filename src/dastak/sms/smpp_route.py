@@ -1,22 +1,19 @@
 """One SMPP carrier as a route: texts become submit_sm, deliver_sm become receipts."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from dastak.core.message import CarrierRef, MessageKey, Receipt
+from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.ports import Outgoing
 from dastak.sms.bind_group import BindGroup, BindView, Count
 from dastak.sms.coded_text import write_text
-from dastak.sms.dlr import is_receipt, normal_id, parse_dlr
+from dastak.sms.correlation import Trace
 from dastak.sms.esme import BindState
-from dastak.sms.smpp_codes import Status
+from dastak.sms.inbound import Inbound, TakeReceipt
 from dastak.sms.smpp_settings import SmppSettings
-from dastak.sms.submission import Delivery, Submission
-
-# Tells whether a receipt is durable; if not, the carrier shall bring it again.
-TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
+from dastak.sms.submission import Submission
 
 # Who runs this must learn of a lost bind without asking, and of refused credentials at once.
 _LEVELS: Final = {
@@ -33,11 +30,12 @@ class SmppRoute:
 
     def __init__(self, name: str, settings: SmppSettings, take_receipt: TakeReceipt) -> None:
         self.name = name
-        self._take_receipt = take_receipt
+        self._settings = settings
+        self._inbound = Inbound(name, settings, take_receipt=take_receipt)
         self._text_options = settings.text_options
         self._told: dict[str, str] = {}
         self._stopping = False
-        self._group = BindGroup(settings, on_deliver=self._on_deliver, on_state=self._on_state)
+        self._group = BindGroup(settings, on_deliver=self._inbound.on_deliver, on_state=self._on_state)
 
     async def __aenter__(self) -> Self:
         """Begin to bind."""
@@ -80,7 +78,7 @@ class SmppRoute:
         await self._group.wait_bound()
 
     async def submit(self, outgoing: Outgoing) -> CarrierRef:
-        """Hand a text over, in as many parts as it needs; the id of the last part stands for it.
+        """Hand a text over, in as many parts as it needs; the ref of the last part stands for it.
 
         Raises:
             CarrierRejected: The carrier said no.
@@ -88,21 +86,44 @@ class SmppRoute:
         """
         reference = _reference(outgoing.key)
         coded = write_text(outgoing.text, self._text_options, reference=reference)
-        for number, part in enumerate(coded.parts):
-            accepted = await self._group.submit(
-                Submission(
-                    octets=part.octets,
-                    destination=outgoing.msisdn,
-                    sender=outgoing.sender,
-                    validity_s=outgoing.validity_s,
-                    # Each part has its own, for each has its own receipt.
-                    user_message_reference=(reference + number) & 0xFFFF,
-                    data_coding=coded.data_coding,
-                    esm_class=part.esm_class,
-                    tlvs=part.tlvs,
-                )
+        submissions = [
+            Submission(
+                octets=part.octets,
+                destination=outgoing.msisdn,
+                sender=outgoing.sender,
+                validity_s=outgoing.validity_s,
+                # Each part has its own, for each has its own receipt.
+                user_message_reference=(reference + number) & 0xFFFF,
+                data_coding=coded.data_coding,
+                esm_class=part.esm_class,
+                tlvs=part.tlvs,
             )
-        return CarrierRef(self.name, normal_id(accepted.message_id))
+            for number, part in enumerate(coded.parts)
+        ]
+        if len(submissions) == 1:
+            return CarrierRef(self.name, await self._submit(submissions[0]))
+        parts = self._inbound.parts
+        text = parts.begin(outgoing.msisdn.removeprefix("+"), len(submissions))
+        try:
+            for submission in submissions:
+                ref = await self._submit(submission)
+                parts.took(text, ref)
+        finally:
+            self._inbound.release(parts.end(text))
+        return CarrierRef(self.name, ref)
+
+    async def _submit(self, submission: Submission) -> str:
+        """Submit one part and return its ref."""
+        accepted = await self._group.submit(submission)
+        source_addr, _, _ = self._settings.source_of(submission.sender)
+        return self._inbound.correlator.submitted(
+            Trace(
+                accepted.message_id,
+                submission.user_message_reference,
+                submission.destination.removeprefix("+"),
+                source_addr,
+            )
+        )
 
     def _on_state(self, bind: str, state: BindState, reason: str) -> None:
         """Write down that a bind is up or why it is not, but not again with every try."""
@@ -110,22 +131,6 @@ class SmppRoute:
             return
         self._told[bind] = reason
         log.log(_LEVELS[state], "route %s, bind %s is %s: %s", self.name, bind, state, reason)
-
-    def _on_deliver(self, delivery: Delivery) -> None:
-        """Hand a receipt on; a text from a phone is taken and forgotten until replies are understood."""
-        report = parse_dlr(delivery.sm) if is_receipt(delivery.sm.esm_class) else None
-        if report is None or not report.message_id:
-            delivery.acknowledge(Status.ESME_ROK)
-            return
-        receipt = Receipt(
-            CarrierRef(self.name, normal_id(report.message_id)),
-            report.outcome,
-            f"stat:{report.stat} err:{report.err}",
-        )
-        self._take_receipt(receipt, lambda durable: delivery.acknowledge(_ANSWER[durable]))
-
-
-_ANSWER: Final = {True: Status.ESME_ROK, False: Status.ESME_RX_T_APPN}
 
 
 def _reference(key: MessageKey) -> int:

@@ -1,15 +1,20 @@
 """What an operator writes down to bind to a carrier."""
 
 import ssl
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
+from dastak.core.outcome import Outcome
 from dastak.sms.coded_text import Concatenation, DefaultAlphabet, TextOptions
+from dastak.sms.correlation import Correlation
 from dastak.sms.shift_tables import Language
 from dastak.sms.smpp_codes import REGISTERED_FINAL_RECEIPT, Command
 
+# A TLV.
+Tag = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
 Octet = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -75,6 +80,10 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         plain_data_coding: The data_coding of texts in that alphabet; some carriers want 1, 3 or 0xF1.
         languages: Whose national language shift tables may be used to save parts.
         concatenation: How the parts of a long text are marked.
+        correlation: By what the message of a receipt is found.
+        receipt_outcomes: What the `err`, `stat` or `stat:err` of its receipts mean, before any hint.
+        utc_offset_min: The carrier's clock against UTC, for the dates it writes and reads.
+        operator_tags: The TLVs of a receipt that tell MCC and MNC, in one value or in two.
     """
 
     host: str
@@ -107,6 +116,10 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     plain_data_coding: Octet = 0
     languages: tuple[Language, ...] = ()
     concatenation: Concatenation = Concatenation.UDH8
+    correlation: Correlation = Correlation.AUTO
+    receipt_outcomes: Mapping[str, Outcome] = {}
+    utc_offset_min: Annotated[int, msgspec.Meta(ge=-720, le=840, multiple_of=15)] = 0
+    operator_tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=2)] = ()
 
     def __repr__(self) -> str:
         """Show where it leads, and no password."""

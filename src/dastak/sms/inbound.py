@@ -1,0 +1,96 @@
+"""What a carrier brings: receipts, each with the refs of its message, handed on until they are durable."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from dastak.core.message import CarrierRef, Receipt
+from dastak.sms.correlation import Correlator, Trace
+from dastak.sms.dlr import Dlr, is_receipt, parse_dlr
+from dastak.sms.receipt_parts import PartsLedger
+from dastak.sms.smpp_codes import Status
+from dastak.sms.smpp_settings import SmppSettings
+from dastak.sms.submission import Delivery
+
+# Told whether a receipt is durable; if not, the carrier shall bring it again.
+Acknowledge = Callable[[bool], None]
+TakeReceipt = Callable[[Receipt, Acknowledge], None]
+
+_OPERATOR_DIGITS: Final = (5, 6)  # MCC and MNC
+
+_ANSWER: Final = {True: Status.ESME_ROK, False: Status.ESME_RX_T_APPN}
+
+
+class _Report(NamedTuple):
+    """A receipt that was read."""
+
+    dlr: Dlr
+    refs: tuple[str, ...]
+    operator: str
+    delivery: Delivery
+
+
+class Inbound:
+    """Everything that comes over the binds of one route.
+
+    Attributes:
+        correlator: Computes the refs of messages and receipts.
+        parts: The long texts under way.
+        unmatched: How many receipts could belong to no message at all.
+    """
+
+    def __init__(self, route: str, settings: SmppSettings, *, take_receipt: TakeReceipt) -> None:
+        self.correlator = Correlator(settings.correlation)
+        self.parts = PartsLedger()
+        self.unmatched = 0
+        self._route = route
+        self._outcomes = settings.receipt_outcomes
+        self._utc_offset = timedelta(minutes=settings.utc_offset_min)
+        self._operator_tags = settings.operator_tags
+        self._take_receipt = take_receipt
+
+    def on_deliver(self, delivery: Delivery) -> None:
+        """Take what a bind heard; it is acknowledged once it is durable."""
+        if is_receipt(delivery.sm.esm_class):
+            self._on_receipt(delivery)
+        else:
+            delivery.acknowledge(Status.ESME_ROK)
+
+    def release(self, waiting: list[_Report]) -> None:
+        """Hand on the receipts that waited for the rest of their text."""
+        for report in waiting:
+            self._hand_on(report)
+
+    def _on_receipt(self, delivery: Delivery) -> None:
+        sm = delivery.sm
+        dlr = parse_dlr(sm, table=self._outcomes, utc_offset=self._utc_offset)
+        trace = Trace(dlr.message_id, dlr.user_message_reference, sm.source_addr, sm.destination_addr)
+        refs = self.correlator.candidates(trace)
+        if not refs:
+            # It would come again for ever, and never mean more.
+            self.unmatched += 1
+            delivery.acknowledge(Status.ESME_ROK)
+            return
+        operator = self._operator(delivery) if self._operator_tags else ""
+        report = _Report(dlr, refs, operator, delivery)
+        if not self.parts.waits(refs, sm.source_addr, report):
+            self._hand_on(report)
+
+    def _hand_on(self, report: _Report) -> None:
+        dlr, refs, operator, delivery = report
+        evidence = f"stat:{dlr.stat} err:{dlr.err}"
+        outcome = dlr.outcome
+        judged = self.parts.judge(refs, outcome)
+        if judged is not None:
+            refs, outcome = (judged.ref,), judged.outcome
+            evidence += f" part:{judged.number}/{judged.total}"
+        first, *others = [CarrierRef(self._route, ref) for ref in refs]
+        receipt = Receipt(first, outcome, evidence, tuple(others), operator)
+        self._take_receipt(receipt, lambda durable: delivery.acknowledge(_ANSWER[durable]))
+
+    def _operator(self, delivery: Delivery) -> str:
+        """Return MCC and MNC as the vendor's TLVs tell them."""
+        tlvs = dict(delivery.sm.tlvs)
+        told = [tlvs.get(tag, b"").rstrip(b"\0").decode("latin-1") for tag in self._operator_tags]
+        digits = "".join(told)
+        return digits if digits.isascii() and digits.isdecimal() and len(digits) in _OPERATOR_DIGITS else ""

@@ -1,0 +1,142 @@
+"""A whole route against our simulated SMSC: the ref it stores with a message finds any carrier's receipts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from dastak.core.ids import VerificationId
+from dastak.core.message import CarrierRef, MessageKey, Receipt
+from dastak.core.msisdn import Msisdn
+from dastak.core.outcome import Outcome
+from dastak.core.ports import Outgoing
+from dastak.simulator.faults import Echo, Fault, IdForm
+from dastak.simulator.smsc import Smsc
+from dastak.sms.correlation import Correlation
+from dastak.sms.smpp_route import SmppRoute
+from dastak.sms.smpp_settings import SmppSettings
+from tests.support.smpp_pair import Ends, smsc, soon
+
+SHORT = "123456 is your Acme code."
+LONG = "123456 is your Acme code. " * 12
+
+
+class Desk:
+    """Takes receipts, acknowledges them, and keeps them."""
+
+    def __init__(self) -> None:
+        self.receipts: asyncio.Queue[Receipt] = asyncio.Queue()
+
+    def take(self, receipt: Receipt, acknowledge: Any) -> None:
+        acknowledge(True)
+        self.receipts.put_nowait(receipt)
+
+    async def receipt(self) -> Receipt:
+        return await soon(self.receipts.get())
+
+
+def outgoing(n: int, text: str = SHORT, **changes: Any) -> Outgoing:
+    key = MessageKey(VerificationId(n.to_bytes(2, "big") + bytes(14)), 0)
+    return Outgoing(key, Msisdn(f"+9198765{n:05d}"), text, "ACMEOT", 299, **changes)
+
+
+@asynccontextmanager
+async def routed(*faults: Fault, **changes: Any) -> AsyncIterator[tuple[SmppRoute, Desk, Ends, Smsc]]:
+    ends, desk = Ends(), Desk()
+    async with smsc(ends, *faults) as carrier:
+        wanted = {"host": "127.0.0.1", "port": carrier.port, "system_id": "sim_1", "password": "secret"}
+        async with SmppRoute("r", SmppSettings(**(wanted | changes)), desk.take) as route:
+            await soon(route.wait_bound())
+            yield route, desk, ends, carrier
+
+
+def refs(receipt: Receipt) -> tuple[CarrierRef, ...]:
+    return (receipt.carrier, *receipt.alternatives)
+
+
+HEX, DEC, USELESS = IdForm.HEXADECIMAL, IdForm.DECIMAL, IdForm.USELESS
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fault"),
+    [
+        (Correlation.AUTO, Fault(response_id=HEX, receipt_id=HEX)),
+        (Correlation.AUTO, Fault(response_id=HEX, receipt_id=DEC)),
+        (Correlation.AUTO, Fault(response_id=DEC, receipt_id=HEX)),
+        # OsmoMSC: no id in the answer, an unrelated one in the receipt, 8 bits of the reference.
+        (
+            Correlation.AUTO,
+            Fault(response_id=USELESS, receipt_id=DEC, reference=Echo.LOW, literal_dates=True),
+        ),
+        (Correlation.MESSAGE_ID, Fault(response_id=HEX, receipt_id=HEX)),
+        (Correlation.NORMALISED, Fault(response_id=DEC, receipt_id=DEC)),
+        (Correlation.HEX_TO_DEC, Fault(response_id=HEX, receipt_id=DEC)),
+        (Correlation.DEC_TO_HEX, Fault(response_id=DEC, receipt_id=HEX)),
+        (Correlation.REFERENCE, Fault(response_id=USELESS, receipt_id=DEC)),
+        (Correlation.REFERENCE_LOW, Fault(response_id=USELESS, receipt_id=USELESS, reference=Echo.LOW)),
+        (Correlation.ADDRESSES, Fault(response_id=USELESS, receipt_id=USELESS, reference=Echo.NONE)),
+    ],
+)
+async def test_receipt_finds_its_message(strategy: Correlation, fault: Fault) -> None:
+    late = Fault(**{name: getattr(fault, name) for name in Fault.__struct_fields__} | {"receipt": 0.05})
+    async with routed(late, correlation=strategy) as (route, desk, _, _):
+        stored = {await route.submit(outgoing(n)) for n in range(5)}
+        receipts = [await desk.receipt() for _ in range(5)]
+
+    assert len(stored) == 5
+    assert {receipt.carrier for receipt in receipts} == stored
+    assert {receipt.outcome for receipt in receipts} == {Outcome.DELIVERED}
+
+
+async def test_receipt_that_overtakes_the_answer_names_the_message_among_its_candidates() -> None:
+    async with routed(Fault(receipt_first=True, receipt_id=DEC)) as (route, desk, _, _):
+        stored = await route.submit(outgoing(1))
+        receipt = await desk.receipt()
+
+    assert stored in refs(receipt)
+
+
+@pytest.mark.parametrize("strategy", [Correlation.AUTO, Correlation.REFERENCE, Correlation.ADDRESSES])
+@pytest.mark.parametrize("first", [True, False])
+async def test_long_text_is_delivered_when_all_its_parts_are(strategy: Correlation, first: bool) -> None:
+    fault = Fault(receipt_first=first, shuffle_s=0.0 if first else 0.1)
+    async with routed(fault, correlation=strategy) as (route, desk, ends, _):
+        stored = await route.submit(outgoing(1, LONG))
+        receipts = [await desk.receipt() for _ in range(3)]
+
+    assert len(ends.shown) == 3
+    assert [receipt.carrier for receipt in receipts] == [stored] * 3
+    assert [receipt.outcome for receipt in receipts] == [Outcome.ENROUTE, Outcome.ENROUTE, Outcome.DELIVERED]
+    assert receipts[0].evidence.startswith("stat:DELIVRD err:000 part:")
+
+
+async def test_long_text_is_undelivered_when_one_part_is() -> None:
+    async with routed(Fault(stat="UNDELIV", err="027", duplicates=1)) as (route, desk, _, _):
+        stored = await route.submit(outgoing(1, LONG))
+        receipts = [await desk.receipt() for _ in range(6)]
+
+    assert {(receipt.carrier, receipt.outcome) for receipt in receipts} == {
+        (stored, Outcome.ABSENT_SUBSCRIBER)
+    }
+
+
+async def test_codes_of_the_route_go_before_the_hints() -> None:
+    outcomes = {"UNDELIV:027": Outcome.HANDSET_OFF}
+    async with routed(Fault(stat="UNDELIV", err="027"), receipt_outcomes=outcomes) as (route, desk, _, _):
+        await route.submit(outgoing(1))
+
+        assert (await desk.receipt()).outcome is Outcome.HANDSET_OFF
+
+
+async def test_receipt_that_nobody_took_comes_again() -> None:
+    async with routed() as (route, desk, _, _):
+        answers = iter([False, True])
+        route._inbound._take_receipt = lambda receipt, acknowledge: (
+            acknowledge(next(answers)),
+            desk.receipts.put_nowait(receipt),
+        )
+        await route.submit(outgoing(1))
+
+        assert (await desk.receipt()).carrier == (await desk.receipt()).carrier
