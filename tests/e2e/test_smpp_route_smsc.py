@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dastak.core.errors import CarrierRejected
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.msisdn import Msisdn
@@ -14,10 +15,14 @@ from dastak.core.outcome import Outcome
 from dastak.core.ports import Outgoing
 from dastak.simulator.faults import Echo, Fault, IdForm
 from dastak.simulator.smsc import Smsc
+from dastak.sms.bind_group import Count
 from dastak.sms.correlation import Correlation
+from dastak.sms.esme import BindState
+from dastak.sms.smpp_codes import Tag
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
-from tests.support.smpp_pair import Ends, smsc, soon
+from dastak.sms.vendor_tlvs import VendorTlv
+from tests.support.smpp_pair import WAIT_S, Ends, smsc, soon
 
 SHORT = "123456 is your Acme code."
 LONG = "123456 is your Acme code. " * 12
@@ -50,6 +55,23 @@ async def routed(*faults: Fault, **changes: Any) -> AsyncIterator[tuple[SmppRout
         async with SmppRoute("r", SmppSettings(**(wanted | changes)), desk.take) as route:
             await soon(route.wait_bound())
             yield route, desk, ends, carrier
+
+
+async def until_bound(route: SmppRoute, count: int) -> None:
+    """Wait for a count of binds: each is told to the log of the route alone."""
+    told = asyncio.Event()
+    heard = route._group._on_state
+    assert heard is not None
+
+    def on_state(name: str, state: BindState, reason: str) -> None:
+        heard(name, state, reason)
+        told.set()
+
+    route._group._on_state = on_state
+    async with asyncio.timeout(WAIT_S):
+        while sum(bind.state is BindState.BOUND for bind in route.binds()) < count:
+            await told.wait()
+            told.clear()
 
 
 def refs(receipt: Receipt) -> tuple[CarrierRef, ...]:
@@ -140,3 +162,37 @@ async def test_receipt_that_nobody_took_comes_again() -> None:
         await route.submit(outgoing(1))
 
         assert (await desk.receipt()).carrier == (await desk.receipt()).carrier
+
+
+async def test_tlvs_of_the_carrier_are_filled_from_the_message() -> None:
+    wanted = (
+        VendorTlv(tag=0x1400, value="{pe_id}"),
+        VendorTlv(tag=0x1401, value="{template_id}", final_nul=True),
+    )
+    async with routed(tlvs=wanted) as (route, _, ends, _):
+        await route.submit(outgoing(1, dlt={"pe_id": "1101172974420810001", "template_id": "110716"}))
+        await route.submit(outgoing(2))
+
+    assert ends.shown[0].sm.tlvs[1:] == ((0x1400, b"1101172974420810001"), (0x1401, b"110716\0"))
+    assert [tag for tag, _ in ends.shown[1].sm.tlvs] == [Tag.USER_MESSAGE_REFERENCE]
+
+
+async def test_status_of_the_vendor_means_what_the_route_says() -> None:
+    outcomes = {"0x412": Outcome.DLT_TEMPLATE}
+    async with routed(Fault(status=0x412), status_outcomes=outcomes) as (route, _, _, _):
+        with pytest.raises(CarrierRejected) as rejected:
+            await route.submit(outgoing(1))
+
+    assert (rejected.value.status, rejected.value.outcome) == ("0x00000412", Outcome.DLT_TEMPLATE)
+
+
+async def test_vendors_own_throttling_goes_to_another_bind_and_slows_down() -> None:
+    settings = {"status_outcomes": {"0x413": Outcome.THROTTLED}, "binds": 2}
+    async with routed(Fault(status=0x413), **settings) as (route, _, _, _):
+        await until_bound(route, 2)
+        with pytest.raises(CarrierRejected):
+            await route.submit(outgoing(1))
+        rates = [bind.rate_per_s for bind in route.binds()]
+
+    assert route.counts[Count.THROTTLED] == 2
+    assert rates == [1.0, 1.0]

@@ -19,16 +19,14 @@ from typing import Final, Self
 import msgspec
 
 from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable
+from dastak.core.outcome import Outcome
 from dastak.sms.esme import BindState, Esme
 from dastak.sms.pdu_bodies import AlertNotification
-from dastak.sms.smpp_codes import THROTTLE_STATUSES, status_name
 from dastak.sms.smpp_settings import BindKind, SmppSettings
 from dastak.sms.submission import Accepted, Delivery, Done, Submission, SubmitResult
 
 # Carriers count binds that come too fast as an attack; each waits this much longer than the one before.
 STAGGER_S: Final = 0.2
-
-_FOR_NOW: Final = frozenset(status_name(status) for status in THROTTLE_STATUSES)
 
 
 class Count(StrEnum):
@@ -210,7 +208,7 @@ class BindGroup:
             return
         moved = None
         if isinstance(result, CarrierRejected):
-            if result.status in _FOR_NOW:
+            if result.outcome == Outcome.THROTTLED:
                 self.counts[Count.THROTTLED] += 1
                 moved = Count.MOVED
         elif isinstance(result, CarrierUnavailable):

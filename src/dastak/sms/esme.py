@@ -12,12 +12,14 @@ import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from dastak.core.errors import CarrierRejected, CarrierUnavailable
+from dastak.core.outcome import Outcome
 from dastak.sms.pace import Pace
 from dastak.sms.pdu import (
     CSTRING_OCTETS_MAX,
@@ -27,7 +29,6 @@ from dastak.sms.pdu import (
 from dastak.sms.pdu_bodies import AlertNotification, Bind, DataSm, MessageIdResp, Sm, as_sm
 from dastak.sms.smpp_codes import (
     CREDENTIAL_STATUSES,
-    THROTTLE_STATUSES,
     Command,
     Status,
     status_name,
@@ -92,6 +93,7 @@ class Esme:
         self._on_state = on_state
         self._chance = chance or random.SystemRandom()
         self._start_after_s = start_after_s
+        self._statuses = settings.statuses
         self._ssl = settings.tls.context() if settings.tls else None
         self._queue: deque[_Queued] = deque()
         self._link: SmppLink | None = None
@@ -183,7 +185,7 @@ class Esme:
         link = self._link
         if link is None or not self.sending:
             raise CarrierUnavailable(f"bind {self.settings.system_id} is down: {self.reason}")
-        body = encode_submission(submission, self.settings)
+        body = encode_submission(submission, self.settings, now=datetime.now(UTC))
         now = self._loop.time()
         if not self._queue and self._may_send(link, now):
             link.session.request(Command.SUBMIT_SM, body, context=done, now=now)
@@ -232,9 +234,9 @@ class Esme:
         elif status == Status.ESME_ROK and isinstance(answer.body, MessageIdResp):
             answer.context(Accepted(answer.body.message_id))
         else:
-            if status in THROTTLE_STATUSES:
+            name, outcome = status_name(status), self._statuses.get(status) or status_outcome(status)
+            if outcome is Outcome.THROTTLED:
                 self._pace.throttled(self._loop.time())
-            name, outcome = status_name(status), status_outcome(status)
             answer.context(CarrierRejected(f"submit_sm was answered {name}", status=name, outcome=outcome))
         if self._queue:
             self._pump(link, self._loop.time())

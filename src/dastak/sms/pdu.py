@@ -9,6 +9,7 @@ Source: SMPP Protocol Specification v3.4, sections 3 and 4.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
@@ -224,6 +225,21 @@ def relative_time(seconds: int) -> str:
     hours, minute = divmod(minutes, 60)
     day, hour = divmod(hours, 24)
     return f"{day:06d}{hour:02d}{minute:02d}{second:02d}000R"
+
+
+def absolute_time(at: datetime, utc_offset: timedelta) -> str:
+    """Write an instant as a validity_period, `YYMMDDhhmmsstnnp`, by the carrier's clock.
+
+    Args:
+        at: Aware.
+        utc_offset: The carrier's clock against UTC, in whole quarters of an hour.
+
+    Source: SMPP v3.4, section 7.1.1.
+    """
+    quarters, rest = divmod(abs(utc_offset), timedelta(minutes=15))
+    assert not rest, utc_offset
+    local = at.astimezone(UTC) + utc_offset
+    return f"{local:%y%m%d%H%M%S}0{quarters:02d}{'-' if utc_offset < timedelta(0) else '+'}"
 
 
 class Framer:

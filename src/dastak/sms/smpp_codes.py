@@ -137,8 +137,6 @@ INTERFACE_VERSION: Final = 0x34
 
 # The link is refused for good until somebody changes the settings: knocking harder does not help.
 CREDENTIAL_STATUSES: Final = frozenset({Status.ESME_RBINDFAIL, Status.ESME_RINVPASWD, Status.ESME_RINVSYSID})
-# The carrier asks for less, and says nothing about the message.
-THROTTLE_STATUSES: Final = frozenset({Status.ESME_RTHROTTLED, Status.ESME_RMSGQFUL})
 
 # What a refused submit_sm means when its route has no table of its own for the status. The other errors of
 # the standard say that a field is wrong: the route's configuration.
@@ -166,6 +164,17 @@ _STATUS_NAMES: Final[Mapping[int, str]] = {status: status.name for status in Sta
 def status_name(command_status: int) -> str:
     """Return the standard's name of a status, or its number as `0x00000412`."""
     return _STATUS_NAMES.get(command_status) or f"0x{command_status:08X}"
+
+
+def read_status(written: str) -> int | None:
+    """Read a status as people write it: a name of the standard, `0x412` or `1042`; None for else."""
+    if written in Status.__members__:
+        return Status[written]
+    try:
+        number = int(written, 0)
+    except ValueError:
+        return None
+    return number if 0 <= number <= 0xFFFFFFFF else None
 
 
 def status_outcome(command_status: int) -> Outcome:

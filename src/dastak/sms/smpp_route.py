@@ -14,6 +14,7 @@ from dastak.sms.esme import BindState
 from dastak.sms.inbound import Inbound, TakeReceipt
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.sms.submission import Submission
+from dastak.sms.vendor_tlvs import fill_tlvs
 
 # Who runs this must learn of a lost bind without asking, and of refused credentials at once.
 _LEVELS: Final = {
@@ -86,6 +87,8 @@ class SmppRoute:
         """
         reference = _reference(outgoing.key)
         coded = write_text(outgoing.text, self._text_options, reference=reference)
+        values = {"sender": outgoing.sender, **outgoing.dlt} if self._settings.tlvs else outgoing.dlt
+        tlvs = fill_tlvs(self._settings.tlvs, values)
         submissions = [
             Submission(
                 octets=part.octets,
@@ -96,7 +99,7 @@ class SmppRoute:
                 user_message_reference=(reference + number) & 0xFFFF,
                 data_coding=coded.data_coding,
                 esm_class=part.esm_class,
-                tlvs=part.tlvs,
+                tlvs=(*part.tlvs, *tlvs),
             )
             for number, part in enumerate(coded.parts)
         ]

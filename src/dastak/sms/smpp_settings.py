@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -11,7 +11,8 @@ from dastak.core.outcome import Outcome
 from dastak.sms.coded_text import Concatenation, DefaultAlphabet, TextOptions
 from dastak.sms.correlation import Correlation
 from dastak.sms.shift_tables import Language
-from dastak.sms.smpp_codes import REGISTERED_FINAL_RECEIPT, Command
+from dastak.sms.smpp_codes import REGISTERED_FINAL_RECEIPT, Command, read_status
+from dastak.sms.vendor_tlvs import VendorTlv
 
 # A TLV.
 Tag = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
@@ -35,6 +36,26 @@ BIND_COMMANDS = {
     BindKind.RECEIVER: Command.BIND_RECEIVER,
     BindKind.TRANSCEIVER: Command.BIND_TRANSCEIVER,
 }
+
+
+class EsmMode(StrEnum):
+    """What the carrier shall do with a text, as bits 1 and 0 of esm_class say."""
+
+    DEFAULT = "default"
+    DATAGRAM = "datagram"
+    FORWARD = "forward"  # the answer itself tells whether the phone got it
+    STORE_AND_FORWARD = "store_and_forward"
+
+
+ESM_MODES: Final[Mapping[EsmMode, int]] = {mode: bits for bits, mode in enumerate(EsmMode)}
+
+
+class ValidityForm(StrEnum):
+    """How validity_period is written."""
+
+    RELATIVE = "relative"
+    ABSOLUTE = "absolute"
+    NONE = "none"  # for a carrier that refuses any; it then keeps a text as long as it likes
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,6 +104,10 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         correlation: By what the message of a receipt is found.
         receipt_outcomes: What the `err`, `stat` or `stat:err` of its receipts mean, before any hint.
         utc_offset_min: The carrier's clock against UTC, for the dates it writes and reads.
+        status_outcomes: What a command_status of its own means, by number or name; else it is temporary.
+        esm_mode: Whether the carrier stores a text that the phone cannot take at once.
+        validity: How it wants validity_period, which is always the life that is left to the code.
+        tlvs: What it wants beside the standard, such as the ids of India's DLT.
         operator_tags: The TLVs of a receipt that tell MCC and MNC, in one value or in two.
     """
 
@@ -103,8 +128,8 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     response_timeout_s: Seconds = 1.5
     enquire_link_s: Seconds = 5.0
     rate_per_s: Seconds | None = None
-    service_type: str = ""
-    source_addr: str = ""
+    service_type: Annotated[str, msgspec.Meta(max_length=5)] = ""
+    source_addr: Annotated[str, msgspec.Meta(max_length=20)] = ""
     source_addr_ton: Octet | None = None
     source_addr_npi: Octet = 0
     dest_addr_ton: Octet = 1
@@ -119,11 +144,25 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     correlation: Correlation = Correlation.AUTO
     receipt_outcomes: Mapping[str, Outcome] = {}
     utc_offset_min: Annotated[int, msgspec.Meta(ge=-720, le=840, multiple_of=15)] = 0
+    status_outcomes: Mapping[str, Outcome] = {}
+    esm_mode: EsmMode = EsmMode.DEFAULT
+    validity: ValidityForm = ValidityForm.RELATIVE
+    tlvs: Annotated[tuple[VendorTlv, ...], msgspec.Meta(max_length=16)] = ()
     operator_tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=2)] = ()
+
+    def __post_init__(self) -> None:
+        unknown = [written for written in self.status_outcomes if read_status(written) is None]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no command_status: write a name, 0x412 or 1042")
 
     def __repr__(self) -> str:
         """Show where it leads, and no password."""
         return f"SmppSettings({self.system_id!r} at {self.host}:{self.port})"
+
+    @property
+    def statuses(self) -> Mapping[int, Outcome]:
+        """What a command_status of the carrier's own means, by number."""
+        return {read_status(written) or 0: outcome for written, outcome in self.status_outcomes.items()}
 
     @property
     def text_options(self) -> TextOptions:

@@ -1,16 +1,17 @@
 """What goes out over a bind, and what comes back: one message, the carrier's answer, one delivery."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from dastak.core.errors import CarrierError, CarrierRejected
 from dastak.core.outcome import Outcome
-from dastak.sms.pdu import SHORT_MESSAGE_OCTETS_MAX, encode_sm, relative_time
+from dastak.sms.pdu import SHORT_MESSAGE_OCTETS_MAX, absolute_time, encode_sm, relative_time
 from dastak.sms.pdu_bodies import Sm
 from dastak.sms.smpp_codes import Tag
-from dastak.sms.smpp_settings import SmppSettings
+from dastak.sms.smpp_settings import ESM_MODES, SmppSettings, ValidityForm
 from dastak.sms.tlv import MalformedPdu, Tlv, encode_tlvs
 
 
@@ -60,8 +61,13 @@ class Delivery(NamedTuple):
     acknowledge: Callable[[int], None]
 
 
-def encode_submission(submission: Submission, settings: SmppSettings) -> bytes:
+def encode_submission(submission: Submission, settings: SmppSettings, *, now: datetime) -> bytes:
     """Write the body of a submit_sm. A text too long for short_message goes into message_payload.
+
+    Args:
+        submission: What to send.
+        settings: Of its route.
+        now: For carriers that want an instant and not a span; aware.
 
     Raises:
         CarrierRejected: It does not fit into a submit_sm.
@@ -82,10 +88,10 @@ def encode_submission(submission: Submission, settings: SmppSettings) -> bytes:
                 dest_addr_ton=settings.dest_addr_ton,
                 dest_addr_npi=settings.dest_addr_npi,
                 destination_addr=submission.destination.removeprefix("+"),
-                esm_class=submission.esm_class,
+                esm_class=submission.esm_class | ESM_MODES[settings.esm_mode],
                 protocol_id=settings.protocol_id,
                 priority_flag=settings.priority_flag,
-                validity_period=relative_time(submission.validity_s),
+                validity_period=_validity_period(submission.validity_s, settings, now),
                 registered_delivery=settings.registered_delivery,
                 data_coding=submission.data_coding,
                 short_message=short_message,
@@ -94,3 +100,12 @@ def encode_submission(submission: Submission, settings: SmppSettings) -> bytes:
         )
     except MalformedPdu as error:
         raise CarrierRejected(str(error), status="malformed_pdu", outcome=Outcome.ROUTE_CONFIG) from error
+
+
+def _validity_period(validity_s: int, settings: SmppSettings, now: datetime) -> str:
+    if settings.validity is ValidityForm.RELATIVE:
+        return relative_time(validity_s)
+    if settings.validity is ValidityForm.NONE:
+        return ""
+    utc_offset = timedelta(minutes=settings.utc_offset_min)
+    return absolute_time(now + timedelta(seconds=validity_s), utc_offset)
