@@ -92,9 +92,19 @@ def match(
         whitelist: What links and numbers may be; None takes any that have the form of one.
         code: Hidden in an explanation.
     """
+    found = fit(pattern, text, whitelist=whitelist)
+    return found if found is not None else explain(pattern, text, whitelist=whitelist, code=code)
+
+
+def fit(pattern: Pattern, text: str, *, whitelist: Whitelist | None = None) -> Matched | None:
+    """Return where the variables stand, or None if the text is none of the template's."""
     reading = read(pattern, text, whitelist)
-    if is_whole(pattern, reading, text):
-        return Matched(spans_of(pattern, reading, text))
+    return Matched(spans_of(pattern, reading, text)) if is_whole(pattern, reading, text) else None
+
+
+def explain(pattern: Pattern, text: str, *, whitelist: Whitelist | None = None, code: str = "") -> Mismatch:
+    """Say where and why a text differs that does not fit."""
+    reading = read(pattern, text, whitelist)
     difference = _overlong(pattern, reading, text, whitelist) or _difference(pattern, reading, text)
     return Mismatch(
         place=difference.place,
