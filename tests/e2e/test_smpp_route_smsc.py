@@ -16,8 +16,11 @@ from dastak.core.ports import Outgoing
 from dastak.simulator.faults import Echo, Fault, IdForm
 from dastak.simulator.smsc import Smsc
 from dastak.sms.bind_group import Count
+from dastak.sms.coded_text import TextOptions, write_text
 from dastak.sms.correlation import Correlation
 from dastak.sms.esme import BindState
+from dastak.sms.pdu_bodies import Sm
+from dastak.sms.replies import Reply, ReplyKind
 from dastak.sms.smpp_codes import Tag
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
@@ -196,3 +199,67 @@ async def test_vendors_own_throttling_goes_to_another_bind_and_slows_down() -> N
 
     assert route.counts[Count.THROTTLED] == 2
     assert rates == [1.0, 1.0]
+
+
+class Answers:
+    """Takes replies and says of each whether it is durable."""
+
+    def __init__(self, *durable: bool) -> None:
+        self.durable = iter(durable)
+        self.replies: asyncio.Queue[Reply] = asyncio.Queue()
+        self.alerts: asyncio.Queue[str] = asyncio.Queue()
+
+    def take(self, reply: Reply, acknowledge: Any) -> None:
+        acknowledge(next(self.durable))
+        self.replies.put_nowait(reply)
+
+
+@asynccontextmanager
+async def answering(answers: Answers) -> AsyncIterator[Smsc]:
+    async with smsc(Ends()) as carrier:
+        settings = SmppSettings(host="127.0.0.1", port=carrier.port, system_id="sim_1", password="secret")
+        route = SmppRoute(
+            "r", settings, Desk().take, take_reply=answers.take, on_alert=answers.alerts.put_nowait
+        )
+        async with route:
+            await soon(route.wait_bound())
+            yield carrier
+
+
+async def test_reply_comes_again_until_it_is_durable() -> None:
+    answers = Answers(False, True)
+    text = Sm(source_addr="919876543210", source_addr_ton=1, destination_addr="56161", short_message=b"STOP")
+    async with answering(answers) as carrier:
+        carrier.send_text("sim_1", text)
+        first, second = [await soon(answers.replies.get()) for _ in range(2)]
+
+    assert first == second
+    assert (first.kind, first.msisdn, first.to) == (ReplyKind.STOP, "+919876543210", "56161")
+
+
+async def test_long_reply_is_acknowledged_when_all_of_it_is_there() -> None:
+    answers = Answers(True)
+    written = write_text("बंद करो " * 20, TextOptions(), reference=9)
+    async with answering(answers) as carrier:
+        for part in written.parts:
+            sm = Sm(
+                source_addr="919876543210",
+                source_addr_ton=1,
+                destination_addr="56161",
+                short_message=part.octets,
+                esm_class=part.esm_class,
+                data_coding=written.data_coding,
+            )
+            carrier.send_text("sim_1", sm)
+        reply = await soon(answers.replies.get())
+
+    assert len(written.parts) > 1
+    assert reply.text_masked == ("बंद करो " * 20)[:160]
+
+
+async def test_phone_that_is_back_is_told_by_its_number() -> None:
+    answers = Answers()
+    async with answering(answers) as carrier:
+        carrier.send_alert("sim_1", "+919876543210")
+
+        assert await soon(answers.alerts.get()) == "+919876543210"

@@ -1,6 +1,7 @@
 """The thirteen languages' tables: whole, as phones have them, and read as they were written."""
 
 import unicodedata
+from importlib.resources import files
 
 import msgspec.toml
 import pytest
@@ -123,6 +124,6 @@ def test_texts_come_back(data: st.DataObject, shift: Shift) -> None:
 
 
 def test_data_file_has_nothing_else() -> None:
-    octets = (tables.files("dastak.sms") / "data" / "shift_tables.toml").read_bytes()
+    octets = (files("dastak.sms") / "data" / "shift_tables.toml").read_bytes()
 
     assert list(msgspec.toml.decode(octets)) == list(Language)

@@ -11,7 +11,7 @@ from dastak.sms.bind_group import BindGroup, BindView, Count
 from dastak.sms.coded_text import write_text
 from dastak.sms.correlation import Trace
 from dastak.sms.esme import BindState
-from dastak.sms.inbound import Inbound, TakeReceipt
+from dastak.sms.inbound import Inbound, OnAlert, TakeReceipt, TakeReply
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.sms.submission import Submission
 from dastak.sms.vendor_tlvs import fill_tlvs
@@ -27,16 +27,39 @@ log = logging.getLogger("dastak.smpp")
 
 
 class SmppRoute:
-    """The binds to one carrier, kept up while the context lasts."""
+    """The binds to one carrier, kept up while the context lasts.
 
-    def __init__(self, name: str, settings: SmppSettings, take_receipt: TakeReceipt) -> None:
+    Args:
+        name: Under which its messages are kept.
+        settings: How to reach the carrier, and what it wants.
+        take_receipt: Given every receipt; a receipt is acknowledged when it says that it is durable.
+        take_reply: The same for texts from phones; without it they are taken and forgotten.
+        on_alert: Told the number of a phone that is back.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: SmppSettings,
+        take_receipt: TakeReceipt,
+        *,
+        take_reply: TakeReply | None = None,
+        on_alert: OnAlert | None = None,
+    ) -> None:
         self.name = name
         self._settings = settings
-        self._inbound = Inbound(name, settings, take_receipt=take_receipt)
+        self._inbound = Inbound(
+            name, settings, take_receipt=take_receipt, take_reply=take_reply, on_alert=on_alert
+        )
         self._text_options = settings.text_options
         self._told: dict[str, str] = {}
         self._stopping = False
-        self._group = BindGroup(settings, on_deliver=self._inbound.on_deliver, on_state=self._on_state)
+        self._group = BindGroup(
+            settings,
+            on_deliver=self._inbound.on_deliver,
+            on_alert=self._inbound.on_alert,
+            on_state=self._on_state,
+        )
 
     async def __aenter__(self) -> Self:
         """Begin to bind."""

@@ -109,6 +109,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         validity: How it wants validity_period, which is always the life that is left to the code.
         tlvs: What it wants beside the standard, such as the ids of India's DLT.
         operator_tags: The TLVs of a receipt that tell MCC and MNC, in one value or in two.
+        reply_country_code: Of the numbers that its texts from phones come from without one.
     """
 
     host: str
@@ -149,6 +150,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     validity: ValidityForm = ValidityForm.RELATIVE
     tlvs: Annotated[tuple[VendorTlv, ...], msgspec.Meta(max_length=16)] = ()
     operator_tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=2)] = ()
+    reply_country_code: Annotated[str, msgspec.Meta(pattern="^([1-9][0-9]{0,2})?$")] = ""
 
     def __post_init__(self) -> None:
         unknown = [written for written in self.status_outcomes if read_status(written) is None]
