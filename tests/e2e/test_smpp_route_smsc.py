@@ -15,11 +15,12 @@ from dastak.core.outcome import Outcome
 from dastak.core.ports import Outgoing
 from dastak.simulator.faults import Echo, Fault, IdForm
 from dastak.simulator.smsc import Smsc
-from dastak.sms.bind_group import Count
+from dastak.sms.bind_group import WATCHED_MAX, Count
 from dastak.sms.coded_text import TextOptions, write_text
 from dastak.sms.correlation import Correlation
 from dastak.sms.esme import BindState
 from dastak.sms.pdu_bodies import Sm
+from dastak.sms.pdu_words import Seen
 from dastak.sms.replies import Reply, ReplyKind
 from dastak.sms.smpp_codes import Tag
 from dastak.sms.smpp_route import SmppRoute
@@ -263,3 +264,45 @@ async def test_phone_that_is_back_is_told_by_its_number() -> None:
         carrier.send_alert("sim_1", "+919876543210")
 
         assert await soon(answers.alerts.get()) == "+919876543210"
+
+
+async def test_watch_shows_a_message_from_bind_to_receipt_without_its_secrets() -> None:
+    desk, seen = Desk(), asyncio.Queue[Seen]()
+    async with smsc(Ends()) as carrier:
+        settings = SmppSettings(host="127.0.0.1", port=carrier.port, system_id="sim_1", password="secret")
+        route = SmppRoute("r", settings, desk.take)
+        end = route.watch(seen.put_nowait)
+        async with route:
+            await soon(route.wait_bound())
+            await route.submit(outgoing(1))
+            await desk.receipt()
+            shown = [await soon(seen.get()) for _ in range(6)]
+            end()
+            await route.submit(outgoing(2))
+            await desk.receipt()
+
+    assert [(pdu.sent, pdu.command, pdu.bind) for pdu in shown] == [
+        (True, "bind_transceiver", "1"),
+        (False, "bind_transceiver_resp", "1"),
+        (True, "submit_sm", "1"),
+        (False, "submit_sm_resp", "1"),
+        (False, "deliver_sm", "1"),
+        (True, "deliver_sm_resp", "1"),
+    ]
+    assert [pdu.at_ms for pdu in shown] == sorted(pdu.at_ms for pdu in shown)
+    words = "\n".join(pdu.words for pdu in shown)
+    assert "secret" not in words
+    assert "123456" not in words
+    assert "98765" not in words
+    assert seen.empty()
+
+
+async def test_watch_ends_by_itself() -> None:
+    seen: list[Seen] = []
+    async with routed() as (route, desk, _, _):
+        route.watch(seen.append)
+        for n in range(WATCHED_MAX // 4 + 5):
+            await route.submit(outgoing(n))
+            await desk.receipt()
+
+    assert len(seen) == WATCHED_MAX

@@ -79,6 +79,12 @@ def test_parse_reads_dates_or_leaves_them_out(digits: bytes, done_at: datetime |
     assert parse_dlr(receipt(b"id:1 done date:" + digits + b" stat:DELIVRD")).done_at == done_at
 
 
+def test_err_hides_what_may_be_a_quoted_code() -> None:
+    dlr = parse_dlr(receipt(b"id:1 stat:UNDELIV err:633 Your code is 424242 or A1B2C3, ok"))
+
+    assert (dlr.err, dlr.outcome) == ("633 Your code is • or •, ok", Outcome.NETWORK_TEMPORARY)
+
+
 def test_parse_takes_the_carriers_clock_into_account() -> None:
     india = timedelta(hours=5, minutes=30)
 

@@ -71,6 +71,8 @@ def test_value_that_cannot_be_written_is_the_routes_fault(wanted: VendorTlv, val
     [
         ({"tag": 0x1400, "value": "{PE}"}, "lower-case"),
         ({"tag": 0x1400, "value": "{pe_id"}, "lower-case"),
+        ({"tag": 0x1400, "value": "{var1}"}, "none of"),
+        ({"tag": 0x1400, "value": "{code}"}, "none of"),
         ({"tag": 0x1400, "value": "zz", "form": "hex"}, "hexadecimal"),
         ({"tag": 0x10000, "value": ""}, "65535"),
         ({"tag": 1, "value": "", "nul": True}, "nul"),

@@ -22,11 +22,14 @@ from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.sms.esme import BindState, Esme
 from dastak.sms.pdu_bodies import AlertNotification
+from dastak.sms.pdu_words import Seen, see
 from dastak.sms.smpp_settings import BindKind, SmppSettings
 from dastak.sms.submission import Accepted, Delivery, Done, Submission, SubmitResult
 
 # Carriers count binds that come too fast as an attack; each waits this much longer than the one before.
 STAGGER_S: Final = 0.2
+# A watch that nobody ends shall not cost for ever.
+WATCHED_MAX: Final = 1000
 
 
 class Count(StrEnum):
@@ -83,6 +86,7 @@ class BindGroup:
         self._on_state = on_state
         self._up = asyncio.Event()
         self._turn = 0
+        self._watch: Callable[[str, bool, tuple[int, int, int, bytes]], None] | None = None
         chance = chance or random.SystemRandom()
         self._binds: dict[str, Esme] = {}
         for place, (name, bind_kind) in enumerate(_plan(settings)):
@@ -147,6 +151,33 @@ class BindGroup:
             )
             for name, bind in self._binds.items()
         )
+
+    def watch(self, tap: Callable[[Seen], None]) -> Callable[[], None]:
+        """Show every PDU of all binds, in words, until so many went by or the answer is called.
+
+        One watch replaces the other.
+        """
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        left = WATCHED_MAX
+
+        def end() -> None:
+            if self._watch is tell:
+                self._watch = None
+                for bind in self._binds.values():
+                    bind.watch(None)
+
+        def tell(name: str, sent: bool, frame: tuple[int, int, int, bytes]) -> None:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                end()
+            tap(see(frame, sent=sent, bind=name, at_ms=int((loop.time() - began_at) * 1000)))
+
+        self._watch = tell
+        for name, bind in self._binds.items():
+            bind.watch(partial(tell, name))
+        return end
 
     async def submit(self, submission: Submission) -> Accepted:
         """Hand a message over and wait for the carrier's answer.

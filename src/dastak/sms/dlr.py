@@ -30,6 +30,7 @@ _CLASSIC_KEYS: Final = ("id", "done date", "stat", "err")
 # A key, a colon, and what comes before the next key or the end; `text` takes all that is left.
 _FIELD: Final = re.compile(r"\b(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|text)\s*:", re.IGNORECASE)
 _UNKNOWN_KEY: Final = re.compile(r"\s[A-Za-z_]\w*:")
+_DIGITS: Final = re.compile(r"\w*\d\w*")
 _NETWORK_TYPE_GSM: Final = 3
 
 
@@ -39,7 +40,7 @@ class Dlr(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         message_id: The carrier's id of the message; empty when the receipt has none.
         stat: `DELIVRD` and so on, in capitals; empty when it says nothing.
-        err: The reason as the carrier writes it.
+        err: The reason as the carrier writes it, but for digits behind its first word: they may be the code.
         done_date: When it was settled, as the carrier writes it.
         utc_offset: The carrier's clock against UTC, as its dates do not tell.
         outcome: What it means in our words.
@@ -91,7 +92,7 @@ def parse_dlr(
     return Dlr(
         message_id=message_id,
         stat=stat,
-        err=err or reason,
+        err=_without_code(err or reason),
         done_date=fields.get("done date", ""),
         utc_offset=utc_offset,
         outcome=_mapped(table, stat, err or reason, default) if table else default,
@@ -168,6 +169,11 @@ def _gsm_error(network_error_code: bytes) -> str:
         return ""
     number = int.from_bytes(network_error_code[1:], "big")
     return str(number) if number else ""
+
+
+def _without_code(err: str) -> str:
+    first, blank, rest = err.partition(" ")
+    return first + blank + _DIGITS.sub("•", rest) if blank else err
 
 
 def _cstring(value: bytes) -> str:

@@ -35,7 +35,17 @@ from dastak.sms.smpp_codes import (
     status_outcome,
 )
 from dastak.sms.smpp_link import SmppLink
-from dastak.sms.smpp_session import Alerted, Answered, Closed, Event, Requested, Role, SmppSession, TimedOut
+from dastak.sms.smpp_session import (
+    Alerted,
+    Answered,
+    Closed,
+    Event,
+    Requested,
+    Role,
+    SmppSession,
+    Tap,
+    TimedOut,
+)
 from dastak.sms.smpp_settings import BIND_COMMANDS, SmppSettings
 from dastak.sms.submission import Accepted, Delivery, Done, Submission, SubmitResult, encode_submission
 
@@ -97,6 +107,7 @@ class Esme:
         self._ssl = settings.tls.context() if settings.tls else None
         self._queue: deque[_Queued] = deque()
         self._link: SmppLink | None = None
+        self._tap: Tap | None = None
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
         self._drained = asyncio.Event()
@@ -131,6 +142,12 @@ class Esme:
             with suppress(asyncio.CancelledError):
                 await self._keeper
             self._keeper = None
+
+    def watch(self, tap: Tap | None) -> None:
+        """Let somebody see every PDU of this link and the next ones; None ends it."""
+        self._tap = tap
+        if self._link is not None:
+            self._link.session.tap = tap
 
     async def wait_bound(self) -> None:
         """Return as soon as the bind is up."""
@@ -322,6 +339,7 @@ class Esme:
             enquire_link_s=settings.enquire_link_s,
             now=self._loop.time(),
         )
+        session.tap = self._tap
         link = SmppLink(
             session,
             on_event=lambda event: self._on_event(link, event),

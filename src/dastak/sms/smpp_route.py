@@ -1,7 +1,7 @@
 """One SMPP carrier as a route: texts become submit_sm, deliver_sm become receipts."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,6 +12,7 @@ from dastak.sms.coded_text import write_text
 from dastak.sms.correlation import Trace
 from dastak.sms.esme import BindState
 from dastak.sms.inbound import Inbound, OnAlert, TakeReceipt, TakeReply
+from dastak.sms.pdu_words import Seen
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.sms.submission import Submission
 from dastak.sms.vendor_tlvs import fill_tlvs
@@ -96,6 +97,13 @@ class SmppRoute:
     def binds(self) -> tuple[BindView, ...]:
         """Return every bind as it stands."""
         return self._group.binds()
+
+    def watch(self, tap: Callable[[Seen], None]) -> Callable[[], None]:
+        """Show what is said on all binds, in words without secrets; call the answer to end it.
+
+        It ends by itself after a thousand PDUs. To see a bind from its beginning, watch before the start.
+        """
+        return self._group.watch(tap)
 
     async def wait_bound(self) -> None:
         """Return as soon as a bind is up that can send."""

@@ -8,7 +8,7 @@
 Source: SMPP Protocol Specification v3.4, sections 2.2 and 2.3.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -117,6 +117,7 @@ class Closed(msgspec.Struct, frozen=True):
     pending: tuple[Any, ...]
 
 
+Tap: TypeAlias = Callable[[bool, tuple[int, int, int, bytes]], None]
 Event: TypeAlias = Answered | TimedOut | Requested | Alerted | Closed
 
 
@@ -133,6 +134,7 @@ class SmppSession:
 
     Attributes:
         output: What is to be sent; the shell takes it away.
+        tap: Told of every PDU, whether it is ours and as the framer yields it; None in everyday life.
     """
 
     def __init__(
@@ -149,6 +151,7 @@ class SmppSession:
     ) -> None:
         self.state = State.OPEN
         self.output: list[bytes] = []
+        self.tap: Tap | None = None
         self._role = role
         self._window = window
         self._inbound_max = inbound_max
@@ -195,7 +198,7 @@ class SmppSession:
         """
         assert self.may(command_id), (command_id, self.state)
         sequence_number = self._next_sequence_number()
-        self.output.append(frame(command_id, 0, sequence_number, body))
+        self._say(command_id, 0, sequence_number, body)
         if command_id == Command.ALERT_NOTIFICATION:
             return
         deadline = self._bind_by if command_id in _BINDS else now + self._response_timeout_s
@@ -225,6 +228,8 @@ class SmppSession:
             for command_id, command_status, sequence_number, body in self._framer.feed(octets):
                 if self.state is State.CLOSED:
                     return
+                if self.tap is not None:
+                    self.tap(False, (command_id, command_status, sequence_number, body))
                 if command_id & RESPONSE_BIT:
                     yield from self._take_response(command_id, command_status, sequence_number, body)
                 else:
@@ -250,7 +255,7 @@ class SmppSession:
             events += self.close("no answer to enquire_link")
         elif silence_s >= self._enquire_link_s and not self._enquired and self.bound:
             self._enquired = True
-            self.output.append(frame(Command.ENQUIRE_LINK, 0, self._next_sequence_number()))
+            self._say(Command.ENQUIRE_LINK, 0, self._next_sequence_number(), b"")
         return events
 
     def close(self, reason: str) -> list[Event]:
@@ -318,7 +323,12 @@ class SmppSession:
         self, command_id: int, command_status: int, sequence_number: int, octets: bytes = b""
     ) -> None:
         response = command_id | RESPONSE_BIT if command_id in OPERATIONS else Command.GENERIC_NACK
-        self.output.append(frame(response, command_status, sequence_number, octets))
+        self._say(response, command_status, sequence_number, octets)
+
+    def _say(self, command_id: int, command_status: int, sequence_number: int, body: bytes) -> None:
+        if self.tap is not None:
+            self.tap(True, (command_id, command_status, sequence_number, body))
+        self.output.append(frame(command_id, command_status, sequence_number, body))
 
     def _move(self, command_id: int) -> None:
         self.state = TRANSITIONS.get((self.state, command_id), self.state)

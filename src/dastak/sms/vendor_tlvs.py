@@ -17,6 +17,9 @@ from dastak.sms.tlv import Tlv
 
 VALUE_OCTETS_MAX: Final = 1000
 
+# What a TLV may tell of a message.
+FIELDS: Final = ("pe_id", "template_id", "chain", "category", "header", "sender")
+
 _FIELD: Final = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _BRACE: Final = re.compile(r"[{}]")
 
@@ -33,7 +36,7 @@ class VendorTlv(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         tag: Such as 0x1400.
-        value: Text with fields in braces: `{pe_id}`, `{template_id}`, `{chain}`, `{sender}`.
+        value: Text with fields in braces: see `FIELDS`.
         final_nul: Whether a zero octet ends the value.
     """
 
@@ -46,6 +49,10 @@ class VendorTlv(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         plain = _FIELD.sub("", self.value)
         if _BRACE.search(plain):
             raise ValueError(f"TLV {self.tag:#06x}: a field is written {{name}}, in lower-case letters")
+        unknown = [name for name in self.fields() if name not in FIELDS]
+        if unknown:
+            known = ", ".join(FIELDS)
+            raise ValueError(f"TLV {self.tag:#06x}: {unknown[0]!r} is none of the fields {known}")
         if self.form is ValueForm.HEX and not re.fullmatch(r"[0-9A-Fa-f]*", plain):
             raise ValueError(f"TLV {self.tag:#06x}: {plain!r} is not hexadecimal")
 
