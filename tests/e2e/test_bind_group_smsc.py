@@ -73,8 +73,9 @@ async def test_pairs_send_on_one_half_and_hear_on_the_other() -> None:
         bound(ends, carrier, binds=2, bind_kind=BindKind.PAIR) as group,
     ):
         assert carrier.binds("sim_1") == 4
-        accepted = await soon(group.submit(submission()))
+        (accepted,) = await told(submit_all(group, 1))
 
+        assert isinstance(accepted, Accepted)
         assert (await ends.receipt()).message_id == accepted.message_id
 
 
@@ -147,8 +148,8 @@ async def test_binds_that_an_account_may_not_have_leave_the_others_working() -> 
         )
         async with group:
             await ends.until_state(BindState.REFUSED)
-            accepted = await soon(group.submit(submission()))
+            (accepted,) = await told(submit_all(group, 1))
             reason = group.reason
 
-    assert accepted.message_id
+    assert isinstance(accepted, Accepted)
     assert reason == "1 of 2 binds are up; 2: ESME_RBINDFAIL"

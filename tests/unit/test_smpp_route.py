@@ -9,7 +9,7 @@ from dastak.core.ports import Outgoing
 from dastak.sms.esme import Accepted
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
-from dastak.sms.submission import Submission
+from dastak.sms.submission import Done, Submission
 
 
 class Bind:
@@ -18,9 +18,9 @@ class Bind:
     def __init__(self) -> None:
         self.taken: list[Submission] = []
 
-    async def submit(self, submission: Submission) -> Accepted:
+    def submit_nowait(self, submission: Submission, done: Done) -> None:
         self.taken.append(submission)
-        return Accepted(f"00A{len(self.taken)}")
+        done(Accepted(f"00A{len(self.taken)}"))
 
 
 def outgoing(text: str) -> Outgoing:

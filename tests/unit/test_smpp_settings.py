@@ -24,7 +24,7 @@ def read(document: dict[str, Any]) -> SmppSettings:
 
 
 def written(document: dict[str, Any], **changes: Any) -> Sm:
-    return decode_sm(encode_submission(submission(**changes), read(document), now=NOW))
+    return decode_sm(encode_submission(submission(**changes), read(document), now=lambda: NOW))
 
 
 @pytest.mark.parametrize(

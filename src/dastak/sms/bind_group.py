@@ -179,20 +179,6 @@ class BindGroup:
             bind.watch(partial(tell, name))
         return end
 
-    async def submit(self, submission: Submission) -> Accepted:
-        """Hand a message over and wait for the carrier's answer.
-
-        Raises:
-            CarrierRejected: The carrier said no, or the message cannot be written for it.
-            CarrierUnavailable: No answer; with `outcome_unknown` the carrier may have it.
-        """
-        answer: asyncio.Future[SubmitResult] = self._loop.create_future()
-        self.submit_nowait(submission, lambda result: None if answer.done() else answer.set_result(result))
-        result = await answer
-        if isinstance(result, Accepted):
-            return result
-        raise result
-
     def submit_nowait(self, submission: Submission, done: Done) -> None:
         """Hand a message over; `done` is called once, with what became of it.
 

@@ -28,6 +28,7 @@ from dastak.sms.user_data import CONCAT_8, CONCAT_16, Part
 
 DATA_CODING_UCS2: Final = 8
 PARTS_MAX: Final = 255
+_ALONE_SEPTETS_MAX: Final = MESSAGE_OCTETS * 8 // 7
 
 
 class DefaultAlphabet(StrEnum):
@@ -123,6 +124,10 @@ def write_text(text: str, options: TextOptions, *, reference: int) -> CodedText:
         CarrierRejected: It takes more parts than can be numbered.
         UnicodeEncodeError: The text has half a surrogate pair.
     """
+    if options.alphabet is DefaultAlphabet.GSM7:
+        septets = gsm7.encoded(text)
+        if septets is not None and len(septets) <= _ALONE_SEPTETS_MAX:  # nearly every text
+            return CodedText(options.plain_data_coding, (CodedPart(septets),))
     way = _choose(text, options)
     pieces = _cut(text, way, options.concatenation)
     header = bytes((len(way.elements),)) + way.elements if way.elements else b""

@@ -202,7 +202,7 @@ class Esme:
         link = self._link
         if link is None or not self.sending:
             raise CarrierUnavailable(f"bind {self.settings.system_id} is down: {self.reason}")
-        body = encode_submission(submission, self.settings, now=datetime.now(UTC))
+        body = encode_submission(submission, self.settings, now=_utc_now)
         now = self._loop.time()
         if not self._queue and self._may_send(link, now):
             link.session.request(Command.SUBMIT_SM, body, context=done, now=now)
@@ -352,6 +352,10 @@ class Esme:
         if link is not None and link.session.may(Command.UNBIND):
             link.session.request(Command.UNBIND, now=self._loop.time())
             link.flush()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _acknowledge(link: SmppLink, sequence_number: int, command_status: int = 0) -> None:

@@ -101,6 +101,11 @@ def encode(text: str) -> bytes:
     return text.translate(_TO_SEPTETS).encode("ascii")
 
 
+def encoded(text: str) -> bytes | None:
+    """Write a text as septets, one in each octet; None when it has a foreign character."""
+    return None if _FOREIGN.search(text) else text.translate(_TO_SEPTETS).encode("ascii")
+
+
 def decode(septets: bytes) -> str:
     """Read septets, one in each octet, as a phone would show them.
 

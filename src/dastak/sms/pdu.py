@@ -215,6 +215,7 @@ def cstring(value: str, octets_max: int, name: str) -> bytes:
         raise MalformedPdu(f"{name} has characters beyond Latin-1") from error
 
 
+@lru_cache(maxsize=1024)  # codes have few lifetimes
 def relative_time(seconds: int) -> str:
     """Write a span as a validity_period, `YYMMDDhhmmss000R`; at most 30 days, so that months do not matter.
 

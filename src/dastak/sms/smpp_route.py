@@ -1,5 +1,6 @@
 """One SMPP carrier as a route: texts become submit_sm, deliver_sm become receipts."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -13,8 +14,9 @@ from dastak.sms.correlation import Trace
 from dastak.sms.esme import BindState
 from dastak.sms.inbound import Inbound, OnAlert, TakeReceipt, TakeReply
 from dastak.sms.pdu_words import Seen
+from dastak.sms.receipt_parts import LongText
 from dastak.sms.smpp_settings import SmppSettings
-from dastak.sms.submission import Submission
+from dastak.sms.submission import Accepted, Submission, SubmitResult
 from dastak.sms.vendor_tlvs import fill_tlvs
 
 # Who runs this must learn of a lost bind without asking, and of refused credentials at once.
@@ -118,8 +120,8 @@ class SmppRoute:
         """
         reference = _reference(outgoing.key)
         coded = write_text(outgoing.text, self._text_options, reference=reference)
-        values = {"sender": outgoing.sender, **outgoing.dlt} if self._settings.tlvs else outgoing.dlt
-        tlvs = fill_tlvs(self._settings.tlvs, values)
+        wanted = self._settings.tlvs
+        tlvs = fill_tlvs(wanted, {"sender": outgoing.sender, **outgoing.dlt}) if wanted else ()
         submissions = [
             Submission(
                 octets=part.octets,
@@ -140,24 +142,31 @@ class SmppRoute:
         text = parts.begin(outgoing.msisdn.removeprefix("+"), len(submissions))
         try:
             for submission in submissions:
-                ref = await self._submit(submission)
-                parts.took(text, ref)
+                ref = await self._submit(submission, text)
         finally:
             self._inbound.release(parts.end(text))
         return CarrierRef(self.name, ref)
 
-    async def _submit(self, submission: Submission) -> str:
-        """Submit one part and return its ref."""
-        accepted = await self._group.submit(submission)
-        source_addr, _, _ = self._settings.source_of(submission.sender)
-        return self._inbound.correlator.submitted(
-            Trace(
-                accepted.message_id,
-                submission.user_message_reference,
-                submission.destination.removeprefix("+"),
-                source_addr,
-            )
-        )
+    async def _submit(self, submission: Submission, text: LongText | None = None) -> str:
+        """Submit one part and return its ref, which is noted before anything else of the carrier is read."""
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def done(result: SubmitResult) -> None:
+            if not isinstance(result, Accepted):
+                if not answer.done():
+                    answer.set_exception(result)
+                return
+            source_addr, _, _ = self._settings.source_of(submission.sender)
+            phone = submission.destination.removeprefix("+")
+            trace = Trace(result.message_id, submission.user_message_reference, phone, source_addr)
+            ref = self._inbound.correlator.submitted(trace)
+            if text is not None:
+                self._inbound.parts.took(text, ref)
+            if not answer.done():
+                answer.set_result(ref)
+
+        self._group.submit_nowait(submission, done)
+        return await answer
 
     def _on_state(self, bind: str, state: BindState, reason: str) -> None:
         """Write down that a bind is up or why it is not, but not again with every try."""

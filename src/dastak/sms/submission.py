@@ -61,13 +61,15 @@ class Delivery(NamedTuple):
     acknowledge: Callable[[int], None]
 
 
-def encode_submission(submission: Submission, settings: SmppSettings, *, now: datetime) -> bytes:
+def encode_submission(
+    submission: Submission, settings: SmppSettings, *, now: Callable[[], datetime]
+) -> bytes:
     """Write the body of a submit_sm. A text too long for short_message goes into message_payload.
 
     Args:
         submission: What to send.
         settings: Of its route.
-        now: For carriers that want an instant and not a span; aware.
+        now: The time, aware, for carriers that want an instant and not a span.
 
     Raises:
         CarrierRejected: It does not fit into a submit_sm.
@@ -102,10 +104,10 @@ def encode_submission(submission: Submission, settings: SmppSettings, *, now: da
         raise CarrierRejected(str(error), status="malformed_pdu", outcome=Outcome.ROUTE_CONFIG) from error
 
 
-def _validity_period(validity_s: int, settings: SmppSettings, now: datetime) -> str:
+def _validity_period(validity_s: int, settings: SmppSettings, now: Callable[[], datetime]) -> str:
     if settings.validity is ValidityForm.RELATIVE:
         return relative_time(validity_s)
     if settings.validity is ValidityForm.NONE:
         return ""
     utc_offset = timedelta(minutes=settings.utc_offset_min)
-    return absolute_time(now + timedelta(seconds=validity_s), utc_offset)
+    return absolute_time(now() + timedelta(seconds=validity_s), utc_offset)
