@@ -21,6 +21,7 @@ from bench.neighbour import slowdown
 from bench.processes import LOAD_CORE, Pinned
 from bench.report import Memory, Report, machine, text
 from bench.subject import free_port, make_installation
+from bench.submits import measure_submits
 
 KEPT = Path("bench/results/latest.json")
 CONNECTIONS = (64, 256)
@@ -69,6 +70,8 @@ async def measure(scale: Scale, directory: Path) -> Report:
     tell("a busy neighbour core")
     slower = slowdown()
     bare = await measure_bare(scale, directory)
+    tell("submit_sm against a bulk sink")
+    submits = await measure_submits(directory, count=2 * scale.operations, rounds=scale.rounds)
     rounds, latencies, started_mib, ended_mib = await measure_program(scale, directory / "cases")
     footprint, filled_mib = await fill(scale, directory / "fill")
     return Report(
@@ -79,6 +82,7 @@ async def measure(scale: Scale, directory: Path) -> Report:
         throughput=middle(rounds),
         rounds=rounds,
         latencies=latencies,
+        submits=submits,
         memory=Memory(started_mib=started_mib, ended_mib=ended_mib, filled_mib=filled_mib),
         footprint=footprint,
     )

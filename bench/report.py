@@ -11,6 +11,7 @@ import msgspec
 
 from bench.cases import Latencies, Throughput
 from bench.footprint import Footprint
+from bench.submits import Submits
 
 
 class Memory(msgspec.Struct, kw_only=True):
@@ -31,6 +32,7 @@ class Report(msgspec.Struct, kw_only=True):
         bare: Our edge answering a constant.
         throughput: Closed loops; of several rounds the one with the middle rate.
         rounds: All rounds.
+        submits: One bind alone, against a carrier that costs nothing.
     """
 
     machine: dict[str, str]
@@ -40,6 +42,7 @@ class Report(msgspec.Struct, kw_only=True):
     throughput: list[Throughput]
     rounds: list[Throughput]
     latencies: list[Latencies]
+    submits: list[Submits]
     memory: Memory
     footprint: Footprint
 
@@ -85,6 +88,7 @@ def targets(report: Report) -> list[Reached]:
     def at_most(what: str, bound: float, measured: float) -> Reached:
         return Reached(what, f"<= {bound:,.0f}", measured, measured <= bound)
 
+    submits = {case.name: case.cpu_us for case in report.submits}
     footprint = report.footprint
     failed = sum(case.failed for case in (*report.rounds, *report.latencies))
     return [
@@ -93,6 +97,8 @@ def targets(report: Report) -> list[Reached]:
         at_least("mixed/s, durable, one core", 7_500, best("mixed")),
         at_most("201 to submit_sm at 500/s, p99 ms", 20, p99("201 to submit_sm")),
         at_most("start to approved, p99 ms", 300, p99("start to approved")),
+        at_most("submit_sm through one bind, CPU us", 40, submits["submit_sm"]),
+        at_most("submit_sm and its receipt, CPU us", 60, submits["submit_sm and its receipt"]),
         at_most("disk per 100,000 pending, MiB", 31, footprint.per_100k_mib),
         at_most("disk left after the sweep, MiB", 1, footprint.swept_mib - footprint.empty_mib),
         at_most("answers that were not 2xx", 0, failed),
@@ -113,6 +119,7 @@ def text(report: Report) -> str:
             _table(
                 _THROUGHPUT, [_throughput_row(case, floor) for case in (*report.bare, *report.throughput)]
             ),
+            _table(_SUBMITS, [_submits_row(case) for case in report.submits]),
             _table(_LATENCIES, [_latency_row(case) for case in report.latencies]),
             f"memory        {memory.started_mib:.0f} MiB started, {memory.ended_mib:.0f} after the cases, "
             f"{memory.filled_mib:.0f} in a fresh one after {footprint.pending:,} starts\n"
@@ -128,7 +135,12 @@ _THROUGHPUT = (
     "batch", "kept up", "drain s", "settled/s", "failed",
 )  # fmt: skip
 _LATENCIES = ("case", "per s", "p50 ms", "p99 ms", "p99.9 ms", "CPU us", "failed")
+_SUBMITS = ("one bind, window 50", "per s", "CPU us")
 _TARGETS = ("target", "to reach", "measured", "")
+
+
+def _submits_row(case: Submits) -> Sequence[str]:
+    return (case.name, f"{case.per_s:,.0f}", f"{case.cpu_us:.1f}")
 
 
 def _throughput_row(case: Throughput, floor: dict[int, float]) -> Sequence[str]:
