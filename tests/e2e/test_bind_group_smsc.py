@@ -1,12 +1,13 @@
 """Several binds to our simulated SMSC over real TCP: spread, lost one by one, and drained."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
-from dastak.core.errors import CarrierRejected
+from dastak.core.errors import CarrierRejected, CarrierUnavailable
 from dastak.simulator.faults import USUAL, Answer, Fate, Fault, FaultScript
 from dastak.simulator.smsc import Account, Smsc
 from dastak.sms.bind_group import BindGroup, Count
@@ -109,6 +110,20 @@ async def test_black_hole_on_one_bind_is_found_and_its_messages_sent_again() -> 
     assert group.counts[Count.RESUBMITTED] == 1
 
 
+async def test_bind_that_does_not_answer_gets_no_more_messages_while_another_does() -> None:
+    ends = Ends()
+    async with (
+        smsc(ends, faults=FirstInBlackHole(Random(1))) as carrier,
+        bound(ends, carrier, binds=2, window=10, response_timeout_s=0.2, enquire_link_s=30.0) as group,
+    ):
+        (lost,) = await told(submit_all(group, 1))
+        results = [(await told(submit_all(group, 1)))[0] for _ in range(6)]
+
+    assert isinstance(lost, CarrierUnavailable)
+    assert lost.outcome_unknown
+    assert all(isinstance(result, Accepted) for result in results)
+
+
 async def test_full_queue_at_the_carrier_is_tried_on_every_bind() -> None:
     ends = Ends()
     async with (
@@ -153,3 +168,29 @@ async def test_binds_that_an_account_may_not_have_leave_the_others_working() -> 
 
     assert isinstance(accepted, Accepted)
     assert reason == "1 of 2 binds are up; 2: ESME_RBINDFAIL"
+
+
+async def test_binds_that_die_under_load_lose_nothing_and_double_only_what_was_in_doubt() -> None:
+    ends = Ends()
+    slow = Fault(response=0.02)
+    async with (
+        smsc(ends, slow) as carrier,
+        bound(ends, carrier, binds=3, window=20, queue_max=2000, response_timeout_s=20.0) as group,
+    ):
+        answers = []
+        for wave in range(6):
+            answers += submit_all(group, 200)
+            await soon(answers[200 * wave + 20])  # the wave is under way
+            carrier.drop_links(1)
+            if wave:
+                await ends.until_state(BindState.BOUND)
+        results = await told(answers)
+
+    copies = Counter(message.msisdn for message in ends.shown)
+    assert [result for result in results if not isinstance(result, Accepted)] == []
+    assert len(results) == 1200
+    assert set(copies) == {submission(n).destination for n in range(200)}
+    doubled = sum(copies.values()) - 1200
+    assert 0 <= doubled <= group.counts[Count.RESUBMITTED]
+    assert group.counts[Count.RESUBMITTED] <= 6 * 20
+    assert group.counts[Count.ACCEPTED] == group.counts[Count.SUBMITTED] == 1200

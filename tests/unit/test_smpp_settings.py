@@ -1,5 +1,6 @@
 """What an operator may write down about a carrier, and what it makes of a submit_sm."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,3 +100,16 @@ def test_statuses_are_written_as_people_know_them() -> None:
 def test_settings_that_cannot_be_meant_are_refused(document: dict[str, Any], reason: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=reason):
         read(document)
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert SmppSettings.__doc__ is not None
+    described = re.findall(r"^        ([a-z_]+): ", SmppSettings.__doc__, re.MULTILINE)
+
+    assert tuple(described) == SmppSettings.__struct_fields__
+
+
+def test_password_is_not_shown() -> None:
+    settings = read({"password": "very-secret"})
+
+    assert "very-secret" not in repr(settings)

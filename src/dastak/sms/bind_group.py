@@ -1,9 +1,9 @@
 """Several binds to one carrier as one way out: the least loaded takes a message, and another takes over.
 
-1. A message is on one bind at a time, and on none twice.
+1. A message is on one bind at a time, and never again on one that refused it.
 2. What one bind refuses for now goes to another at once; its caller hears of it when all have refused.
-3. What a lost bind had not sent moves to another; what the carrier may have is sent again, the same text, and
-   counted: a text that comes twice does no harm, a lost one does.
+3. What a lost bind had not sent moves to another; what the carrier may have is sent again, the same text, a
+   few times at most, and counted: a text that comes twice does no harm, a lost one does.
 4. What may be with the carrier is never called refused for now: its outcome stays unknown.
 """
 
@@ -28,6 +28,9 @@ from dastak.sms.submission import Accepted, Delivery, Done, Submission, SubmitRe
 
 # Carriers count binds that come too fast as an attack; each waits this much longer than the one before.
 STAGGER_S: Final = 0.2
+# How often one message may move, and how many copies of it may be in doubt.
+MOVES_MAX: Final = 16
+COPIES_MAX: Final = 3
 # A watch that nobody ends shall not cost for ever.
 WATCHED_MAX: Final = 1000
 
@@ -192,13 +195,14 @@ class BindGroup:
         self.counts[Count.SUBMITTED] += 1
 
     def _offer(self, attempt: "_Attempt") -> CarrierError | None:
-        """Hand a message to the best bind that has not had it; return why none took it."""
+        """Hand a message to the best bind that may have it; return why none took it."""
         refusal: CarrierError = CarrierUnavailable(f"no bind can send: {self.reason}")
-        while (bind := self._best(attempt.had)) is not None:
-            attempt.had.append(bind)
+        while (bind := self._best(attempt.refused)) is not None:
+            attempt.bind = bind
             try:
                 bind.submit_nowait(attempt.submission, attempt)
             except CarrierUnavailable as full:
+                attempt.refused.append(bind)
                 refusal = full
             except CarrierRejected as unwritable:
                 return unwritable
@@ -206,15 +210,17 @@ class BindGroup:
                 return None
         return refusal
 
-    def _best(self, had: list[Esme]) -> Esme | None:
+    def _best(self, refused: list[Esme]) -> Esme | None:
         """Return the least loaded bind that can send; among equals they take turns."""
         senders = self._senders
         if len(senders) == 1:
-            return senders[0] if not had and senders[0].sending else None
+            return senders[0] if not refused and senders[0].sending else None
         self._turn = (self._turn + 1) % len(senders)
         now = self._loop.time()
         ready = [
-            bind for bind in senders[self._turn :] + senders[: self._turn] if bind.sending and bind not in had
+            bind
+            for bind in senders[self._turn :] + senders[: self._turn]
+            if bind.sending and bind not in refused
         ]
         return min(ready, key=lambda bind: bind.load(now), default=None)
 
@@ -227,12 +233,14 @@ class BindGroup:
         if isinstance(result, CarrierRejected):
             if result.outcome == Outcome.THROTTLED:
                 self.counts[Count.THROTTLED] += 1
+                attempt.refused.append(attempt.bind)
                 moved = Count.MOVED
         elif isinstance(result, CarrierUnavailable):
-            attempt.in_doubt |= result.outcome_unknown
-            if not attempt.had[-1].sending:
+            attempt.in_doubt += result.outcome_unknown
+            if not attempt.bind.sending:
                 moved = Count.RESUBMITTED if result.outcome_unknown else Count.MOVED
-        if moved is not None:
+        if moved is not None and attempt.moves < MOVES_MAX and attempt.in_doubt < COPIES_MAX:
+            attempt.moves += 1
             attempt.age(self._loop.time())
             if self._offer(attempt) is None:
                 self.counts[moved] += 1
@@ -256,11 +264,15 @@ class _Attempt:
     """One message on its way through the group; called by a bind with what became of it there.
 
     Attributes:
-        had: The binds that were offered it, the last one being where it is.
-        in_doubt: Whether a bind was lost that may have sent it.
+        bind: Where it is.
+        refused: The binds that did not take it.
+        moves: How often it was handed on.
+        in_doubt: How many copies of it the carrier may have.
     """
 
-    __slots__ = ("_began_at", "_on_result", "done", "had", "in_doubt", "submission")
+    __slots__ = ("_began_at", "_on_result", "bind", "done", "in_doubt", "moves", "refused", "submission")
+
+    bind: Esme
 
     def __init__(
         self,
@@ -271,8 +283,9 @@ class _Attempt:
     ) -> None:
         self.submission = submission
         self.done = done
-        self.had: list[Esme] = []
-        self.in_doubt = False
+        self.refused: list[Esme] = []
+        self.moves = 0
+        self.in_doubt = 0
         self._on_result = on_result
         self._began_at = now
 

@@ -55,6 +55,8 @@ RETRY_FIRST_S: Final = 0.2
 RETRY_MIN_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
 RETRY_REFUSED_S: Final = 60.0
+# A bind that did not answer in time may be a black hole; for so long others are better.
+SUSPECT_S: Final = 5.0
 # Of the five seconds that a stop may take: for what is under way, and for the carrier's answer to unbind.
 DRAIN_S: Final = 1.0
 UNBIND_S: Final = 0.3
@@ -108,6 +110,7 @@ class Esme:
         self._queue: deque[_Queued] = deque()
         self._link: SmppLink | None = None
         self._tap: Tap | None = None
+        self._unanswered_at = -math.inf  # when a message was last given up for want of an answer
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
         self._drained = asyncio.Event()
@@ -171,12 +174,13 @@ class Esme:
         return link is not None and link.session.may(Command.SUBMIT_SM) and not self._stopping.is_set()
 
     def load(self, now: float) -> float:
-        """Return how busy it is: below 1 a message goes out at once, above it waits."""
+        """Return how busy it is: below 1 a message goes at once, above it waits, above 10 it may be lost."""
         link = self._link
         if link is None:
             return math.inf
         waits = not link.writable or link.session.room <= 0 or not self._pace.open(now)
-        return waits + self.in_flight / self.settings.window
+        suspect = now - self._unanswered_at < SUSPECT_S
+        return 10 * suspect + waits + self.in_flight / self.settings.window
 
     async def submit(self, submission: Submission) -> Accepted:
         """Hand a message over and wait for the carrier's answer.
@@ -237,6 +241,7 @@ class Esme:
             assert isinstance(sm, Sm)  # the session lets nothing else through to this side
             self._on_deliver(Delivery(sm, partial(_acknowledge, link, event.sequence_number)))
         elif isinstance(event, TimedOut):
+            self._unanswered_at = self._loop.time()
             _tell(event.context, CarrierUnavailable("no submit_sm_resp in time", outcome_unknown=True))
         elif isinstance(event, Alerted):
             if self._on_alert is not None:
@@ -249,6 +254,7 @@ class Esme:
         if answer.context is None:
             self._on_bind_answer(link, status)
         elif status == Status.ESME_ROK and isinstance(answer.body, MessageIdResp):
+            self._unanswered_at = -math.inf
             answer.context(Accepted(answer.body.message_id))
         else:
             name, outcome = status_name(status), self._statuses.get(status) or status_outcome(status)

@@ -86,16 +86,31 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The binds to one carrier.
 
     Attributes:
-        binds: How many; as many pairs where `bind_kind` is a pair.
+        host: The carrier's SMSC.
+        port: Where it listens.
+        system_id: Whom the carrier knows us as.
+        password: The one it issued.
+        system_type: What it wants there; most want nothing.
         long_password: Allow more than the eight characters of the standard.
+        bind_kind: What flows over a bind: texts out, receipts in, or both; or a pair of two for each.
+        binds: How many; as many pairs where `bind_kind` is a pair.
+        tls: TLS on the way; None for none.
         window: How many submit_sm may wait for their answers, on each bind.
         queue_max: How many more may wait for room in the window; past that a message goes elsewhere.
         inbound_max: How many receipts may wait to be acknowledged; more are refused and come again.
+        connect_timeout_s: Then a try to connect is given up.
+        bind_timeout_s: Then a connection that is not bound is given up.
         response_timeout_s: Then the outcome of a submit_sm counts as unknown.
         enquire_link_s: After so much silence the carrier is asked; after as much again the link is dead.
         rate_per_s: The contracted rate of each bind; None has no limit until a throttle.
+        service_type: What it wants there; most want nothing.
         source_addr: The sender of messages that bring none.
         source_addr_ton: None tells by the sender: 5 and NPI 0 for letters, 1 and 1 for a number.
+        source_addr_npi: Of the sender, where its TON is set.
+        dest_addr_ton: Of the phone; 1 is international.
+        dest_addr_npi: Of the phone; 1 is E.164.
+        protocol_id: Of every message; 0 is a plain text.
+        priority_flag: Of every message, 0 to 3, where the carrier honours it.
         registered_delivery: 1 asks for the final receipt, 17 for intermediate notices too, 0 for none.
         alphabet: What the carrier takes data_coding 0 for.
         plain_data_coding: The data_coding of texts in that alphabet; some carriers want 1, 3 or 0xF1.
@@ -112,11 +127,11 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         reply_country_code: Of the numbers that its texts from phones come from without one.
     """
 
-    host: str
-    port: int
-    system_id: str
-    password: str
-    system_type: str = ""
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    system_id: Annotated[str, msgspec.Meta(min_length=1, max_length=15)]
+    password: Annotated[str, msgspec.Meta(max_length=64)]
+    system_type: Annotated[str, msgspec.Meta(max_length=12)] = ""
     long_password: bool = False
     bind_kind: BindKind = BindKind.TRANSCEIVER
     binds: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
