@@ -24,7 +24,7 @@ from dastak.sms.pdu_words import Seen
 from dastak.sms.replies import Reply, ReplyKind
 from dastak.sms.smpp_codes import Tag
 from dastak.sms.smpp_route import SmppRoute
-from dastak.sms.smpp_settings import SmppSettings
+from dastak.sms.smpp_settings import EsmMode, SmppSettings
 from dastak.sms.vendor_tlvs import VendorTlv
 from tests.support.smpp_pair import WAIT_S, Ends, smsc, soon
 
@@ -306,3 +306,15 @@ async def test_watch_ends_by_itself() -> None:
             await desk.receipt()
 
     assert len(seen) == WATCHED_MAX
+
+
+@pytest.mark.parametrize("text", [SHORT, LONG])
+async def test_answer_in_forward_mode_is_the_receipt(text: str) -> None:
+    settings = {"esm_mode": EsmMode.FORWARD, "answer_delivers": True, "registered_delivery": 0}
+    async with routed(**settings) as (route, desk, ends, _):
+        stored = await route.submit(outgoing(1, text))
+        receipt = await desk.receipt()
+
+    assert receipt == Receipt(stored, Outcome.DELIVERED, "submit_sm_resp:ESME_ROK")
+    assert {message.sm.esm_class & 3 for message in ends.shown} == {2}
+    assert desk.receipts.empty()

@@ -109,6 +109,17 @@ def test_id_that_comes_twice_is_found_to_be_useless() -> None:
     assert ours.candidates(Trace("QUEUED", 2, PHONE, SENDER)) == (refs[2],)
 
 
+def test_carrier_that_counts_from_the_beginning_again_is_believed() -> None:
+    ours = Correlator(Correlation.AUTO)
+    ids = [f"{n:x}" for n in range(0x10, 0x30)]
+    before = [ours.submitted(Trace(message_id, 1, "919876500001", SENDER)) for message_id in ids]
+
+    again = [ours.submitted(Trace(message_id, 2, "919876500002", SENDER)) for message_id in ids]
+
+    assert again == before == ids
+    assert ours.candidates(Trace("1f", None, "919876500002", SENDER)) == ("1f",)
+
+
 def test_recent_message_of_the_phone_makes_it_sure() -> None:
     ours = Correlator(Correlation.AUTO)
     ours.submitted(Trace("10", 1, "919876500001", SENDER))

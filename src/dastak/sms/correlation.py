@@ -9,6 +9,7 @@ Source: SMPP v3.4, sections 5.3.2.12 and 5.3.2.17; what carriers really do.
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -17,6 +18,8 @@ from dastak.sms.dlr import id_forms, normal_id
 
 RECENT_MAX: Final = 10_000
 USELESS_MAX: Final = 100
+# An id that is among so many newest ones is no id.
+LATEST_MAX: Final = 8
 # National numbers differ in what is before these digits: 0, the country, plus.
 PHONE_DIGITS: Final = 9
 
@@ -62,6 +65,7 @@ class Correlator:
         self._rule = _RULES.get(correlation)
         # ref -> phone, of the newest messages.
         self._recent: dict[str, str] = {}
+        self._latest: deque[str] = deque(maxlen=LATEST_MAX)
         self._useless: set[str] = set()
         self._by_ids = True  # as the newest message was
 
@@ -70,9 +74,11 @@ class Correlator:
         if self._rule is not None:
             return self._rule.submitted(trace)
         ref = normal_id(trace.message_id)
-        if ref in self._recent and len(self._useless) < USELESS_MAX:
+        # A carrier that starts anew may use an id again, but not for the next message.
+        if ref in self._latest and len(self._useless) < USELESS_MAX:
             self._useless.add(ref)
-        self._by_ids = not (ref in _USELESS or ref in self._useless or ref in self._recent)
+        self._latest.append(ref)
+        self._by_ids = not (ref in _USELESS or ref in self._useless)
         if not self._by_ids:
             ref = _by_reference_low(trace)
         self._remember(ref, trace.phone)

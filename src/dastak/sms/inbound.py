@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 from dastak.core.message import CarrierRef, Receipt
+from dastak.core.outcome import Outcome
 from dastak.sms.correlation import Correlator, Trace
 from dastak.sms.dlr import Dlr, is_receipt, parse_dlr
 from dastak.sms.pdu_bodies import AlertNotification
@@ -91,6 +92,11 @@ class Inbound:
         if self._on_alert is not None and msisdn is not None:
             self._on_alert(msisdn)
 
+    def on_answer(self, ref: str) -> None:
+        """Take the answer to a submit as the receipt of its message."""
+        receipt = Receipt(CarrierRef(self._route, ref), Outcome.DELIVERED, "submit_sm_resp:ESME_ROK")
+        self._take_receipt(receipt, _nobody)
+
     def release(self, waiting: list[_Report]) -> None:
         """Hand on the receipts that waited for the rest of their text."""
         for report in waiting:
@@ -142,6 +148,10 @@ class Inbound:
         told = [tlvs.get(tag, b"").rstrip(b"\0").decode("latin-1") for tag in self._operator_tags]
         digits = "".join(told)
         return digits if digits.isascii() and digits.isdecimal() and len(digits) in _OPERATOR_DIGITS else ""
+
+
+def _nobody(durable: bool) -> None:
+    """Acknowledge to nobody: an answer does not come again."""
 
 
 def _answer(deliveries: tuple[Delivery, ...], command_status: int) -> None:

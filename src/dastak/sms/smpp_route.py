@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -136,16 +136,23 @@ class SmppRoute:
             )
             for number, part in enumerate(coded.parts)
         ]
-        if len(submissions) == 1:
-            return CarrierRef(self.name, await self._submit(submissions[0]))
+        ref = await (
+            self._submit(submissions[0]) if len(submissions) == 1 else self._submit_parts(submissions)
+        )
+        if self._settings.answer_delivers:
+            self._inbound.on_answer(ref)
+        return CarrierRef(self.name, ref)
+
+    async def _submit_parts(self, submissions: Sequence[Submission]) -> str:
+        """Submit the parts of one text, one after the other, and return the ref of the last."""
         parts = self._inbound.parts
-        text = parts.begin(outgoing.msisdn.removeprefix("+"), len(submissions))
+        text = parts.begin(submissions[0].destination.removeprefix("+"), len(submissions))
         try:
             for submission in submissions:
                 ref = await self._submit(submission, text)
         finally:
             self._inbound.release(parts.end(text))
-        return CarrierRef(self.name, ref)
+        return ref
 
     async def _submit(self, submission: Submission, text: LongText | None = None) -> str:
         """Submit one part and return its ref, which is noted before anything else of the carrier is read."""

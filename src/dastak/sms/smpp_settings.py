@@ -121,6 +121,8 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         utc_offset_min: The carrier's clock against UTC, for the dates it writes and reads.
         status_outcomes: What a command_status of its own means, by number or name; else it is temporary.
         esm_mode: Whether the carrier stores a text that the phone cannot take at once.
+        answer_delivers: In forward mode its yes means that the phone has the text, and no receipt follows;
+            `response_timeout_s` must then leave it the time to page the phone.
         validity: How it wants validity_period, which is always the life that is left to the code.
         tlvs: What it wants beside the standard, such as the ids of India's DLT.
         operator_tags: The TLVs of a receipt that tell MCC and MNC, in one value or in two.
@@ -162,6 +164,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     utc_offset_min: Annotated[int, msgspec.Meta(ge=-720, le=840, multiple_of=15)] = 0
     status_outcomes: Mapping[str, Outcome] = {}
     esm_mode: EsmMode = EsmMode.DEFAULT
+    answer_delivers: bool = False
     validity: ValidityForm = ValidityForm.RELATIVE
     tlvs: Annotated[tuple[VendorTlv, ...], msgspec.Meta(max_length=16)] = ()
     operator_tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=2)] = ()
