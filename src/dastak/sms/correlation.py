@@ -61,7 +61,6 @@ class Correlator:
     """Computes refs for one route."""
 
     def __init__(self, correlation: Correlation) -> None:
-        self._auto = correlation is Correlation.AUTO
         self._rule = _RULES.get(correlation)
         # ref -> phone, of the newest messages.
         self._recent: dict[str, str] = {}
@@ -88,7 +87,7 @@ class Correlator:
         """Return the refs that the message of a receipt may have; none where it cannot be told."""
         if self._rule is not None:
             return self._rule.candidates(trace)
-        recent, phone = self._recent, _phone(trace.phone)
+        recent, phone = self._recent, phone_key(trace.phone)
         same = normal_id(trace.message_id)
         if same not in self._useless and recent.get(same) == phone:
             return (same,)
@@ -100,9 +99,14 @@ class Correlator:
 
     def _remember(self, ref: str, phone: str) -> None:
         self._recent.pop(ref, None)
-        self._recent[ref] = _phone(phone)
+        self._recent[ref] = phone_key(phone)
         if len(self._recent) > RECENT_MAX:
             del self._recent[next(iter(self._recent))]
+
+
+def phone_key(number: str) -> str:
+    """Return what is the same in all ways to write a number: national, with 0, with plus, with its country."""
+    return number[-PHONE_DIGITS:]
 
 
 class _Rule(NamedTuple):
@@ -136,7 +140,7 @@ def _by_reference_low(trace: Trace) -> str:
 
 
 def _by_addresses(trace: Trace) -> str:
-    return f"a:{_phone(trace.phone)}/{_sender(trace.sender)}"
+    return f"a:{phone_key(trace.phone)}/{_sender(trace.sender)}"
 
 
 def _reported(ref: Callable[[Trace], str], trace: Trace) -> tuple[str, ...]:
@@ -150,10 +154,6 @@ def _by_both(ref: Callable[[Trace], str], *, with_reference: bool) -> _Rule:
         return () if with_reference and trace.reference is None else _reported(ref, trace)
 
     return _Rule(ref, candidates)
-
-
-def _phone(number: str) -> str:
-    return number[-PHONE_DIGITS:]
 
 
 def _sender(sender: str) -> str:

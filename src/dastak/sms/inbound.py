@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from dastak.core.message import CarrierRef, Receipt
 from dastak.core.outcome import Outcome
-from dastak.sms.correlation import Correlator, Trace
+from dastak.sms.correlation import Correlator, Trace, phone_key
 from dastak.sms.dlr import Dlr, is_receipt, parse_dlr
 from dastak.sms.pdu_bodies import AlertNotification
 from dastak.sms.receipt_parts import PartsLedger
@@ -127,7 +127,7 @@ class Inbound:
             return
         operator = self._operator(delivery) if self._operator_tags else ""
         report = _Report(dlr, refs, operator, delivery)
-        if not self.parts.waits(refs, sm.source_addr, report):
+        if not self.parts.waits(refs, phone_key(sm.source_addr), report):
             self._hand_on(report)
 
     def _hand_on(self, report: _Report) -> None:

@@ -19,7 +19,7 @@ class LongText:
     """One text on its way in parts.
 
     Attributes:
-        phone: Its number, as receipts write it at the end.
+        phone: What all ways to write its number have in common.
         ref: Of the whole; empty until all parts are submitted.
         refs: Of the parts the carrier took, in order.
         waiting: Receipts that came too early.

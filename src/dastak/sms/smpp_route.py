@@ -10,7 +10,7 @@ from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.ports import Outgoing
 from dastak.sms.bind_group import BindGroup, BindView, Count
 from dastak.sms.coded_text import write_text
-from dastak.sms.correlation import Trace
+from dastak.sms.correlation import Trace, phone_key
 from dastak.sms.esme import BindState
 from dastak.sms.inbound import Inbound, OnAlert, TakeReceipt, TakeReply
 from dastak.sms.pdu_words import Seen
@@ -146,7 +146,7 @@ class SmppRoute:
     async def _submit_parts(self, submissions: Sequence[Submission]) -> str:
         """Submit the parts of one text, one after the other, and return the ref of the last."""
         parts = self._inbound.parts
-        text = parts.begin(submissions[0].destination.removeprefix("+"), len(submissions))
+        text = parts.begin(phone_key(submissions[0].destination), len(submissions))
         try:
             for submission in submissions:
                 ref = await self._submit(submission, text)
