@@ -171,6 +171,19 @@ def test_resubmitted_message_takes_the_time_that_went_by_from_its_life() -> None
     assert [first.seen[0].validity_s, second.seen[0].validity_s] == [300, 298]
 
 
+def test_message_is_not_handed_on_after_its_life() -> None:
+    first, second = Bind(), Bind()
+    second.waits = True
+    group = group_of(first, second)
+    told = submit(group)
+    group._loop.now = 300.0
+
+    first.lose(sent=1)
+
+    assert len(told) == 1
+    assert second.seen == []
+
+
 @pytest.mark.parametrize("later", [THROTTLED, CarrierUnavailable("no room in time")])
 def test_doubt_stays_when_the_second_bind_cannot_take_the_copy(later: CarrierRejected) -> None:
     first, second = Bind(), Bind()
@@ -266,6 +279,19 @@ def test_pairs_are_as_many_receivers_and_transmitters() -> None:
         ("2-transmitter", BindKind.TRANSMITTER),
     ]
     assert [bind.settings.bind_kind for bind in group._senders] == [BindKind.TRANSMITTER] * 2
+
+
+def test_binds_take_turns_among_the_carriers_addresses() -> None:
+    wanted = settings(binds=3, bind_kind=BindKind.PAIR, also_at=("b:2",))
+    group = BindGroup(wanted, on_deliver=lambda delivery: None)
+
+    found = {name: (bind.settings.host, bind.settings.port) for name, bind in group._binds.items()}
+
+    assert found == {
+        f"{number}-{kind}": ("127.0.0.1", 1) if number != 2 else ("b", 2)
+        for number in (1, 2, 3)
+        for kind in ("receiver", "transmitter")
+    }
 
 
 def test_binds_start_one_after_the_other() -> None:

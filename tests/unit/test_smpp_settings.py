@@ -10,7 +10,7 @@ import pytest
 from dastak.core.outcome import Outcome
 from dastak.sms.pdu import decode_sm
 from dastak.sms.pdu_bodies import Sm
-from dastak.sms.smpp_codes import Status
+from dastak.sms.smpp_codes import Status, Tag
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.sms.submission import encode_submission
 from tests.support.smpp_pair import submission
@@ -94,6 +94,11 @@ def test_statuses_are_written_as_people_know_them() -> None:
         ({"correlation": "guess"}, "correlation"),
         ({"tlvs": [{"tag": 1, "value": "{"}]}, "tlvs"),
         ({"window": 1001}, "window"),
+        ({"also_at": ["two:three"]}, "also_at"),
+        ({"also_at": ["http://smsc"]}, "also_at"),
+        ({"also_at": ["a@b"]}, "also_at"),
+        ({"also_at": [""]}, "also_at"),
+        ({"send_reference": False, "correlation": "reference"}, "send_reference"),
         ({"no_such": 1}, "no_such"),
     ],
 )
@@ -113,3 +118,19 @@ def test_password_is_not_shown() -> None:
     settings = read({"password": "very-secret"})
 
     assert "very-secret" not in repr(settings)
+
+
+def test_reference_is_left_out_where_a_carrier_refuses_tlvs() -> None:
+    assert written({}).tlvs == ((Tag.USER_MESSAGE_REFERENCE, b"\0\0"),)
+    assert written({"send_reference": False}).tlvs == ()
+
+
+def test_further_addresses_have_their_own_port_or_that_of_the_first() -> None:
+    settings = read({"also_at": ["b.example", "10.0.0.3:3000", "[::1]:3001"]})
+
+    assert settings.addresses == (
+        ("smsc.example", 2775),
+        ("b.example", 2775),
+        ("10.0.0.3", 3000),
+        ("::1", 3001),
+    )

@@ -5,6 +5,7 @@
 3. What a lost bind had not sent moves to another; what the carrier may have is sent again, the same text, a
    few times at most, and counted: a text that comes twice does no harm, a lost one does.
 4. What may be with the carrier is never called refused for now: its outcome stays unknown.
+5. Nothing is handed on when its life is over.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
+from itertools import cycle, islice
 from types import TracebackType
 from typing import Final, Self
 
@@ -92,9 +94,9 @@ class BindGroup:
         self._watch: Callable[[str, bool, tuple[int, int, int, bytes]], None] | None = None
         chance = chance or random.SystemRandom()
         self._binds: dict[str, Esme] = {}
-        for place, (name, bind_kind) in enumerate(_plan(settings)):
+        for place, (name, planned) in enumerate(_plan(settings)):
             self._binds[name] = Esme(
-                msgspec.structs.replace(settings, bind_kind=bind_kind),
+                planned,
                 on_deliver=on_deliver,
                 on_alert=on_alert,
                 on_state=partial(self._moved, name),
@@ -239,12 +241,9 @@ class BindGroup:
             attempt.in_doubt += result.outcome_unknown
             if not attempt.bind.sending:
                 moved = Count.RESUBMITTED if result.outcome_unknown else Count.MOVED
-        if moved is not None and attempt.moves < MOVES_MAX and attempt.in_doubt < COPIES_MAX:
-            attempt.moves += 1
-            attempt.age(self._loop.time())
-            if self._offer(attempt) is None:
-                self.counts[moved] += 1
-                return
+        if moved is not None and attempt.may_move(self._loop.time()) and self._offer(attempt) is None:
+            self.counts[moved] += 1
+            return
         if attempt.in_doubt and (moved is not None or isinstance(result, CarrierUnavailable)):
             result = CarrierUnavailable(result.detail, outcome_unknown=True)
         rejected = isinstance(result, CarrierRejected)
@@ -292,20 +291,33 @@ class _Attempt:
     def __call__(self, result: SubmitResult) -> None:
         self._on_result(self, result)
 
-    def age(self, now: float) -> None:
-        """Take the time that went by from what the carrier may take."""
+    def may_move(self, now: float) -> bool:
+        """Count one more move, and take what went by from the life of the message; False at its end."""
         elapsed_s = int(now - self._began_at)
-        if elapsed_s > 0:
-            left_s = max(1, self.submission.validity_s - elapsed_s)
+        left_s = self.submission.validity_s - elapsed_s
+        if self.moves >= MOVES_MAX or self.in_doubt >= COPIES_MAX or left_s <= 0:
+            return False
+        self.moves += 1
+        if elapsed_s:
             self.submission = msgspec.structs.replace(self.submission, validity_s=left_s)
             self._began_at += elapsed_s
+        return True
 
 
-def _plan(settings: SmppSettings) -> list[tuple[str, BindKind]]:
-    """Name the binds and say of what kind each is."""
-    numbers = [str(number) for number in range(1, settings.binds + 1)]
-    if settings.bind_kind is BindKind.PAIR:
+def _plan(settings: SmppSettings) -> list[tuple[str, SmppSettings]]:
+    """Name the binds and say of what kind each is and where it leads; a pair leads to one place."""
+    kinds = (
         # The receivers come first, so that no receipt of the first messages finds nobody.
-        kinds = (BindKind.RECEIVER, BindKind.TRANSMITTER)
-        return [(f"{number}-{kind}", kind) for kind in kinds for number in numbers]
-    return [(number, settings.bind_kind) for number in numbers]
+        (BindKind.RECEIVER, BindKind.TRANSMITTER)
+        if settings.bind_kind is BindKind.PAIR
+        else (settings.bind_kind,)
+    )
+    places = list(islice(cycle(settings.addresses), settings.binds))
+    return [
+        (
+            str(number) if len(kinds) == 1 else f"{number}-{kind}",
+            msgspec.structs.replace(settings, bind_kind=kind, host=host, port=port),
+        )
+        for kind in kinds
+        for number, (host, port) in enumerate(places, 1)
+    ]

@@ -105,7 +105,7 @@ class Correlator:
 
 
 def phone_key(number: str) -> str:
-    """Return what is the same in all ways to write a number: national, with 0, with plus, with its country."""
+    """Return what all ways to write a number have in common: national, with 0, plus or its country."""
     return number[-PHONE_DIGITS:]
 
 

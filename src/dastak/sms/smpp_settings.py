@@ -2,8 +2,10 @@
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -36,6 +38,9 @@ BIND_COMMANDS = {
     BindKind.RECEIVER: Command.BIND_RECEIVER,
     BindKind.TRANSCEIVER: Command.BIND_TRANSCEIVER,
 }
+
+
+_BY_REFERENCE: Final = frozenset({Correlation.REFERENCE, Correlation.REFERENCE_LOW})
 
 
 class EsmMode(StrEnum):
@@ -88,6 +93,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         host: The carrier's SMSC.
         port: Where it listens.
+        also_at: More addresses of it, `host` or `host:port`; its binds take turns among all of them.
         system_id: Whom the carrier knows us as.
         password: The one it issued.
         system_type: What it wants there; most want nothing.
@@ -124,6 +130,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         answer_delivers: In forward mode its yes means that the phone has the text, and no receipt follows;
             `response_timeout_s` must then leave it the time to page the phone.
         validity: How it wants validity_period, which is always the life that is left to the code.
+        send_reference: Whether the TLV user_message_reference goes out; a few carriers refuse all TLVs.
         tlvs: What it wants beside the standard, such as the ids of India's DLT.
         operator_tags: The TLVs of a receipt that tell MCC and MNC, in one value or in two.
         reply_country_code: Of the numbers that its texts from phones come from without one.
@@ -131,6 +138,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    also_at: Annotated[tuple[str, ...], msgspec.Meta(max_length=8)] = ()
     system_id: Annotated[str, msgspec.Meta(min_length=1, max_length=15)]
     password: Annotated[str, msgspec.Meta(max_length=64)]
     system_type: Annotated[str, msgspec.Meta(max_length=12)] = ""
@@ -166,6 +174,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     esm_mode: EsmMode = EsmMode.DEFAULT
     answer_delivers: bool = False
     validity: ValidityForm = ValidityForm.RELATIVE
+    send_reference: bool = True
     tlvs: Annotated[tuple[VendorTlv, ...], msgspec.Meta(max_length=16)] = ()
     operator_tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=2)] = ()
     reply_country_code: Annotated[str, msgspec.Meta(pattern="^([1-9][0-9]{0,2})?$")] = ""
@@ -174,10 +183,22 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         unknown = [written for written in self.status_outcomes if read_status(written) is None]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no command_status: write a name, 0x412 or 1042")
+        _ = self.addresses
+        if not self.send_reference and self.correlation in _BY_REFERENCE:
+            raise ValueError(f"correlation {self.correlation.value} needs send_reference")
 
     def __repr__(self) -> str:
         """Show where it leads, and no password."""
         return f"SmppSettings({self.system_id!r} at {self.host}:{self.port})"
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """All its hosts and ports.
+
+        Raises:
+            ValueError: One is not written as `host` or `host:port`.
+        """
+        return (self.host, self.port), *(_address(written, self.port) for written in self.also_at)
 
     @property
     def statuses(self) -> Mapping[int, Outcome]:
@@ -196,3 +217,11 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             return source_addr, self.source_addr_ton, self.source_addr_npi
         number = source_addr.removeprefix("+")
         return (number, 1, 1) if number.isdecimal() else (source_addr, 5, 0)
+
+
+def _address(written: str, port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{written}")
+    with suppress(ValueError):  # a port that is no number
+        if parts.hostname and parts.netloc == written and "@" not in written:
+            return parts.hostname, parts.port or port
+    raise ValueError(f"also_at has {written!r}: write host or host:port")

@@ -75,8 +75,10 @@ def encode_submission(
         CarrierRejected: It does not fit into a submit_sm.
     """
     source_addr, ton, npi = settings.source_of(submission.sender)
-    reference = submission.user_message_reference.to_bytes(2, "big")
-    tlvs = ((Tag.USER_MESSAGE_REFERENCE, reference), *submission.tlvs)
+    tlvs = submission.tlvs
+    if settings.send_reference:
+        reference = submission.user_message_reference.to_bytes(2, "big")
+        tlvs = ((Tag.USER_MESSAGE_REFERENCE, reference), *tlvs)
     short_message = submission.octets
     if len(short_message) > SHORT_MESSAGE_OCTETS_MAX:
         tlvs, short_message = ((Tag.MESSAGE_PAYLOAD, short_message), *tlvs), b""
