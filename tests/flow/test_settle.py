@@ -270,6 +270,17 @@ def test_early_receipts_are_claimed_once_in_their_order() -> None:
     assert early.claim(came[0].carrier) == []
 
 
+def test_early_receipt_is_claimed_by_any_of_its_refs_once() -> None:
+    early = EarlyReceipts()
+    hexadecimal, decimal = CarrierRef("north", "1f"), CarrierRef("north", "31")
+    stray = Receipt(hexadecimal, Outcome.DELIVERED, "stat:DELIVRD err:000", (decimal,))
+    early.keep(stray, now=NOW)
+
+    assert early.claim(decimal) == [stray]
+    assert early.claim(hexadecimal) == []
+    assert len(early) == 0
+
+
 def test_early_receipt_is_gone_after_ten_minutes() -> None:
     early = EarlyReceipts()
     old, new = receipt("north-1", Outcome.DELIVERED), receipt("north-2", Outcome.DELIVERED)

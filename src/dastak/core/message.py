@@ -110,6 +110,11 @@ class Receipt(msgspec.Struct, frozen=True):
     alternatives: tuple[CarrierRef, ...] = ()
     operator: str = ""
 
+    @property
+    def refs(self) -> tuple[CarrierRef, ...]:
+        """Every message it may be about, the likeliest first."""
+        return (self.carrier, *self.alternatives)
+
 
 class MessageStep(msgspec.Struct, frozen=True):
     """What a rule decided about a message, and the events that tell of it."""

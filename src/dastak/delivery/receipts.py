@@ -24,16 +24,24 @@ class EarlyReceipts:
         return len(self._shelf)
 
     def keep(self, receipt: Receipt, *, now: datetime) -> None:
-        """Put a receipt away whose message is not known."""
-        while len(self._shelf) >= EARLY_MAX or (self._shelf and self._oldest() <= now - EARLY_LIFE):
-            del self._shelf[next(iter(self._shelf))]
-        early = self._shelf.setdefault(receipt.carrier, [])
-        early.append((now, receipt))
-        del early[:-EARLY_EACH_MAX]
+        """Put a receipt away whose message is not known, under every ref that this message may have."""
+        for ref in receipt.refs:
+            while len(self._shelf) >= EARLY_MAX or (self._shelf and self._oldest() <= now - EARLY_LIFE):
+                del self._shelf[next(iter(self._shelf))]
+            early = self._shelf.setdefault(ref, [])
+            early.append((now, receipt))
+            del early[:-EARLY_EACH_MAX]
 
     def claim(self, carrier: CarrierRef) -> list[Receipt]:
         """Take out what came for a message, in the order it came."""
-        return [receipt for _, receipt in self._shelf.pop(carrier, [])]
+        claimed = [receipt for _, receipt in self._shelf.pop(carrier, [])]
+        for other in {ref for receipt in claimed for ref in receipt.refs} & self._shelf.keys():
+            rest = [(at, receipt) for at, receipt in self._shelf[other] if receipt not in claimed]
+            if rest:
+                self._shelf[other] = rest
+            else:
+                del self._shelf[other]
+        return claimed
 
     def _oldest(self) -> datetime:
         return next(iter(self._shelf.values()))[0][0]

@@ -65,7 +65,7 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
         step = rules.settle(found, receipt, now=now)
         return step, _failure(receipt, step)
 
-    for carrier in (receipt.carrier, *receipt.alternatives):
+    for carrier in receipt.refs:
         with suppress(NotFound):
             return bool((await record(ports, carrier, decide, now=now)).events)
     raise NotFound("No message has this carrier's id.")
@@ -90,7 +90,18 @@ async def _settle(ports: Ports, early: EarlyReceipts, receipt: Receipt, acknowle
         # Another carrier's, a very late one, or one that overtook the answer to its submit.
         early.keep(receipt, now=ports.clock.now())
         acknowledge(True)
+        if receipt.alternatives:
+            await _settle_named_meanwhile(ports, receipt)
     except DastakError:
         acknowledge(False)
     else:
         acknowledge(True)
+
+
+async def _settle_named_meanwhile(ports: Ports, receipt: Receipt) -> None:
+    """Settle an early receipt whose message got its ref while the others were looked for.
+
+    Nobody claimed it then, for it was not on the shelf yet. A second time changes nothing.
+    """
+    with suppress(DastakError):
+        await settle(ports, receipt)
