@@ -12,6 +12,9 @@ from typing import Final
 
 import msgspec
 
+from dastak.core.errors import CarrierUnavailable
+from dastak.core.outcome import OUTCOMES, Outcome
+
 TIMEOUTS_IN_A_ROW: Final = 3
 WINDOW_S: Final = 30
 ERROR_SHARE_MAX: Final = 0.3
@@ -80,6 +83,14 @@ class Answer(StrEnum):
     MISCONFIGURED = "misconfigured"  # credentials, balance, sender
 
 
+# How far a route is to blame for a refusal; for what is not here it is not.
+_BLAME: Final[Mapping[str, Answer]] = {
+    Outcome.NETWORK_TEMPORARY: Answer.FAILED,
+    Outcome.UNKNOWN: Answer.FAILED,
+    Outcome.ROUTE_CONFIG: Answer.MISCONFIGURED,
+}
+
+
 class _Slot(msgspec.Struct, frozen=True):
     """What was answered in one piece of the window."""
 
@@ -118,6 +129,18 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     def trips(self) -> bool:
         """Whether messages should go elsewhere."""
         return self.state is not BreakerState.CLOSED
+
+
+def blame(outcome: str, status: str) -> Answer:
+    """Say what a refusal tells of the route."""
+    if status == CarrierUnavailable.code:
+        return Answer.TIMED_OUT
+    return _BLAME.get(outcome, Answer.NOT_ITS_FAULT)
+
+
+def may_be_its_fault(outcome: str) -> bool:
+    """Say whether another route might have done better; else it was the phone, the text or the number."""
+    return bool(OUTCOMES[Outcome(outcome)].other_route)
 
 
 def answered(breaker: Breaker, answer: Answer, *, tenant: int, now_s: float) -> Breaker:

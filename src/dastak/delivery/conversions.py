@@ -1,0 +1,167 @@
+"""Follow texts from the submit to the code that is typed, in bounded memory, and say what became of them.
+
+1. A text is judged when its time is over and not before: who is still typing has not failed, and were
+   successes counted earlier than failures, a route would look worse just because its traffic falls.
+2. The code is credited to the last text that was said to have arrived before it was typed.
+3. With a full memory new verifications are not followed. Which ones does not depend on what becomes of them.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Final, NamedTuple
+
+from dastak.core.ids import VerificationId
+from dastak.delivery.deadlines import Latencies
+from dastak.delivery.networks import Place
+
+FOLLOWED_MAX: Final = 20_000
+TEXTS_MAX: Final = 8
+# How long people take to type: learned, from this on.
+TYPED_WITHIN_FIRST_S: Final = 120.0
+TYPED_WITHIN_S_MIN: Final = 60.0
+TYPED_WITHIN_S_MAX: Final = 300.0
+ENTRIES_MIN: Final = 50
+
+
+@dataclass(slots=True)
+class Sent:
+    """One text that a carrier took.
+
+    Attributes:
+        told_s: When the carrier said what became of it; `arrived` says what.
+        given_up: Its deadline passed without a receipt.
+        counted: Whether its arrival was counted, one way or the other.
+    """
+
+    ordinal: int
+    route: str
+    place: Place
+    submitted_s: float
+    told_s: float | None = None
+    arrived: bool = False
+    given_up: bool = False
+    counted: bool = False
+
+
+@dataclass(slots=True)
+class _Followed:
+    """One verification with its texts."""
+
+    tenant: int
+    texts: list[Sent] = field(default_factory=list)
+    typed_s: float | None = None
+    credited: Sent | None = None
+
+
+class Trial(NamedTuple):
+    """What became of a text that was said to have arrived: was its code typed?"""
+
+    route: str
+    place: Place
+    tenant: int
+    entered: bool
+
+
+class Conversions:
+    """The texts under way."""
+
+    def __init__(self) -> None:
+        self._followed: dict[VerificationId, _Followed] = {}
+        self._ripening: deque[VerificationId] = deque()
+        self._due: list[tuple[float, bytes, int]] = []
+        self._typing = Latencies()
+
+    def __len__(self) -> int:
+        return len(self._followed)
+
+    @property
+    def typed_within_s(self) -> float:
+        """How long after its text a code may still be typed."""
+        if self._typing.total < ENTRIES_MIN:
+            return TYPED_WITHIN_FIRST_S
+        p95 = self._typing.quantile(0.95)
+        assert p95 is not None
+        return min(max(TYPED_WITHIN_S_MIN, 1.5 * p95), TYPED_WITHIN_S_MAX)
+
+    def submitted(self, of: VerificationId, tenant: int, sent: Sent, *, due_s: float) -> None:
+        """Follow a text that a carrier took; its receipt should be there by `due_s`."""
+        followed = self._followed.get(of)
+        if followed is None:
+            # What was followed and has left may still stand in line to ripen.
+            if len(self._ripening) >= FOLLOWED_MAX:
+                return
+            followed = self._followed[of] = _Followed(tenant)
+            self._ripening.append(of)
+        if len(followed.texts) < TEXTS_MAX:
+            followed.texts.append(sent)
+            heappush(self._due, (due_s, of, sent.ordinal))
+
+    def told(self, of: VerificationId, ordinal: int, *, arrived: bool, at_s: float) -> Sent | None:
+        """Note a receipt that settles a text; None when it is not followed or was told of before."""
+        sent = self._find(of, ordinal)
+        if sent is None or (sent.told_s is not None and (sent.arrived or not arrived)):
+            return None
+        sent.told_s, sent.arrived = at_s, arrived
+        return sent
+
+    def typed(self, of: VerificationId, *, at_s: float) -> Sent | None:
+        """Note that the code was typed, and return the text it is credited to."""
+        followed = self._followed.get(of)
+        if followed is None or followed.typed_s is not None or not followed.texts:
+            return None
+        arrived = [text for text in followed.texts if text.arrived]
+        credited = max(arrived, key=lambda text: text.told_s or 0.0) if arrived else followed.texts[-1]
+        followed.typed_s, followed.credited = at_s, credited
+        self._typing.note(max(0.0, at_s - credited.submitted_s))
+        return credited
+
+    def forget(self, of: VerificationId) -> None:
+        """Judge nobody by a verification that was called off or had a wrong number."""
+        self._followed.pop(of, None)
+
+    def overdue(self, now_s: float) -> list[Sent]:
+        """Return the texts whose receipts are late by now; each once."""
+        late = []
+        while self._due and self._due[0][0] <= now_s:
+            _, of, ordinal = heappop(self._due)
+            sent = self._find(VerificationId(of), ordinal)
+            if sent is not None and sent.told_s is None and not self._is_credited(of, sent):
+                sent.given_up = True
+                late.append(sent)
+        return late
+
+    def ripe(self, now_s: float) -> list[Trial]:
+        """Return what became of the texts whose time is over, and follow them no more."""
+        trials: list[Trial] = []
+        within_s = self.typed_within_s
+        for _ in range(len(self._ripening)):
+            of = self._ripening[0]
+            followed = self._followed.get(of)
+            if followed is not None:
+                if followed.texts[0].submitted_s + within_s > now_s:
+                    break
+                if followed.texts[-1].submitted_s + within_s > now_s:
+                    self._ripening.rotate(-1)
+                    continue
+                trials += _judge(self._followed.pop(of))
+            self._ripening.popleft()
+        return trials
+
+    def _find(self, of: VerificationId, ordinal: int) -> Sent | None:
+        followed = self._followed.get(of)
+        texts = () if followed is None else followed.texts
+        return next((text for text in texts if text.ordinal == ordinal), None)
+
+    def _is_credited(self, of: bytes, sent: Sent) -> bool:
+        return self._followed[VerificationId(of)].credited is sent
+
+
+def _judge(followed: _Followed) -> list[Trial]:
+    typed_s, credited = followed.typed_s, followed.credited
+    return [
+        Trial(text.route, text.place, followed.tenant, text is credited)
+        for text in followed.texts
+        # What arrived when the code had been typed already could not be typed any more.
+        if text.arrived and (text is credited or typed_s is None or (text.told_s or 0.0) <= typed_s)
+    ]

@@ -1,0 +1,391 @@
+"""Learn from what happens to messages how good each route is, and say when that changes their shares.
+
+1. Only what was committed is learned from, and nothing from test messages.
+2. A failure that is the phone's, the text's or the number's is no failure of the route.
+3. Receipts of a route that is not believed count neither as success nor as failure; typed codes still do.
+4. Every change of weight is told once, with its reason and figures, and so is its end.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from dastak.core import events
+from dastak.core.msisdn import Msisdn
+from dastak.core.outcome import Outcome
+from dastak.core.tenant import Mode
+from dastak.core.verification import Verification
+from dastak.delivery import breaker as breakers
+from dastak.delivery.breaker import Answer, Breaker, BreakerState
+from dastak.delivery.conversions import Conversions, Sent
+from dastak.delivery.deadlines import RECEIPTS_MIN, LearnedDeadline, deadline_s, median_s
+from dastak.delivery.false_receipts import FAST_S, FalseReceipts, Mark
+from dastak.delivery.networks import Networks, Place
+from dastak.delivery.scores import Evidence, Figures, Key, Scores, worth
+
+# A route whose score is a tenth lower than the best one's gets half of the share that its weight gives it.
+SHARPNESS: Final = 6.0
+FACTOR_MIN: Final = 0.001
+# A change of weight is told when it falls below the one, and its end when it is above the other.
+DEMOTED_BELOW: Final = 0.5
+RESTORED_ABOVE: Final = 0.8
+# With less evidence a low score says only that another route is known to be good.
+EVIDENCE_MIN: Final = 30.0
+
+
+class Demotion(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a route's weight that nobody ordered.
+
+    Attributes:
+        revision: Rises by one with each.
+        country: Where; everywhere when it is empty.
+        before: What was left of its weight before; 1 is all, 0 is none while there is another way.
+        factor: What is left of it now.
+    """
+
+    revision: int
+    at_s: float
+    route: str
+    country: str
+    before: float
+    factor: float
+    why: str
+    figures: Mapping[str, float]
+
+
+class _Kept(msgspec.Struct, kw_only=True):
+    """What outlives a restart."""
+
+    revision: int
+    evidence: list[tuple[Key, Evidence]]
+    marks: dict[str, Mark]
+    broken: dict[str, Breaker]
+
+
+class Health:
+    """A listener on events, and the judge that routing asks.
+
+    Args:
+        fast_s: See `FalseReceipts`.
+        cost_weight: How much of a score one unit of the currency is worth; 0 asks for the price only between
+            equals.
+        tell: Told of every change of weight.
+
+    Attributes:
+        version: Rises whenever routing should ask again.
+    """
+
+    def __init__(
+        self,
+        *,
+        fast_s: float = FAST_S,
+        cost_weight: float = 0.0,
+        tell: Callable[[Demotion], None] = lambda _demotion: None,
+    ) -> None:
+        self._tell, self._cost_weight = tell, cost_weight
+        self.networks = Networks()
+        self.scores = Scores()
+        self.version = 0
+        self._conversions = Conversions()
+        self._suspicion = FalseReceipts(fast_s=fast_s, tell=self._on_mark)
+        self._revisions: dict[str, int] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._now_s = 0.0
+        self._demotions = 0
+        self._told: dict[tuple[str, str], float] = {}
+        self._busy: set[str] = set()
+
+    def watch(self, revisions: Mapping[str, int]) -> None:
+        """Learn about these routes from now on. Where the revision is another one, an operator acted."""
+        for route, revision in revisions.items():
+            if self._revisions.get(route, revision) != revision:
+                self.operator_acted(route)
+        for route in self._breakers.keys() - revisions.keys():
+            del self._breakers[route]
+        self._revisions = dict(revisions)
+        self.version += 1
+
+    def on_events(self, verification: Verification, told: Sequence[events.Event]) -> None:
+        """Learn from what was committed."""
+        if verification.mode is Mode.TEST:
+            return
+        for event in told:
+            self._now_s = max(self._now_s, event.at_ms / 1000)
+            match event:
+                case events.MessageSubmitted():
+                    self._submitted(verification, event)
+                case events.MessageRefused():
+                    self._refused(verification, event)
+                case events.MessageDelivered():
+                    self._settled(verification, event.ordinal, None)
+                case events.MessageUndelivered():
+                    self._settled(verification, event.ordinal, event.outcome)
+                case events.VerificationApproved():
+                    self._approved(verification)
+                case events.VerificationCanceled() | events.VerificationFailed():
+                    self._conversions.forget(verification.id)
+                case _:
+                    pass
+
+    def tick(self, now_s: float) -> None:
+        """Let time pass; once a second is right."""
+        self._now_s = max(self._now_s, now_s)
+        for route, breaker in self._breakers.items():
+            self._set_breaker(route, breakers.passed(breaker, now_s=self._now_s))
+        for sent in self._conversions.overdue(self._now_s):
+            self._count_arrival(sent, 0.0)
+        for trial in self._conversions.ripe(self._now_s):
+            self.scores.note(trial.route, trial.place, "entered", float(trial.entered), now_s=self._now_s)
+            self._suspicion.note_trial(
+                trial.route, trial.place, trial.tenant, entered=trial.entered, now_s=self._now_s
+            )
+        self._suspicion.passed(now_s=self._now_s)
+        self.networks.forget(now_s=self._now_s)
+        self._tell_changes()
+        self.version += 1
+
+    def factors(self, routes: Sequence[tuple[str, int]], place: Place) -> list[float]:
+        """Return what is left of each route's weight, beside the others.
+
+        Args:
+            routes: Each with the price of a segment, in millionths of the currency.
+            place: Where the message goes.
+        """
+        values = [
+            max(
+                FACTOR_MIN,
+                self.scores.score(route, place, now_s=self._now_s) - self._cost_weight * price_micros / 1e6,
+            )
+            for route, price_micros in routes
+        ]
+        # A route that is asked last anyway is no measure for the others.
+        best = max(
+            (value for (route, _), value in zip(routes, values, strict=True) if not self.trips(route)),
+            default=max(values, default=1.0),
+        )
+        marks = self._suspicion.marks
+        return [
+            max(FACTOR_MIN, min(1.0, value / best) ** SHARPNESS)
+            * (marks[route].factor if route in marks else 1.0)
+            for (route, _), value in zip(routes, values, strict=True)
+        ]
+
+    def trips(self, route: str) -> bool:
+        """Say whether a route is asked only when there is no other."""
+        breaker = self._breakers.get(route)
+        return breaker is not None and breaker.trips
+
+    def half_open(self) -> tuple[str, ...]:
+        """Return the routes that may be tried with single messages."""
+        return tuple(
+            route
+            for route, breaker in self._breakers.items()
+            if breakers.may_probe(breaker, now_s=self._now_s)
+        )
+
+    def probe(self, route: str) -> bool:
+        """Take the right to try a route with one message, if nobody has it."""
+        breaker = self._breakers.get(route)
+        if breaker is None or not breakers.may_probe(breaker, now_s=self._now_s):
+            return False
+        self._breakers[route] = breakers.probing(breaker, now_s=self._now_s)
+        return True
+
+    def median_s(self, route: str, place: Place) -> float:
+        """Return how long a route needs to the phone, half of the time."""
+        return median_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
+
+    def operator_of(self, msisdn: Msisdn) -> str:
+        """Return the network of a number, where receipts told."""
+        return self.networks.operator_of(msisdn)
+
+    def deadline_s(self, route: str, msisdn: Msisdn) -> float:
+        """Return how long a route may take for the receipt of a message to a number."""
+        return self._deadline_s(route, self.networks.place_of(msisdn))
+
+    def trusted(self, route: str) -> bool:
+        """Say whether a receipt of this route that says delivered stops the clocks."""
+        return route not in self._suspicion.marks
+
+    def operator_acted(self, route: str) -> None:
+        """Give a route another chance, because somebody mended it."""
+        self._suspicion.acquit(route)
+        if route in self._breakers:
+            self._set_breaker(route, breakers.operator_acted(self._breakers[route], now_s=self._now_s))
+
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Return the breakers of the routes that were used."""
+        return self._breakers
+
+    def marks(self) -> Mapping[str, Mark]:
+        """Return the routes whose receipts are not believed, and why."""
+        return self._suspicion.marks
+
+    def figures(self) -> list[Figures]:
+        """Return every score with what it is made of."""
+        return [self.scores.figures(route, place, now_s=self._now_s) for route, place in self.scores.places()]
+
+    def deadlines(self) -> list[LearnedDeadline]:
+        """Return every deadline."""
+        learned = []
+        for route, place in self.scores.places():
+            known = self.scores.latencies(route, place, enough=0.0)
+            receipts = 0.0 if known is None else known.total
+            due_s, half_s = self._deadline_s(route, place), self.median_s(route, place)
+            learned.append(LearnedDeadline(route, place.country, place.operator, due_s, half_s, receipts))
+        return learned
+
+    def snapshot(self) -> bytes:
+        """Return what should outlive a restart: no message and no number is in it."""
+        broken = {
+            route: breaker
+            for route, breaker in self._breakers.items()
+            if breaker.state is BreakerState.BROKEN
+        }
+        kept = _Kept(
+            revision=self._demotions,
+            evidence=self.scores.snapshot(),
+            marks=dict(self._suspicion.marks),
+            broken=broken,
+        )
+        return msgspec.json.encode(kept)
+
+    def restore(self, kept: bytes) -> bool:
+        """Go on with a snapshot; one that cannot be read is no reason not to start."""
+        try:
+            known = msgspec.json.decode(kept, type=_Kept)
+        except msgspec.DecodeError:
+            return False
+        self._demotions = known.revision
+        self.scores.restore(known.evidence)
+        self._suspicion.restore(known.marks)
+        self._breakers.update(known.broken)
+        self.version += 1
+        return True
+
+    def _submitted(self, verification: Verification, event: events.MessageSubmitted) -> None:
+        route, at_s = event.route, event.at_ms / 1000
+        if route not in self._revisions:
+            return
+        place = self.networks.place_of(verification.msisdn)
+        self._busy.add(place.country)
+        self.scores.note(route, place, "submitted", 1.0, now_s=at_s)
+        self.scores.note(route, place, "unthrottled", 1.0, now_s=at_s)
+        self._answered(route, Answer.ACCEPTED, verification.tenant, at_s)
+        sent = Sent(event.ordinal, route, place, at_s)
+        due_s = at_s + self._deadline_s(route, place)
+        self._conversions.submitted(verification.id, verification.tenant, sent, due_s=due_s)
+
+    def _refused(self, verification: Verification, event: events.MessageRefused) -> None:
+        route, at_s, outcome = event.route, event.at_ms / 1000, event.outcome
+        if route not in self._revisions:
+            return
+        place = self.networks.place_of(verification.msisdn)
+        self._busy.add(place.country)
+        if outcome == Outcome.THROTTLED:
+            self.scores.note(route, place, "unthrottled", 0.0, now_s=at_s)
+        elif breakers.may_be_its_fault(outcome):
+            self.scores.note(route, place, "submitted", 0.0, now_s=at_s)
+        self._answered(route, breakers.blame(outcome, event.status), verification.tenant, at_s)
+
+    def _settled(self, verification: Verification, ordinal: int, outcome: str | None) -> None:
+        """Learn from a receipt; without an outcome it says delivered."""
+        sent = self._conversions.told(verification.id, ordinal, arrived=outcome is None, at_s=self._now_s)
+        if sent is None:
+            return
+        if outcome is not None:
+            if breakers.may_be_its_fault(outcome):
+                self._count_arrival(sent, 0.0)
+            sent.counted = True
+            return
+        seconds = self._now_s - sent.submitted_s
+        self._suspicion.note_latency(sent.route, seconds, now_s=self._now_s)
+        if self.trusted(sent.route):
+            self._count_arrival(sent, 1.0)
+            self.scores.note_latency(sent.route, sent.place, seconds)
+            self.scores.note(sent.route, sent.place, "prompt", worth(seconds), now_s=self._now_s)
+
+    def _approved(self, verification: Verification) -> None:
+        """Learn from a typed code: whatever the receipts say, this text arrived."""
+        sent = self._conversions.typed(verification.id, at_s=self._now_s)
+        if sent is None:
+            return
+        if sent.given_up and sent.told_s is None:
+            self.scores.arrived_after_all(sent.route, sent.place)
+        elif not sent.counted:
+            self.scores.note(sent.route, sent.place, "arrived", 1.0, now_s=self._now_s)
+        sent.counted = True
+
+    def _count_arrival(self, sent: Sent, value: float) -> None:
+        if not sent.counted:
+            sent.counted = True
+            self.scores.note(sent.route, sent.place, "arrived", value, now_s=self._now_s)
+
+    def _answered(self, route: str, answer: Answer, tenant: int, at_s: float) -> None:
+        known = self._breakers.get(route) or Breaker()
+        self._set_breaker(route, breakers.answered(known, answer, tenant=tenant, now_s=at_s))
+
+    def _set_breaker(self, route: str, fresh: Breaker) -> None:
+        known = self._breakers.get(route)
+        self._breakers[route] = fresh
+        if fresh.trips != (known is not None and known.trips):
+            why = f"breaker {fresh.state}: {fresh.why}"
+            self._change(route, "", (float(fresh.trips), float(not fresh.trips)), why, {})
+        if known is None or fresh.state is not known.state:
+            self.version += 1
+
+    def _on_mark(self, mark: Mark, is_set: bool) -> None:
+        before, factor = (1.0, mark.factor) if is_set else (mark.factor, 1.0)
+        why = f"receipts are {'' if is_set else 'again '}{'not ' if is_set else ''}believed: {mark.why}"
+        self._change(mark.route, "", (before, factor), why, mark.figures)
+        self.version += 1
+
+    def _deadline_s(self, route: str, place: Place) -> float:
+        return deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
+
+    def _tell_changes(self) -> None:
+        """Tell where a route's share fell or came back since the last look."""
+        countries = self._busy | {country for _, country in self._told}
+        self._busy = set()
+        for country in countries:
+            place = Place(country)
+            # A route that is not used there, perhaps because it may not, is no measure for the others.
+            used = [(route, 0) for route in self._revisions if self.scores.knows(route, place)]
+            for (route, _), factor in zip(used, self.factors(used, place), strict=True):
+                self._tell_change(route, place, factor)
+
+    def _tell_change(self, route: str, place: Place, factor: float) -> None:
+        before = self._told.get((route, place.country), 1.0)
+        fell = factor < DEMOTED_BELOW and factor < before / 2
+        if fell and self.scores.messages(route, place, now_s=self._now_s) >= EVIDENCE_MIN:
+            self._told[route, place.country] = factor
+            why = "its score fell behind that of the best route"
+        elif before < 1.0 and factor > RESTORED_ABOVE:
+            del self._told[route, place.country]
+            factor, why = 1.0, "its score came back"
+        else:
+            return
+        self._change(route, place.country, (before, factor), why, self._reasons(route, place))
+
+    def _reasons(self, route: str, place: Place) -> Mapping[str, float]:
+        figures = self.scores.figures(route, place, now_s=self._now_s)
+        names = ("score", "submitted", "unthrottled", "arrived", "prompt", "entered", "receipts", "entries")
+        return {name: round(getattr(figures, name), 3) for name in names}
+
+    def _change(
+        self, route: str, country: str, step: tuple[float, float], why: str, figures: Mapping[str, float]
+    ) -> None:
+        """Tell a change of what is left of a route's weight, from the one figure to the other."""
+        self._demotions += 1
+        demotion = Demotion(
+            revision=self._demotions,
+            at_s=self._now_s,
+            route=route,
+            country=country,
+            before=step[0],
+            factor=step[1],
+            why=why,
+            figures=figures,
+        )
+        self._tell(demotion)
