@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import config_secrets
-from dastak.api import admin_endpoints, native
+from dastak.api import admin_endpoints, carrier_endpoints, native
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
@@ -52,7 +52,7 @@ LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
-ENDPOINTS: Final = (*native.ENDPOINTS, *admin_endpoints.ENDPOINTS)
+ENDPOINTS: Final = (*native.ENDPOINTS, *admin_endpoints.ENDPOINTS, *carrier_endpoints.ENDPOINTS)
 
 Listener = Callable[[Verification, Sequence[Event]], None]
 
@@ -102,7 +102,7 @@ async def run(
         stack.callback(listener.close)
         house = await _build(stack, settings)
         dispatcher = Dispatcher(
-            Api(ports=house.ports, directory=house.directory, turns=Turns()),
+            Api(ports=house.ports, directory=house.directory, fleet=house.fleet, turns=Turns()),
             ENDPOINTS,
             on_answer=house.metrics.on_answer,
         )

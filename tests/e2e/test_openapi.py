@@ -48,6 +48,13 @@ class Asked(NamedTuple):
         real = {"tenant": "shop", "service": "web", "msisdn": f"+91{n}"}
         if "id" in names:
             real["id"] = self.shop.start(f"+91{n}").body["id"]
+        if "carrier" in names:
+            real["carrier"] = f"c{n}"
+            settings = {"host": "127.0.0.1", "port": 1, "system_id": "a", "password": "b"}
+            made = self.operator.post("/v1/admin/carriers", {"name": f"c{n}", "settings": settings})
+            # There may be so many and no more; then one of them serves.
+            if made.status != 201:
+                real["carrier"] = self.operator.get("/v1/admin/carriers").body["carriers"][0]["name"]
         if "key" in names:
             # One of its own: a tenant has only so many.
             real |= {"tenant": f"shop-{n}", "key": self.make_tenant(f"shop-{n}")}

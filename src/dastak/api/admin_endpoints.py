@@ -40,6 +40,7 @@ def audited(handler: Handler) -> Handler:
             _tell(handler.__name__, call, error.code)
             raise
         await api.directory.refresh(api.ports.store)
+        await api.fleet.refresh()
         _tell(handler.__name__, call, "replayed" if REPLAYED in response.headers else "done")
         return response
 

@@ -15,6 +15,7 @@ import msgspec
 from dastak.api import problems
 from dastak.api.exchange import Request, Response
 from dastak.api.idempotency import Turns, answer_once
+from dastak.carriers.fleet import Fleet
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
 from dastak.core.ports import Once, Ports, Replayed
 from dastak.core.tenant import Caller, Scope
@@ -32,6 +33,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
 
     ports: Ports
     directory: Directory
+    fleet: Fleet
     turns: Turns
 
     async def once(

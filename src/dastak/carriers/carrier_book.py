@@ -43,6 +43,19 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     once: Once | None = None
 
 
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What shall change; what is None stays.
+
+    Attributes:
+        settings: Some of them; one that is given as None goes back to its default.
+        lane: Some of its fields.
+    """
+
+    settings: Mapping[str, Any] | None = None
+    lane: Mapping[str, Any] | None = None
+    state: CarrierState | None = None
+
+
 class CarrierBook:
     """The carriers in the database, with their secrets within reach.
 
@@ -55,14 +68,18 @@ class CarrierBook:
         self._sealer = sealer
         self._fixed = fixed
 
+    async def listed(self) -> tuple[Carrier, ...]:
+        """Return all carriers of the database."""
+        return (await self._store.carriers()).carriers
+
     async def find(self, name: str) -> Carrier:
         """Return a carrier by its name. Raises: NotFound."""
-        for carrier in (await self._store.carriers()).carriers:
+        for carrier in await self.listed():
             if carrier.name == name:
                 return carrier
         if name in self._fixed:
             raise Conflict(f"The carrier {name!r} stands in the settings file; change it there and restart.")
-        raise NotFound(f"There is no carrier {name!r}.")
+        raise NotFound(f"There is no carrier {name[:NAME_CHARACTERS_MAX]!r}.")
 
     def revealed(self, carrier: Carrier) -> dict[str, Any]:
         """Return a carrier's settings with its secrets.
@@ -75,9 +92,7 @@ class CarrierBook:
         clear = self._sealer.unseal(carrier.sealed, bound_to=_bound_to(carrier.name))
         return {**carrier.settings, **msgspec.json.decode(clear)}
 
-    async def add(
-        self, name: str, kind: CarrierKind, settings: Mapping[str, Any], lane: Lane, act: Act
-    ) -> Carrier:
+    async def add(self, name: str, kind: CarrierKind, wish: Wish, act: Act) -> Carrier:
         """Add a carrier; a running server connects to it within a second.
 
         Raises:
@@ -85,48 +100,39 @@ class CarrierBook:
             Conflict: The name is taken.
         """
         _check_name(name)
+        if kind not in KINDS:
+            raise InvalidRequest(f"This version knows no carriers of kind {kind}.", field="kind")
         if name in self._fixed:
             raise Conflict(f"There is a carrier {name!r} in the settings file; choose another name.")
-        if len((await self._store.carriers()).carriers) >= CARRIERS_MAX:
+        if len(await self.listed()) >= CARRIERS_MAX:
             raise Conflict(f"There are {CARRIERS_MAX} carriers already; remove one first.")
-        fresh = self._with_settings(Carrier(name=name, kind=kind, lane=lane), settings)
+        carrier = Carrier(
+            name=name, kind=kind, lane=_lane(Lane(), wish.lane or {}), state=wish.state or CarrierState.ACTIVE
+        )
+        fresh = self._with_settings(carrier, wish.settings or {})
         return await self._put(fresh, "added", act, after=_shown(fresh))
 
-    async def change_settings(self, name: str, settings: Mapping[str, Any], act: Act) -> Carrier:
-        """Change some settings of a carrier; one that is given as null goes back to its default.
+    async def change(self, name: str, wish: Wish, act: Act) -> Carrier:
+        """Change a carrier: how to reach it, what it takes, whether it is used.
 
         Raises:
-            NotFound, Conflict, InvalidRequest: There is none, it changed meanwhile, or they are not valid.
+            NotFound: There is none.
+            Conflict: It changed meanwhile.
+            InvalidRequest: A value is not valid, nothing changes, or no reason is given.
         """
-        carrier = await self.find(name)
-        merged = {**self.revealed(carrier), **settings}
-        given = {key: value for key, value in merged.items() if value is not None}
-        changed = self._with_settings(carrier, given)
-        return await self._put(changed, "settings", act, before=_shown(carrier), after=_shown(changed))
-
-    async def change_lane(self, name: str, lane: Mapping[str, Any], act: Act) -> Carrier:
-        """Change which messages a carrier takes, and how many of them.
-
-        Raises:
-            NotFound, Conflict, InvalidRequest: There is none, it changed meanwhile, or a value is not valid.
-        """
-        carrier = await self.find(name)
-        try:
-            fresh = msgspec.convert({**msgspec.to_builtins(carrier.lane), **lane}, Lane)
-        except msgspec.ValidationError as error:
-            raise InvalidRequest(f"The lane is not valid: {error}.", field="lane") from error
-        changed = msgspec.structs.replace(carrier, lane=fresh)
-        return await self._put(changed, "lane", act, before=_json(carrier.lane), after=_json(fresh))
-
-    async def change_state(self, name: str, state: CarrierState, act: Act) -> Carrier:
-        """Drain a carrier, turn it off, or restore it. The reason is kept with it.
-
-        Raises:
-            NotFound, Conflict, InvalidRequest: There is none, it changed meanwhile, or there is no reason.
-        """
-        carrier = await self.find(name)
-        changed = msgspec.structs.replace(carrier, state=state, reason=act.why)
-        return await self._put(changed, "state", act, before=carrier.state, after=state)
+        carrier = changed = await self.find(name)
+        if wish.settings is not None:
+            merged = {**self.revealed(carrier), **wish.settings}
+            given = {key: value for key, value in merged.items() if value is not None}
+            changed = self._with_settings(changed, given)
+        if wish.lane is not None:
+            changed = msgspec.structs.replace(changed, lane=_lane(carrier.lane, wish.lane))
+        if wish.state is not None:
+            changed = msgspec.structs.replace(changed, state=wish.state, reason=act.why)
+        what = "+".join(part for part in ("settings", "lane", "state") if getattr(wish, part) is not None)
+        if not what:
+            raise InvalidRequest("Nothing is to be changed; give `settings`, `lane` or `state`.")
+        return await self._put(changed, what, act, before=_shown(carrier), after=_shown(changed))
 
     async def remove(self, name: str, act: Act) -> None:
         """Remove a carrier that takes nothing any more; its history stays.
@@ -142,8 +148,11 @@ class CarrierBook:
         await self._store.remove_carrier(change, once=act.once)
 
     async def history(self, name: str, *, limit: int = 50) -> tuple[CarrierChange, ...]:
-        """Return what was done to a carrier, newest first."""
-        return await self._store.carrier_history(name, limit=limit)
+        """Return what was done to a carrier, newest first. Raises: NotFound (there never was one)."""
+        history = await self._store.carrier_history(name, limit=limit)
+        if not history:
+            raise NotFound(f"There is no carrier {name[:NAME_CHARACTERS_MAX]!r}.")
+        return history
 
     def _with_settings(self, carrier: Carrier, settings: Mapping[str, Any]) -> Carrier:
         """Check settings and put their secrets apart."""
@@ -171,6 +180,13 @@ def _check_name(name: str) -> None:
         )
 
 
+def _lane(lane: Lane, fields: Mapping[str, Any]) -> Lane:
+    try:
+        return msgspec.convert({**msgspec.to_builtins(lane), **fields}, Lane)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"The lane is not valid: {error}.", field="lane") from error
+
+
 def _line(carrier: Carrier, what: str, act: Act, *, before: str = "", after: str = "") -> CarrierChange:
     why = act.why.strip()
     if not why or len(why) > WHY_CHARACTERS_MAX:
@@ -183,11 +199,8 @@ def _line(carrier: Carrier, what: str, act: Act, *, before: str = "", after: str
 
 
 def _shown(carrier: Carrier) -> str:
-    return _json({"kind": carrier.kind, "settings": carrier.settings, "lane": carrier.lane})
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    shown = {"settings": carrier.settings, "lane": carrier.lane, "state": carrier.state}
+    return msgspec.json.encode(shown).decode()
 
 
 def _bound_to(name: str) -> bytes:

@@ -4,6 +4,7 @@ A kind is one line of the table; nobody else asks what kind a carrier is.
 """
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -43,11 +44,13 @@ class Kind(msgspec.Struct, frozen=True):
     """One kind.
 
     Attributes:
-        secrets: The settings that are kept encrypted and never shown.
+        fields: All settings it knows.
+        secrets: Those of them that are kept encrypted and never shown.
         read: Reads settings, secrets and all; a `ValueError` says what is wrong with them.
         make: Makes the route of a name with what was read.
     """
 
+    fields: tuple[str, ...]
     secrets: frozenset[str]
     read: Callable[[Mapping[str, Any]], Any]
     make: Callable[[str, Any, TakeReceipt], LivingRoute]
@@ -55,6 +58,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 KINDS: Final[Mapping[CarrierKind, Kind]] = {
     CarrierKind.SMPP: Kind(
+        SmppSettings.__struct_fields__,
         frozenset({"password"}),
         lambda settings: msgspec.convert(settings, SmppSettings),
         SmppRoute,
@@ -77,9 +81,16 @@ def read_settings(kind: CarrierKind, settings: Mapping[str, Any]) -> Any:
     Raises:
         InvalidRequest: Something is missing, unknown or out of its range.
     """
+    for name in settings:
+        if name not in KINDS[kind].fields:
+            near = get_close_matches(name, KINDS[kind].fields, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            raise InvalidRequest(
+                f"A carrier of kind {kind} has no setting `{name[:40]}`.{hint}", field="settings"
+            )
     try:
         return KINDS[kind].read(settings)
-    except (msgspec.ValidationError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise InvalidRequest(
             f"The settings are not those of a carrier of kind {kind}: {error}.", field="settings"
         ) from error

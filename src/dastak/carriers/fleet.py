@@ -37,6 +37,9 @@ class Fleet:
         fixed: The carriers of the settings file with their routes; they stay as they are.
         open_route: Makes the route of a carrier.
         on_change: Told of all entries, whenever one came, went or changed.
+
+    Attributes:
+        faults: Why a carrier could not be opened.
     """
 
     def __init__(
@@ -48,8 +51,9 @@ class Fleet:
         open_route: Open,
         on_change: Callable[[Entries], None],
     ) -> None:
-        self._store, self._book, self._fixed = store, book, fixed
+        self._store, self.book, self._fixed = store, book, fixed
         self._open_route, self._on_change = open_route, on_change
+        self._one_at_a_time = asyncio.Lock()
         self._revision = -1
         self._price_micros = 0
         self._opened: dict[str, _Opened] = {}
@@ -81,10 +85,19 @@ class Fleet:
         """Return what a segment costs at most, whichever carrier takes it."""
         return self._price_micros
 
+    def find(self, name: str) -> tuple[Carrier, LivingRoute] | None:
+        """Return an open route with its carrier, if there is one of this name."""
+        return self._opened.get(name)
+
     async def refresh(self) -> bool:
         """Take over what the database has now; False when that is nothing new."""
-        if await self._store.carrier_revision() == self._revision:
-            return False
+        async with self._one_at_a_time:
+            if await self._store.carrier_revision() == self._revision:
+                return False
+            await self._take_all_over()
+            return True
+
+    async def _take_all_over(self) -> None:
         listed = await self._store.carriers()
         wanted = {
             carrier.name: carrier for carrier in listed.carriers if carrier.state is not CarrierState.OFF
@@ -96,10 +109,6 @@ class Fleet:
         for carrier in wanted.values():
             await self._take_over(carrier)
         self._revision = listed.revision
-        self._tell()
-        return True
-
-    def _tell(self) -> None:
         self._price_micros = max((carrier.lane.price_micros for carrier, _ in self.entries), default=0)
         self._on_change(self.entries)
 
@@ -109,7 +118,7 @@ class Fleet:
             self._opened[carrier.name] = _Opened(carrier, known.route)
             return
         try:
-            settings = self._book.revealed(carrier)
+            settings = self.book.revealed(carrier)
             fresh = self._open_route(carrier, settings)
         except DastakError as error:
             self.faults[carrier.name] = error.detail

@@ -50,7 +50,7 @@ def init(yes: bool, directory: Path, as_json: bool) -> None:
         print_json({"config": made, "keys": directory / "secrets.json", "database": database})
         return
     click.echo(f"{made}\n{directory / 'secrets.json'}\n{database}")
-    progress(f"Next: cd {directory}, add a carrier to dastak.toml, then: dastak doctor")
+    progress(f"Next: cd {directory}, then: dastak carrier add NAME, dastak doctor")
     progress("      dastak keys create --mode live --name NAME, then: dastak serve")
 
 

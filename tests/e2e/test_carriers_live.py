@@ -1,0 +1,188 @@
+"""Carriers come, change and go while the program runs: over HTTP and by command line, without a restart."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.api_client import ApiClient
+from tests.support.patience import until
+from tests.support.program import Program
+from tests.support.serve_installation import Installation, free_port
+
+CARRIERS = "/v1/admin/carriers"
+PASSWORD = "sim"
+TO = "+919876543210"
+
+
+class Smsc:
+    """A simulated carrier in a process of its own."""
+
+    def __init__(self, directory: Path, port: int = 0) -> None:
+        directory.mkdir(exist_ok=True)
+        self.program = Program(
+            "sim", "run", "--json", "--listen", f"127.0.0.1:{port}", cwd=directory, log_file=directory / "log"
+        )
+
+    def __enter__(self) -> int:
+        self.program.start()
+        until(self._port, within_s=30)
+        return self._port()
+
+    def __exit__(self, *_exception: object) -> None:
+        self.program.stop()
+
+    def _port(self) -> int:
+        told = re.search(r"listens on [0-9.]+:(\d+);", self.program.log())
+        return int(told[1]) if told else 0
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    with Installation(tmp_path / "dastak") as running:
+        yield running
+
+
+@pytest.fixture
+def operator(installation: Installation) -> ApiClient:
+    made = installation.command(
+        "keys", "create", "--name", "operator", "--mode", "live", "--scope", "operator"
+    )
+    client = ApiClient(installation.url, made["key"])
+    until(lambda: client.get(CARRIERS).status == 200)
+    return client
+
+
+@pytest.fixture
+def ports(tmp_path: Path) -> Iterator[list[int]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(Smsc(tmp_path / name)) for name in ("one", "two")]
+
+
+def body(name: str, port: int, **lane: Any) -> dict[str, Any]:
+    settings = {"host": "127.0.0.1", "port": port, "system_id": "sim", "password": PASSWORD}
+    return {"name": name, "settings": settings, "lane": lane}
+
+
+def add(operator: ApiClient, name: str, port: int, **lane: Any) -> None:
+    answer = operator.post(CARRIERS, body(name, port, **lane))
+    assert answer.status == 201, answer
+    until(lambda: operator.get(f"{CARRIERS}/{name}").body["available"])
+
+
+def route_taken(api: ApiClient) -> str:
+    started = api.start(TO)
+    assert started.status == 201, started
+
+    def look() -> list[str]:
+        events = api.timeline(started.body["id"])
+        return [event["route"] for event in events if event["type"] == "submitted"]
+
+    return until(look)[0]
+
+
+def test_carrier_added_while_the_program_runs_carries_the_next_text(
+    installation: Installation, operator: ApiClient, ports: list[int]
+) -> None:
+    api = installation.live_client()
+    until(lambda: api.start(TO).status == 403)
+
+    add(operator, "north", ports[0])
+
+    assert route_taken(api) == "north"
+
+
+def test_order_and_drain_decide_who_is_asked_and_why_is_kept(
+    installation: Installation, operator: ApiClient, ports: list[int]
+) -> None:
+    api = installation.live_client()
+    add(operator, "north", ports[0], priority=10)
+    add(operator, "south", ports[1], priority=20)
+    taken = [route_taken(api)]
+
+    operator.patch(f"{CARRIERS}/north", {"state": "draining", "why": "late receipts"})
+    taken.append(route_taken(api))
+    operator.patch(f"{CARRIERS}/north", {"state": "active", "why": "they are back"})
+    taken.append(route_taken(api))
+
+    history = operator.get(f"{CARRIERS}/north/history").body["changes"]
+    assert taken == ["north", "south", "north"]
+    assert [change["why"] for change in history] == ["they are back", "late receipts", "added"]
+    assert operator.get(f"{CARRIERS}/north").body["reason"] == "they are back"
+
+
+def test_command_line_reaches_the_running_program(
+    installation: Installation, operator: ApiClient, ports: list[int]
+) -> None:
+    secret = installation.directory / "password"
+    secret.write_text(PASSWORD)
+    api = installation.live_client()
+
+    installation.command(
+        *("carrier", "add", "north", "--host", "127.0.0.1", "--port", str(ports[0])),
+        *("--system-id", "sim", "--secret-file", f"password={secret}"),
+    )
+    until(lambda: operator.get(f"{CARRIERS}/north").status == 200)
+    until(lambda: operator.get(f"{CARRIERS}/north").body["available"])
+    assert route_taken(api) == "north"
+
+    installation.command("carrier", "off", "north", "--why", "contract ended")
+
+    shown = until(lambda: (view := operator.get(f"{CARRIERS}/north").body)["link"] == "it is off" and view)
+    assert (shown["available"], shown["reason"]) == (False, "contract ended")
+
+
+def test_wrong_password_is_told_and_mended_without_a_restart(operator: ApiClient, ports: list[int]) -> None:
+    wanted = body("north", ports[0])
+    wanted["settings"]["password"] = "wrong"
+    operator.post(CARRIERS, wanted)
+    until(lambda: "ESME_RINVPASWD" in operator.get(f"{CARRIERS}/north").body["link"])
+
+    operator.patch(f"{CARRIERS}/north", {"settings": {"password": PASSWORD}, "why": "typing error"})
+
+    until(lambda: operator.get(f"{CARRIERS}/north").body["available"])
+
+
+def test_no_secret_is_shown_or_written(installation: Installation, operator: ApiClient) -> None:
+    secret = "Zx9!secret"[:8]
+    wanted = body("north", free_port())
+    wanted["settings"]["password"] = secret
+    operator.post(CARRIERS, wanted)
+    operator.patch(f"{CARRIERS}/north", {"lane": {"weight": 5}, "why": "less"})
+
+    shown = [
+        repr(operator.get(path).body) for path in (CARRIERS, f"{CARRIERS}/north", f"{CARRIERS}/north/history")
+    ]
+    files = b"".join(path.read_bytes() for path in installation.directory.glob("dastak.db*"))
+
+    assert not any(secret in text for text in (*shown, installation.program.log()))
+    assert secret.encode() not in files
+
+
+def test_carrier_is_refused_in_words(operator: ApiClient) -> None:
+    unknown = operator.post(CARRIERS, {**body("north", 1), "settings": {"hots": "x"}})
+    reserved = operator.post(CARRIERS, body("sim_1", 1))
+    no_reason = operator.patch(f"{CARRIERS}/north", {"state": "off"})
+    nobody = operator.get(f"{CARRIERS}/north")
+
+    assert (unknown.status, unknown.body["code"]) == (422, "invalid_request")
+    assert "`host`" in unknown.body["detail"]
+    assert (reserved.status, no_reason.status, nobody.status) == (422, 422, 404)
+
+
+def test_only_an_operator_sees_carriers(installation: Installation) -> None:
+    admin = installation.command("keys", "create", "--name", "boss", "--mode", "live", "--scope", "admin")
+    client = ApiClient(installation.url, admin["key"])
+    until(lambda: client.get(CARRIERS).status == 403)
+
+    assert client.post(CARRIERS, body("north", 1)).status == 403
+
+
+def test_same_idempotency_key_adds_one_carrier(operator: ApiClient) -> None:
+    answers = [operator.post(CARRIERS, body("north", 1), idempotency_key="one") for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [201, 201]
+    assert len(operator.get(CARRIERS).body["carriers"]) == 1
