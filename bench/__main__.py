@@ -12,7 +12,16 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.cases import BARE, Dastak, Latencies, Throughput, cycle_case, dispatch_case
+from bench.cases import (
+    BARE,
+    Dastak,
+    Failover,
+    Latencies,
+    Throughput,
+    cycle_case,
+    dispatch_case,
+    failover_case,
+)
 from bench.footprint import measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
 from bench.load import Request, post
@@ -27,6 +36,9 @@ KEPT = Path("bench/results/latest.json")
 CONNECTIONS = (64, 256)
 DISPATCH_PER_S = 500
 CYCLES_PER_S = 200
+FAILOVER_PER_S = 500
+# So long a carrier thinks about a text: without it nothing would be in doubt when a link is cut.
+CARRIER_THINKS_S = 0.1
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -73,6 +85,7 @@ async def measure(scale: Scale, directory: Path) -> Report:
     tell("submit_sm against a bulk sink")
     submits = await measure_submits(directory, count=2 * scale.operations, rounds=scale.rounds)
     rounds, latencies, started_mib, ended_mib = await measure_program(scale, directory / "cases")
+    failover = await measure_failover(scale, directory / "failover")
     footprint, filled_mib = await fill(scale, directory / "fill")
     return Report(
         machine=machine(),
@@ -83,6 +96,7 @@ async def measure(scale: Scale, directory: Path) -> Report:
         rounds=rounds,
         latencies=latencies,
         submits=submits,
+        failover=failover,
         memory=Memory(started_mib=started_mib, ended_mib=ended_mib, filled_mib=filled_mib),
         footprint=footprint,
     )
@@ -132,6 +146,18 @@ async def measure_program(
         tell(f"{CYCLES_PER_S} whole cycles a second, {scale.open_s} s")
         latencies.append(await cycle_case(dastak, per_s=CYCLES_PER_S, count=CYCLES_PER_S * scale.open_s))
         return rounds, latencies, started_mib, process.resident_mib
+
+
+async def measure_failover(scale: Scale, directory: Path) -> Failover:
+    """Cut one of two binds under load."""
+    carrier = Carrier(answer_after_s=CARRIER_THINKS_S)
+    installation = await make_installation(directory, await carrier.listen(), binds=2)
+    tell(f"{FAILOVER_PER_S} starts a second, {scale.open_s} s, and a bind is cut")
+    with installation.serve() as process:
+        await process.until_listening(installation.port)
+        await carrier.until_links(2)
+        dastak = Dastak(process, installation.port, installation.ops_port, installation.api_key, carrier)
+        return await failover_case(dastak, per_s=FAILOVER_PER_S, count=FAILOVER_PER_S * scale.open_s)
 
 
 async def fill(scale: Scale, directory: Path) -> tuple[object, float]:

@@ -217,6 +217,73 @@ async def dispatch_case(dastak: Dastak, *, per_s: float, count: int) -> list[Lat
     ]
 
 
+class Failover(msgspec.Struct, kw_only=True):
+    """One of two binds is cut in the middle of an open loop.
+
+    Attributes:
+        lost: Texts that never came to the carrier.
+        twice: Texts that came twice.
+        in_doubt: Texts that the carrier had not answered when it was cut: they may come twice.
+        calm_p99_ms: From 201 to the submit_sm that was answered, of those before the cut.
+        cut_p99_ms: The same, of those in the second around the cut.
+        longest_ms: The same, of all.
+    """
+
+    per_s: float
+    operations: int
+    lost: int
+    twice: int
+    in_doubt: int
+    calm_p99_ms: float
+    cut_p99_ms: float
+    longest_ms: float
+
+
+async def failover_case(dastak: Dastak, *, per_s: float, count: int) -> Failover:
+    """Start by a clock and cut one of two binds half-way."""
+    pool = Pool(await connect(dastak.port, OPEN_CONNECTIONS))
+    carrier = dastak.carrier
+    answered_s: dict[str, float] = {}
+
+    def answered(msisdn: str, status: int, body: bytes) -> None:
+        assert status == 201, (status, body)
+        answered_s[msisdn] = time.perf_counter()
+
+    cut_s = 0.0
+
+    def cut() -> None:
+        nonlocal cut_s
+        cut_s = time.perf_counter()
+        carrier.cut_a_link()
+
+    asyncio.get_running_loop().call_later(count / per_s / 2, cut)
+    await open_loop(
+        dastak.starts(count),
+        per_s=per_s,
+        send=lambda request, _due_s: pool.ask(request.octets, partial(answered, request.subject)),
+    )
+    # What was in doubt may come twice, and only what was answered has a receipt.
+    await carrier.until_delivered(count)
+    pool.close()
+    took_s = {
+        msisdn: max(0.0, carrier.texts[msisdn].at_s - at_s)
+        for msisdn, at_s in answered_s.items()
+        if msisdn in carrier.texts
+    }
+    around = [took for msisdn, took in took_s.items() if abs(answered_s[msisdn] - cut_s) <= 0.5]
+    before = [took for msisdn, took in took_s.items() if answered_s[msisdn] < cut_s - 0.5]
+    return Failover(
+        per_s=per_s,
+        operations=count,
+        lost=count - len(took_s),
+        twice=carrier.submitted - len(took_s),
+        in_doubt=carrier.in_doubt,
+        calm_p99_ms=quantile_ms(before, 0.99),
+        cut_p99_ms=quantile_ms(around, 0.99),
+        longest_ms=max(took_s.values()) * 1000,
+    )
+
+
 async def cycle_case(dastak: Dastak, *, per_s: float, count: int) -> Latencies:
     """Start by a clock, wait for the text, check at once: timed from the scheduled start to `approved`."""
     pool = Pool(await connect(dastak.port, OPEN_CONNECTIONS))

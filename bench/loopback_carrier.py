@@ -1,6 +1,7 @@
-"""A carrier of zero delay inside the bench: it takes every text, notes when, and sends the receipt at once.
+"""A carrier inside the bench: it takes every text, notes when, and sends the receipt with its answer.
 
-It runs on the load's core and clock, so that the way from an answer to its submit_sm can be timed.
+It runs on the load's core and clock, so that the way from an answer to its submit_sm can be timed. It answers
+at once unless it is told to think about it, and a link of its can be cut.
 """
 
 import asyncio
@@ -26,16 +27,23 @@ class Text(NamedTuple):
 class Carrier:
     """What all binds share.
 
+    Args:
+        answer_after_s: How long it thinks about each text.
+
     Attributes:
         texts: The newest text of each number.
         submitted: How many submit_sm came.
+        in_doubt: How many of them had no answer when their link was cut.
         delivered: How many receipts were acknowledged, which Dastak does when they are durable.
         on_text: Told the number of every text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, answer_after_s: float = 0.0) -> None:
+        self.answer_after_s = answer_after_s
         self.texts: dict[str, Text] = {}
+        self.links: list[_Bind] = []
         self.submitted = 0
+        self.in_doubt = 0
         self.delivered = 0
         self.on_text: Callable[[str], None] | None = None
 
@@ -55,6 +63,16 @@ class Carrier:
             self.on_text(sm.destination_addr)
         return f"b{self.submitted:08d}"
 
+    def cut_a_link(self) -> None:
+        """Hang up on one bind; its unconfirmed receipts go out over another."""
+        self.links[0].cut()
+
+    async def until_links(self, count: int, *, timeout_s: float = 10) -> None:
+        """Wait until so many binds are up."""
+        async with asyncio.timeout(timeout_s):
+            while len(self.links) < count:  # noqa: ASYNC110 - waited for once
+                await asyncio.sleep(0.02)
+
     async def until_delivered(self, count: int, *, timeout_s: float = 60) -> None:
         """Wait until so many receipts are acknowledged."""
         async with asyncio.timeout(timeout_s):
@@ -67,41 +85,82 @@ class _Bind(asyncio.Protocol):
         self._carrier = carrier
         self._framer = Framer()
         self._receipts = 0
+        self._unanswered = 0
+        self._unconfirmed: dict[int, bytes] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._carrier.links.append(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._carrier.links.remove(self)
+
+    def cut(self) -> None:
+        """Hang up now; what was not answered stays in doubt."""
+        carrier = self._carrier
+        carrier.in_doubt += self._unanswered
+        other = next(link for link in carrier.links if link is not self)
+        other.say(b"".join(other.receipt(body) for body in self._unconfirmed.values()))
+        self._transport.abort()
+
+    def say(self, octets: bytes) -> None:
+        self._transport.write(octets)
 
     def data_received(self, data: bytes) -> None:
         output: list[bytes] = []
-        receipts: list[bytes] = []
+        answers: list[tuple[bytes, bytes]] = []
         for command_id, _, sequence_number, body in self._framer.feed(data):
             if command_id == Command.SUBMIT_SM:
                 sm = decode_sm(body)
                 message_id = self._carrier.take(sm)
                 answer = encode_body(MessageIdResp(message_id=message_id))
-                output.append(frame(command_id | RESPONSE_BIT, 0, sequence_number, answer))
-                receipts.append(self._receipt(sm, message_id))
+                octets = frame(command_id | RESPONSE_BIT, 0, sequence_number, answer)
+                answers.append((octets, _receipt(sm, message_id)))
             elif command_id == Command.DELIVER_SM | RESPONSE_BIT:
                 self._carrier.delivered += 1
+                self._unconfirmed.pop(sequence_number, None)
             elif not command_id & RESPONSE_BIT:
                 answer = encode_body(BindResp(system_id="bench")) if command_id in _BINDS else b""
                 output.append(frame(command_id | RESPONSE_BIT, 0, sequence_number, answer))
-        if output or receipts:
-            self._transport.write(b"".join(output + receipts))
+        if output:
+            self.say(b"".join(output))
+        if answers and self._carrier.answer_after_s:
+            self._unanswered += len(answers)
+            asyncio.get_running_loop().call_later(self._carrier.answer_after_s, self._answer_late, answers)
+        elif answers:
+            self._answer(answers)
 
-    def _receipt(self, sm: Sm, message_id: str) -> bytes:
+    def _answer_late(self, answers: list[tuple[bytes, bytes]]) -> None:
+        if not self._transport.is_closing():
+            self._unanswered -= len(answers)
+            self._answer(answers)
+
+    def _answer(self, answers: list[tuple[bytes, bytes]]) -> None:
+        """Answer, and bring the receipts in the same write."""
+        receipts = [self.receipt(body) for _, body in answers]
+        self.say(b"".join([octets for octets, _ in answers] + receipts))
+
+    def receipt(self, body: bytes) -> bytes:
+        """Return a deliver_sm, and remember it until it is confirmed."""
         self._receipts += 1
-        text = (
-            f"id:{message_id} sub:001 dlvrd:001 submit date:2611231200 done date:2611231200 "
-            "stat:DELIVRD err:000 text:"
-        )
-        receipt = Sm(
+        self._unconfirmed[self._receipts] = body
+        return frame(Command.DELIVER_SM, 0, self._receipts, body)
+
+
+def _receipt(sm: Sm, message_id: str) -> bytes:
+    """Return the body of the deliver_sm that says a text arrived."""
+    text = (
+        f"id:{message_id} sub:001 dlvrd:001 submit date:2611231200 done date:2611231200 "
+        "stat:DELIVRD err:000 text:"
+    )
+    return encode_sm(
+        Sm(
             source_addr=sm.destination_addr,
             destination_addr=sm.source_addr,
             esm_class=ESM_RECEIPT,
             short_message=text.encode(),
         )
-        return frame(Command.DELIVER_SM, 0, self._receipts, encode_sm(receipt))
+    )
 
 
 _BINDS = (Command.BIND_TRANSCEIVER, Command.BIND_TRANSMITTER, Command.BIND_RECEIVER)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.cases import Latencies, Throughput
+from bench.cases import Failover, Latencies, Throughput
 from bench.footprint import Footprint
 from bench.submits import Submits
 
@@ -33,6 +33,7 @@ class Report(msgspec.Struct, kw_only=True):
         throughput: Closed loops; of several rounds the one with the middle rate.
         rounds: All rounds.
         submits: One bind alone, against a carrier that costs nothing.
+        failover: One of two binds is cut under load.
     """
 
     machine: dict[str, str]
@@ -43,6 +44,7 @@ class Report(msgspec.Struct, kw_only=True):
     rounds: list[Throughput]
     latencies: list[Latencies]
     submits: list[Submits]
+    failover: Failover
     memory: Memory
     footprint: Footprint
 
@@ -89,7 +91,8 @@ def targets(report: Report) -> list[Reached]:
         return Reached(what, f"<= {bound:,.0f}", measured, measured <= bound)
 
     submits = {case.name: case.cpu_us for case in report.submits}
-    footprint = report.footprint
+    footprint, failover = report.footprint, report.failover
+    settled = max(case.settled_per_s for case in report.throughput if case.name == "starts")
     failed = sum(case.failed for case in (*report.rounds, *report.latencies))
     return [
         at_least("starts/s, durable, one core", 5_000, best("starts")),
@@ -99,6 +102,10 @@ def targets(report: Report) -> list[Reached]:
         at_most("start to approved, p99 ms", 300, p99("start to approved")),
         at_most("submit_sm through one bind, CPU us", 40, submits["submit_sm"]),
         at_most("submit_sm and its receipt, CPU us", 60, submits["submit_sm and its receipt"]),
+        at_least("start, submit, receipt, settled /s", 2_000, settled),
+        at_most("a bind is cut: texts lost", 0, failover.lost),
+        at_most("a bind is cut: twice without being in doubt", 0, failover.twice - failover.in_doubt),
+        at_most("a bind is cut: extra p99 ms", 1_000, failover.cut_p99_ms - failover.calm_p99_ms),
         at_most("disk per 100,000 pending, MiB", 31, footprint.per_100k_mib),
         at_most("disk left after the sweep, MiB", 1, footprint.swept_mib - footprint.empty_mib),
         at_most("answers that were not 2xx", 0, failed),
@@ -121,6 +128,7 @@ def text(report: Report) -> str:
             ),
             _table(_SUBMITS, [_submits_row(case) for case in report.submits]),
             _table(_LATENCIES, [_latency_row(case) for case in report.latencies]),
+            _table(_FAILOVER, [_failover_row(report.failover)]),
             f"memory        {memory.started_mib:.0f} MiB started, {memory.ended_mib:.0f} after the cases, "
             f"{memory.filled_mib:.0f} in a fresh one after {footprint.pending:,} starts\n"
             f"disk          {footprint.empty_mib:.1f} MiB empty, {footprint.full_mib:.1f} with "
@@ -136,11 +144,20 @@ _THROUGHPUT = (
 )  # fmt: skip
 _LATENCIES = ("case", "per s", "p50 ms", "p99 ms", "p99.9 ms", "CPU us", "failed")
 _SUBMITS = ("one bind, window 50", "per s", "CPU us")
+_FAILOVER = (
+    "a bind is cut", "per s", "lost", "in doubt", "twice", "calm p99 ms", "cut p99 ms", "longest ms",
+)  # fmt: skip
 _TARGETS = ("target", "to reach", "measured", "")
 
 
 def _submits_row(case: Submits) -> Sequence[str]:
     return (case.name, f"{case.per_s:,.0f}", f"{case.cpu_us:.1f}")
+
+
+def _failover_row(case: Failover) -> Sequence[str]:
+    figures = (case.calm_p99_ms, case.cut_p99_ms, case.longest_ms)
+    counts = (case.lost, case.in_doubt, case.twice)
+    return ("starts", f"{case.per_s:,.0f}", *map(str, counts), *(f"{figure:,.1f}" for figure in figures))
 
 
 def _throughput_row(case: Throughput, floor: dict[int, float]) -> Sequence[str]:

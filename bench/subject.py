@@ -42,23 +42,30 @@ class Installation(NamedTuple):
         return Pinned(*command, environment=self.environment, log=self.directory / "log")
 
 
-async def make_installation(directory: Path, carrier_port: int) -> Installation:
+async def make_installation(directory: Path, carrier_port: int, *, binds: int = 1) -> Installation:
     """Make one in an empty directory."""
-    command = [sys.executable, "-m", "dastak", "init", "--yes", "--directory", str(directory)]
-    await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
+    await _dastak("init", "--yes", "--directory", str(directory))
+    password = directory / "password"
+    password.write_text(secrets.token_hex(4))
+    password.chmod(0o600)
+    address = ("--host", "127.0.0.1", "--port", str(carrier_port), "--system-id", "bench")
+    wanted = ("--secret-file", f"password={password}", "--set", f"window={WINDOW}", "--set", f"binds={binds}")
+    await _dastak("--config", str(directory / "dastak.toml"), "carrier", "add", "bench", *address, *wanted)
     port, ops_port = free_port(), free_port()
     settings = {
         "server.listen": f"127.0.0.1:{port}",
         "server.ops_listen": f"127.0.0.1:{ops_port}",
-        "carriers.bench.host": "127.0.0.1",
-        "carriers.bench.port": carrier_port,
-        "carriers.bench.system_id": "bench",
-        "carriers.bench.password": secrets.token_hex(4),
-        "carriers.bench.window": WINDOW,
         **{f"limits.live.{name}.{field}": value for name in RATES for field, value in RATE.items()},
     }
     environment = {f"DASTAK__{path.replace('.', '__').upper()}": str(v) for path, v in settings.items()}
     return Installation(directory, port, ops_port, await _admit(directory / "dastak.db"), environment)
+
+
+async def _dastak(*arguments: str) -> None:
+    command = [sys.executable, "-m", "dastak", *arguments]
+    await asyncio.to_thread(
+        subprocess.run, command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def free_port() -> int:
