@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -25,10 +26,12 @@ from dastak.api.openapi import document
 from dastak.carriers.carrier_book import CarrierBook
 from dastak.carriers.carrier_kinds import open_route
 from dastak.carriers.fleet import Fleet
+from dastak.carriers.learning import Learning
 from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
+from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
 from dastak.flows.settle import Settlement
 from dastak.flows.worker import Worker, every
@@ -46,8 +49,6 @@ from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
 SWEEP_EVERY_S: Final = 1.0
-# Until routes learn their own.
-RECEIPT_WITHIN_S: Final = 8.0
 LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -77,6 +78,7 @@ class House(msgspec.Struct, frozen=True):
     directory: Directory
     metrics: Metrics
     fleet: Fleet
+    health: Health
     simulated: Mapping[str, SmppRoute]
     worker: Worker
     box: Box | None
@@ -133,10 +135,12 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
     settlement = Settlement()
-    listeners: Sequence[Listener] = (metrics.on_events, settlement.on_events)
+    learning = await stack.enter_async_context(_learning(settings, store, clock))
+    health = learning.health
+    listeners: Sequence[Listener] = (metrics.on_events, settlement.on_events, health.on_events)
     binds = {} if box is None else box.binds
     simulated = {name: SmppRoute(name, smpp, settlement.take) for name, smpp in binds.items()}
-    table = RouteTable(carriers=(), simulated=list(simulated.values()))
+    table = _route_table(settings, simulated, health)
     sealer = AesGcmSealer(keys)
     fleet = _fleet(settings, store, sealer, table, settlement)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
@@ -152,8 +156,10 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         hand_over=worker.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
-        receipt_within_s=lambda _route, _msisdn: RECEIPT_WITHIN_S,
+        receipt_within_s=health.deadline_s,
         price_micros=fleet.price_micros,
+        believes=health.trusted,
+        learn_network=health.learn_network,
     )
     settlement.begin(ports)
     for route in simulated.values():
@@ -162,9 +168,27 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(worker)
     await worker.run(ports)
-    house = House(ports, store, clock, directory, metrics, fleet, simulated, worker, box)
+    house = House(ports, store, clock, directory, metrics, fleet, health, simulated, worker, box)
     _add_figures(house)
     return house
+
+
+def _learning(settings: Settings, store: SqliteStore, clock: SteadyClock) -> Learning:
+    wanted = settings.routing
+    return Learning(
+        store,
+        clock,
+        lambda tell: Health(fast_s=wanted.plausible_receipt_s, cost_weight=wanted.cost_weight, tell=tell),
+    )
+
+
+def _route_table(settings: Settings, simulated: Mapping[str, SmppRoute], judge: Health) -> RouteTable:
+    return RouteTable(
+        simulated=list(simulated.values()),
+        judge=judge,
+        chance=random.random,
+        exploration=settings.routing.exploration,
+    )
 
 
 def _box(settings: Settings) -> Box:
@@ -209,6 +233,14 @@ def _add_figures(house: House) -> None:
     watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
+    health = house.health
+    house.metrics.watch_each(
+        "dastak_route_trips", lambda: {route: float(one.trips) for route, one in health.breakers().items()}
+    )
+    house.metrics.watch_each(
+        "dastak_route_believed",
+        lambda: {carrier.name: float(health.trusted(carrier.name)) for carrier, _ in house.fleet.entries},
+    )
 
 
 def _bound(house: House) -> dict[str, float]:

@@ -16,6 +16,8 @@ from msgspec import Meta
 from dastak.api.door import DoorSettings
 from dastak.core.carrier import Carrier, CarrierKind, Lane
 from dastak.core.errors import DastakError
+from dastak.delivery.false_receipts import FAST_S
+from dastak.delivery.routing import EXPLORATION
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BindKind, SmppSettings, Tls
 
@@ -244,6 +246,20 @@ class LimitsSettings(_Section, frozen=True, kw_only=True):
     test: LimitSettings = LimitSettings()
 
 
+class RoutingSettings(_Section, frozen=True, kw_only=True):
+    """How carriers are chosen among those that may take a message.
+
+    Attributes:
+        exploration: The share of messages that try a carrier which gets hardly any, to know how good it is.
+        cost_weight: How much of a score one unit of the currency costs; 0 compares prices of equals only.
+        plausible_receipt_s: Receipts of which half come sooner are not believed; 0 believes them all.
+    """
+
+    exploration: Annotated[float, Meta(ge=0, le=0.2)] = EXPLORATION
+    cost_weight: Annotated[float, Meta(ge=0)] = 0.0
+    plausible_receipt_s: Annotated[float, Meta(ge=0)] = FAST_S
+
+
 class LogSettings(_Section, frozen=True, kw_only=True):
     """What is written to standard error.
 
@@ -268,6 +284,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     secrets: SecretsSettings = SecretsSettings()
     carriers: dict[str, CarrierSettings] = {}
     limits: LimitsSettings = LimitsSettings()
+    routing: RoutingSettings = RoutingSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     log: LogSettings = LogSettings()
 

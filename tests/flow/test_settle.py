@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dastak.core.errors import CarrierRejected, NotFound, Overloaded
@@ -19,7 +20,7 @@ from dastak.core.message import CarrierRef, MessageState, Receipt
 from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.verification import Reason, State, Verification
 from dastak.delivery.receipts import EARLY_EACH_MAX, EARLY_LIFE, EARLY_MAX, EarlyReceipts
-from dastak.flows.settle import Settlement
+from dastak.flows.settle import Settlement, settle
 from tests.support.house import House, ScriptedRoute, open_house, receipt
 from tests.support.samples import NOW
 
@@ -318,3 +319,29 @@ def test_early_receipts_of_one_message_are_bounded() -> None:
         early.keep(receipt("north-1", Outcome.ENROUTE), now=NOW)
 
     assert len(early.claim(CarrierRef("north", "north-1"))) == EARLY_EACH_MAX
+
+
+async def test_delivered_of_a_route_that_is_not_believed_is_noted_and_its_clock_runs_on(house: House) -> None:
+    house.ports = msgspec.structs.replace(house.ports, believes=lambda route: route != "north")
+    house.settlement.begin(house.ports)
+    started = await submitted(house)
+    due_at = (await house.message(started)).due_at
+
+    assert await house.receive("north-1", Outcome.DELIVERED)
+
+    message = await house.message(started)
+    assert (message.state, message.due_at) == (MessageState.SUBMITTED, due_at)
+    assert [event.outcome for event in house.told_of(ReceiptNoted)] == [Outcome.DELIVERED]
+
+
+async def test_receipt_that_names_the_network_of_the_number_teaches_it(house: House) -> None:
+    learned: list[tuple[str, str]] = []
+    house.ports = msgspec.structs.replace(
+        house.ports, learn_network=lambda msisdn, operator: learned.append((msisdn, operator))
+    )
+    started = await submitted(house)
+    told = msgspec.structs.replace(receipt("north-1", Outcome.DELIVERED), operator="40445")
+
+    await settle(house.ports, told)
+
+    assert learned == [(started.msisdn, "40445")]

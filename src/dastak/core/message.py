@@ -172,12 +172,19 @@ def dropped(message: Message, cause: str, *, now: datetime) -> MessageStep:
     return _move(message, Report.NOT_WANTED, told, due_at=None)
 
 
-def settle(message: Message, receipt: Receipt, *, now: datetime) -> MessageStep:
-    """Apply one receipt. A second one of the same meaning changes nothing."""
+def settle(message: Message, receipt: Receipt, *, believed: bool = True, now: datetime) -> MessageStep:
+    """Apply one receipt. A second one of the same meaning changes nothing.
+
+    Args:
+        message: As it stands.
+        receipt: What its carrier says.
+        believed: Whether this carrier's word is enough; if not, delivered is noted and the clocks run on.
+        now: The present instant.
+    """
     ordinal, evidence = message.key.ordinal, receipt.evidence[:EVIDENCE_CHARACTERS_MAX]
-    if receipt.outcome is Outcome.DELIVERED:
+    if receipt.outcome is Outcome.DELIVERED and believed:
         return _move(message, Report.ARRIVED, MessageDelivered(_ms(now), ordinal, evidence))
-    if OUTCOMES[receipt.outcome].terminal:
+    if OUTCOMES[receipt.outcome].terminal and receipt.outcome is not Outcome.DELIVERED:
         lost = MessageUndelivered(_ms(now), ordinal, receipt.outcome, evidence)
         return _move(message, Report.LOST, lost)
     if message.state is not MessageState.SUBMITTED:

@@ -364,6 +364,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         tenant_of: Returns a tenant by its number in the store.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
         price_micros: Returns what one segment costs at most, for the spend cap.
+        believes: Whether a receipt of a route that says delivered is believed.
+        learn_network: Told the MCC and MNC of a number, where a receipt names them.
     """
 
     clock: Clock
@@ -379,3 +381,5 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     tenant_of: Callable[[int], Tenant]
     receipt_within_s: Callable[[str, Msisdn], float]
     price_micros: Callable[[], int]
+    believes: Callable[[str], bool] = lambda _route: True
+    learn_network: Callable[[Msisdn, str], None] = lambda _msisdn, _operator: None

@@ -119,6 +119,8 @@ class Health:
                     self._refused(verification, event)
                 case events.MessageDelivered():
                     self._settled(verification, event.ordinal, None)
+                case events.ReceiptNoted(outcome=Outcome.DELIVERED):  # of a route that is not believed
+                    self._settled(verification, event.ordinal, None)
                 case events.MessageUndelivered():
                     self._settled(verification, event.ordinal, event.outcome)
                 case events.VerificationApproved():
@@ -199,6 +201,10 @@ class Health:
     def operator_of(self, msisdn: Msisdn) -> str:
         """Return the network of a number, where receipts told."""
         return self.networks.operator_of(msisdn)
+
+    def learn_network(self, msisdn: Msisdn, operator: str) -> None:
+        """Believe a receipt that names the network of a number."""
+        self.networks.learn(msisdn, operator, now_s=self._now_s)
 
     def deadline_s(self, route: str, msisdn: Msisdn) -> float:
         """Return how long a route may take for the receipt of a message to a number."""

@@ -126,6 +126,7 @@ class RouteTable:
         simulated: The ways to the virtual phones, in the order to try them.
         judge: Knows how good routes are.
         chance: Returns a number from 0 to 1, evenly spread. Without it the best route always comes first.
+        exploration: The share of messages that go first to a little known route.
         at_home: Says whether a tenant is established in a country; then it sends nothing there from abroad.
     """
 
@@ -136,11 +137,12 @@ class RouteTable:
         simulated: Sequence[Route] = (),
         judge: Judge | None = None,
         chance: Callable[[], float] | None = None,
+        exploration: float = EXPLORATION,
         at_home: Callable[[int, str], bool] = lambda _tenant, country: country == "IN",
     ) -> None:
         self._judge: Judge = judge or Unjudged()
         self._simulated = tuple(simulated)
-        self._chance, self._at_home = chance, at_home
+        self._chance, self._exploration, self._at_home = chance, exploration, at_home
         self._version = -1
         self._plans: dict[tuple[int, str, str, str], _Plan] = {}
         self._half_open: tuple[str, ...] = ()
@@ -195,9 +197,10 @@ class RouteTable:
             return plan.ranked
         drawn = self._chance()
         if plan.little_known:
-            if drawn < EXPLORATION:
-                return plan.little_known[int(drawn / EXPLORATION * len(plan.little_known))]
-            drawn = (drawn - EXPLORATION) / (1 - EXPLORATION)
+            share = self._exploration
+            if drawn < share:
+                return plan.little_known[int(drawn / share * len(plan.little_known))]
+            drawn = (drawn - share) / (1 - share)
         return plan.orders[bisect(plan.bounds, drawn)] if plan.bounds else plan.ranked
 
     def _plan(self, tenant: int, msisdn: Msisdn) -> _Plan:

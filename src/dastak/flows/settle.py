@@ -62,12 +62,15 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
     now = ports.clock.now()
 
     def decide(found: Message) -> Decision:
-        step = rules.settle(found, receipt, now=now)
+        step = rules.settle(found, receipt, believed=ports.believes(receipt.carrier.route), now=now)
         return step, _failure(receipt, step)
 
     for carrier in receipt.refs:
         with suppress(NotFound):
-            return bool((await record(ports, carrier, decide, now=now)).events)
+            recorded = await record(ports, carrier, decide, now=now)
+            if receipt.operator:
+                ports.learn_network(recorded.verification.msisdn, receipt.operator)
+            return bool(recorded.events)
     raise NotFound("No message has this carrier's id.")
 
 

@@ -36,6 +36,8 @@ GAUGES: Final[Table] = {
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
     "dastak_clock_offset_seconds": ("How far our clock is ahead of the wall clock.", ()),
     "dastak_bound": ("Whether a route is bound: 1 or 0.", ("route",)),
+    "dastak_route_trips": ("Whether a route is asked only when there is no other: 1 or 0.", ("route",)),
+    "dastak_route_believed": ("Whether receipts of a route that say delivered are believed.", ("route",)),
 }
 SUBMIT_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 

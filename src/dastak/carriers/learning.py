@@ -1,0 +1,122 @@
+"""Keep what is learned of routes: across a restart, and each change of a weight in its carrier's history."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from dastak.core.carrier import CarrierChange
+from dastak.core.carrier_store import CarrierStore
+from dastak.core.errors import DastakError
+from dastak.core.ports import Clock
+from dastak.delivery.health import Demotion, Health
+
+NAME: Final = "route_health"
+WHO: Final = "health"
+TICK_S: Final = 1.0
+# What a minute taught may be lost.
+SAVE_EVERY_TICKS: Final = 60
+# Changes that wait for the database; with more of them the oldest are only logged.
+WAITING_MAX: Final = 1_000
+
+log = logging.getLogger("dastak.routing")
+
+
+class Learning:
+    """Lets time pass for `Health`, as an async context; what was learned before is there when it begins.
+
+    Args:
+        store: Where it is kept.
+        clock: The time.
+        health: Makes the judge; given whom to tell of changes.
+
+    Attributes:
+        health: The judge.
+    """
+
+    def __init__(
+        self, store: CarrierStore, clock: Clock, health: Callable[[Callable[[Demotion], None]], Health]
+    ) -> None:
+        self._store, self._clock = store, clock
+        self._waiting: deque[Demotion] = deque(maxlen=WAITING_MAX)
+        self._jobs = AsyncExitStack()
+        self.health = health(self._tell)
+
+    async def __aenter__(self) -> Self:
+        """Go on with what an earlier run learned."""
+        kept = await self._store.learned(NAME)
+        if kept is not None and not self.health.restore(kept):
+            log.warning("what was learned of routes cannot be read by this version; learning anew")
+        task = asyncio.create_task(self._run())
+        self._jobs.push_async_callback(_ended, task)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Keep what was learned; stopping twice is fine."""
+        await self._jobs.aclose()
+        await self._keep(scores=True)
+
+    def _tell(self, demotion: Demotion) -> None:
+        self._waiting.append(demotion)
+        place = f" in {demotion.country}" if demotion.country else ""
+        log.warning(
+            "route %s%s has %.2f of its weight, before %.2f: %s",
+            demotion.route,
+            place,
+            demotion.factor,
+            demotion.before,
+            demotion.why,
+        )
+
+    async def _run(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.health.tick(self._clock.now().timestamp())
+            ticks += 1
+            await self._keep(scores=ticks % SAVE_EVERY_TICKS == 0)
+
+    async def _keep(self, *, scores: bool) -> None:
+        """Write down what changed, and the scores; what the database cannot take now it takes later."""
+        try:
+            await self._write_changes()
+            if scores:
+                await self._store.learn(NAME, self.health.snapshot())
+        except DastakError as error:
+            log.warning("what was learned of routes is not kept: %s", error.detail)
+
+    async def _write_changes(self) -> None:
+        while self._waiting:
+            await self._store.note_change(_line(self._waiting[0]))
+            self._waiting.popleft()
+
+
+def _line(demotion: Demotion) -> CarrierChange:
+    """Return a change of weight as a line of its carrier's history."""
+    after = {"revision": demotion.revision, "factor": demotion.factor, "figures": demotion.figures}
+    return CarrierChange(
+        carrier=demotion.route,
+        at=datetime.fromtimestamp(demotion.at_s, UTC),
+        who=WHO,
+        what="demoted" if demotion.factor < demotion.before else "recovered",
+        why=f"{demotion.country}: {demotion.why}" if demotion.country else demotion.why,
+        before=_json({"factor": demotion.before}),
+        after=_json(after),
+    )
+
+
+def _json(shown: object) -> str:
+    return msgspec.json.encode(shown).decode()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
