@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import config_secrets
-from dastak.api import admin_endpoints, carrier_endpoints, native
+from dastak.api import admin_endpoints, carrier_endpoints, dlt_endpoints, native
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
@@ -33,6 +33,7 @@ from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
+from dastak.dlt.registers import Registers
 from dastak.flows.settle import Settlement
 from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
@@ -53,7 +54,12 @@ LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
-ENDPOINTS: Final = (*native.ENDPOINTS, *admin_endpoints.ENDPOINTS, *carrier_endpoints.ENDPOINTS)
+ENDPOINTS: Final = (
+    *native.ENDPOINTS,
+    *admin_endpoints.ENDPOINTS,
+    *carrier_endpoints.ENDPOINTS,
+    *dlt_endpoints.ENDPOINTS,
+)
 
 Listener = Callable[[Verification, Sequence[Event]], None]
 
@@ -76,6 +82,7 @@ class House(msgspec.Struct, frozen=True):
     store: SqliteStore
     clock: SteadyClock
     directory: Directory
+    registers: Registers
     metrics: Metrics
     fleet: Fleet
     health: Health
@@ -104,7 +111,14 @@ async def run(
         stack.callback(listener.close)
         house = await _build(stack, settings)
         dispatcher = Dispatcher(
-            Api(ports=house.ports, directory=house.directory, fleet=house.fleet, turns=Turns()),
+            Api(
+                ports=house.ports,
+                directory=house.directory,
+                fleet=house.fleet,
+                registers=house.registers,
+                dlt_store=house.store,
+                turns=Turns(),
+            ),
             ENDPOINTS,
             on_answer=house.metrics.on_answer,
         )
@@ -126,10 +140,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     keys = config_secrets.read_keys(settings)
     store = await stack.enter_async_context(SqliteStore(sqlite_path(settings.store.url)))
     clock = SteadyClock(await store.latest_at())
-    directory = Directory()
-    await directory.refresh(store)
-    # A key that another process revoked ends within a second.
-    await stack.enter_async_context(every(REVISION_EVERY_S, lambda: directory.refresh(store)))
+    directory, registers = await _tenancy(stack, store)
     limits = await _limits(settings, store, clock.now())
     await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
@@ -152,6 +163,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         routes=table,
         keys=keys,
         sealer=sealer,
+        dlt=registers,
         publish=lambda verification, events: _tell(listeners, verification, events),
         hand_over=worker.hand_over,
         service_of=directory.service_of,
@@ -168,9 +180,19 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(worker)
     await worker.run(ports)
-    house = House(ports, store, clock, directory, metrics, fleet, health, simulated, worker, box)
+    house = House(ports, store, clock, directory, registers, metrics, fleet, health, simulated, worker, box)
     _add_figures(house)
     return house
+
+
+async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory, Registers]:
+    """Read who may ask and what they registered; what another process changes is seen within a second."""
+    directory, registers = Directory(), Registers()
+    await directory.refresh(store)
+    await registers.refresh(store)
+    await stack.enter_async_context(every(REVISION_EVERY_S, lambda: directory.refresh(store)))
+    await stack.enter_async_context(every(REVISION_EVERY_S, lambda: registers.refresh(store)))
+    return directory, registers
 
 
 def _learning(settings: Settings, store: SqliteStore, clock: SteadyClock) -> Learning:

@@ -91,6 +91,8 @@ def made(answer: Answer) -> dict[str, Any]:
 def ask(client: ApiClient, method: str, path: str, body: Any, **headers: str) -> Answer:
     if method == "GET":
         return client.get(path)
+    if method == "PUT":
+        return client.put(path, body)
     send = client.patch if method == "PATCH" else client.post
     return send(path, body, **headers)
 
@@ -181,6 +183,10 @@ def test_foreign_tenant_looks_like_none(endpoint: Endpoint, acme: Acme, operator
     body = None if endpoint.takes is None else {"name": "x"} if endpoint.status == 201 else {}
     if endpoint.path.endswith("/rotate"):
         body = {}
+    if endpoint.path.endswith("/dlt"):
+        body = {"register": {}}
+    if endpoint.path.endswith("/dlt/lint"):
+        body = {"header": "ACMEOT", "texts": ["x"]}
     named = {"service": "default", "key": key["id"], "msisdn": "+919876543210"}
 
     foreign, none = (

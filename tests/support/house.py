@@ -21,6 +21,7 @@ from dastak.core.ports import Change, Filter, Held, Once, Outgoing, Ports, Repla
 from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Judgement, Step, Verification
 from dastak.delivery.routing import RouteTable
+from dastak.dlt.registers import Registers
 from dastak.flows.cancel import cancel
 from dastak.flows.check import Attempt, check
 from dastak.flows.compose import code_of
@@ -112,6 +113,7 @@ class House:
         self._news = asyncio.Event()
         service = some_service(n=1, policy=policy, countries=("IN",), domains=("login.acme.in",))
         self.caller = Caller(some_key(), some_tenant(n=1, daily_spend_cap_micros=cap_micros), service)
+        self.registers = Registers()
         self.ports = Ports(
             clock=clock,
             entropy=random.Random(seed).randbytes,
@@ -120,6 +122,7 @@ class House:
             routes=RouteTable(carriers=(), simulated=()),
             keys=RING,
             sealer=AesGcmSealer(RING),
+            dlt=self.registers,
             publish=self._publish,
             hand_over=lambda verification, message: self.handed.append((verification, message)),
             service_of=lambda n: replace(service, n=n),

@@ -59,8 +59,8 @@ class Installation:
             self.program.kill()
             raise
 
-    def command(self, *arguments: str) -> Any:
-        """Give one command with `--json`, and return what it printed."""
+    def command(self, *arguments: str, expect: int = 0) -> Any:
+        """Give one command with `--json`, and return what it printed; it must end as expected."""
         done = subprocess.run(
             [sys.executable, "-m", "dastak", *arguments, "--json"],
             cwd=self.directory,
@@ -69,7 +69,7 @@ class Installation:
             timeout=30,
             check=False,
         )
-        assert done.returncode == 0, done.stderr.decode()
+        assert done.returncode == expect, done.stderr.decode()
         return json.loads(done.stdout)
 
     def add_carrier(self, name: str, **settings: str | int | float) -> None:

@@ -41,6 +41,7 @@ def audited(handler: Handler) -> Handler:
             raise
         await api.directory.refresh(api.ports.store)
         await api.fleet.refresh()
+        await api.registers.refresh(api.dlt_store)
         _tell(handler.__name__, call, "replayed" if REPLAYED in response.headers else "done")
         return response
 
@@ -69,14 +70,14 @@ async def create_tenant(api: Api, call: Call) -> Response:
 
 async def show_tenant(api: Api, call: Call) -> Response:
     """GET /v1/admin/tenants/{tenant}."""
-    return answer(200, schema.tenant_view(await _tenant(api, call)))
+    return answer(200, schema.tenant_view(await tenant_of(api, call)))
 
 
 @audited
 async def change_tenant(api: Api, call: Call) -> Response:
     """PATCH /v1/admin/tenants/{tenant}."""
     body: schema.TenantChange = call.body
-    tenant = await _tenant(api, call)
+    tenant = await tenant_of(api, call)
     return await api.once(
         call,
         act=lambda once: operators.change_tenant(
@@ -92,7 +93,7 @@ async def change_tenant(api: Api, call: Call) -> Response:
 
 async def list_services(api: Api, call: Call) -> Response:
     """GET /v1/admin/tenants/{tenant}/services."""
-    tenant = await _tenant(api, call)
+    tenant = await tenant_of(api, call)
     found = [service for service in api.directory.tenancy.services if service.tenant == tenant.n]
     return answer(200, schema.ServicesView(services=tuple(map(schema.service_view, found))))
 
@@ -101,7 +102,7 @@ async def list_services(api: Api, call: Call) -> Response:
 async def create_service(api: Api, call: Call) -> Response:
     """POST /v1/admin/tenants/{tenant}/services."""
     body: schema.ServiceBody = call.body
-    tenant = await _tenant(api, call)
+    tenant = await tenant_of(api, call)
     fresh = Service(n=0, tenant=tenant.n, name=body.name, brand=body.name, policy=Policy())
     return await api.once(
         call,
@@ -112,14 +113,14 @@ async def create_service(api: Api, call: Call) -> Response:
 
 async def show_service(api: Api, call: Call) -> Response:
     """GET /v1/admin/tenants/{tenant}/services/{service}."""
-    tenant = await _tenant(api, call)
+    tenant = await tenant_of(api, call)
     return answer(200, schema.service_view(api.directory.service(tenant.n, call.arguments[1])))
 
 
 @audited
 async def change_service(api: Api, call: Call) -> Response:
     """PATCH /v1/admin/tenants/{tenant}/services/{service}."""
-    tenant = await _tenant(api, call)
+    tenant = await tenant_of(api, call)
     service = schema.changed(api.directory.service(tenant.n, call.arguments[1]), call.body)
     return await api.once(
         call,
@@ -130,7 +131,7 @@ async def change_service(api: Api, call: Call) -> Response:
 
 async def list_keys(api: Api, call: Call) -> Response:
     """GET /v1/admin/tenants/{tenant}/keys."""
-    tenant, now = await _tenant(api, call), api.ports.clock.now()
+    tenant, now = await tenant_of(api, call), api.ports.clock.now()
     found = [key for key in api.directory.tenancy.keys if key.tenant == tenant.n and is_live(key, now)]
     return answer(200, schema.KeysView(keys=tuple(_key_view(api, key) for key in found)))
 
@@ -139,7 +140,7 @@ async def list_keys(api: Api, call: Call) -> Response:
 async def create_key(api: Api, call: Call) -> Response:
     """POST /v1/admin/tenants/{tenant}/keys."""
     wanted = issuance.WantedKey(**msgspec.structs.asdict(call.body))
-    tenant = await _tenant(api, call)
+    tenant = await tenant_of(api, call)
     return await api.once(
         call,
         act=lambda once: issuance.create_key(
@@ -160,7 +161,7 @@ async def create_key(api: Api, call: Call) -> Response:
 async def rotate_key(api: Api, call: Call) -> Response:
     """POST /v1/admin/tenants/{tenant}/keys/{key}/rotate."""
     body: schema.RotateBody = call.body
-    tenant = await _tenant(api, call)
+    tenant = await tenant_of(api, call)
     return await api.once(
         call,
         act=lambda once: issuance.rotate_key(
@@ -181,7 +182,7 @@ async def rotate_key(api: Api, call: Call) -> Response:
 @audited
 async def revoke_key(api: Api, call: Call) -> Response:
     """POST /v1/admin/tenants/{tenant}/keys/{key}/revoke."""
-    tenant = await _tenant(api, call)
+    tenant = await tenant_of(api, call)
     return await api.once(
         call,
         act=lambda once: issuance.revoke_key(
@@ -194,7 +195,7 @@ async def revoke_key(api: Api, call: Call) -> Response:
 @audited
 async def unlock_number(api: Api, call: Call) -> Response:
     """POST /v1/admin/tenants/{tenant}/numbers/{msisdn}/unlock."""
-    tenant, msisdn = await _tenant(api, call), _msisdn(call.arguments[1])
+    tenant, msisdn = await tenant_of(api, call), _msisdn(call.arguments[1])
     return await api.once(
         call,
         act=lambda once: api.ports.store.unlock(tenant.n, msisdn, once=once),
@@ -202,7 +203,7 @@ async def unlock_number(api: Api, call: Call) -> Response:
     )
 
 
-async def _tenant(api: Api, call: Call) -> Tenant:
+async def tenant_of(api: Api, call: Call) -> Tenant:
     """Return the tenant in the path, as any process left it; a foreign one is none."""
     await api.directory.refresh(api.ports.store)
     own, name = call.caller.key.tenant, call.arguments[0]

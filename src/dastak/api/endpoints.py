@@ -16,9 +16,11 @@ from dastak.api import problems
 from dastak.api.exchange import Request, Response
 from dastak.api.idempotency import Turns, answer_once
 from dastak.carriers.fleet import Fleet
+from dastak.core.dlt_store import DltStore
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
 from dastak.core.ports import Once, Ports, Replayed
 from dastak.core.tenant import Caller, Scope
+from dastak.dlt.registers import Registers
 from dastak.tenancy.directory import Directory
 
 T = TypeVar("T")
@@ -34,6 +36,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     ports: Ports
     directory: Directory
     fleet: Fleet
+    registers: Registers
+    dlt_store: DltStore
     turns: Turns
 
     async def once(

@@ -1,5 +1,6 @@
 """Make the OpenAPI 3.1 document from the table of endpoints, so that it is complete and cannot lie."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -60,7 +61,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": _referenced(components, paths),
             "securitySchemes": {
                 "key": {
                     "type": "http",
@@ -70,6 +71,12 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _referenced(components: dict[str, Any], paths: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas that are referred to: the keys of an object have one that nobody can refer to."""
+    text = json.dumps([components, paths])
+    return {name: kept for name, kept in components.items() if REF_TEMPLATE.format(name=name) in text}
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from dastak.core.lockout import Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
+from dastak.core.scrubbing import Dlt
 from dastak.core.tenant import ApiKey, Caller, Mode, Service, Tenant
 from dastak.core.verification import State, Verification
 
@@ -375,6 +376,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     routes: Routes
     keys: KeyRing
     sealer: Sealer
+    dlt: Dlt
     publish: Callable[[Verification, Sequence[Event]], None]
     hand_over: Callable[[Verification, Message], None]
     service_of: Callable[[int], Service]

@@ -128,10 +128,10 @@ class Register(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         InvalidRequest: An id stands twice, or an entry is of an entity that is not here; `field` names where.
     """
 
-    entities: Annotated[tuple[Entity, ...], Meta(max_length=ENTITIES_MAX)] = ()
-    headers: Annotated[tuple[Header, ...], Meta(max_length=HEADERS_MAX)] = ()
-    templates: Annotated[tuple[ContentTemplate, ...], Meta(max_length=TEMPLATES_MAX)] = ()
-    chains: Annotated[tuple[Chain, ...], Meta(max_length=CHAINS_MAX)] = ()
+    entities: tuple[Entity, ...] = ()
+    headers: tuple[Header, ...] = ()
+    templates: tuple[ContentTemplate, ...] = ()
+    chains: tuple[Chain, ...] = ()
     lengths: Lengths = LENGTHS
     spaced: bool = False
 

@@ -41,7 +41,7 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
             break
         offered_at = ports.clock.now()
         try:
-            carrier = await route.submit(_outgoing(ports, verification, message, offered_at))
+            carrier = await route.submit(_outgoing(ports, verification, message, route.name, offered_at))
         except CarrierError as refusal:
             refusals.append(_refused(ports, message, route.name, refusal))
             if not OUTCOMES[Outcome(refusals[-1].outcome)].other_route:
@@ -109,13 +109,19 @@ def _not_wanted(verification: Verification, now: datetime) -> str | None:
     return None
 
 
-def _outgoing(ports: Ports, verification: Verification, message: Message, now: datetime) -> Outgoing:
+def _outgoing(
+    ports: Ports, verification: Verification, message: Message, route: str, now: datetime
+) -> Outgoing:
+    """Make what a route carries. Raises: CarrierRejected (it may not carry this text)."""
+    text = text_of(ports, verification, message.generation)
+    sender = ports.service_of(verification.service).sender
     return Outgoing(
         key=message.key,
         msisdn=verification.msisdn,
-        text=text_of(ports, verification, message.generation),
-        sender=ports.service_of(verification.service).sender,
+        text=text,
+        sender=sender,
         validity_s=int((verification.expires_at - now).total_seconds()),
+        dlt=ports.dlt.fields(verification, sender, text, route, now),
     )
 
 

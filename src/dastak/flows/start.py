@@ -14,10 +14,10 @@ from dastak.core.message import Message, MessageKey
 from dastak.core.msisdn import Msisdn, parse
 from dastak.core.policy import Channel, Narrowing, Policy, for_own_code, narrow
 from dastak.core.ports import Change, Once, Opening, Ports, Replayed
-from dastak.core.template import best_locale
+from dastak.core.template import best_locale, render
 from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Particulars, Verification
-from dastak.flows.compose import measure_wording, wording_of
+from dastak.flows.compose import code_of, measure_wording, wording_of
 from dastak.flows.fall_back import LEASE_S
 from dastak.flows.spending import spend_of
 from dastak.guard.destinations import check_destination
@@ -67,6 +67,7 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     check_destination(number, service=caller.service, mode=caller.key.mode)
     verification = _verification(ports, caller, ask, number.msisdn, now)
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
+    _check_register(ports, caller, verification)
     ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
 
     answer = Started(
@@ -85,6 +86,15 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
         ports.publish(verification, (*opening.events, *opening.trace))
         ports.hand_over(verification, opening.message)
     return started
+
+
+def _check_register(ports: Ports, caller: Caller, verification: Verification) -> None:
+    """Refuse a text that India's scrubbers would refuse. Raises: TemplateMismatch."""
+    if verification.particulars.channel is not Channel.SMS or not ports.dlt.applies(verification):
+        return
+    code = code_of(ports, verification, 0)
+    text = render(wording_of(verification, caller.service), code)
+    ports.dlt.check(verification, caller.service.sender, text, code)
 
 
 def _opening(

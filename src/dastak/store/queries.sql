@@ -207,3 +207,15 @@ SELECT body FROM learned WHERE name = ?1
 
 -- name: learn
 INSERT INTO learned (name, body) VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body
+
+-- name: dlt_revision
+SELECT coalesce(sum(revision), 0) FROM dlt_register
+
+-- name: dlt_records
+SELECT tenant, record, revision FROM dlt_register
+
+-- name: insert_dlt_record
+INSERT INTO dlt_register (tenant, record, revision) VALUES (?1, ?2, ?3 + 1) ON CONFLICT DO NOTHING
+
+-- name: update_dlt_record
+UPDATE dlt_register SET record = ?2, revision = revision + 1 WHERE tenant = ?1 AND revision = ?3

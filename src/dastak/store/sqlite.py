@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -16,6 +16,7 @@ from typing import Any, Final, Self, TypeVar
 
 from dastak.core.carrier import Carrier, CarrierChange
 from dastak.core.carrier_store import CarrierList
+from dastak.core.dlt_store import DltRecord
 from dastak.core.errors import NotFound, Overloaded
 from dastak.core.events import AnyEvent, from_lines
 from dastak.core.ids import VerificationId
@@ -34,7 +35,7 @@ from dastak.core.ports import (
     Tenancy,
 )
 from dastak.core.tenant import ApiKey, Service, Tenant
-from dastak.store import migrate, rows, sqlite_carriers, sqlite_file, sqlite_tenancy
+from dastak.store import migrate, rows, sqlite_carriers, sqlite_dlt, sqlite_file, sqlite_tenancy
 from dastak.store.group_commit import GroupCommit
 from dastak.store.sqlite_writes import Writes
 from dastak.store.statements import load
@@ -267,6 +268,21 @@ class SqliteStore:
         """See `CarrierStore.carrier_history`."""
         with _reading():
             return sqlite_carriers.history(self._reader, self._sql, carrier, min(limit, PAGE_MAX))
+
+    async def dlt_revision(self) -> int:
+        """See `DltStore.dlt_revision`."""
+        with _reading():
+            return sqlite_dlt.revision(self._reader, self._sql)
+
+    async def dlt_records(self) -> Mapping[int, DltRecord]:
+        """See `DltStore.dlt_records`."""
+        with _reading():
+            return sqlite_dlt.read(self._reader, self._sql)
+
+    async def put_dlt_record(self, tenant: int, record: DltRecord, *, once: Once | None = None) -> DltRecord:
+        """See `DltStore.put_dlt_record`."""
+        put = partial(sqlite_dlt.put, self._writer, self._sql, tenant, record)
+        return await self._group.run(partial(self._writes.once, once, put))
 
     async def learned(self, name: str) -> bytes | None:
         """See `CarrierStore.learned`."""
