@@ -7,7 +7,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 import msgspec
 from starlette.applications import Starlette
@@ -24,7 +25,7 @@ from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.carriers.carrier_book import CarrierBook
-from dastak.carriers.carrier_kinds import open_route
+from dastak.carriers.carrier_kinds import TakeReceipt, TakeReply, open_route
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
 from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
@@ -33,6 +34,7 @@ from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
+from dastak.flows.hear import Hearing
 from dastak.flows.settle import Settlement
 from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
@@ -40,6 +42,7 @@ from dastak.http_server import serve, served_beside
 from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
 from dastak.sms.smpp_route import SmppRoute
+from dastak.sms.smpp_settings import SmppSettings
 from dastak.steady_clock import SteadyClock
 from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
@@ -67,6 +70,29 @@ class Running(msgspec.Struct, frozen=True):
 
     url: str
     phones_url: str | None
+
+
+class Ears(NamedTuple):
+    """Who hears what carriers bring."""
+
+    take_receipt: TakeReceipt
+    take_reply: TakeReply
+
+
+class Inward(NamedTuple):
+    """What takes in what carriers bring."""
+
+    settlement: Settlement
+    hearing: Hearing
+
+    def ears(self, *, test: bool = False) -> Ears:
+        """Return who hears a carrier; `test` is the one in the box, whose phones are virtual."""
+        return Ears(self.settlement.take, partial(self.hearing.take, test=test))
+
+    def begin(self, ports: Ports, store: SqliteStore, directory: Directory) -> None:
+        """Take in from now on."""
+        self.settlement.begin(ports)
+        self.hearing.begin(ports, store, directory.owners_of)
 
 
 class House(msgspec.Struct, frozen=True):
@@ -134,15 +160,14 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
-    settlement = Settlement()
+    inward = Inward(Settlement(), Hearing(metrics.on_reply))
     learning = await stack.enter_async_context(_learning(settings, store, clock))
     health = learning.health
-    listeners: Sequence[Listener] = (metrics.on_events, settlement.on_events, health.on_events)
-    binds = {} if box is None else box.binds
-    simulated = {name: SmppRoute(name, smpp, settlement.take) for name, smpp in binds.items()}
+    listeners: Sequence[Listener] = (metrics.on_events, inward.settlement.on_events, health.on_events)
+    simulated = _simulated(box, inward.ears(test=True))
     table = _route_table(settings, simulated, health)
     sealer = AesGcmSealer(keys)
-    fleet = _fleet(settings, store, sealer, table, settlement)
+    fleet = _fleet(settings, store, sealer, table, inward.ears())
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -156,12 +181,13 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         hand_over=worker.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
+        is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
         price_micros=fleet.price_micros,
         believes=health.trusted,
         learn_network=health.learn_network,
     )
-    settlement.begin(ports)
+    inward.begin(ports, store, directory)
     for route in simulated.values():
         await stack.enter_async_context(route)
     await stack.enter_async_context(fleet)
@@ -196,12 +222,28 @@ def _box(settings: Settings) -> Box:
     return Box(seed=settings.simulator.seed, host=host, port=port)
 
 
+def _simulated(box: Box | None, ears: Ears) -> dict[str, SmppRoute]:
+    binds = {} if box is None else box.binds
+    return {name: _smpp_route(name, smpp, ears) for name, smpp in binds.items()}
+
+
+def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
+    return SmppRoute(name, smpp, ears.take_receipt, take_reply=ears.take_reply)
+
+
 def _fleet(
-    settings: Settings, store: SqliteStore, sealer: AesGcmSealer, table: RouteTable, settlement: Settlement
+    settings: Settings,
+    store: SqliteStore,
+    sealer: AesGcmSealer,
+    table: RouteTable,
+    ears: Ears,
 ) -> Fleet:
     """Make the carriers of the settings file ready, and whatever is added to the database later."""
     fixed = [
-        (carrier_record(name, carrier), SmppRoute(name, smpp_settings(carrier), settlement.take))
+        (
+            carrier_record(name, carrier),
+            _smpp_route(name, smpp_settings(carrier), ears),
+        )
         for name, carrier in settings.carriers.items()
     ]
     book = CarrierBook(store, sealer, fixed=tuple(settings.carriers))
@@ -209,7 +251,9 @@ def _fleet(
         store,
         book,
         fixed=fixed,
-        open_route=lambda carrier, given: open_route(carrier.kind, carrier.name, given, settlement.take),
+        open_route=lambda carrier, given: open_route(
+            carrier.kind, carrier.name, given, ears.take_receipt, take_reply=ears.take_reply
+        ),
         on_change=table.replace,
     )
 
