@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import config_secrets
-from dastak.api import admin_endpoints, carrier_endpoints, native
+from dastak.api import admin_endpoints, carrier_endpoints, native, reply_endpoints
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
@@ -56,7 +56,12 @@ LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
-ENDPOINTS: Final = (*native.ENDPOINTS, *admin_endpoints.ENDPOINTS, *carrier_endpoints.ENDPOINTS)
+ENDPOINTS: Final = (
+    *native.ENDPOINTS,
+    *reply_endpoints.ENDPOINTS,
+    *admin_endpoints.ENDPOINTS,
+    *carrier_endpoints.ENDPOINTS,
+)
 
 Listener = Callable[[Verification, Sequence[Event]], None]
 
@@ -130,7 +135,13 @@ async def run(
         stack.callback(listener.close)
         house = await _build(stack, settings)
         dispatcher = Dispatcher(
-            Api(ports=house.ports, directory=house.directory, fleet=house.fleet, turns=Turns()),
+            Api(
+                ports=house.ports,
+                directory=house.directory,
+                fleet=house.fleet,
+                replies=house.store,
+                turns=Turns(),
+            ),
             ENDPOINTS,
             on_answer=house.metrics.on_answer,
         )
@@ -318,7 +329,10 @@ def _pages(
     routes: list[BaseRoute] = _ops_routes(house) if dev else [Route("/healthz", _alive), _ready_route(house)]
     shown: list[Route] = []
     if house.box is not None:
-        shown += [*phone_routes(house.box.phones, test_key=test_key), *house.box.routes()]
+        shown += [
+            *phone_routes(house.box.phones, send=house.box.send, test_key=test_key),
+            *house.box.routes(),
+        ]
     if dev:
         shown += explorer_routes(document(ENDPOINTS))
     routes += map(_only_at_home, shown) if at_home else shown

@@ -18,6 +18,7 @@ from dastak.api.idempotency import Turns, answer_once
 from dastak.carriers.fleet import Fleet
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
 from dastak.core.ports import Once, Ports, Replayed
+from dastak.core.reply_store import ReplyStore
 from dastak.core.tenant import Caller, Scope
 from dastak.tenancy.directory import Directory
 
@@ -34,6 +35,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     ports: Ports
     directory: Directory
     fleet: Fleet
+    replies: ReplyStore
     turns: Turns
 
     async def once(
