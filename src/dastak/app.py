@@ -35,6 +35,7 @@ from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
 from dastak.flows.hear import Hearing
+from dastak.flows.phone_back import Returns
 from dastak.flows.settle import Settlement
 from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
@@ -82,6 +83,7 @@ class Ears(NamedTuple):
 
     take_receipt: TakeReceipt
     take_reply: TakeReply
+    on_alert: Callable[[str, str], None]
 
 
 class Inward(NamedTuple):
@@ -89,15 +91,18 @@ class Inward(NamedTuple):
 
     settlement: Settlement
     hearing: Hearing
+    returns: Returns
 
     def ears(self, *, test: bool = False) -> Ears:
         """Return who hears a carrier; `test` is the one in the box, whose phones are virtual."""
-        return Ears(self.settlement.take, partial(self.hearing.take, test=test))
+        take_reply, on_alert = partial(self.hearing.take, test=test), partial(self.returns.take, test=test)
+        return Ears(self.settlement.take, take_reply, on_alert)
 
     def begin(self, ports: Ports, store: SqliteStore, directory: Directory) -> None:
         """Take in from now on."""
         self.settlement.begin(ports)
         self.hearing.begin(ports, store, directory.owners_of)
+        self.returns.begin(ports, store)
 
 
 class House(msgspec.Struct, frozen=True):
@@ -171,7 +176,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
-    inward = Inward(Settlement(), Hearing(metrics.on_reply))
+    inward = Inward(Settlement(), Hearing(metrics.on_reply), Returns())
     learning = await stack.enter_async_context(_learning(settings, store, clock))
     health = learning.health
     listeners: Sequence[Listener] = (metrics.on_events, inward.settlement.on_events, health.on_events)
@@ -239,7 +244,13 @@ def _simulated(box: Box | None, ears: Ears) -> dict[str, SmppRoute]:
 
 
 def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
-    return SmppRoute(name, smpp, ears.take_receipt, take_reply=ears.take_reply)
+    return SmppRoute(
+        name,
+        smpp,
+        ears.take_receipt,
+        take_reply=ears.take_reply,
+        on_alert=partial(ears.on_alert, name),
+    )
 
 
 def _fleet(
@@ -263,7 +274,12 @@ def _fleet(
         book,
         fixed=fixed,
         open_route=lambda carrier, given: open_route(
-            carrier.kind, carrier.name, given, ears.take_receipt, take_reply=ears.take_reply
+            carrier.kind,
+            carrier.name,
+            given,
+            ears.take_receipt,
+            take_reply=ears.take_reply,
+            on_alert=partial(ears.on_alert, carrier.name),
         ),
         on_change=table.replace,
     )

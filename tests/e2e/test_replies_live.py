@@ -204,6 +204,21 @@ def test_other_sites_page_cannot_write_from_a_phone(api: ApiClient, to: str) -> 
     assert answer.status == 403
 
 
+def test_phone_that_was_off_gets_its_code_when_its_network_says_it_is_back(api: ApiClient, to: str) -> None:
+    api.put("/sim/faults", [{"number": to, "stat": "UNDELIV", "err": "027"}])
+    verification = api.start(to).body["id"]
+    until(lambda: [event for event in api.timeline(verification) if event["type"] == "undelivered"])
+    api.put("/sim/faults", [])
+
+    told = api.post(f"/sim/phones/{to}/return")
+    code = api.next_text(to)["code"]
+
+    assert told.status == 204
+    assert api.check(verification, code).body["approved"]
+    steps = [event["type"] for event in api.timeline(verification)]
+    assert [steps.count(step) for step in ("undelivered", "returned", "queued", "submitted")] == [1, 1, 2, 2]
+
+
 async def test_stop_typed_on_the_page_of_the_phone_is_seen_by_the_next_start(
     dastak: DastakProcess, api: ApiClient, to: str
 ) -> None:

@@ -50,7 +50,7 @@ class Kind(msgspec.Struct, frozen=True):
         secrets: Those of them that are kept encrypted and never shown.
         read: Reads settings, secrets and all; a `ValueError` says what is wrong with them.
         make: Makes the route of a name with what was read.
-        hears: Whether phones speak by it too; then `make` takes `take_reply`.
+        hears: Whether phones speak by it too; then `make` takes `take_reply` and `on_alert`.
     """
 
     fields: tuple[str, ...]
@@ -78,6 +78,7 @@ def open_route(
     take: TakeReceipt,
     *,
     take_reply: TakeReply | None = None,
+    on_alert: Callable[[str], None] | None = None,
 ) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
 
@@ -87,13 +88,14 @@ def open_route(
         settings: Secrets and all.
         take: Given every receipt.
         take_reply: Given every text from a phone; without it they are taken and forgotten.
+        on_alert: Told the number of a phone that is back.
 
     Raises:
         InvalidRequest: The settings are not such a kind's.
     """
     read = read_settings(kind, settings)
     if KINDS[kind].hears:
-        return KINDS[kind].make(name, read, take, take_reply=take_reply)
+        return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert)
     return KINDS[kind].make(name, read, take)
 
 

@@ -19,7 +19,7 @@ from dastak.core.errors import InvalidMsisdn, InvalidRequest
 from dastak.core.msisdn import Msisdn
 from dastak.simulator.faults import FaultScript, parse_faults, plain_faults
 from dastak.simulator.handset import Handset
-from dastak.simulator.phone import Phones
+from dastak.simulator.phone import Phones, read_number
 from dastak.simulator.smsc import Account, Smsc
 from dastak.simulator.smsc_bind import SimMessage
 from dastak.sms.coded_text import TextOptions, write_text
@@ -112,6 +112,7 @@ class Box:
             Route("/sim/faults", self._show_faults),
             Route("/sim/faults", self._set_faults, methods=["PUT"]),
             Route("/sim/links", self._drop_links, methods=["DELETE"]),
+            Route("/sim/phones/{msisdn}/return", self._return, methods=["POST"]),
         ]
 
     def _on_message(self, message: SimMessage) -> None:
@@ -141,6 +142,16 @@ class Box:
         except InvalidRequest as error:
             return _problem(error.detail, 422)
         return _json(plain_faults(self._smsc.faults.faults))
+
+    async def _return(self, request: Request) -> Response:
+        """Tell every account that a phone is back, as a network does that was asked for it."""
+        try:
+            msisdn = read_number(request.path_params["msisdn"])
+        except InvalidMsisdn as error:
+            return _problem(error.detail, 422)
+        for name in ROUTES:
+            self._smsc.send_alert(name, msisdn)
+        return Response(status_code=204)
 
     async def _drop_links(self, _request: Request) -> Response:
         self._smsc.drop_links()

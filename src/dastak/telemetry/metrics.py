@@ -59,6 +59,7 @@ _MESSAGE: Final = {
     events.MessageDelivered: "delivered",
     events.MessageUndelivered: "undelivered",
     events.MessageDropped: "dropped",
+    events.PhoneReturned: "sent_again",
 }
 
 
