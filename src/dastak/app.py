@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -25,7 +25,7 @@ from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.carriers.carrier_book import CarrierBook
-from dastak.carriers.carrier_kinds import TakeReceipt, TakeReply, open_route
+from dastak.carriers.carrier_kinds import Ears, open_route
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
 from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
@@ -34,9 +34,7 @@ from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
-from dastak.flows.hear import Hearing
-from dastak.flows.phone_back import Returns
-from dastak.flows.settle import Settlement
+from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
 from dastak.http_server import serve, served_beside
@@ -76,33 +74,6 @@ class Running(msgspec.Struct, frozen=True):
 
     url: str
     phones_url: str | None
-
-
-class Ears(NamedTuple):
-    """Who hears what carriers bring."""
-
-    take_receipt: TakeReceipt
-    take_reply: TakeReply
-    on_alert: Callable[[str, str], None]
-
-
-class Inward(NamedTuple):
-    """What takes in what carriers bring."""
-
-    settlement: Settlement
-    hearing: Hearing
-    returns: Returns
-
-    def ears(self, *, test: bool = False) -> Ears:
-        """Return who hears a carrier; `test` is the one in the box, whose phones are virtual."""
-        take_reply, on_alert = partial(self.hearing.take, test=test), partial(self.returns.take, test=test)
-        return Ears(self.settlement.take, take_reply, on_alert)
-
-    def begin(self, ports: Ports, store: SqliteStore, directory: Directory) -> None:
-        """Take in from now on."""
-        self.settlement.begin(ports)
-        self.hearing.begin(ports, store, directory.owners_of)
-        self.returns.begin(ports, store)
 
 
 class House(msgspec.Struct, frozen=True):
@@ -176,7 +147,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
-    inward = Inward(Settlement(), Hearing(metrics.on_reply), Returns())
+    inward = Inward.of(metrics.on_reply)
     learning = await stack.enter_async_context(_learning(settings, store, clock))
     health = learning.health
     listeners: Sequence[Listener] = (metrics.on_events, inward.settlement.on_events, health.on_events)
@@ -203,7 +174,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         believes=health.trusted,
         learn_network=health.learn_network,
     )
-    inward.begin(ports, store, directory)
+    inward.begin(ports, store, directory.owners_of)
     for route in simulated.values():
         await stack.enter_async_context(route)
     await stack.enter_async_context(fleet)

@@ -6,7 +6,7 @@ A kind is one line of the table; nobody else asks what kind a carrier is.
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -20,6 +20,18 @@ from dastak.sms.smpp_settings import SmppSettings
 
 TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
 TakeReply = Callable[[Reply, Callable[[bool], None]], None]
+
+
+class Ears(NamedTuple):
+    """Who hears what carriers bring.
+
+    Attributes:
+        on_alert: Told a route and the number of a phone that is back.
+    """
+
+    take_receipt: TakeReceipt
+    take_reply: TakeReply
+    on_alert: Callable[[str, str], None]
 
 
 class LivingRoute(Route, Protocol):
