@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -17,14 +18,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import config_secrets
-from dastak.api import admin_endpoints, carrier_endpoints, dlt_endpoints, native
+from dastak.api import admin_endpoints, carrier_endpoints, dlt_endpoints, native, reply_endpoints
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.carriers.carrier_book import CarrierBook
-from dastak.carriers.carrier_kinds import open_route
+from dastak.carriers.carrier_kinds import Ears, open_route
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
 from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
@@ -34,13 +35,14 @@ from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
 from dastak.dlt.registers import Registers
-from dastak.flows.settle import Settlement
+from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
 from dastak.http_server import serve, served_beside
 from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
 from dastak.sms.smpp_route import SmppRoute
+from dastak.sms.smpp_settings import SmppSettings
 from dastak.steady_clock import SteadyClock
 from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
@@ -56,6 +58,7 @@ HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 ENDPOINTS: Final = (
     *native.ENDPOINTS,
+    *reply_endpoints.ENDPOINTS,
     *admin_endpoints.ENDPOINTS,
     *carrier_endpoints.ENDPOINTS,
     *dlt_endpoints.ENDPOINTS,
@@ -117,6 +120,7 @@ async def run(
                 fleet=house.fleet,
                 registers=house.registers,
                 dlt_store=house.store,
+                replies=house.store,
                 turns=Turns(),
             ),
             ENDPOINTS,
@@ -145,15 +149,14 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
-    settlement = Settlement()
+    inward = Inward.of(metrics.on_reply)
     learning = await stack.enter_async_context(_learning(settings, store, clock))
     health = learning.health
-    listeners: Sequence[Listener] = (metrics.on_events, settlement.on_events, health.on_events)
-    binds = {} if box is None else box.binds
-    simulated = {name: SmppRoute(name, smpp, settlement.take) for name, smpp in binds.items()}
+    listeners: Sequence[Listener] = (metrics.on_events, inward.settlement.on_events, health.on_events)
+    simulated = _simulated(box, inward.ears(test=True))
     table = _route_table(settings, simulated, health)
     sealer = AesGcmSealer(keys)
-    fleet = _fleet(settings, store, sealer, table, settlement)
+    fleet = _fleet(settings, store, sealer, table, inward.ears())
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -168,12 +171,13 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         hand_over=worker.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
+        is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
         price_micros=fleet.price_micros,
         believes=health.trusted,
         learn_network=health.learn_network,
     )
-    settlement.begin(ports)
+    inward.begin(ports, store, directory.owners_of)
     for route in simulated.values():
         await stack.enter_async_context(route)
     await stack.enter_async_context(fleet)
@@ -218,12 +222,34 @@ def _box(settings: Settings) -> Box:
     return Box(seed=settings.simulator.seed, host=host, port=port)
 
 
+def _simulated(box: Box | None, ears: Ears) -> dict[str, SmppRoute]:
+    binds = {} if box is None else box.binds
+    return {name: _smpp_route(name, smpp, ears) for name, smpp in binds.items()}
+
+
+def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
+    return SmppRoute(
+        name,
+        smpp,
+        ears.take_receipt,
+        take_reply=ears.take_reply,
+        on_alert=partial(ears.on_alert, name),
+    )
+
+
 def _fleet(
-    settings: Settings, store: SqliteStore, sealer: AesGcmSealer, table: RouteTable, settlement: Settlement
+    settings: Settings,
+    store: SqliteStore,
+    sealer: AesGcmSealer,
+    table: RouteTable,
+    ears: Ears,
 ) -> Fleet:
     """Make the carriers of the settings file ready, and whatever is added to the database later."""
     fixed = [
-        (carrier_record(name, carrier), SmppRoute(name, smpp_settings(carrier), settlement.take))
+        (
+            carrier_record(name, carrier),
+            _smpp_route(name, smpp_settings(carrier), ears),
+        )
         for name, carrier in settings.carriers.items()
     ]
     book = CarrierBook(store, sealer, fixed=tuple(settings.carriers))
@@ -231,7 +257,14 @@ def _fleet(
         store,
         book,
         fixed=fixed,
-        open_route=lambda carrier, given: open_route(carrier.kind, carrier.name, given, settlement.take),
+        open_route=lambda carrier, given: open_route(
+            carrier.kind,
+            carrier.name,
+            given,
+            ears.take_receipt,
+            take_reply=ears.take_reply,
+            on_alert=partial(ears.on_alert, carrier.name),
+        ),
         on_change=table.replace,
     )
 
@@ -296,7 +329,10 @@ def _pages(
     routes: list[BaseRoute] = _ops_routes(house) if dev else [Route("/healthz", _alive), _ready_route(house)]
     shown: list[Route] = []
     if house.box is not None:
-        shown += [*phone_routes(house.box.phones, test_key=test_key), *house.box.routes()]
+        shown += [
+            *phone_routes(house.box.phones, send=house.box.send, test_key=test_key),
+            *house.box.routes(),
+        ]
     if dev:
         shown += explorer_routes(document(ENDPOINTS))
     routes += map(_only_at_home, shown) if at_home else shown

@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "services": ("admin:services", "Create, list and change services."),
     "carrier": ("admin_carriers:carrier", "Add, test, change, drain and restore carriers."),
     "dlt": ("admin_dlt:dlt", "India's DLT register: show, import, replace, lint."),
+    "replies": ("admin_replies:replies", "List replies and the numbers that said STOP, and lift a stop."),
     "secrets": ("init:secrets", "Rotate the keys that codes are derived with."),
     "sim": ("sim:sim", "Run the carrier simulator alone, or tell a running one what to do."),
     "migrate": ("database:migrate", "Bring the database to this version."),

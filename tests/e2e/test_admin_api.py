@@ -89,8 +89,8 @@ def made(answer: Answer) -> dict[str, Any]:
 
 
 def ask(client: ApiClient, method: str, path: str, body: Any, **headers: str) -> Answer:
-    if method == "GET":
-        return client.get(path)
+    if method in ("GET", "DELETE"):
+        return client.get(path) if method == "GET" else client.delete(path, **headers)
     if method == "PUT":
         return client.put(path, body)
     send = client.patch if method == "PATCH" else client.post

@@ -54,6 +54,10 @@ class ApiClient:
         """Change something by JSON."""
         return self._send("PATCH", path, json.dumps(body).encode(), headers)
 
+    def delete(self, path: str, **headers: str) -> Answer:
+        """Take away."""
+        return self._send("DELETE", path, None, headers)
+
     def get(self, path: str, **headers: str) -> Answer:
         """Read."""
         return self._send("GET", path, None, headers)

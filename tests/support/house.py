@@ -127,6 +127,7 @@ class House:
             hand_over=lambda verification, message: self.handed.append((verification, message)),
             service_of=lambda n: replace(service, n=n),
             tenant_of=lambda n: replace(self.caller.tenant, n=n),
+            is_stopped=store.is_stopped,
             receipt_within_s=lambda route, msisdn: RECEIPT_WITHIN_S,
             price_micros=lambda: PRICE_MICROS,
         )

@@ -47,6 +47,7 @@ async def served(phones: Phones, port: int = 0, **options: Any) -> AsyncIterator
     Yields:
         The URL, without a slash at its end.
     """
+    options.setdefault("send", lambda *_, **__: None)
     listener = socket.create_server(("127.0.0.1", port))
     routes = phone_routes(phones, **options)
     server = _Server(uvicorn.Config(Starlette(routes=routes), lifespan="off", log_config=None, ws="none"))

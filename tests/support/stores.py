@@ -7,6 +7,7 @@ from typing import Any
 
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.ports import Store
+from dastak.core.reply_store import ReplyStore
 from dastak.store.sqlite import SqliteStore
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
@@ -21,6 +22,6 @@ def open_sqlite(home: Path) -> SqliteStore:
 STORES: Mapping[str, Open] = {"sqlite": open_sqlite}
 
 
-def _fits(store: SqliteStore) -> tuple[Store, CarrierStore]:
+def _fits(store: SqliteStore) -> tuple[Store, CarrierStore, ReplyStore]:
     """Let the type checker hold every implementation against the ports."""
-    return store, store
+    return store, store, store

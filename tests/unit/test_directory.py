@@ -196,3 +196,20 @@ async def test_directory_keeps_no_key_text() -> None:
     kept = repr([view.tenancy, view.callers, view.services, view.named])
     assert new.text not in kept
     assert new.text[len("dk_live_") + 12 :] not in kept
+
+
+async def test_sender_names_the_tenants_that_write_as_it_however_carriers_spell_it() -> None:
+    class Store(TenancyMemory):
+        async def tenancy(self) -> Tenancy:
+            shared, own = msgspec.structs.replace(PAY, sender="56161"), LOGIN
+            beta = msgspec.structs.replace(BETA_LOGIN, sender="56161")
+            return Tenancy(0, (ACME, BETA), (msgspec.structs.replace(own, sender="ACMEOT"), shared, beta), ())
+
+    directory = Directory()
+    nobody = directory.owners_of("ACMEOT")
+    await directory.refresh(Store())
+
+    assert nobody == set()
+    assert directory.owners_of("VM-ACMEOT-S") == {1}
+    assert directory.owners_of("+56161") == {1, 2}
+    assert directory.owners_of("OTHERS") == set()

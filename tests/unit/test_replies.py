@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dastak.core.reply import Reply, ReplyKind
 from dastak.sms import replies
 from dastak.sms.coded_text import Concatenation, DefaultAlphabet, TextOptions, write_text
 from dastak.sms.pdu_bodies import Sm
 from dastak.sms.replies import (
     UNFINISHED_MAX,
-    Reply,
-    ReplyKind,
     ReplyParts,
     classify,
     mask_digits,

@@ -19,6 +19,7 @@ from dastak.carriers.fleet import Fleet
 from dastak.core.dlt_store import DltStore
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
 from dastak.core.ports import Once, Ports, Replayed
+from dastak.core.reply_store import ReplyStore
 from dastak.core.tenant import Caller, Scope
 from dastak.dlt.registers import Registers
 from dastak.tenancy.directory import Directory
@@ -38,6 +39,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     fleet: Fleet
     registers: Registers
     dlt_store: DltStore
+    replies: ReplyStore
     turns: Turns
 
     async def once(

@@ -141,8 +141,8 @@ def _filter(api: Api, call: Call) -> Filter:
         state=_state(asked["state"]) if "state" in asked else None,
         created_from=since,
         created_to=until,
-        before=_whole(asked["cursor"], "cursor", 2**63 - 1, base=16) if "cursor" in asked else None,
-        limit=_whole(asked["limit"], "limit", LIST_MAX) if "limit" in asked else LIST_DEFAULT,
+        before=whole(asked["cursor"], "cursor", 2**63 - 1, base=16) if "cursor" in asked else None,
+        limit=whole(asked["limit"], "limit", LIST_MAX) if "limit" in asked else LIST_DEFAULT,
     )
 
 
@@ -153,7 +153,7 @@ def _state(text: str) -> State:
         raise InvalidRequest(f"`state` is one of {', '.join(State)}.", field="state") from error
 
 
-def _whole(text: str, field: str, most: int, *, base: int = 10) -> int:
+def whole(text: str, field: str, most: int, *, base: int = 10) -> int:
     """Read a whole number from 1, in ASCII (`int` alone takes digits of every script, signs, spaces)."""
     digits = "0123456789abcdef"[:base]
     value = int(text, base) if 0 < len(text) <= 16 and all(digit in digits for digit in text) else 0

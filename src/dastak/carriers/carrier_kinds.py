@@ -6,7 +6,7 @@ A kind is one line of the table; nobody else asks what kind a carrier is.
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -14,10 +14,24 @@ from dastak.core.carrier import CarrierKind
 from dastak.core.errors import InvalidRequest
 from dastak.core.message import Receipt
 from dastak.core.ports import Route
+from dastak.core.reply import Reply
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 
 TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
+TakeReply = Callable[[Reply, Callable[[bool], None]], None]
+
+
+class Ears(NamedTuple):
+    """Who hears what carriers bring.
+
+    Attributes:
+        on_alert: Told a route and the number of a phone that is back.
+    """
+
+    take_receipt: TakeReceipt
+    take_reply: TakeReply
+    on_alert: Callable[[str, str], None]
 
 
 class LivingRoute(Route, Protocol):
@@ -48,12 +62,14 @@ class Kind(msgspec.Struct, frozen=True):
         secrets: Those of them that are kept encrypted and never shown.
         read: Reads settings, secrets and all; a `ValueError` says what is wrong with them.
         make: Makes the route of a name with what was read.
+        hears: Whether phones speak by it too; then `make` takes `take_reply` and `on_alert`.
     """
 
     fields: tuple[str, ...]
     secrets: frozenset[str]
     read: Callable[[Mapping[str, Any]], Any]
-    make: Callable[[str, Any, TakeReceipt], LivingRoute]
+    make: Callable[..., LivingRoute]
+    hears: bool = False
 
 
 KINDS: Final[Mapping[CarrierKind, Kind]] = {
@@ -62,17 +78,37 @@ KINDS: Final[Mapping[CarrierKind, Kind]] = {
         frozenset({"password"}),
         lambda settings: msgspec.convert(settings, SmppSettings),
         SmppRoute,
+        hears=True,
     ),
 }
 
 
-def open_route(kind: CarrierKind, name: str, settings: Mapping[str, Any], take: TakeReceipt) -> LivingRoute:
+def open_route(
+    kind: CarrierKind,
+    name: str,
+    settings: Mapping[str, Any],
+    take: TakeReceipt,
+    *,
+    take_reply: TakeReply | None = None,
+    on_alert: Callable[[str], None] | None = None,
+) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
+
+    Args:
+        kind: How it is spoken to.
+        name: Under which its messages are kept.
+        settings: Secrets and all.
+        take: Given every receipt.
+        take_reply: Given every text from a phone; without it they are taken and forgotten.
+        on_alert: Told the number of a phone that is back.
 
     Raises:
         InvalidRequest: The settings are not such a kind's.
     """
-    return KINDS[kind].make(name, read_settings(kind, settings), take)
+    read = read_settings(kind, settings)
+    if KINDS[kind].hears:
+        return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert)
+    return KINDS[kind].make(name, read, take)
 
 
 def read_settings(kind: CarrierKind, settings: Mapping[str, Any]) -> Any:

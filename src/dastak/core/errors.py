@@ -99,6 +99,13 @@ class Forbidden(Refused):
     title = "This key may not do that"
 
 
+class NumberStopped(Refused):
+    """The person asked this tenant for no more messages."""
+
+    code = "number_stopped"
+    title = "The number asked for no more messages"
+
+
 class RateLimited(Refused):
     """Too often; the `limit` that was met, the whole seconds to wait, and `quota` times in `window_s`."""
 

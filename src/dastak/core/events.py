@@ -136,6 +136,21 @@ class FallbackDue(Event, frozen=True, tag="fallback"):
     followed_by: int | None = None
 
 
+class ReplyHeard(Event, frozen=True, tag="reply"):
+    """The person wrote back: `stop`, `start`, `help` or `other`; the list of replies has the words."""
+
+    kind: str
+    route: str
+
+
+class PhoneReturned(Event, frozen=True, tag="returned"):
+    """The phone that was away is back, so its text goes out again as message `followed_by`, once."""
+
+    ordinal: int
+    route: str
+    followed_by: int
+
+
 AnyEvent = (
     VerificationStarted
     | AttemptMissed
@@ -154,6 +169,8 @@ AnyEvent = (
     | ReceiptNoted
     | ReceiptOverdue
     | FallbackDue
+    | ReplyHeard
+    | PhoneReturned
 )
 
 _ENCODER: Final = msgspec.json.Encoder()

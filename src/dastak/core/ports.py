@@ -5,7 +5,7 @@
 3. A rule that raises changes nothing, and only its own caller hears of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -363,6 +363,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         hand_over: Gives the worker a message that was just committed.
         service_of: Returns a service by its number in the store.
         tenant_of: Returns a tenant by its number in the store.
+        is_stopped: Says whether a number asked a tenant for no more, which binds keys of one mode.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
         price_micros: Returns what one segment costs at most, for the spend cap.
         believes: Whether a receipt of a route that says delivered is believed.
@@ -381,6 +382,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     hand_over: Callable[[Verification, Message], None]
     service_of: Callable[[int], Service]
     tenant_of: Callable[[int], Tenant]
+    is_stopped: Callable[[int, Mode, Msisdn], Awaitable[bool]]
     receipt_within_s: Callable[[str, Msisdn], float]
     price_micros: Callable[[], int]
     believes: Callable[[str], bool] = lambda _route: True

@@ -31,13 +31,13 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
         Overloaded: The store cannot write; the message is offered again when its lease is over.
     """
     now = ports.clock.now()
-    cause = _not_wanted(verification, now)
+    cause = await _not_wanted_now(ports, verification, now)
     if cause is not None:
         return await _write(ports, message, lambda found: (rules.dropped(found, cause, now=now), None))
     refusals: list[MessageRefused] = []
     for route in ports.routes.order(wanted(verification, message, now)):
         # The route before may have taken its time; much may have happened since.
-        if refusals and _not_wanted(await _latest(ports, verification), ports.clock.now()) is not None:
+        if refusals and await _not_wanted_now(ports, await _latest(ports, verification), ports.clock.now()):
             break
         offered_at = ports.clock.now()
         try:
@@ -96,6 +96,13 @@ async def _not_taken(
 
 async def _latest(ports: Ports, verification: Verification) -> Verification:
     return (await ports.store.find(verification.tenant, verification.id)).verification
+
+
+async def _not_wanted_now(ports: Ports, verification: Verification, now: datetime) -> str | None:
+    """Say why a message should not be sent any more, if so; the person may have asked for no more."""
+    if await ports.is_stopped(verification.tenant, verification.mode, verification.msisdn):
+        return "stopped"
+    return _not_wanted(verification, now)
 
 
 def _not_wanted(verification: Verification, now: datetime) -> str | None:

@@ -14,6 +14,7 @@ from dastak.core.tenant import Caller
 from dastak.core.verification import Verification
 from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import LEASE_S
+from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import spend_of
 from dastak.flows.start import choose_channel
 
@@ -41,10 +42,12 @@ async def resend(
         Conflict: It is over, or all its resends are used.
         RateLimited: The wait after the last send is not over, or another limit is met.
         Refused: No route serves the channel, or the spend cap is reached.
+        NumberStopped: The person asked this tenant for no more.
     """
     now = ports.clock.now()
     held = await ports.store.find(caller.tenant.n, verification_id)
     _allowed(ports, held.verification, channel, now)
+    await refuse_stopped(ports, caller.tenant.n, held.verification.mode, held.verification.msisdn)
     ports.limits.take(caller, held.verification.msisdn, None, now=now)
     # Who asks again was not helped by the routes before.
     told = await ports.store.timeline(caller.tenant.n, verification_id)

@@ -19,6 +19,7 @@ from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Particulars, Verification
 from dastak.flows.compose import code_of, measure_wording, wording_of
 from dastak.flows.fall_back import LEASE_S
+from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import spend_of
 from dastak.guard.destinations import check_destination
 
@@ -59,12 +60,14 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     Raises:
         InvalidRequest: The number, the code, the policy or a value of the text is not valid.
         Refused: The destination is closed, no route serves it, or the spend cap is reached.
+        NumberStopped: The person asked this tenant for no more.
         RateLimited: A limit is met; nothing was written or sent.
         Overloaded: The store cannot write now.
     """
     now = ports.clock.now()
     number = parse(ask.to)
     check_destination(number, service=caller.service, mode=caller.key.mode)
+    await refuse_stopped(ports, caller.tenant.n, caller.key.mode, number.msisdn)
     verification = _verification(ports, caller, ask, number.msisdn, now)
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
     _check_register(ports, caller, verification)

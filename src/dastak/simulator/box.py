@@ -16,12 +16,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dastak.core.errors import InvalidMsisdn, InvalidRequest
+from dastak.core.msisdn import Msisdn
 from dastak.simulator.faults import FaultScript, parse_faults, plain_faults
 from dastak.simulator.handset import Handset
-from dastak.simulator.phone import Phones
+from dastak.simulator.phone import Phones, read_number
 from dastak.simulator.smsc import Account, Smsc
 from dastak.simulator.smsc_bind import SimMessage
+from dastak.sms.coded_text import TextOptions, write_text
+from dastak.sms.pdu_bodies import Sm
 from dastak.sms.smpp_settings import SmppSettings
+from dastak.sms.tlv import encode_tlvs
 
 ROUTES: Final = ("sim_1", "sim_2")
 FAULTS_OCTETS_MAX: Final = 16 * 1024
@@ -44,6 +48,7 @@ class Box:
         self.phones = Phones()
         self.binds: Mapping[str, SmppSettings] = {}
         self._handset = Handset()
+        self._texts_back = 0
         # Nobody else shall bind to the carrier in the box.
         self._password = secrets.token_hex(4)
         self._smsc = Smsc(
@@ -77,12 +82,37 @@ class Box:
         self.phones.close()
         await self._smsc.__aexit__(kind, error, trace)
 
+    def send(self, msisdn: Msisdn, text: str, *, to: str, route: str | None) -> None:
+        """Bring a text from a phone to whoever is bound; it waits until somebody is.
+
+        Args:
+            msisdn: The phone.
+            text: What it writes; as many parts as it takes.
+            to: The sender it answers.
+            route: The account it belongs to; None is the first one.
+        """
+        self._texts_back += 1
+        written = write_text(text, TextOptions(), reference=self._texts_back)
+        for part in written.parts:
+            sm = Sm(
+                source_addr=msisdn.removeprefix("+"),
+                source_addr_ton=1,
+                source_addr_npi=1,
+                destination_addr=to,
+                short_message=part.octets,
+                esm_class=part.esm_class,
+                data_coding=written.data_coding,
+                tlv_octets=encode_tlvs(part.tlvs),
+            )
+            self._smsc.send_text(route if route in ROUTES else ROUTES[0], sm)
+
     def routes(self) -> list[Route]:
         """Return the HTTP side of making it misbehave."""
         return [
             Route("/sim/faults", self._show_faults),
             Route("/sim/faults", self._set_faults, methods=["PUT"]),
             Route("/sim/links", self._drop_links, methods=["DELETE"]),
+            Route("/sim/phones/{msisdn}/return", self._return, methods=["POST"]),
         ]
 
     def _on_message(self, message: SimMessage) -> None:
@@ -112,6 +142,16 @@ class Box:
         except InvalidRequest as error:
             return _problem(error.detail, 422)
         return _json(plain_faults(self._smsc.faults.faults))
+
+    async def _return(self, request: Request) -> Response:
+        """Tell every account that a phone is back, as a network does that was asked for it."""
+        try:
+            msisdn = read_number(request.path_params["msisdn"])
+        except InvalidMsisdn as error:
+            return _problem(error.detail, 422)
+        for name in ROUTES:
+            self._smsc.send_alert(name, msisdn)
+        return Response(status_code=204)
 
     async def _drop_links(self, _request: Request) -> Response:
         self._smsc.drop_links()

@@ -7,8 +7,9 @@
 import asyncio
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from importlib.resources import files
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -43,16 +44,34 @@ _MEDIA_TYPES: Final = {
     "js": "text/javascript",
     "svg": "image/svg+xml",
 }
+
+
+class Back(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a phone writes back; without `to` it answers its newest text."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=1600)]
+    to: Annotated[str, msgspec.Meta(pattern=r"\A[ -~]{1,20}\Z")] | None = None
+
+
+class Send(Protocol):
+    """Takes a text from a phone to whoever wrote to it."""
+
+    def __call__(self, msisdn: Msisdn, text: str, *, to: str, route: str | None) -> None:
+        """Bring it there; `route` is the way the answered text came."""
+
+
+_BACK: Final = msgspec.json.Decoder(Back)
 _STATUS: Final = {InvalidRequest: 422, Refused: 403, Overloaded: 503}
 
 
 def phone_routes(
-    phones: Phones, *, test_key: str | None = None, heartbeat_s: float = HEARTBEAT_S
+    phones: Phones, *, send: Send, test_key: str | None = None, heartbeat_s: float = HEARTBEAT_S
 ) -> list[Route]:
     """Return everything under /sim: pages, JSON and the live stream.
 
     Args:
         phones: What is shown.
+        send: Takes what a phone writes back.
         test_key: Put into the curl lines that pages offer; without it they name a variable of the shell.
         heartbeat_s: How often a silent live stream says that it is there.
     """
@@ -88,6 +107,7 @@ def phone_routes(
         ours("/sim/phones.json", _overview),
         ours("/sim/phones/{msisdn}/curl", curl),
         ours("/sim/phones/{msisdn}/messages", _messages),
+        ours("/sim/phones/{msisdn}/messages", partial(_write_back, send=send), "POST"),
         ours("/sim/phones/{msisdn}/messages", _clear, "DELETE"),
         ours("/sim/phones/{msisdn}/messages/next", _next),
         ours("/sim/events", events),
@@ -102,6 +122,27 @@ async def _overview(phones: Phones, _: Request) -> Response:
 async def _messages(phones: Phones, request: Request) -> Response:
     """Answer with the texts of one phone, oldest first."""
     return _json([_shown(text) for text in phones.messages(_msisdn(request))])
+
+
+async def _write_back(phones: Phones, request: Request, *, send: Send) -> Response:
+    """Let a phone answer its newest text, or the newest one of a sender."""
+    msisdn, said = _msisdn(request), _read_back(await request.body())
+    answered = [text for text in phones.messages(msisdn) if said.to in (None, text.sender)]
+    to = answered[-1].sender if answered else said.to
+    if not to:
+        raise InvalidRequest("This phone has no text to answer; say whom it writes to in `to`.", field="to")
+    send(msisdn, said.text, to=to, route=answered[-1].route if answered else None)
+    return _answer(msgspec.json.encode({"to": to}), "application/json", 202)
+
+
+def _read_back(octets: bytes) -> Back:
+    try:
+        return _BACK.decode(octets)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(
+            'Send JSON such as {"text": "STOP"}, with up to 1600 characters; `to` is a sender of up to 20.',
+            field="text",
+        ) from error
 
 
 async def _clear(phones: Phones, request: Request) -> Response:

@@ -8,7 +8,6 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import msgspec.toml
 
+from dastak.core.reply import Reply, ReplyKind
 from dastak.sms.pdu_bodies import Sm
 from dastak.sms.user_data import part_of, read_text, user_data
 
@@ -38,36 +38,6 @@ _CHILLUS: Final[Mapping[str, str]] = {
     "\u0d33\u0d4d\u200d": "\u0d7e",
     "\u0d15\u0d4d\u200d": "\u0d7f",
 }
-
-
-class ReplyKind(StrEnum):
-    """What a reply asks for."""
-
-    STOP = "stop"
-    START = "start"
-    HELP = "help"
-    OTHER = "other"
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """One text from a phone.
-
-    Attributes:
-        route: The way it came.
-        msisdn: Who wrote it, in E.164.
-        to: The sender it answers, as the carrier writes it.
-        text_masked: What was written, without digits.
-    """
-
-    route: str
-    msisdn: str
-    to: str
-    kind: ReplyKind
-    text_masked: str
-
-    def __repr__(self) -> str:
-        """Show no text and no number: both are a person's."""
-        return f"Reply({self.route!r}, {self.kind.value}, {len(self.text_masked)} characters)"
 
 
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -219,3 +219,64 @@ INSERT INTO dlt_register (tenant, record, revision) VALUES (?1, ?2, ?3 + 1) ON C
 
 -- name: update_dlt_record
 UPDATE dlt_register SET record = ?2, revision = revision + 1 WHERE tenant = ?1 AND revision = ?3
+
+-- name: newest_of_number
+-- Of all tenants: the index begins with the tenant, so each one is looked up in turn.
+WITH RECURSIVE asking (tenant) AS (
+    SELECT min(tenant) FROM verification
+    UNION ALL
+    SELECT (SELECT min(tenant) FROM verification WHERE tenant > asking.tenant)
+    FROM asking WHERE asking.tenant IS NOT NULL
+)
+SELECT held.* FROM (
+    SELECT v.n FROM asking
+    CROSS JOIN verification AS v INDEXED BY verification_number
+    ON v.tenant = asking.tenant AND v.msisdn = ?1 AND (?2 IS NULL OR v.state = ?2)
+    ORDER BY v.n DESC LIMIT ?3
+) AS newest CROSS JOIN held ON held.n = newest.n
+ORDER BY held.n DESC
+
+-- name: traces
+SELECT state, rtrim(trace, ' ') FROM message WHERE verification = ?1
+
+-- name: known_reply
+-- The same words a moment ago, and no wish since.
+SELECT 1 FROM reply AS r INDEXED BY reply_of_number
+WHERE r.msisdn = ?1 AND r.digest = ?2 AND r.at > ?3 AND NOT EXISTS (
+    SELECT 1 FROM reply AS later INDEXED BY reply_of_number
+    WHERE later.msisdn = ?1 AND later.n > r.n AND later.record ->> 'kind' IN ('stop', 'start')
+)
+
+-- name: insert_reply
+INSERT INTO reply (tenant, msisdn, at, record, digest) VALUES (?, ?, ?, ?, ?)
+
+-- name: delete_replies_over
+DELETE FROM reply WHERE msisdn = ?1 AND n <= (
+    SELECT n FROM reply WHERE msisdn = ?1 ORDER BY n DESC LIMIT 1 OFFSET ?2
+)
+
+-- name: delete_old_replies
+DELETE FROM reply WHERE n IN (SELECT n FROM (SELECT n, at FROM reply ORDER BY n LIMIT ?2) WHERE at < ?1)
+
+-- name: tell_verification
+UPDATE verification
+SET timeline = CASE WHEN length(timeline) < ?1 THEN timeline || ?2 ELSE timeline END
+WHERE substr(id, 1, 8) = substr(?3, 1, 8) AND id = ?3
+
+-- name: replies_of
+SELECT n, tenant, msisdn, at, record FROM reply WHERE tenant = ?1 AND n < ?2 ORDER BY n DESC LIMIT ?3
+
+-- name: insert_stop
+INSERT INTO stopped (tenant, msisdn, test, since) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: delete_stop
+DELETE FROM stopped WHERE tenant = ?1 AND msisdn = ?2 AND test = ?3
+
+-- name: delete_stops
+DELETE FROM stopped WHERE tenant = ?1 AND msisdn = ?2
+
+-- name: is_stopped
+SELECT 1 FROM stopped WHERE tenant = ?1 AND msisdn = ?2 AND test = ?3
+
+-- name: stops_of
+SELECT n, tenant, msisdn, test, since FROM stopped WHERE tenant = ?1 AND n < ?2 ORDER BY n DESC LIMIT ?3

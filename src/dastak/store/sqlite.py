@@ -18,7 +18,7 @@ from dastak.core.carrier import Carrier, CarrierChange
 from dastak.core.carrier_store import CarrierList
 from dastak.core.dlt_store import DltRecord
 from dastak.core.errors import NotFound, Overloaded
-from dastak.core.events import AnyEvent, from_lines
+from dastak.core.events import AnyEvent, Event, from_lines
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.msisdn import Msisdn
@@ -34,8 +34,19 @@ from dastak.core.ports import (
     Swept,
     Tenancy,
 )
-from dastak.core.tenant import ApiKey, Service, Tenant
-from dastak.store import migrate, rows, sqlite_carriers, sqlite_dlt, sqlite_file, sqlite_tenancy
+from dastak.core.reply import HeardReply
+from dastak.core.reply_store import ReplyPage, StopPage
+from dastak.core.tenant import ApiKey, Mode, Service, Tenant
+from dastak.core.verification import Verification
+from dastak.store import (
+    migrate,
+    rows,
+    sqlite_carriers,
+    sqlite_dlt,
+    sqlite_file,
+    sqlite_replies,
+    sqlite_tenancy,
+)
 from dastak.store.group_commit import GroupCommit
 from dastak.store.sqlite_writes import Writes
 from dastak.store.statements import load
@@ -168,14 +179,29 @@ class SqliteStore:
         if wanted.msisdn is not None:
             query = "list_of_number"
             parameters.append(int(wanted.msisdn))
+        with self._in_time():
+            found = self._lister.execute(self._sql[query], parameters).fetchall()
+        cursor = found[limit - 1][0] if len(found) > limit else None
+        return Page(tuple(rows.held_of(row).verification for row in found[:limit]), cursor)
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Bound what is read in the list thread; in the list thread."""
         late_at = time.monotonic() + LIST_S_MAX
         self._lister.set_progress_handler(lambda: time.monotonic() > late_at, _STEPS_BETWEEN_LOOKS)
         try:
-            found = self._lister.execute(self._sql[query], parameters).fetchall()
+            yield
         except sqlite3.OperationalError as error:
             raise Overloaded("The list takes too long; ask for a shorter time or for one number.") from error
-        cursor = found[limit - 1][0] if len(found) > limit else None
-        return Page(tuple(rows.held_of(row).verification for row in found[:limit]), cursor)
+
+    async def _listed(self, read: Callable[[], T]) -> T:
+        """Read something in the list thread."""
+
+        def bounded() -> T:
+            with self._in_time():
+                return read()
+
+        return await asyncio.get_running_loop().run_in_executor(self._list_thread, bounded)
 
     async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
         """See `Store.due`."""
@@ -293,3 +319,48 @@ class SqliteStore:
     async def learn(self, name: str, body: bytes) -> None:
         """See `CarrierStore.learn`."""
         await self._group.run(partial(self._writer.execute, self._sql["learn"], (name, body)))
+
+    async def answered_by(self, msisdn: Msisdn, *, route: str) -> tuple[Verification, ...]:
+        """See `ReplyStore.answered_by`."""
+        return await self._listed(partial(sqlite_replies.answered_by, self._lister, self._sql, msisdn, route))
+
+    async def pending_of(self, msisdn: Msisdn) -> tuple[Verification, ...]:
+        """See `ReplyStore.pending_of`."""
+        return await self._listed(partial(sqlite_replies.pending_of, self._lister, self._sql, msisdn))
+
+    async def keep_reply(
+        self, heard: HeardReply, *, answers: VerificationId | None = None, events: tuple[Event, ...] = ()
+    ) -> bool:
+        """See `ReplyStore.keep_reply`."""
+        keep = partial(sqlite_replies.keep, self._writer, self._sql, heard, answers, events)
+        return await self._group.run(keep)
+
+    async def is_stopped(self, tenant: int, mode: Mode, msisdn: Msisdn) -> bool:
+        """See `ReplyStore.is_stopped`."""
+        with _reading():
+            return sqlite_replies.is_stopped(self._reader, self._sql, tenant, mode, msisdn)
+
+    async def lift_stop(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
+        """See `ReplyStore.lift_stop`."""
+        lift = partial(sqlite_replies.lift, self._writer, self._sql, tenant, msisdn)
+        return await self._group.run(partial(self._writes.once, once, lift))
+
+    async def replies(self, tenant: int | None, *, before: int | None = None, limit: int = 50) -> ReplyPage:
+        """See `ReplyStore.replies`."""
+        of = sqlite_replies.tenant_number(tenant)
+        found, cursor = await self._listed(partial(self._newest, "replies_of", of, before, limit))
+        return ReplyPage(tuple(map(sqlite_replies.reply_of, found)), cursor)
+
+    async def stops(self, tenant: int, *, before: int | None = None, limit: int = 50) -> StopPage:
+        """See `ReplyStore.stops`."""
+        found, cursor = await self._listed(partial(self._newest, "stops_of", tenant, before, limit))
+        return StopPage(tuple(map(sqlite_replies.stop_of, found)), cursor)
+
+    def _newest(
+        self, query: str, tenant: int, before: int | None, limit: int
+    ) -> tuple[Sequence[rows.Row], int | None]:
+        """Read a page of rows that begin with their number; in the list thread."""
+        limit = min(limit, PAGE_MAX)
+        asked = (tenant, _NEWEST if before is None else before, limit + 1)
+        found = self._lister.execute(self._sql[query], asked).fetchall()
+        return found[:limit], found[limit - 1][0] if len(found) > limit else None

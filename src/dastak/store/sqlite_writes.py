@@ -120,6 +120,7 @@ class Writes:
         for n in old:
             self._execute(self._sql["delete_messages"], n)
             self._execute(self._sql["delete_verification"], n)
+        self._execute(self._sql["delete_old_replies"], (rows.to_ms(keep_after), limit))
         self._execute(self._sql["delete_answers"], (rows.to_ms(now - ANSWER_KEPT), limit))
         self._execute(
             self._sql["delete_tallies"], (int(keep_after.timestamp()), WRONG_CONSECUTIVE_MAX, limit)

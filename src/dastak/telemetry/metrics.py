@@ -14,6 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from dastak.core import events
+from dastak.core.reply import HeardReply
+from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,6 +27,7 @@ COUNTERS: Final[Table] = {
     "dastak_attempts_missed": ("Wrong attempts by reason.", ("reason", "mode")),
     "dastak_messages": ("Messages by what became of them.", ("event", "mode")),
     "dastak_refusals": ("Messages that a route refused, by carrier status.", ("route", "status")),
+    "dastak_replies": ("Texts from phones by what they ask for.", ("kind", "mode")),
     "dastak_http_answers": ("Answers of the API by endpoint and status.", ("endpoint", "status")),
 }
 # Read from the parts when somebody scrapes: figures that only rise, and figures that rise and fall.
@@ -56,6 +59,7 @@ _MESSAGE: Final = {
     events.MessageDelivered: "delivered",
     events.MessageUndelivered: "undelivered",
     events.MessageDropped: "dropped",
+    events.PhoneReturned: "sent_again",
 }
 
 
@@ -85,6 +89,11 @@ class Metrics(Collector):
                 self._counts["dastak_attempts_missed", event.reason, verification.mode] += 1
             elif isinstance(event, events.MessageRefused):
                 self._counts["dastak_refusals", event.route, event.status] += 1
+
+    def on_reply(self, heard: HeardReply) -> None:
+        """Count a text from a phone."""
+        mode = Mode.TEST if heard.test else Mode.LIVE
+        self._counts["dastak_replies", heard.reply.kind, mode] += 1
 
     def on_answer(self, endpoint: str, status: int) -> None:
         """Count an answer of the API."""

@@ -5,7 +5,8 @@
 3. Unknown, expired and revoked keys get one answer.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +14,7 @@ import msgspec
 
 from dastak.core.errors import Forbidden, NotFound, Unauthenticated
 from dastak.core.ports import Store, Tenancy
+from dastak.core.reply import sender_key
 from dastak.core.tenant import Caller, Service, Tenant
 from dastak.tenancy.keys import digest, read_key
 
@@ -27,6 +29,7 @@ class _View(msgspec.Struct, frozen=True):
     callers: Mapping[bytes, Caller]
     services: Mapping[int, Service]
     named: Mapping[tuple[int, str], Service]
+    owners: Mapping[str, frozenset[int]]
 
 
 class Directory:
@@ -115,6 +118,10 @@ class Directory:
             raise NotFound("There is no such tenant.")
         return found
 
+    def owners_of(self, sender: str) -> frozenset[int]:
+        """Return the tenants whose services write as this sender, as carriers spell it."""
+        return self._view.owners.get(sender_key(sender), frozenset())
+
 
 def _look(tenancy: Tenancy) -> _View:
     """Make the tables of one revision; a key without its tenant or service opens nothing."""
@@ -133,7 +140,15 @@ def _look(tenancy: Tenancy) -> _View:
         },
         services,
         {(service.tenant, service.name): service for service in tenancy.services},
+        _owners(tenancy.services),
     )
+
+
+def _owners(services: Iterable[Service]) -> Mapping[str, frozenset[int]]:
+    owners: defaultdict[str, set[int]] = defaultdict(set)
+    for service in services:
+        owners[sender_key(service.sender)].add(service.tenant)
+    return {sender: frozenset(tenants) for sender, tenants in owners.items()}
 
 
 def _why_not(key_text: bytes) -> str:

@@ -12,6 +12,9 @@ const thread = document.getElementById("thread");
 const phone = document.querySelector(".phone");
 const count = document.getElementById("count");
 const clear = document.getElementById("clear");
+const back = document.getElementById("back");
+const words = document.getElementById("words");
+const unsent = document.getElementById("unsent");
 const newest = document.getElementById("newest");
 let last = null;
 
@@ -68,9 +71,11 @@ function put(text) {
 }
 
 function settle() {
-  const held = texts.children.length;
+  const held = texts.querySelectorAll("li:not(.mine)").length;
   document.getElementById("blank").hidden = held > 0;
   clear.hidden = held === 0;
+  back.hidden = !last?.sender;
+  document.getElementById("back-label").textContent = `Text back to ${last?.sender}`;
   count.textContent = held === 0 ? "No texts" : held === 1 ? "1 text" : `${held} texts`;
   newest.hidden = !last?.code;
   document.getElementById("big").replaceChildren(...(last?.code ? [chip(last.code)] : []));
@@ -115,6 +120,23 @@ function cleared() {
   speak("This phone is empty.");
 }
 
+// What this phone wrote is shown until the page is opened anew; the carrier keeps no copy for a handset.
+async function writeBack(event) {
+  event.preventDefault();
+  const to = last.sender;
+  const wrote = await fetch(`${address(msisdn)}/messages`, {
+    method: "POST",
+    headers: {"content-type": "application/json"},
+    body: JSON.stringify({text: words.value, to}),
+  }).then((answer) => answer.ok, () => false);
+  unsent.hidden = wrote;
+  if (!wrote) return;
+  texts.append(make("li", {className: "mine fresh"}, make("div", {className: "bubble"}, said("p", "said", words.value))));
+  speak(`Sent to ${to}: ${words.value}`);
+  words.value = "";
+  thread.scrollTop = thread.scrollHeight;
+}
+
 function tick() {
   document.getElementById("clock").textContent = time(Date.now());
 }
@@ -123,6 +145,8 @@ clear.addEventListener("click", async () => {
   await fetch(`${address(msisdn)}/messages`, {method: "DELETE"});
   thread.focus();
 });
+
+back.addEventListener("submit", writeBack);
 
 tick();
 setInterval(tick, 1000);
