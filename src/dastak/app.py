@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -27,6 +28,8 @@ from dastak.carriers.carrier_book import CarrierBook
 from dastak.carriers.carrier_kinds import open_route
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
+from dastak.carriers.trial import Opener
+from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
 from dastak.core.events import Event
 from dastak.core.ports import Ports
@@ -85,6 +88,7 @@ class House(msgspec.Struct, frozen=True):
     registers: Registers
     metrics: Metrics
     fleet: Fleet
+    trials: TrialDesk
     health: Health
     simulated: Mapping[str, SmppRoute]
     worker: Worker
@@ -117,6 +121,7 @@ async def run(
                 fleet=house.fleet,
                 registers=house.registers,
                 dlt_store=house.store,
+                trials=house.trials,
                 turns=Turns(),
             ),
             ENDPOINTS,
@@ -153,7 +158,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     simulated = {name: SmppRoute(name, smpp, settlement.take) for name, smpp in binds.items()}
     table = _route_table(settings, simulated, health)
     sealer = AesGcmSealer(keys)
-    fleet = _fleet(settings, store, sealer, table, settlement)
+    trials = TrialDesk(settlement.take, fixed=_openers(settings))
+    fleet = _fleet(settings, store, sealer, table, trials)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -180,7 +186,9 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(worker)
     await worker.run(ports)
-    house = House(ports, store, clock, directory, registers, metrics, fleet, health, simulated, worker, box)
+    house = House(
+        ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker, box
+    )
     _add_figures(house)
     return house
 
@@ -218,12 +226,19 @@ def _box(settings: Settings) -> Box:
     return Box(seed=settings.simulator.seed, host=host, port=port)
 
 
+def _openers(settings: Settings) -> dict[str, Opener]:
+    """Return what makes routes to the carriers of the settings file, for trials."""
+    return {
+        name: partial(SmppRoute, name, smpp_settings(carrier)) for name, carrier in settings.carriers.items()
+    }
+
+
 def _fleet(
-    settings: Settings, store: SqliteStore, sealer: AesGcmSealer, table: RouteTable, settlement: Settlement
+    settings: Settings, store: SqliteStore, sealer: AesGcmSealer, table: RouteTable, trials: TrialDesk
 ) -> Fleet:
     """Make the carriers of the settings file ready, and whatever is added to the database later."""
     fixed = [
-        (carrier_record(name, carrier), SmppRoute(name, smpp_settings(carrier), settlement.take))
+        (carrier_record(name, carrier), SmppRoute(name, smpp_settings(carrier), trials.take))
         for name, carrier in settings.carriers.items()
     ]
     book = CarrierBook(store, sealer, fixed=tuple(settings.carriers))
@@ -231,7 +246,7 @@ def _fleet(
         store,
         book,
         fixed=fixed,
-        open_route=lambda carrier, given: open_route(carrier.kind, carrier.name, given, settlement.take),
+        open_route=lambda carrier, given: open_route(carrier.kind, carrier.name, given, trials.take),
         on_change=table.replace,
     )
 

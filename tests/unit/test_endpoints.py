@@ -42,7 +42,13 @@ def asked(method: str, path: str, error: Exception) -> list[tuple[str, int]]:
         method="GET", path="/v1/x/{id}", scope=Scope.READ, handler=never, summary="", gives=None
     )
     api: Any = Api(
-        ports=Ports(), directory=Directory(error), fleet=None, registers=None, dlt_store=None, turns=Turns()
+        ports=Ports(),
+        directory=Directory(error),
+        fleet=None,
+        registers=None,
+        dlt_store=None,
+        trials=None,
+        turns=Turns(),
     )  # type: ignore[arg-type]
     dispatcher = Dispatcher(api, [endpoint], on_answer=lambda *answer: counted.append(answer))
     request = Request(method, path, "", {}, b"", "")

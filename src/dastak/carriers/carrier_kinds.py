@@ -5,7 +5,7 @@ A kind is one line of the table; nobody else asks what kind a carrier is.
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Protocol, Self
 
 import msgspec
@@ -17,7 +17,8 @@ from dastak.core.ports import Route
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 
-TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
+Acknowledge = Callable[[bool], None]
+TakeReceipt = Callable[[Receipt, Acknowledge], None]
 
 
 class LivingRoute(Route, Protocol):
@@ -48,12 +49,14 @@ class Kind(msgspec.Struct, frozen=True):
         secrets: Those of them that are kept encrypted and never shown.
         read: Reads settings, secrets and all; a `ValueError` says what is wrong with them.
         make: Makes the route of a name with what was read.
+        for_trial: Settings that a trial has instead of a carrier's own.
     """
 
     fields: tuple[str, ...]
     secrets: frozenset[str]
     read: Callable[[Mapping[str, Any]], Any]
     make: Callable[[str, Any, TakeReceipt], LivingRoute]
+    for_trial: Mapping[str, Any] = MappingProxyType({})
 
 
 KINDS: Final[Mapping[CarrierKind, Kind]] = {
@@ -62,6 +65,7 @@ KINDS: Final[Mapping[CarrierKind, Kind]] = {
         frozenset({"password"}),
         lambda settings: msgspec.convert(settings, SmppSettings),
         SmppRoute,
+        for_trial=MappingProxyType({"binds": 1}),
     ),
 }
 
