@@ -92,7 +92,7 @@ def set_carrier(context: click.Context, /, *, name: str, why: str, as_json: bool
 @click.pass_context
 def drain_carrier(context: click.Context, *, name: str, why: str, as_json: bool) -> None:
     """Give a carrier nothing new; its receipts are still understood."""
-    _change(context, name, Wish(state=CarrierState.DRAINING), why, as_json=as_json)
+    _move(context, name, CarrierState.DRAINING, why, as_json=as_json)
 
 
 @carrier.command("off")
@@ -102,7 +102,7 @@ def drain_carrier(context: click.Context, *, name: str, why: str, as_json: bool)
 @click.pass_context
 def turn_carrier_off(context: click.Context, *, name: str, why: str, as_json: bool) -> None:
     """Disconnect a carrier."""
-    _change(context, name, Wish(state=CarrierState.OFF), why, as_json=as_json)
+    _move(context, name, CarrierState.OFF, why, as_json=as_json)
 
 
 @carrier.command("restore")
@@ -112,7 +112,7 @@ def turn_carrier_off(context: click.Context, *, name: str, why: str, as_json: bo
 @click.pass_context
 def restore_carrier(context: click.Context, *, name: str, why: str, as_json: bool) -> None:
     """Use a carrier again that was drained or turned off."""
-    _change(context, name, Wish(state=CarrierState.ACTIVE), why, as_json=as_json)
+    _move(context, name, CarrierState.ACTIVE, why, as_json=as_json)
 
 
 @carrier.command("remove")
@@ -145,6 +145,14 @@ def wished(given: Mapping[str, Any]) -> Wish:
 
 def _change(context: click.Context, name: str, wish: Wish, why: str, *, as_json: bool) -> None:
     _show(with_book(context, lambda book: book.change(name, wish, _act(why))), as_json=as_json)
+
+
+def _move(context: click.Context, name: str, state: CarrierState, why: str, *, as_json: bool) -> None:
+    moved = with_book(context, lambda book: book.change(name, Wish(state=state), _act(why)))
+    if as_json:
+        _show(moved, as_json=True)
+    else:
+        click.echo(f"{moved.name} is {moved.state}: {moved.reason}")
 
 
 def _act(why: str) -> Act:
