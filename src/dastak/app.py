@@ -154,8 +154,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     learning = await stack.enter_async_context(_learning(settings, store, clock))
     health = learning.health
     listeners: Sequence[Listener] = (metrics.on_events, settlement.on_events, health.on_events)
-    binds = {} if box is None else box.binds
-    simulated = {name: SmppRoute(name, smpp, settlement.take) for name, smpp in binds.items()}
+    simulated = _simulated(box, settlement)
     table = _route_table(settings, simulated, health)
     sealer = AesGcmSealer(keys)
     trials = TrialDesk(settlement.take, fixed=_openers(settings))
@@ -224,6 +223,12 @@ def _route_table(settings: Settings, simulated: Mapping[str, SmppRoute], judge: 
 def _box(settings: Settings) -> Box:
     host, port = address_of(settings.simulator.smpp_listen)
     return Box(seed=settings.simulator.seed, host=host, port=port)
+
+
+def _simulated(box: Box | None, settlement: Settlement) -> dict[str, SmppRoute]:
+    """Make the routes to the carrier in a box, if there is one."""
+    binds = {} if box is None else box.binds
+    return {name: SmppRoute(name, smpp, settlement.take) for name, smpp in binds.items()}
 
 
 def _openers(settings: Settings) -> dict[str, Opener]:
