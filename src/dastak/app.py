@@ -28,7 +28,7 @@ from dastak.carriers.carrier_book import CarrierBook
 from dastak.carriers.carrier_kinds import open_route
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
-from dastak.carriers.trial import Opener
+from dastak.carriers.trial import Opener, refuse
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
 from dastak.core.events import Event
@@ -234,7 +234,8 @@ def _simulated(box: Box | None, settlement: Settlement) -> dict[str, SmppRoute]:
 def _openers(settings: Settings) -> dict[str, Opener]:
     """Return what makes routes to the carriers of the settings file, for trials."""
     return {
-        name: partial(SmppRoute, name, smpp_settings(carrier)) for name, carrier in settings.carriers.items()
+        name: partial(SmppRoute, name, smpp_settings(carrier), take_reply=refuse)
+        for name, carrier in settings.carriers.items()
     }
 
 

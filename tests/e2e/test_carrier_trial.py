@@ -21,6 +21,7 @@ from dastak.core.outcome import Outcome
 from dastak.core.ports import Outgoing
 from dastak.simulator.faults import Fault
 from dastak.sms.pdu_words import Seen
+from dastak.sms.smpp_codes import Status
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 from tests.support.authority import Authority
@@ -304,6 +305,15 @@ async def test_receipt_of_others_is_left_to_their_next_bind() -> None:
     assert report.delivered
     assert answers == ["deliver_sm_resp ESME_RX_T_APPN", "deliver_sm_resp ESME_ROK"]
     assert receipt.outcome is Outcome.DELIVERED
+
+
+async def test_text_from_a_phone_is_left_to_their_next_bind() -> None:
+    async with npm_smsc(behaviour="08") as peer:
+        await run(peer.port, timeout_s=0.3)
+        said = [await peer.said() for _ in range(2)]
+
+    assert [fact["command"] for fact in said] == ["submit_sm", "data_sm_resp"]
+    assert said[1]["status"] == Status.ESME_RX_T_APPN
 
 
 class Desk:

@@ -14,6 +14,7 @@ from dastak.core.carrier import CarrierKind
 from dastak.core.errors import InvalidRequest
 from dastak.core.message import Receipt
 from dastak.core.ports import Route
+from dastak.sms.inbound import TakeReply
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 
@@ -49,13 +50,15 @@ class Kind(msgspec.Struct, frozen=True):
         secrets: Those of them that are kept encrypted and never shown.
         read: Reads settings, secrets and all; a `ValueError` says what is wrong with them.
         make: Makes the route of a name with what was read.
+        hears: Whether phones speak by it too; then `make` takes `take_reply`.
         for_trial: Settings that a trial has instead of a carrier's own.
     """
 
     fields: tuple[str, ...]
     secrets: frozenset[str]
     read: Callable[[Mapping[str, Any]], Any]
-    make: Callable[[str, Any, TakeReceipt], LivingRoute]
+    make: Callable[..., LivingRoute]
+    hears: bool = False
     for_trial: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -65,18 +68,36 @@ KINDS: Final[Mapping[CarrierKind, Kind]] = {
         frozenset({"password"}),
         lambda settings: msgspec.convert(settings, SmppSettings),
         SmppRoute,
+        hears=True,
         for_trial=MappingProxyType({"binds": 1}),
     ),
 }
 
 
-def open_route(kind: CarrierKind, name: str, settings: Mapping[str, Any], take: TakeReceipt) -> LivingRoute:
+def open_route(
+    kind: CarrierKind,
+    name: str,
+    settings: Mapping[str, Any],
+    take: TakeReceipt,
+    *,
+    take_reply: TakeReply | None = None,
+) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
+
+    Args:
+        kind: What is spoken with it.
+        name: Under which its messages are kept.
+        settings: Secrets and all.
+        take: Given every receipt.
+        take_reply: Given every text from a phone; without it they are taken and forgotten.
 
     Raises:
         InvalidRequest: The settings are not such a kind's.
     """
-    return KINDS[kind].make(name, read_settings(kind, settings), take)
+    read = read_settings(kind, settings)
+    if KINDS[kind].hears:
+        return KINDS[kind].make(name, read, take, take_reply=take_reply)
+    return KINDS[kind].make(name, read, take)
 
 
 def read_settings(kind: CarrierKind, settings: Mapping[str, Any]) -> Any:

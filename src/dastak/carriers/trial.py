@@ -1,7 +1,7 @@
 """One try of one carrier: connect, bind, send a text, wait for its receipt, and say what each step took.
 
 1. A trial has a route of its own, so it can try a carrier that is drained or off, and disturbs no other bind.
-2. Its receipt is never taken for one of a verification; a receipt of others that comes to it is handed on.
+2. Its receipt is never taken for one of a verification; what comes for others, it leaves to them.
 3. It ends in bounded time, and says at the step that failed why, and what to do next.
 4. No secret, no text and no whole number is told.
 """
@@ -137,7 +137,7 @@ def opener(carrier: Carrier, settings: Mapping[str, Any]) -> Opener:
         settings: Its own, with its secrets.
     """
     wanted = {**settings, **KINDS[carrier.kind].for_trial}
-    return lambda take: open_route(carrier.kind, carrier.name, wanted, take)
+    return lambda take: open_route(carrier.kind, carrier.name, wanted, take, take_reply=refuse)
 
 
 class Trial:
@@ -352,8 +352,8 @@ def summary(report: Report) -> str:
     return f"{last.name}: {last.words}"
 
 
-def refuse(_receipt: Receipt, acknowledge: Acknowledge) -> None:
-    """Leave a receipt to somebody else: the carrier shall bring it again."""
+def refuse(_brought: Any, acknowledge: Acknowledge) -> None:
+    """Leave a receipt or a text from a phone to somebody else: the carrier shall bring it again."""
     acknowledge(False)
 
 

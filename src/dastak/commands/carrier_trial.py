@@ -100,7 +100,7 @@ async def _try(settings: Settings, name: str, errand: Errand, store: SqliteStore
 
 async def _opener(settings: Settings, book: CarrierBook, name: str) -> Opener:
     if name in settings.carriers:
-        return partial(SmppRoute, name, smpp_settings(settings.carriers[name]))
+        return partial(SmppRoute, name, smpp_settings(settings.carriers[name]), take_reply=refuse)
     carrier = await book.find(name)
     return opener(carrier, book.revealed(carrier))
 
