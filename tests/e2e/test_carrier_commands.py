@@ -174,6 +174,22 @@ def test_trial_over_http_gives_the_same_steps_and_happens_once_per_key(
     assert state == "off"
 
 
+def test_server_can_be_told_to_try_it(installed: Installation, port: int) -> None:
+    add(installed, "north", port)
+    with installed:
+        operator = operator_of(installed)
+        asked = ("--on-server", "--url", installed.url, "--key", str(operator.key))
+        tried = typed(installed, "carrier", "test", "north", "--to", TO, *asked)
+        unknown = typed(installed, "carrier", "test", "south", *asked)
+
+    lines = [line.split("ms", 1)[1].split()[0] for line in tried.stdout.splitlines() if " ms  " in line]
+    assert tried.returncode == 0
+    # Which bind gets the receipt is the carrier's choice.
+    assert [word for word in lines if word not in ("->", "<-")] == STEPS
+    assert lines[:4] == ["connect", "->", "<-", "bind"]
+    assert unknown.returncode == 1
+
+
 def test_look_at_carriers_tells_links_of_the_running_server(installed: Installation, port: int) -> None:
     add(installed, "north", port, "--set", "binds=2", "--lane", "priority=10", "--lane", "weight=70")
     add(installed, "locked", port, password="wrong")

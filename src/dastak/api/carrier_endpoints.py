@@ -76,7 +76,7 @@ async def try_carrier(api: Api, call: Call) -> Response:
     body: schema.TrialBody = call.body
     name = call.arguments[0]
     to = None if body.to is None else parse(body.to).msisdn
-    errand = Errand(to=to, sender=body.sender, timeout_s=body.timeout_s)
+    errand = Errand(to=to, sender=body.sender, text=body.text, dlt=body.dlt, timeout_s=body.timeout_s)
     open_one = api.trials.fixed.get(name) or await _opener(api, name)
 
     async def tried(once: Once | None) -> Report | Replayed:

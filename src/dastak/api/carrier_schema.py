@@ -8,13 +8,16 @@ from msgspec import Meta
 
 from dastak.carriers.carrier_book import NAME_CHARACTERS_MAX, WHY_CHARACTERS_MAX
 from dastak.carriers.fleet import Fleet
-from dastak.carriers.trial import Observed
+from dastak.carriers.trial import TEXT, Observed
 from dastak.core.carrier import Carrier, CarrierChange, CarrierKind, CarrierState, Lane
 from dastak.sms.bind_group import BindView
 
 # A request that waits is no place for a carrier's slowest receipts; the command line waits longer.
 TRIAL_S: Final = 20.0
 TRIAL_S_MAX: Final = 60.0
+# Ten parts, and as many facts as a template has variables.
+TRIAL_TEXT_MAX: Final = 1530
+FIELDS_MAX: Final = 32
 
 Name = Annotated[
     str,
@@ -87,14 +90,19 @@ class TrialBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     to: Annotated[
         str | None,
-        Meta(
-            description="In E.164; it gets one fixed text without a code. Absent, it only binds and unbinds."
-        ),
+        Meta(description="In E.164; it gets one text. Absent, it only binds and unbinds."),
     ] = None
     sender: Annotated[
         str,
         Meta(max_length=20, description="The header or number it comes from; else what its settings say."),
     ] = ""
+    text: Annotated[
+        str,
+        Meta(min_length=1, max_length=TRIAL_TEXT_MAX, description="Such as a registered wording; no code."),
+    ] = TEXT
+    dlt: Annotated[
+        dict[str, str], Meta(description="Such as `pe_id` and `template_id`.", max_length=FIELDS_MAX)
+    ] = {}
     timeout_s: Annotated[
         float, Meta(ge=1, le=TRIAL_S_MAX, description="How long to wait for the receipt.")
     ] = TRIAL_S

@@ -8,7 +8,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from types import MappingProxyType
@@ -61,6 +61,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         at_ms: When it ended, since the trial began.
         took_ms: Since the step before it ended.
         ok: Whether it went as it should.
+        pdus_before: How many PDUs had gone by.
         words: What happened.
         next: What to do, where it failed.
     """
@@ -68,6 +69,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     name: StepName
     at_ms: int
     took_ms: int
+    pdus_before: int
     ok: bool
     words: str
     next: str = ""
@@ -338,12 +340,30 @@ class Trial:
     def _step(self, name: StepName, words: str, *, ok: bool = False, next_: str = "") -> None:
         at_ms = self._now_ms()
         took_ms = at_ms - (self._steps[-1].at_ms if self._steps else 0)
-        step = Step(name=name, at_ms=at_ms, took_ms=took_ms, ok=ok, words=words, next=next_)
+        step = Step(
+            name=name,
+            at_ms=at_ms,
+            took_ms=took_ms,
+            pdus_before=len(self._pdus),
+            ok=ok,
+            words=_plain(words),
+            next=next_,
+        )
         self._steps.append(step)
         self._tell(step)
 
     def _now_ms(self) -> int:
         return int((self._loop.time() - self._began_at) * 1000)
+
+
+def in_order(report: Report) -> Iterator[Told]:
+    """Yield steps and PDUs as they came."""
+    shown = 0
+    for step in report.steps:
+        yield from report.pdus[shown : step.pdus_before]
+        shown = step.pdus_before
+        yield step
+    yield from report.pdus[shown:]
 
 
 def summary(report: Report) -> str:
@@ -355,6 +375,11 @@ def summary(report: Report) -> str:
 def refuse(_brought: Any, acknowledge: Acknowledge) -> None:
     """Leave a receipt or a text from a phone to somebody else: the carrier shall bring it again."""
     acknowledge(False)
+
+
+def _plain(words: str) -> str:
+    """Keep what a carrier wrote from writing to a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in words)
 
 
 def _standing(route: LivingRoute) -> tuple[_Standing, ...]:

@@ -4,12 +4,17 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
+from urllib.parse import quote
 
 import click
+import msgspec
 
 from dastak import config_secrets
+from dastak.api.carrier_schema import TRIAL_S_MAX
 from dastak.carriers.carrier_book import Act, CarrierBook
 from dastak.carriers.trial import (
+    LINK_S_MAX,
     TEXT,
     TIMEOUT_S,
     TIMEOUT_S_MAX,
@@ -19,12 +24,14 @@ from dastak.carriers.trial import (
     Step,
     Told,
     Trial,
+    in_order,
     opener,
     refuse,
 )
 from dastak.cli import Exit
 from dastak.commands.admin import with_store
 from dastak.commands.printing import json_option, print_json, progress
+from dastak.commands.running_server import Answer, DevServer, call, find_server, server_options, tell_refusal
 from dastak.config import Settings, smpp_settings
 from dastak.config_read import load
 from dastak.core.msisdn import parse
@@ -33,8 +40,10 @@ from dastak.steady_clock import SteadyClock
 from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
 
-WHO = "cli"
-ARROWS = {True: "->", False: "<-"}
+WHO: Final = "cli"
+# What the server may take besides what the carrier does.
+ANSWER_S: Final = 10.0
+ARROWS: Final = {True: "->", False: "<-"}
 
 
 @click.command("test")
@@ -53,6 +62,8 @@ ARROWS = {True: "->", False: "<-"}
     show_default=True,
     help="Seconds to wait for the receipt.",
 )
+@click.option("--on-server", is_flag=True, help="Have the running server try it: it hears of every receipt.")
+@server_options
 @json_option
 @click.pass_context
 def try_carrier(
@@ -63,21 +74,32 @@ def try_carrier(
     to: str | None,
     timeout_s: float,
     facts: Sequence[str],
+    on_server: bool,
+    url: str | None,
+    api_key: str | None,
     as_json: bool,
     **given: str,
 ) -> int:
     """Try a carrier in whatever state it is: connect, bind, send one text, wait for its receipt.
 
-    The text holds no code. The exit code is 0 when the receipt says delivered (without --to,
-    when the carrier took the bind), 1 when the text was refused or no good receipt came, 4 when there was
-    no link. A server that runs is not disturbed.
+    The exit code is 0 when the receipt says delivered (without --to, when the carrier took the bind), 1 when
+    the text was refused or no good receipt came, 4 when there was no link. A running server is not disturbed.
     """
     dlt = dict(fact.partition("=")[::2] for fact in facts)
     errand = Errand(to=None if to is None else parse(to).msisdn, timeout_s=timeout_s, dlt=dlt, **given)
     settings = load(context.obj, os.environ).settings
-    # Links tell their state to the log as well; here the steps do.
-    logging.getLogger("dastak").addHandler(logging.NullHandler())
-    report = with_store(context, partial(_try, settings, name, errand, as_json=as_json))
+    if on_server:
+        server = find_server(url or f"http://{settings.server.listen}", api_key)
+        answer = _ask_server(server, name, errand)
+        if answer.status >= 400:
+            return tell_refusal(answer, as_json=as_json)
+        report = msgspec.convert(answer.body, Report)
+        for told in () if as_json else in_order(report):
+            _print(told)
+    else:
+        # Links tell their state to the log as well; here the steps do.
+        logging.getLogger("dastak").addHandler(logging.NullHandler())
+        report = with_store(context, partial(_try, settings, name, errand, as_json=as_json))
     if as_json:
         print_json(report)
     else:
@@ -96,6 +118,13 @@ async def _try(settings: Settings, name: str, errand: Errand, store: SqliteStore
     act = Act(who=WHO, why="tested", at=SteadyClock(await store.latest_at()).now())
     await book.note_trial(report, act)
     return report
+
+
+def _ask_server(server: DevServer, name: str, errand: Errand) -> Answer:
+    asked = msgspec.structs.replace(errand, timeout_s=min(errand.timeout_s, TRIAL_S_MAX))
+    body = {**msgspec.structs.asdict(asked), "dlt": dict(errand.dlt)}
+    path = f"/v1/admin/carriers/{quote(name, safe='')}/test"
+    return call(server, "POST", path, body, timeout_s=TRIAL_S_MAX + LINK_S_MAX + ANSWER_S)
 
 
 async def _opener(settings: Settings, book: CarrierBook, name: str) -> Opener:

@@ -127,7 +127,7 @@ def _print(found: Mapping[str, Any], events: Sequence[Event], verdict: Verdict) 
         after_s = (datetime.fromisoformat(event["at"]) - began).total_seconds()
         told = {name: "none" if value is None else value for name, value in event.items()}
         facts = ", ".join(f"{name} {value}" for name, value in told.items() if name not in _UNSHOWN)
-        click.echo(f"{max(after_s, 0.0):>9.3f} s  {event['type']:<12}{facts}".rstrip())
+        click.echo(f"{max(after_s, 0.0):>9.3f} s  {event['type']:<12}{_plain(facts)}".rstrip())
     carrier = f"{verdict.route}, under {verdict.carrier_ref}" if verdict.carrier_ref else verdict.route
     rows = (
         ("outcome", verdict.outcome or verdict.last or "none"),
@@ -138,4 +138,9 @@ def _print(found: Mapping[str, Any], events: Sequence[Event], verdict: Verdict) 
     )
     for name, value in rows:
         if value:
-            click.echo(f"{click.style(name, bold=True)}{'':{9 - len(name)}}{value}")
+            click.echo(f"{click.style(name, bold=True)}{'':{9 - len(name)}}{_plain(value)}")
+
+
+def _plain(words: str) -> str:
+    """Keep what a carrier wrote from writing to a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in words)
