@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from dastak.carriers import trial as trials
 from dastak.carriers.carrier_kinds import Acknowledge
-from dastak.carriers.trial import Errand, Opener, Report, StepName, Told, Trial, opener, refuse
+from dastak.carriers.trial import Opener, Trial, opener, refuse
 from dastak.carriers.trial_desk import TRIALS_MAX, TrialDesk
+from dastak.carriers.trial_report import TEXT, Errand, Report, StepName, Told
 from dastak.core.carrier import Carrier, CarrierKind, CarrierState
 from dastak.core.errors import Overloaded
 from dastak.core.ids import VerificationId
@@ -94,11 +94,11 @@ async def test_text_is_plain_and_neither_it_nor_number_or_password_is_told() -> 
         await soon(trial(carrier.port, told=told).run())
 
     (message,) = ends.shown
-    assert message.sm.text_octets.decode() == trials.TEXT
-    assert not any(character.isdigit() for character in trials.TEXT)
+    assert message.sm.text_octets.decode() == TEXT
+    assert not any(character.isdigit() for character in TEXT)
     shown = repr(told)
     assert "+9198******00" in shown
-    assert not any(secret in shown for secret in (PASSWORD, TO[1:], trials.TEXT[:12]))
+    assert not any(secret in shown for secret in (PASSWORD, TO[1:], TEXT[:12]))
 
 
 async def test_without_a_number_it_only_binds_and_unbinds() -> None:

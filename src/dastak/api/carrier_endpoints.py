@@ -9,7 +9,8 @@ from dastak.api.admin_endpoints import audited
 from dastak.api.endpoints import Api, Call, Endpoint
 from dastak.api.exchange import Response, answer
 from dastak.carriers.carrier_book import Act, Wish
-from dastak.carriers.trial import Errand, Opener, Report, opener
+from dastak.carriers.trial import Opener, opener
+from dastak.carriers.trial_report import Errand, Report
 from dastak.core.carrier import Carrier
 from dastak.core.msisdn import parse
 from dastak.core.ports import Once, Replayed

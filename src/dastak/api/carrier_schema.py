@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from dastak.carriers.carrier_book import NAME_CHARACTERS_MAX, WHY_CHARACTERS_MAX
 from dastak.carriers.fleet import Fleet
-from dastak.carriers.trial import TEXT, Observed
+from dastak.carriers.trial import Observed
+from dastak.carriers.trial_report import TEXT
 from dastak.core.carrier import Carrier, CarrierChange, CarrierKind, CarrierState, Lane
 from dastak.sms.bind_group import BindView
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from dastak.carriers.carrier_kinds import KINDS, read_settings
-from dastak.carriers.trial import Report, summary
+from dastak.carriers.trial_report import Report, summary
 from dastak.core.carrier import (
     CARRIERS_MAX,
     Carrier,

@@ -8,16 +8,15 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
 from dastak.carriers.carrier_kinds import KINDS, Acknowledge, LivingRoute, TakeReceipt, open_route
 from dastak.carriers.link_remedies import link_remedy
+from dastak.carriers.trial_report import Errand, Report, Step, StepName, Told
 from dastak.core.carrier import Carrier
 from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable, DastakError
 from dastak.core.ids import ID_OCTETS, VerificationId
@@ -30,9 +29,6 @@ from dastak.sms.bind_group import BindView
 from dastak.sms.esme import BindState
 from dastak.sms.pdu_words import Seen
 
-TEXT: Final = "This is a test of our SMS system. You need not do anything."
-TIMEOUT_S: Final = 60.0
-TIMEOUT_S_MAX: Final = 600.0
 # A carrier's own time limits for connecting and binding count, but no longer than this together.
 LINK_S_MAX: Final = 20.0
 # As long as a code lives, so that the carrier tries as it will for one.
@@ -43,76 +39,7 @@ OVERHEARD_MAX: Final = 1000
 _LOOK_EVERY_S: Final = 0.02
 
 
-class StepName(StrEnum):
-    """The steps, in their order."""
-
-    CONNECT = "connect"
-    BIND = "bind"
-    SUBMIT = "submit"
-    ANSWER = "answer"
-    RECEIPT = "receipt"
-    UNBIND = "unbind"
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a trial.
-
-    Attributes:
-        at_ms: When it ended, since the trial began.
-        took_ms: Since the step before it ended.
-        ok: Whether it went as it should.
-        pdus_before: How many PDUs had gone by.
-        words: What happened.
-        next: What to do, where it failed.
-    """
-
-    name: StepName
-    at_ms: int
-    took_ms: int
-    pdus_before: int
-    ok: bool
-    words: str
-    next: str = ""
-
-
-Told: TypeAlias = Step | Seen
 Opener = Callable[[TakeReceipt], LivingRoute]
-
-
-class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """What to try.
-
-    Attributes:
-        to: The phone; None only binds and unbinds.
-        sender: The header or number the text comes from; empty takes what the carrier's settings say.
-        text: What to send; never a code.
-        dlt: What India's scrubbers want to know of it; see `Outgoing`.
-        timeout_s: How long to wait for the receipt.
-    """
-
-    to: Msisdn | None = None
-    sender: str = ""
-    text: str = TEXT
-    dlt: Mapping[str, str] = MappingProxyType({})
-    timeout_s: float = TIMEOUT_S
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a trial came to.
-
-    Attributes:
-        linked: Whether the carrier took the bind.
-        delivered: Whether its receipt says that the phone has the text.
-        outcome: What its last word means; None where it had none.
-        pdus: What was said, in words; none where a route cannot be watched.
-    """
-
-    carrier: str
-    linked: bool
-    delivered: bool
-    outcome: Outcome | None
-    steps: tuple[Step, ...]
-    pdus: tuple[Seen, ...]
 
 
 @runtime_checkable
@@ -305,16 +232,21 @@ class Trial:
                     self._outcome = receipt.outcome
                     self._step(StepName.RECEIPT, _told(receipt), ok=True)
         except TimeoutError:
-            self._step(
-                StepName.RECEIPT,
-                f"no final receipt within {self._errand.timeout_s:g} s",
-                next_="look whether the text came: if so, have the carrier send receipts to this account; "
-                f"if not, ask it what became of {ref.ref}",
-            )
+            words = f"no final receipt within {self._errand.timeout_s:g} s"
+            self._step(StepName.RECEIPT, words, next_=self._where_receipts_are(ref))
             return
         self._outcome = receipt.outcome
         delivered = receipt.outcome is Outcome.DELIVERED
         self._step(StepName.RECEIPT, _told(receipt), ok=delivered, next_=REMEDIES[receipt.outcome].action)
+
+    def _where_receipts_are(self, ref: CarrierRef) -> str:
+        """Say what to do where no receipt came."""
+        if not self._pdus:
+            return "its receipts come to the running server: have that try it, with --on-server"
+        return (
+            "look whether the text came: if so, have the carrier send receipts to this account; if not, ask "
+            f"it what became of {ref.ref}"
+        )
 
     def _release(self) -> None:
         """Hand on what came before it could be told whose it is."""
@@ -354,22 +286,6 @@ class Trial:
 
     def _now_ms(self) -> int:
         return int((self._loop.time() - self._began_at) * 1000)
-
-
-def in_order(report: Report) -> Iterator[Told]:
-    """Yield steps and PDUs as they came."""
-    shown = 0
-    for step in report.steps:
-        yield from report.pdus[shown : step.pdus_before]
-        shown = step.pdus_before
-        yield step
-    yield from report.pdus[shown:]
-
-
-def summary(report: Report) -> str:
-    """Say in one line what a trial came to: its last step, but for the end of the link."""
-    last = next(step for step in reversed(report.steps) if step.name is not StepName.UNBIND)
-    return f"{last.name}: {last.words}"
 
 
 def refuse(_brought: Any, acknowledge: Acknowledge) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from dastak.carriers.carrier_kinds import Acknowledge, TakeReceipt
-from dastak.carriers.trial import Errand, Opener, Report, Told, Trial
+from dastak.carriers.trial import Opener, Trial
+from dastak.carriers.trial_report import Errand, Report, Told
 from dastak.core.errors import Overloaded
 from dastak.core.message import Receipt
 

@@ -13,21 +13,8 @@ import msgspec
 from dastak import config_secrets
 from dastak.api.carrier_schema import TRIAL_S_MAX
 from dastak.carriers.carrier_book import Act, CarrierBook
-from dastak.carriers.trial import (
-    LINK_S_MAX,
-    TEXT,
-    TIMEOUT_S,
-    TIMEOUT_S_MAX,
-    Errand,
-    Opener,
-    Report,
-    Step,
-    Told,
-    Trial,
-    in_order,
-    opener,
-    refuse,
-)
+from dastak.carriers.trial import LINK_S_MAX, Opener, Trial, opener, refuse
+from dastak.carriers.trial_report import TEXT, TIMEOUT_S, TIMEOUT_S_MAX, Errand, Report, Step, Told, in_order
 from dastak.cli import Exit
 from dastak.commands.admin import with_store
 from dastak.commands.printing import json_option, print_json, progress
