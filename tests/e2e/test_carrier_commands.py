@@ -154,12 +154,14 @@ def test_trial_over_http_gives_the_same_steps_and_happens_once_per_key(
     installed: Installation, port: int
 ) -> None:
     add(installed, "north", port)
+    add(installed, "nobody", free_port())
     installed.command("carrier", "off", "north", "--why", "not signed yet")
     with installed:
         operator = operator_of(installed)
         path, body = f"{CARRIERS}/north/test", {"to": TO, "sender": "ACMEOT"}
         first, again = (operator.post(path, body, idempotency_key="one") for _ in range(2))
         only_bound = operator.post(path)
+        nobody = operator.post(f"{CARRIERS}/nobody/test").body
         refused = operator.post(path, {"to": "+91123"})
         history = operator.get(f"{CARRIERS}/north/history").body["changes"]
         state = operator.get(f"{CARRIERS}/north").body["state"]
@@ -170,6 +172,7 @@ def test_trial_over_http_gives_the_same_steps_and_happens_once_per_key(
     assert again.body == first.body
     assert [step["name"] for step in only_bound.body["steps"]] == ["connect", "bind", "unbind"]
     assert (refused.status, refused.body["code"]) == (422, "invalid_msisdn")
+    assert nobody["steps"][0]["next"].startswith("nobody listens there")
     assert [change["what"] for change in history] == ["tested", "tested", "state", "added"]
     assert state == "off"
 

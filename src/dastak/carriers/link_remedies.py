@@ -44,7 +44,11 @@ LINK_REMEDIES: Final = (
         "TLS files",
         "have tls.ca_file, tls.cert_file and tls.key_file name files in PEM that this user can read",
     ),
+    # The first in asyncio's words, the second in uvloop's.
     ("Connect call failed", f"nobody listens there: {_COMPARE}"),
+    ("Connection refused", f"nobody listens there: {_COMPARE}"),
+    ("unreachable", "no network leads there: look at this machine's routes and its VPN to the carrier"),
+    ("No route to host", "no network leads there: look at this machine's routes and its VPN to the carrier"),
     ("Multiple exceptions", f"nobody listens there: {_COMPARE}"),
     ("Name or service not known", f"the name of the host is unknown: {_COMPARE}"),
     ("No address associated", f"the name of the host is unknown: {_COMPARE}"),
