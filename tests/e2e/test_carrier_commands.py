@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,28 @@ def test_server_can_be_told_to_try_it(installed: Installation, port: int) -> Non
     assert [word for word in lines if word not in ("->", "<-")] == STEPS
     assert lines[:4] == ["connect", "->", "<-", "bind"]
     assert unknown.returncode == 1
+
+
+def test_server_stops_in_time_while_it_tries_a_carrier(installed: Installation, tmp_path: Path) -> None:
+    with CarrierProcess(tmp_path / "silent", faults="[[faults]]\nmissing_receipt = 1.0\n") as port:
+        add(installed, "north", port)
+        with installed:
+            operator = operator_of(installed)
+            asked = threading.Thread(target=ask_and_be_left, args=(operator, f"{CARRIERS}/north/test"))
+            asked.start()
+            # The trial's bind is the second of the account.
+            until(lambda: installed.program.log().count("bind 1 is bound") == 2)
+            # Leaving the context holds the server to its five seconds.
+        asked.join(10)
+
+    assert not asked.is_alive()
+    assert "Traceback" not in installed.program.log()
+
+
+def ask_and_be_left(client: ApiClient, path: str) -> None:
+    """Ask for a trial that takes long, of a server that stops meanwhile."""
+    with suppress(OSError, HTTPException):
+        client.post(path, {"to": TO, "timeout_s": 60})
 
 
 def test_look_at_carriers_tells_links_of_the_running_server(installed: Installation, port: int) -> None:
