@@ -10,6 +10,7 @@ import msgspec
 from dastak.core.events import AnyEvent
 from dastak.core.message import MESSAGE_TRANSITIONS, MessageState
 from dastak.core.outcome import OUTCOMES
+from dastak.core.remedies import REMEDIES
 from dastak.core.verification import TRANSITIONS, State
 from tools.markdown import code, join, table
 
@@ -63,6 +64,11 @@ def outcomes() -> str:
                 )
                 for outcome, advice in OUTCOMES.items()
             ],
+        ),
+        "## What each means, and what to do",
+        table(
+            ("outcome", "the carrier…", "next"),
+            [(code(outcome), remedy.means, remedy.action) for outcome, remedy in REMEDIES.items()],
         ),
     )
 

@@ -6,7 +6,7 @@ import random
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -28,6 +28,8 @@ from dastak.carriers.carrier_book import CarrierBook
 from dastak.carriers.carrier_kinds import Ears, open_route
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
+from dastak.carriers.trial import Opener, refuse
+from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
 from dastak.core.events import Event
 from dastak.core.ports import Ports
@@ -88,6 +90,7 @@ class House(msgspec.Struct, frozen=True):
     registers: Registers
     metrics: Metrics
     fleet: Fleet
+    trials: TrialDesk
     health: Health
     simulated: Mapping[str, SmppRoute]
     worker: Worker
@@ -121,6 +124,7 @@ async def run(
                 registers=house.registers,
                 dlt_store=house.store,
                 replies=house.store,
+                trials=house.trials,
                 turns=Turns(),
             ),
             ENDPOINTS,
@@ -145,8 +149,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     store = await stack.enter_async_context(SqliteStore(sqlite_path(settings.store.url)))
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
-    limits = await _limits(settings, store, clock.now())
-    await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
+    limits = await _limits(stack, settings, store, clock)
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
     inward = Inward.of(metrics.on_reply)
@@ -156,7 +159,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     simulated = _simulated(box, inward.ears(test=True))
     table = _route_table(settings, simulated, health)
     sealer = AesGcmSealer(keys)
-    fleet = _fleet(settings, store, sealer, table, inward.ears())
+    trials = TrialDesk(inward.settlement.take, fixed=_openers(settings))
+    fleet = _fleet(settings, store, sealer, table, inward.ears()._replace(take_receipt=trials.take))
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -184,7 +188,9 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(worker)
     await worker.run(ports)
-    house = House(ports, store, clock, directory, registers, metrics, fleet, health, simulated, worker, box)
+    house = House(
+        ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker, box
+    )
     _add_figures(house)
     return house
 
@@ -237,6 +243,14 @@ def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
     )
 
 
+def _openers(settings: Settings) -> dict[str, Opener]:
+    """Return what makes routes to the carriers of the settings file, for trials."""
+    return {
+        name: partial(SmppRoute, name, smpp_settings(carrier), take_reply=refuse)
+        for name, carrier in settings.carriers.items()
+    }
+
+
 def _fleet(
     settings: Settings,
     store: SqliteStore,
@@ -274,10 +288,13 @@ def _tell(listeners: Sequence[Listener], verification: Verification, events: Seq
         listener(verification, events)
 
 
-async def _limits(settings: Settings, store: SqliteStore, now: datetime) -> SendLimits:
+async def _limits(
+    stack: AsyncExitStack, settings: Settings, store: SqliteStore, clock: SteadyClock
+) -> SendLimits:
     """Make the limits, and count again what was sent before a restart."""
     limits = SendLimits(live=settings.limits.live, test=settings.limits.test)
-    limits.seed(await store.sends_since(now - LIMITS_MEMORY))
+    limits.seed(await store.sends_since(clock.now() - LIMITS_MEMORY))
+    await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
     return limits
 
 

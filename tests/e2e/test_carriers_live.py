@@ -1,6 +1,5 @@
 """Carriers come, change and go while the program runs: over HTTP and by command line, without a restart."""
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,35 +8,13 @@ from typing import Any
 import pytest
 
 from tests.support.api_client import ApiClient
+from tests.support.carrier_process import CarrierProcess
 from tests.support.patience import until
-from tests.support.program import Program
 from tests.support.serve_installation import Installation, free_port
 
 CARRIERS = "/v1/admin/carriers"
 PASSWORD = "sim"
 TO = "+919876543210"
-
-
-class Smsc:
-    """A simulated carrier in a process of its own."""
-
-    def __init__(self, directory: Path, port: int = 0) -> None:
-        directory.mkdir(exist_ok=True)
-        self.program = Program(
-            "sim", "run", "--json", "--listen", f"127.0.0.1:{port}", cwd=directory, log_file=directory / "log"
-        )
-
-    def __enter__(self) -> int:
-        self.program.start()
-        until(self._port, within_s=30)
-        return self._port()
-
-    def __exit__(self, *_exception: object) -> None:
-        self.program.stop()
-
-    def _port(self) -> int:
-        told = re.search(r"listens on [0-9.]+:(\d+);", self.program.log())
-        return int(told[1]) if told else 0
 
 
 @pytest.fixture
@@ -59,7 +36,7 @@ def operator(installation: Installation) -> ApiClient:
 @pytest.fixture
 def ports(tmp_path: Path) -> Iterator[list[int]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(Smsc(tmp_path / name)) for name in ("one", "two")]
+        yield [stack.enter_context(CarrierProcess(tmp_path / name)) for name in ("one", "two")]
 
 
 def body(name: str, port: int, **lane: Any) -> dict[str, Any]:

@@ -9,8 +9,11 @@ from dastak.api.admin_endpoints import audited
 from dastak.api.endpoints import Api, Call, Endpoint
 from dastak.api.exchange import Response, answer
 from dastak.carriers.carrier_book import Act, Wish
+from dastak.carriers.trial import Opener, opener
+from dastak.carriers.trial_report import Errand, Report
 from dastak.core.carrier import Carrier
-from dastak.core.ports import Once
+from dastak.core.msisdn import parse
+from dastak.core.ports import Once, Replayed
 from dastak.core.tenant import Scope
 
 HISTORY_MAX: Final = 100
@@ -68,10 +71,31 @@ async def remove_carrier(api: Api, call: Call) -> Response:
     )
 
 
+@audited
+async def try_carrier(api: Api, call: Call) -> Response:
+    """POST /v1/admin/carriers/{carrier}/test."""
+    body: schema.TrialBody = call.body
+    name = call.arguments[0]
+    to = None if body.to is None else parse(body.to).msisdn
+    errand = Errand(to=to, sender=body.sender, text=body.text, dlt=body.dlt, timeout_s=body.timeout_s)
+    open_one = api.trials.fixed.get(name) or await _opener(api, name)
+
+    async def tried(once: Once | None) -> Report | Replayed:
+        report = await api.trials.run(name, open_one, errand)
+        return await api.fleet.book.note_trial(report, _act(api, call, "tested", once))
+
+    return await api.once(call, act=tried, show=lambda report: answer(200, report))
+
+
 async def list_changes(api: Api, call: Call) -> Response:
     """GET /v1/admin/carriers/{carrier}/history."""
     history = await api.fleet.book.history(call.arguments[0], limit=HISTORY_MAX)
     return answer(200, schema.HistoryView(changes=tuple(map(schema.change_view, history))))
+
+
+async def _opener(api: Api, name: str) -> Opener:
+    carrier = await api.fleet.book.find(name)
+    return opener(carrier, api.fleet.book.revealed(carrier))
 
 
 def _act(api: Api, call: Call, why: str, once: Once | None) -> Act:
@@ -132,6 +156,17 @@ ENDPOINTS: Final = (
         summary="Remove a carrier that takes nothing any more; its history stays",
         takes=schema.RemoveBody,
         gives=schema.RemovedView,
+        refusals=(409,),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{_CARRIER}/test",
+        scope=Scope.OPERATOR,
+        handler=try_carrier,
+        summary="Try a carrier: bind, send a text, wait for its receipt; each step is told with what it took",
+        takes=schema.TrialBody,
+        optional_body=True,
+        gives=Report,
         refusals=(409,),
     ),
     Endpoint(

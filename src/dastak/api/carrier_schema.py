@@ -1,14 +1,24 @@
 """What the admin API takes and gives of carriers; secrets go in and never come out."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from dastak.carriers.carrier_book import NAME_CHARACTERS_MAX, WHY_CHARACTERS_MAX
 from dastak.carriers.fleet import Fleet
+from dastak.carriers.trial import Observed
+from dastak.carriers.trial_report import TEXT
 from dastak.core.carrier import Carrier, CarrierChange, CarrierKind, CarrierState, Lane
+from dastak.sms.bind_group import BindView
+
+# A request that waits is no place for a carrier's slowest receipts; the command line waits longer.
+TRIAL_S: Final = 20.0
+TRIAL_S_MAX: Final = 60.0
+# Ten parts, and as many facts as a template has variables.
+TRIAL_TEXT_MAX: Final = 1530
+FIELDS_MAX: Final = 32
 
 Name = Annotated[
     str,
@@ -76,6 +86,29 @@ class RemoveBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     why: Why
 
 
+class TrialBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Try a carrier, in whatever state it is."""
+
+    to: Annotated[
+        str | None,
+        Meta(description="In E.164; it gets one text. Absent, it only binds and unbinds."),
+    ] = None
+    sender: Annotated[
+        str,
+        Meta(max_length=20, description="The header or number it comes from; else what its settings say."),
+    ] = ""
+    text: Annotated[
+        str,
+        Meta(min_length=1, max_length=TRIAL_TEXT_MAX, description="Such as a registered wording; no code."),
+    ] = TEXT
+    dlt: Annotated[
+        dict[str, str], Meta(description="Such as `pe_id` and `template_id`.", max_length=FIELDS_MAX)
+    ] = {}
+    timeout_s: Annotated[
+        float, Meta(ge=1, le=TRIAL_S_MAX, description="How long to wait for the receipt.")
+    ] = TRIAL_S
+
+
 class CarrierView(msgspec.Struct, frozen=True, kw_only=True):
     """A carrier, as it is written down and as it lives in this process."""
 
@@ -89,6 +122,7 @@ class CarrierView(msgspec.Struct, frozen=True, kw_only=True):
     available: Annotated[bool, Meta(description="Whether it can take a message now.")]
     link: Annotated[str, Meta(description="Why it can or cannot, in words.")]
     in_flight: Annotated[int, Meta(description="How many messages wait for its answer.")]
+    binds: Annotated[tuple[BindView, ...], Meta(description="Each of them; none where it has none.")]
 
 
 class CarriersView(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +172,7 @@ def carrier_view(carrier: Carrier, fleet: Fleet) -> CarrierView:
         available=route is not None and route.available,
         link=closed if route is None else route.reason,
         in_flight=0 if route is None else route.in_flight,
+        binds=route.binds() if isinstance(route, Observed) else (),
     )
 
 

@@ -16,6 +16,7 @@ from dastak.api import problems
 from dastak.api.exchange import Request, Response
 from dastak.api.idempotency import Turns, answer_once
 from dastak.carriers.fleet import Fleet
+from dastak.carriers.trial_desk import TrialDesk
 from dastak.core.dlt_store import DltStore
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
 from dastak.core.ports import Once, Ports, Replayed
@@ -40,6 +41,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     registers: Registers
     dlt_store: DltStore
     replies: ReplyStore
+    trials: TrialDesk
     turns: Turns
 
     async def once(

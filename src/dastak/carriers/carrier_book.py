@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from dastak.carriers.carrier_kinds import KINDS, read_settings
+from dastak.carriers.trial_report import Report, summary
 from dastak.core.carrier import (
     CARRIERS_MAX,
     Carrier,
@@ -23,7 +24,7 @@ from dastak.core.carrier import (
 )
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.errors import Conflict, InvalidRequest, NotFound
-from dastak.core.ports import Once, Sealer
+from dastak.core.ports import Once, Replayed, Sealer
 
 NAME_CHARACTERS_MAX: Final = 40
 WHY_CHARACTERS_MAX: Final = 200
@@ -146,6 +147,20 @@ class CarrierBook:
             raise Conflict(f"The carrier {name!r} is active; drain it first.")
         change = _line(carrier, "removed", act, before=_shown(carrier))
         await self._store.remove_carrier(change, once=act.once)
+
+    async def note_trial(self, report: Report, act: Act) -> Report | Replayed:
+        """Have the history say that a carrier was tried, and what came of it; return the report."""
+        after = msgspec.json.encode({"delivered": report.delivered, "outcome": report.outcome}).decode()
+        change = CarrierChange(
+            carrier=report.carrier,
+            at=act.at,
+            who=act.who,
+            what="tested",
+            why=summary(report)[:WHY_CHARACTERS_MAX],
+            after=after,
+        )
+        noted: Report | Replayed = await self._store.note_change(change, answer=report, once=act.once)
+        return noted
 
     async def history(self, name: str, *, limit: int = 50) -> tuple[CarrierChange, ...]:
         """Return what was done to a carrier, newest first. Raises: NotFound (there never was one)."""

@@ -5,7 +5,7 @@ A kind is one line of the table; nobody else asks what kind a carrier is.
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
@@ -18,8 +18,9 @@ from dastak.core.reply import Reply
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 
-TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
-TakeReply = Callable[[Reply, Callable[[bool], None]], None]
+Acknowledge = Callable[[bool], None]
+TakeReceipt = Callable[[Receipt, Acknowledge], None]
+TakeReply = Callable[[Reply, Acknowledge], None]
 
 
 class Ears(NamedTuple):
@@ -63,6 +64,7 @@ class Kind(msgspec.Struct, frozen=True):
         read: Reads settings, secrets and all; a `ValueError` says what is wrong with them.
         make: Makes the route of a name with what was read.
         hears: Whether phones speak by it too; then `make` takes `take_reply` and `on_alert`.
+        for_trial: Settings that a trial has instead of a carrier's own.
     """
 
     fields: tuple[str, ...]
@@ -70,6 +72,7 @@ class Kind(msgspec.Struct, frozen=True):
     read: Callable[[Mapping[str, Any]], Any]
     make: Callable[..., LivingRoute]
     hears: bool = False
+    for_trial: Mapping[str, Any] = MappingProxyType({})
 
 
 KINDS: Final[Mapping[CarrierKind, Kind]] = {
@@ -79,6 +82,7 @@ KINDS: Final[Mapping[CarrierKind, Kind]] = {
         lambda settings: msgspec.convert(settings, SmppSettings),
         SmppRoute,
         hears=True,
+        for_trial=MappingProxyType({"binds": 1}),
     ),
 }
 

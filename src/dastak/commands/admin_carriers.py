@@ -1,7 +1,6 @@
 """Add, look at, change, drain, restore and remove carriers; a running server follows within a second."""
 
-import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -9,18 +8,21 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from dastak import config_secrets
 from dastak.carriers.carrier_book import Act, CarrierBook, Wish
 from dastak.carriers.carrier_kinds import KINDS
-from dastak.commands.admin import with_store
-from dastak.commands.printing import json_option, print_json, print_table, progress
-from dastak.config_read import load
+from dastak.commands.carrier_records import (
+    list_carriers,
+    print_view,
+    show_carrier,
+    show_history,
+    view,
+    with_book,
+)
+from dastak.commands.carrier_trial import try_carrier
+from dastak.commands.printing import json_option, progress
 from dastak.core.carrier import Carrier, CarrierKind, CarrierState
 from dastak.core.errors import InvalidRequest
-from dastak.store.seal import AesGcmSealer
-from dastak.store.sqlite import SqliteStore
 
-T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 WHO: Final = "cli"
@@ -90,7 +92,7 @@ def set_carrier(context: click.Context, /, *, name: str, why: str, as_json: bool
 @click.pass_context
 def drain_carrier(context: click.Context, *, name: str, why: str, as_json: bool) -> None:
     """Give a carrier nothing new; its receipts are still understood."""
-    _change(context, name, Wish(state=CarrierState.DRAINING), why, as_json=as_json)
+    _move(context, name, CarrierState.DRAINING, why, as_json=as_json)
 
 
 @carrier.command("off")
@@ -100,7 +102,7 @@ def drain_carrier(context: click.Context, *, name: str, why: str, as_json: bool)
 @click.pass_context
 def turn_carrier_off(context: click.Context, *, name: str, why: str, as_json: bool) -> None:
     """Disconnect a carrier."""
-    _change(context, name, Wish(state=CarrierState.OFF), why, as_json=as_json)
+    _move(context, name, CarrierState.OFF, why, as_json=as_json)
 
 
 @carrier.command("restore")
@@ -110,7 +112,7 @@ def turn_carrier_off(context: click.Context, *, name: str, why: str, as_json: bo
 @click.pass_context
 def restore_carrier(context: click.Context, *, name: str, why: str, as_json: bool) -> None:
     """Use a carrier again that was drained or turned off."""
-    _change(context, name, Wish(state=CarrierState.ACTIVE), why, as_json=as_json)
+    _move(context, name, CarrierState.ACTIVE, why, as_json=as_json)
 
 
 @carrier.command("remove")
@@ -121,54 +123,6 @@ def remove_carrier(context: click.Context, *, name: str, why: str) -> None:
     """Remove a carrier that was drained or turned off before."""
     with_book(context, lambda book: book.remove(name, _act(why)))
     click.echo(name)
-
-
-@carrier.command("list")
-@json_option
-@click.pass_context
-def list_carriers(context: click.Context, *, as_json: bool) -> None:
-    """List the carriers of the database, first asked first; `config show` has those of the file."""
-    found = sorted(with_book(context, CarrierBook.listed), key=lambda one: one.lane.priority)
-    if as_json:
-        print_json([_shown(one) for one in found])
-        return
-    heads = ("name", "kind", "state", "priority", "weight", "countries", "reason")
-    rows = [
-        (
-            one.name,
-            one.kind,
-            one.state,
-            one.lane.priority,
-            one.lane.weight,
-            ",".join(one.lane.countries) or "all",
-            one.reason,
-        )
-        for one in found
-    ]
-    print_table(heads, rows)
-
-
-@carrier.command("show")
-@click.argument("name")
-@json_option
-@click.pass_context
-def show_carrier(context: click.Context, *, name: str, as_json: bool) -> None:
-    """Show one carrier, without its secrets."""
-    _show(with_book(context, lambda book: book.find(name)), as_json=as_json)
-
-
-@carrier.command("history")
-@click.argument("name")
-@json_option
-@click.pass_context
-def show_history(context: click.Context, *, name: str, as_json: bool) -> None:
-    """Show what was done to a carrier: when, who, what and why."""
-    found = with_book(context, lambda book: book.history(name))
-    if as_json:
-        print_json([msgspec.to_builtins(change) for change in found])
-        return
-    rows = [(f"{change.at:%Y-%m-%d %H:%M:%S}", change.who, change.what, change.why) for change in found]
-    print_table(("at", "who", "what", "why"), rows)
 
 
 def wished(given: Mapping[str, Any]) -> Wish:
@@ -189,23 +143,16 @@ def wished(given: Mapping[str, Any]) -> Wish:
     return Wish(settings=settings or None, lane=lane or None)
 
 
-def with_book(context: click.Context, act: Callable[[CarrierBook], Awaitable[T]]) -> T:
-    """Do one thing with the carriers of this installation.
-
-    Raises:
-        ConfigError: There is no database or no key file yet.
-    """
-    settings = load(context.obj, os.environ).settings
-    sealer = AesGcmSealer(config_secrets.read_keys(settings))
-
-    async def acted(store: SqliteStore) -> T:
-        return await act(CarrierBook(store, sealer, fixed=tuple(settings.carriers)))
-
-    return with_store(context, acted)
-
-
 def _change(context: click.Context, name: str, wish: Wish, why: str, *, as_json: bool) -> None:
     _show(with_book(context, lambda book: book.change(name, wish, _act(why))), as_json=as_json)
+
+
+def _move(context: click.Context, name: str, state: CarrierState, why: str, *, as_json: bool) -> None:
+    moved = with_book(context, lambda book: book.change(name, Wish(state=state), _act(why)))
+    if as_json:
+        _show(moved, as_json=True)
+    else:
+        click.echo(f"{moved.name} is {moved.state}: {moved.reason}")
 
 
 def _act(why: str) -> Act:
@@ -224,25 +171,8 @@ def _named(text: str) -> tuple[str, Any]:
 
 
 def _show(one: Carrier, *, as_json: bool) -> None:
-    shown = _shown(one)
-    if as_json:
-        print_json(shown)
-        return
-    lane, settings = shown.pop("lane"), shown.pop("settings")
-    rows = [*shown.items(), *((f"lane.{key}", value) for key, value in lane.items()), *settings.items()]
-    print_table(("field", "value"), [(key, _cell(value)) for key, value in rows])
+    print_view(view(one), as_json=as_json)
 
 
-def _shown(one: Carrier) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "kind": one.kind,
-        "state": one.state,
-        "reason": one.reason,
-        "lane": msgspec.to_builtins(one.lane),
-        "settings": one.settings,
-    }
-
-
-def _cell(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+for command in (try_carrier, list_carriers, show_carrier, show_history):
+    carrier.add_command(command)

@@ -78,7 +78,9 @@ def find_server(url: str | None, api_key: str | None = None, *, keyed: bool = Tr
     return DevServer(url.rstrip("/"), api_key or "")
 
 
-def call(server: DevServer, method: str, path: str, body: Any = None) -> Answer:
+def call(
+    server: DevServer, method: str, path: str, body: Any = None, *, timeout_s: float = TIMEOUT_S
+) -> Answer:
     """Send a request with JSON and return the answer.
 
     Raises:
@@ -90,7 +92,7 @@ def call(server: DevServer, method: str, path: str, body: Any = None) -> Answer:
         headers["authorization"] = f"Bearer {server.api_key}"
     request = urllib.request.Request(server.url + path, octets, headers, method=method)  # noqa: S310 - http(s)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - as above
             return Answer(answer.status, _read(answer.read()))
     except urllib.error.HTTPError as refusal:
         with refusal:

@@ -82,7 +82,7 @@ class CarrierChange(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         who: A key's id, `cli`, or the rule of the program that made it.
-        what: `added`, `settings`, `state`, `lane`, `removed`, `demoted` or `recovered`.
+        what: `added`, `settings`, `state`, `lane`, `removed`, `demoted`, `recovered` or `tested`.
         before: What it was, as JSON; empty for a new one. Never a secret.
     """
 

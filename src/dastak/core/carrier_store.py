@@ -1,6 +1,6 @@
 """Where carriers are written down, as those see it who add them, open them and learn of them."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -36,8 +36,14 @@ class CarrierStore(Protocol):
     async def remove_carrier(self, change: CarrierChange, *, once: Once | None = None) -> None:
         """Delete a carrier; its history stays. Raises: NotFound."""
 
-    async def note_change(self, change: CarrierChange) -> None:
-        """Append to a carrier's history what the program did by itself."""
+    async def note_change(
+        self, change: CarrierChange, *, answer: Any = None, once: Once | None = None
+    ) -> Any:
+        """Append to a carrier's history what changed nothing of it as it is written down.
+
+        Returns:
+            The answer, or the one that was kept.
+        """
 
     async def carrier_history(self, carrier: str, *, limit: int) -> tuple[CarrierChange, ...]:
         """Return the newest lines of a carrier's history, newest first."""

@@ -320,7 +320,7 @@ class Esme:
                     self._new_link, settings.host, settings.port, ssl=self._ssl, server_hostname=name
                 )
         except OSError as error:  # refused, no such name, a certificate not believed, no answer in time
-            self._move(BindState.DOWN, f"cannot connect: {error or 'no answer in time'}")
+            self._move(BindState.DOWN, f"cannot connect: {_words(error)}")
             return
         if not link.session.may(BIND_COMMANDS[settings.bind_kind]):
             return  # it is lost already
@@ -358,6 +358,11 @@ class Esme:
         if link is not None and link.session.may(Command.UNBIND):
             link.session.request(Command.UNBIND, now=self._loop.time())
             link.flush()
+
+
+def _words(error: OSError) -> str:
+    """Tell an error, where it has words; the two that come without any mean these."""
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else "the peer hung up")
 
 
 def _utc_now() -> datetime:

@@ -286,9 +286,12 @@ class SqliteStore:
         remove = partial(sqlite_carriers.remove, self._writer, self._sql, change)
         await self._group.run(partial(self._writes.once, once, remove))
 
-    async def note_change(self, change: CarrierChange) -> None:
+    async def note_change(
+        self, change: CarrierChange, *, answer: Any = None, once: Once | None = None
+    ) -> Any:
         """See `CarrierStore.note_change`."""
-        await self._group.run(partial(sqlite_carriers.note, self._writer, self._sql, change))
+        note = partial(sqlite_carriers.note, self._writer, self._sql, change, answer)
+        return await self._group.run(partial(self._writes.once, once, note))
 
     async def carrier_history(self, carrier: str, *, limit: int) -> tuple[CarrierChange, ...]:
         """See `CarrierStore.carrier_history`."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -64,9 +64,12 @@ def remove(connection: sqlite3.Connection, sql: Mapping[str, str], change: Carri
     connection.execute(sql["raise_carrier_revision"])
 
 
-def note(connection: sqlite3.Connection, sql: Mapping[str, str], change: CarrierChange) -> None:
-    """Append a line to the history of a carrier."""
+def note(
+    connection: sqlite3.Connection, sql: Mapping[str, str], change: CarrierChange, answer: Any = None
+) -> Any:
+    """Append a line to the history of a carrier; return the answer."""
     connection.execute(sql["insert_carrier_change"], (change.carrier, rows.text(change)))
+    return answer
 
 
 def history(

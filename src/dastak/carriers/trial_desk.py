@@ -1,0 +1,51 @@
+"""The trials under way in a running server, and the receipts of its routes that belong to them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from dastak.carriers.carrier_kinds import Acknowledge, TakeReceipt
+from dastak.carriers.trial import Opener, Trial
+from dastak.carriers.trial_report import Errand, Report, Told
+from dastak.core.errors import Overloaded
+from dastak.core.message import Receipt
+
+# Each has a bind of its own, and a request that waits.
+TRIALS_MAX: Final = 4
+RETRY_AFTER_S: Final = 10
+
+
+class TrialDesk:
+    """Runs trials, and stands before the one who settles receipts.
+
+    Args:
+        settle: Given every receipt that is not a trial's.
+        fixed: What makes the routes to the carriers of the settings file, by their names.
+    """
+
+    def __init__(self, settle: TakeReceipt, *, fixed: Mapping[str, Opener]) -> None:
+        self.fixed = fixed
+        self._settle = settle
+        self._under_way: list[Trial] = []
+
+    def take(self, receipt: Receipt, acknowledge: Acknowledge) -> None:
+        """Take a receipt from a route of the server: a carrier brings it to whichever bind it likes."""
+        for trial in self._under_way:
+            if trial.overhears(receipt):
+                acknowledge(True)
+                return
+        self._settle(receipt, acknowledge)
+
+    async def run(self, name: str, open_one: Opener, errand: Errand) -> Report:
+        """Try a carrier; see `Trial`. Raises: Overloaded (so many are tried already)."""
+        if len(self._under_way) >= TRIALS_MAX:
+            raise Overloaded(f"{TRIALS_MAX} carriers are being tried already.", retry_after_s=RETRY_AFTER_S)
+        trial = Trial(name, open_one, errand, tell=_nobody, others=self._settle)
+        self._under_way.append(trial)
+        try:
+            return await trial.run()
+        finally:
+            self._under_way.remove(trial)
+
+
+def _nobody(_told: Told) -> None:
+    """Tell nobody while it runs: the report has it all."""

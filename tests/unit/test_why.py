@@ -1,0 +1,64 @@
+"""The last word on the newest message is the verdict, with the carrier's own code beside it."""
+
+from typing import Any
+
+import pytest
+
+from dastak.commands.why import judge
+
+STARTED = {"type": "started", "channel": "sms"}
+QUEUED = {"type": "queued", "ordinal": 0, "channel": "sms", "segments": 1}
+SUBMITTED = {"type": "submitted", "ordinal": 0, "route": "north", "carrier_ref": "a1", "latency_ms": 3}
+
+REFUSED = {"type": "refused", "ordinal": 0, "route": "north", "status": "0x412", "outcome": "throttled"}
+EVIDENCE = "stat:REJECTD err:633"
+UNDELIVERED = {"type": "undelivered", "ordinal": 0, "outcome": "dlt_template", "evidence": EVIDENCE}
+
+
+@pytest.mark.parametrize(
+    ("last", "outcome", "raw", "next_"),
+    [
+        (
+            UNDELIVERED,
+            "dlt_template",
+            "stat:REJECTD err:633",
+            "registered wording",
+        ),
+        (
+            REFUSED,
+            "throttled",
+            "0x412",
+            "rate_per_s",
+        ),
+        (
+            {"type": "receipt", "ordinal": 0, "outcome": "enroute", "evidence": "stat:ENROUTE"},
+            "enroute",
+            "stat:ENROUTE",
+            "wait",
+        ),
+        (
+            {"type": "delivered", "ordinal": 0, "evidence": "stat:DELIVRD"},
+            "delivered",
+            "stat:DELIVRD",
+            "another phone",
+        ),
+        ({"type": "overdue", "ordinal": 0, "route": "north", "waited_ms": 8000}, "", "", "carrier_ref"),
+    ],
+)
+def test_last_event_decides(last: dict[str, Any], outcome: str, raw: str, next_: str) -> None:
+    verdict = judge([STARTED, QUEUED, SUBMITTED, last, {"type": "fallback", "ordinal": 0, "cause": "x"}])
+
+    assert (verdict.last, verdict.outcome, verdict.raw) == (last["type"], outcome, raw)
+    assert verdict.route == "north"
+    assert next_ in verdict.next
+
+
+def test_newest_message_decides_even_if_an_older_one_is_told_of_later() -> None:
+    late = {"type": "undelivered", "ordinal": 0, "outcome": "expired", "evidence": "stat:EXPIRED"}
+    verdict = judge([STARTED, QUEUED, SUBMITTED, QUEUED | {"ordinal": 1}, late])
+
+    assert (verdict.last, verdict.route) == ("queued", "")
+
+
+def test_timeline_without_a_message_says_so() -> None:
+    assert judge([STARTED]).means == "no message was made"
