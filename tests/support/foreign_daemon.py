@@ -49,7 +49,7 @@ class ForeignDaemon:
         """Return the end of what it said."""
         return self._log_file.read_text(encoding="utf-8", errors="replace")[-2000:]
 
-    def until_listening(self, port: int) -> None:
+    def until_listening(self, port: int, *, address: str = "127.0.0.1") -> None:
         """Wait until it listens; where it cannot run on this machine, say why and skip the test."""
 
         def look() -> bool:
@@ -58,7 +58,7 @@ class ForeignDaemon:
                     f"{self.name} cannot run here, it ended with {self._process.returncode}\n{self.log()}"
                 )
             with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
+                return probe.connect_ex((address, port)) == 0
 
         until(look, within_s=START_S_MAX)
 
