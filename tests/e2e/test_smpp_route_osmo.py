@@ -1,25 +1,17 @@
 """A route to a GSM network nobody of us wrote (OsmoMSC), down to the phones that get the texts."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 
 from dastak.core.errors import CarrierRejected
-from dastak.core.ids import VerificationId
-from dastak.core.message import CarrierRef, MessageKey, Receipt
-from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
-from dastak.core.ports import Outgoing
 from dastak.sms.esme import BindState
-from dastak.sms.inbound import Acknowledge
-from dastak.sms.replies import Reply, ReplyKind
-from dastak.sms.smpp_route import SmppRoute
-from dastak.sms.smpp_settings import SmppSettings
+from dastak.sms.replies import ReplyKind
+from tests.support.bound_route import BoundRoute, bound_route
 from tests.support.osmo_msc import SGS_PORT, SMPP_PORT, OsmoMsc, osmo_msc
 from tests.support.sgs_phone import SgsPhone
 from tests.support.smpp_pair import Ends, esme, soon
@@ -36,43 +28,10 @@ def msc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OsmoMsc]:
         yield running
 
 
-class Bound:
-    """A route that is bound, and what came back over it."""
-
-    def __init__(self) -> None:
-        self.receipts: asyncio.Queue[Receipt] = asyncio.Queue()
-        self.replies: asyncio.Queue[Reply] = asyncio.Queue()
-        self.alerts: asyncio.Queue[str] = asyncio.Queue()
-        self.route: SmppRoute
-
-    def take_receipt(self, receipt: Receipt, acknowledge: Acknowledge) -> None:
-        self.receipts.put_nowait(receipt)
-        acknowledge(True)
-
-    def take_reply(self, reply: Reply, acknowledge: Acknowledge) -> None:
-        self.replies.put_nowait(reply)
-        acknowledge(True)
-
-    async def submit(self, msisdn: str, text: str = "123456", *, n: int = 1) -> CarrierRef:
-        key = MessageKey(VerificationId(bytes((0x12, n)) + bytes(14)), 0)
-        return await soon(self.route.submit(Outgoing(key, Msisdn("+" + msisdn), text, "DASTAK", 299)))
-
-
-@asynccontextmanager
-async def bound(msc: OsmoMsc, **settings: Any) -> AsyncIterator[Bound]:
+def bound(msc: OsmoMsc, **settings: Any) -> AbstractAsyncContextManager[BoundRoute]:
     """Bind a route with these settings."""
     wanted = {"host": msc.address, "port": SMPP_PORT, "system_id": "otp", "password": "otppass"}
-    ends = Bound()
-    ends.route = SmppRoute(
-        "osmo",
-        msgspec.convert(wanted | settings, SmppSettings),
-        ends.take_receipt,
-        take_reply=ends.take_reply,
-        on_alert=ends.alerts.put_nowait,
-    )
-    async with ends.route:
-        await soon(ends.route.wait_bound())
-        yield ends
+    return bound_route(**(wanted | settings))
 
 
 @asynccontextmanager
@@ -106,11 +65,11 @@ async def test_texts_reach_the_phones_and_each_receipt_finds_its_message(msc: Os
             await carrier.submit("919876500002", "आपका कोड 424242", n=2),
         ]
         texts = [await first.text(), await second.text()]
-        receipts = [await soon(carrier.receipts.get()) for _ in refs]
+        receipts = [await carrier.receipt() for _ in refs]
         # The network has one text for a phone under way at a time.
         refs.append(await carrier.submit("919876500001", "Your code is 515151", n=3))
         texts.append(await first.text())
-        receipts.append(await soon(carrier.receipts.get()))
+        receipts.append(await carrier.receipt())
 
     assert texts == [
         ("DASTAK", "Your code is 424242"),
@@ -131,7 +90,7 @@ async def test_text_waits_for_a_phone_that_comes_back(msc: OsmoMsc) -> None:
         async with phones(msc, 3) as (phone,):
             text = await phone.text()
             alert = await soon(carrier.alerts.get())
-            receipt = await soon(carrier.receipts.get())
+            receipt = await carrier.receipt()
 
     assert (text, alert) == (("DASTAK", "123456"), "+919876500003")
     assert (receipt.carrier, receipt.outcome) == (ref, Outcome.DELIVERED)
@@ -143,7 +102,7 @@ async def test_unknown_number_is_stored_or_refused_as_the_mode_says(msc: OsmoMsc
         with pytest.raises(CarrierRejected) as refused:
             await forwarding.submit(NOBODY)
 
-    assert stored.route == "osmo"
+    assert stored.route == "r"
     assert refused.value.status == "ESME_RINVDSTADR"
 
 
@@ -155,7 +114,7 @@ async def test_answer_in_forward_mode_tells_what_the_phone_said(msc: OsmoMsc) ->
     ):
         ref = await carrier.submit("919876500004")
         text = await phone.text()
-        receipt = await soon(carrier.receipts.get())
+        receipt = await carrier.receipt()
         with pytest.raises(CarrierRejected) as refused:
             await carrier.submit("919876500005")
 

@@ -8,7 +8,6 @@ from dastak.simulator.faults import Fault
 from dastak.simulator.smsc_bind import SimMessage
 from dastak.sms.pdu_bodies import Sm
 from tests.support.kannel import Kannel, kannel
-from tests.support.patience import until
 from tests.support.smpp_pair import Ends, smsc
 
 NUMBER = "919876500001"
@@ -137,6 +136,6 @@ async def test_kannel_with_a_wrong_password_is_refused_and_told_why(tmp_path: Pa
         kannel(tmp_path, carrier.port, smsc_password="wrong") as peer,
     ):
         bearerbox = peer.daemons[0]
-        await asyncio.to_thread(until, lambda: "0x0000000e" in bearerbox.log())
+        await asyncio.to_thread(bearerbox.until_said, "0x0000000e")
 
         assert carrier.binds("sim_1") == 0

@@ -53,14 +53,24 @@ class ForeignDaemon:
         """Wait until it listens; where it cannot run on this machine, say why and skip the test."""
 
         def look() -> bool:
-            if self._process.poll() is not None:
-                missing(
-                    f"{self.name} cannot run here, it ended with {self._process.returncode}\n{self.log()}"
-                )
+            self._check()
             with socket.socket() as probe:
                 return probe.connect_ex((address, port)) == 0
 
         until(look, within_s=START_S_MAX)
+
+    def until_said(self, words: str) -> None:
+        """Wait until these words are in its log."""
+
+        def look() -> bool:
+            self._check()
+            return words in self.log()
+
+        until(look, within_s=START_S_MAX)
+
+    def _check(self) -> None:
+        if self._process.poll() is not None:
+            missing(f"{self.name} cannot run here, it ended with {self._process.returncode}\n{self.log()}")
 
     def stop(self) -> None:
         """End it, by force where it does not listen; stopping twice is fine."""

@@ -16,6 +16,8 @@ from tests.support.needed import PEERS, missing, program
 SETTINGS: Final = PEERS / "osmo"
 SMPP_PORT: Final = 2775
 SGS_PORT: Final = 29118
+# No phone can attach before the centre has found the register.
+KNOWS_HLR: Final = "received ID_GET"
 PORTS: Final = {"osmo-hlr": 4222, "osmo-stp": 2905, "osmo-msc": SMPP_PORT}
 
 
@@ -57,6 +59,8 @@ def osmo_msc(directory: Path, subscribers: dict[str, str]) -> Iterator[OsmoMsc]:
             arguments += ["-l", "hlr.db"] if name == "osmo-hlr" else []
             daemons.append(ForeignDaemon(name, arguments, directory=directory, environment=environment))
             daemons[-1].until_listening(port, address=address)
+        daemons[-1].until_listening(SGS_PORT, address=address)
+        daemons[-1].until_said(KNOWS_HLR)
         yield OsmoMsc(address=address, directory=directory)
     finally:
         for daemon in reversed(daemons):
