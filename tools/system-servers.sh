@@ -1,13 +1,21 @@
 #!/bin/sh
 # Install the programs that tests talk to and this machine lacks, through its package manager.
-# One line each: the commands that will do, then the package that brings one.
+# One line each: the commands that will do, then the packages that bring one.
 set -eu
+
+# Debian puts servers where the path of a plain user may not lead.
+PATH=$PATH:/usr/sbin:/sbin
 
 wanted='
 chromium chromium-browser google-chrome:chromium
 node:nodejs
 npm:npm
 faketime:faketime
+bearerbox:kannel
+osmo-msc:osmo-msc
+osmo-hlr:osmo-hlr
+osmo-stp:osmo-stp
+gcc:gcc libc6-dev
 '
 
 complain() {
@@ -35,6 +43,15 @@ echo "Installing with apt-get: $missing"
 # Another apt may be at work: wait for it rather than fail.
 apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120"
 log=$(mktemp)
+# Tests start what they need themselves. No package may start its server now, or when the machine starts.
+keep_quiet=
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+    keep_quiet=/usr/sbin/policy-rc.d
+    # shellcheck disable=SC2064 - the value of now is meant
+    trap "$as_root rm -f $keep_quiet" EXIT
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$keep_quiet" >/dev/null
+    $as_root chmod 755 "$keep_quiet"
+fi
 # shellcheck disable=SC2086 - words are meant to be split
 if ! { $apt update && $apt install -y --no-install-recommends $missing; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
@@ -42,3 +59,8 @@ if ! { $apt update && $apt install -y --no-install-recommends $missing; } >"$log
     complain "apt-get could not install: $missing"
 fi
 rm -f "$log"
+if command -v systemctl >/dev/null; then
+    for service in kannel osmo-msc osmo-hlr osmo-stp; do
+        case " $missing " in *" $service "*) $as_root systemctl disable --quiet "$service" 2>/dev/null || true ;; esac
+    done
+fi

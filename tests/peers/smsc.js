@@ -1,5 +1,6 @@
 // A foreign SMSC for the tests, made with npm smpp: it behaves as the last two digits of the destination say.
-// Arguments: a JSON object with system_id, password, `behaviour` for all numbers, and for TLS key, cert and ca. Says its port, then each PDU it got.
+// Arguments: a JSON object with system_id, password, `behaviour` for all numbers, `mute`, a command it never answers, and for TLS key, cert and ca.
+// Says its port, then each PDU it got. What takes more than one message is in misbehaviour.js.
 "use strict";
 const smpp = require("smpp");
 const settings = JSON.parse(process.argv[2]);
@@ -20,6 +21,7 @@ function receipt(session, pdu, id) {
 }
 
 const behaviours = {
+  ...require("./misbehaviour.js")(settings),
   "00": (session, pdu) => {
     session.send(pdu.response({ message_id: "id-00" }));
     receipt(session, pdu, "id-00");
@@ -82,11 +84,11 @@ if (settings.ca) {
 const server = smpp.createServer(options, (session) => {
   session.on("error", () => {});
   for (const kind of ["bind_transceiver", "bind_transmitter", "bind_receiver"]) {
-    session.on(kind, (pdu) => bind(session, pdu));
+    session.on(kind, (pdu) => settings.mute === "bind" || bind(session, pdu));
   }
   session.on("enquire_link", (pdu) => {
     say({ command: "enquire_link" });
-    session.send(pdu.response());
+    if (settings.mute !== "enquire_link") session.send(pdu.response());
   });
   session.on("unbind", (pdu) => {
     say({ command: "unbind" });

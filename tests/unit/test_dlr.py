@@ -44,6 +44,14 @@ def test_parse_reads_what_osmomsc_sends() -> None:
     assert dlr.user_message_reference == 0x34
 
 
+# 0x11 is where the GSM alphabet has the underscore.
+@pytest.mark.parametrize("key", [b"done date", b"Done_Date", b"donedate", b"done\x11date"])
+def test_parse_reads_the_date_whatever_joins_the_words_of_its_key(key: bytes) -> None:
+    dlr = parse_dlr(receipt(b"stat:DELIVRD " + key + b":2611231059 id:1"))
+
+    assert (dlr.stat, dlr.message_id, dlr.done_date) == ("DELIVRD", "1", "2611231059")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

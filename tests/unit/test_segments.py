@@ -82,6 +82,14 @@ def test_measure_agrees_with_the_npm_calculator():
     pools = ("abc 123", "ab€[]^", "abé\n", "कखग ", "क्षित्रीा ", "தமிழ்", "😀👍a", "фё e\u0301x", "a😀क")
     sizes = (10, 70, 71, 134, 135, 152, 160, 161, 306, 307)
     texts = ["".join(chance.choices(pool, k=size)) for pool in pools for size in sizes for _ in range(5)]
+    # A character of two units at every place of a part, and at its end.
+    for filler, wide in (("a", "€"), ("क", "😀"), ("क", "कि")):
+        texts += [filler * before + wide + filler * (170 - before) for before in range(171)]
+        texts += [filler * before + wide for before in range(0, 340, 3)]
+    # Each letter of these scripts alone says which alphabet a text takes.
+    texts += [
+        f"code {chr(point)}" for point in (*range(0x20, 0x250), *range(0x370, 0x400), *range(0x900, 0x980))
+    ]
 
     counted = subprocess.check_output(
         [node, "-e", _COUNT_PARTS], cwd=PEERS, input=json.dumps(texts), text=True

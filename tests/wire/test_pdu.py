@@ -231,6 +231,19 @@ def test_sm_decodes_alike_in_smpp34(sm: Sm, sequence_number: int, command: Comma
     assert [(tlv.tag, tlv.value) for tlv in theirs.tlvs] == list(sm.tlvs)
 
 
+THEIR_CLASSES = {Command.SUBMIT_SM: smpp34.SubmitSm, Command.DELIVER_SM: smpp34.DeliverSm}
+
+
+@given(records(Sm, ASCII), SEQUENCE_NUMBER, st.sampled_from(sorted(THEIR_CLASSES)))
+def test_sm_written_by_smpp34_is_read_alike(sm: Sm, sequence_number: int, command: Command) -> None:
+    fields = _fields(sm)
+    tlvs = [smpp34.Tlv(tag, value) for tag, value in decode_tlvs(fields.pop("tlv_octets"))]
+
+    theirs = THEIR_CLASSES[command](**fields, tlvs=tlvs, sequence_number=sequence_number).encode()
+
+    assert decode(theirs) == Pdu(command_id=command, sequence_number=sequence_number, body=sm)
+
+
 @given(pdus())
 def test_every_pdu_has_a_header_smpp34_reads(pdu: Pdu) -> None:
     theirs = smpp34.decode(encode(pdu)) if not isinstance(pdu.body, Sm) else None

@@ -27,8 +27,12 @@ _CLASSIC: Final = re.compile(
     r"id:(\S+) sub:\d+ dlvrd:\d+ submit date:\d+ done date:(\d+) stat:([A-Z]+) err:(\w+) text:", re.ASCII
 )
 _CLASSIC_KEYS: Final = ("id", "done date", "stat", "err")
-# A key, a colon, and what comes before the next key or the end; `text` takes all that is left.
-_FIELD: Final = re.compile(r"\b(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|text)\s*:", re.IGNORECASE)
+# A key, a colon, and what comes before the next key or the end; `text` takes all that is left. Between the
+# words of a key may be the underscore as the GSM alphabet has it.
+_FIELD: Final = re.compile(
+    r"\b(id|sub|dlvrd|submit[ _\x11]?date|done[ _\x11]?date|stat|err|text)\s*:", re.IGNORECASE
+)
+_DATE_KEY: Final = re.compile("[ _\x11]?date")
 _UNKNOWN_KEY: Final = re.compile(r"\s[A-Za-z_]\w*:")
 _DIGITS: Final = re.compile(r"\w*\d\w*")
 _NETWORK_TYPE_GSM: Final = 3
@@ -139,7 +143,7 @@ def _scan(text: str) -> tuple[dict[str, str], str]:
         value = text[match.end() : after.start() if after else None].strip(" \t\r\n\0;,")
         if ":" in value:
             value = _UNKNOWN_KEY.split(value)[0].rstrip(" \t;,")
-        fields.setdefault(key.replace("_", " "), value)
+        fields.setdefault(_DATE_KEY.sub(" date", key), value)
     return fields, text
 
 
