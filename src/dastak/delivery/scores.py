@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -115,6 +115,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     entries: float
     p50_s: float | None
     p95_s: float | None
+
+
+class Chances(NamedTuple):
+    """What becomes of a text, as far as scores tell: to arrive, and to have its code typed; 0 to 1 each."""
+
+    arrived: float
+    entered: float
 
 
 Key = tuple[str, str, str]
