@@ -41,7 +41,7 @@ def asked(method: str, path: str, error: Exception) -> list[tuple[str, int]]:
     endpoint = Endpoint(
         method="GET", path="/v1/x/{id}", scope=Scope.READ, handler=never, summary="", gives=None
     )
-    parts: Any = dict.fromkeys(("fleet", "registers", "dlt_store", "replies"))
+    parts: Any = dict.fromkeys(("fleet", "registers", "dlt_store", "replies", "health", "exploration"))
     api: Any = Api(ports=Ports(), directory=Directory(error), turns=Turns(), **parts)  # type: ignore[arg-type]
     dispatcher = Dispatcher(api, [endpoint], on_answer=lambda *answer: counted.append(answer))
     request = Request(method, path, "", {}, b"", "")

@@ -6,9 +6,9 @@
 4. Every change of weight is told once, with its reason and figures, and so is its end.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,7 @@ from dastak.core.verification import Verification
 from dastak.delivery import breaker as breakers
 from dastak.delivery.breaker import Answer, Breaker
 from dastak.delivery.conversions import Conversions, Sent
-from dastak.delivery.deadlines import RECEIPTS_MIN, LearnedDeadline, deadline_s, median_s
+from dastak.delivery.deadlines import RECEIPTS_MIN, deadline_s, median_s
 from dastak.delivery.demotions import Demotion, Demotions
 from dastak.delivery.false_receipts import FAST_S, FalseReceipts, Mark
 from dastak.delivery.networks import Networks, Place
@@ -29,6 +29,21 @@ from dastak.delivery.scores import Chances, Evidence, Figures, Key, Scores, wort
 # A route whose score is a tenth lower than the best one's gets half of the share that its weight gives it.
 SHARPNESS: Final = 6.0
 FACTOR_MIN: Final = 0.001
+
+
+class Standing(NamedTuple):
+    """How good a route is at a place.
+
+    Attributes:
+        weight_left: What its score leaves of its weight, beside the others there; 0 when it is not used now.
+        median_s: How long it needs to the phone, half of the time.
+        deadline_s: By when a receipt should be there.
+    """
+
+    figures: Figures
+    weight_left: float
+    median_s: float
+    deadline_s: float
 
 
 class _Kept(msgspec.Struct, kw_only=True):
@@ -230,15 +245,19 @@ class Health:
         """Return every score with what it is made of."""
         return [self.scores.figures(route, place, now_s=self._now_s) for route, place in self.scores.places()]
 
-    def deadlines(self) -> list[LearnedDeadline]:
-        """Return every deadline."""
-        learned = []
+    def standings(self, wanted: str = "") -> Iterator[Standing]:
+        """Yield how good a route is at each place where it was used; every route's without a name."""
+        left: dict[Place, Mapping[str, float]] = {}
         for route, place in self.scores.places():
-            known = self.scores.latencies(route, place, enough=0.0)
-            receipts = 0.0 if known is None else known.total
-            due_s, half_s = self._deadline_s(route, place), self.median_s(route, place)
-            learned.append(LearnedDeadline(route, place.country, place.operator, due_s, half_s, receipts))
-        return learned
+            if wanted in ("", route):
+                if place not in left:
+                    left[place] = self.left(place)
+                yield Standing(
+                    figures=self.scores.figures(route, place, now_s=self._now_s),
+                    weight_left=left[place].get(route, 0.0),
+                    median_s=self.median_s(route, place),
+                    deadline_s=self._deadline_s(route, place),
+                )
 
     def snapshot(self) -> bytes:
         """Return what should outlive a restart: no message and no number is in it."""
