@@ -6,6 +6,7 @@ import pytest
 
 from dastak.core.carrier import Lane
 from dastak.delivery.breaker import BreakerState
+from dastak.delivery.false_receipts import SIGMAS
 from tests.support.scripted_traffic import BEGIN_S, Script, Traffic, share, start_to_phone_s
 
 PER_S = 20.0
@@ -111,7 +112,7 @@ def test_route_with_false_receipts_is_found_and_demoted_with_figures(seed: int) 
     mark = traffic.health.marks()["lying"]
     assert taken <= 200
     assert mark.sign == "few_entries"
-    assert mark.figures["sigmas"] >= 3.0
+    assert mark.figures["sigmas"] >= round(SIGMAS, 1)
     assert not traffic.health.trusted("lying")
     assert traffic.health.trusted("other")
     assert share(later, "lying") <= 0.08
