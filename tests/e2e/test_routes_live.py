@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dastak.delivery.breaker import ANSWERS_MIN
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
@@ -30,10 +31,12 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
 
 
 @contextmanager
-def smsc(directory: Path) -> Iterator[int]:
-    program = Program(
-        "sim", "run", "--json", "--listen", "127.0.0.1:0", cwd=directory, log_file=directory / "log"
-    )
+def smsc(directory: Path, *faults: str) -> Iterator[int]:
+    directory.mkdir(exist_ok=True)
+    script = directory / "faults.toml"
+    script.write_text("\n".join(("[[faults]]", *faults)) if faults else "")
+    run = ("sim", "run", str(script), "--json", "--listen", "127.0.0.1:0")
+    program = Program(*run, cwd=directory, log_file=directory / "log")
     program.start()
     try:
         told = until(lambda: re.search(r"listens on [0-9.]+:(\d+);", program.log()), within_s=30)
@@ -58,13 +61,16 @@ class Operator:
     def send(self) -> None:
         until(lambda: self.api.get(ROUTES).status == 200)
         for name, weight, port in zip(("north", "south"), (3, 1), self.ports, strict=True):
-            settings = {"host": "127.0.0.1", "port": port, "system_id": "sim", "password": "sim"}
-            body = {"name": name, "settings": settings, "lane": {"weight": weight}}
-            assert self.api.post("/v1/admin/carriers", body).status == 201
+            self.add(name, port, weight=weight)
         until(lambda: all(route["available"] for route in self.routes()))
         for n in range(TEXTS):
             assert self.shop.start(some_msisdn(n)).status == 201
         until(lambda: sum(receipts_of(route) for route in self.routes()) > TEXTS * 0.9)
+
+    def add(self, name: str, port: int, **lane: Any) -> None:
+        settings = {"host": "127.0.0.1", "port": port, "system_id": "sim", "password": "sim"}
+        body = {"name": name, "settings": settings, "lane": lane}
+        assert self.api.post("/v1/admin/carriers", body).status == 201
 
     def routes(self) -> list[dict[str, Any]]:
         answer = self.api.get(ROUTES)
@@ -177,3 +183,30 @@ def test_command_tells_machines_the_same(operator: Operator) -> None:
     )
 
     assert [route["name"] for route in listed["routes"]] == ["north", "south"]
+
+
+def test_route_that_fails_is_left_and_its_history_says_who_and_why(tmp_path: Path) -> None:
+    with smsc(tmp_path, "status = 8") as port, smsc(tmp_path / "well") as other:
+        operator = Operator(tmp_path / "dastak", [])
+        with operator.installation:
+            until(lambda: operator.api.get(ROUTES).status == 200)
+            operator.add("faulty", port, priority=1)
+            operator.add("well", other, priority=2)
+            until(lambda: all(route["available"] for route in operator.routes()))
+            for n in range(ANSWERS_MIN + 5):
+                assert operator.shop.start(some_msisdn(n)).status == 201
+            (demoted,) = until(lambda: lines_of_health(operator))
+            tripped = operator.api.get(f"{ROUTES}/faulty").body["breaker"]
+            operator.api.patch("/v1/admin/carriers/faulty", {"state": "draining", "why": "it fails"})
+            recovered, *_ = until(lambda: len(lines := lines_of_health(operator)) > 1 and lines)
+
+    assert tripped["state"] in {"open", "half_open"}
+    assert (demoted["who"], demoted["what"]) == ("health", "demoted")
+    assert re.fullmatch(r"breaker open: \d+ of \d+ messages failed in 30 s", demoted["why"])
+    assert '"factor":0.0' in demoted["after"]
+    assert (recovered["what"], recovered["why"]) == ("recovered", "breaker closed: it is not used any more")
+
+
+def lines_of_health(operator: Operator) -> list[dict[str, Any]]:
+    changes = operator.api.get("/v1/admin/carriers/faulty/history").body["changes"]
+    return [change for change in changes if change["who"] == "health" and "breaker" in change["why"]]

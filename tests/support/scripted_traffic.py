@@ -170,10 +170,13 @@ class Traffic:
                 )
         if script.silent or not (reached or not script.honest):
             return
-        self._at(
-            self.now_s + latency_s,
-            lambda: self._tell(verification, events.MessageDelivered(self._ms(), 0, "stat:DELIVRD")),
-        )
+        self._at(self.now_s + latency_s, lambda: self._tell(verification, self._delivered(script)))
+
+    def _delivered(self, script: Script) -> events.Event:
+        """Return what a receipt that says delivered becomes, believed or not."""
+        if self.health.trusted(script.name):
+            return events.MessageDelivered(self._ms(), 0, "stat:DELIVRD")
+        return events.ReceiptNoted(self._ms(), 0, Outcome.DELIVERED, "stat:DELIVRD")
 
     def _tell(self, verification: Verification, *told: events.Event) -> None:
         self.health.on_events(verification, told)
