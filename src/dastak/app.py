@@ -39,8 +39,9 @@ from dastak.config import Settings, address_of, carrier_record, is_loopback, smp
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
-from dastak.delivery.health import Health, Standing
+from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
+from dastak.delivery.scores import Standing
 from dastak.dlt.registers import Registers
 from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every

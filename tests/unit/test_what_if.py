@@ -137,3 +137,15 @@ def test_changes_leave_the_rest_of_a_carrier_as_it_is() -> None:
 
     assert changed[0] == traffic.carriers[0]
     assert (changed[1].state, changed[1].lane) == (CarrierState.OFF, Lane(price_micros=50, priority=5))
+
+
+def test_standings_are_of_every_route_and_place_as_of_the_last_tick() -> None:
+    traffic = two()
+    traffic.run(300, per_s=PER_S)
+
+    standings = traffic.health.standings()
+
+    assert [one.figures for one in standings] == traffic.health.figures()
+    assert [one.figures.route for one in traffic.health.standings("bad")] == ["bad"]
+    best = max(standings, key=lambda one: one.figures.score)
+    assert (best.figures.route, best.weight_left) == ("good", 1.0)

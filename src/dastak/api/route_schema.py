@@ -10,7 +10,8 @@ from msgspec import Meta
 from dastak.carriers.fleet import Fleet
 from dastak.core.carrier import CARRIERS_MAX, Carrier, CarrierState
 from dastak.delivery.breaker import Breaker, BreakerState
-from dastak.delivery.health import Health, Standing
+from dastak.delivery.health import Health
+from dastak.delivery.scores import Standing
 from dastak.delivery.what_if import Outlook
 
 HOURS_MAX: Final = 24
