@@ -18,7 +18,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import config_secrets
-from dastak.api import admin_endpoints, carrier_endpoints, dlt_endpoints, native, reply_endpoints
+from dastak.api import (
+    admin_endpoints,
+    carrier_endpoints,
+    dlt_endpoints,
+    native,
+    reply_endpoints,
+    route_endpoints,
+)
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
@@ -36,6 +43,7 @@ from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
+from dastak.delivery.scores import Standing
 from dastak.dlt.registers import Registers
 from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
@@ -64,6 +72,7 @@ ENDPOINTS: Final = (
     *admin_endpoints.ENDPOINTS,
     *carrier_endpoints.ENDPOINTS,
     *dlt_endpoints.ENDPOINTS,
+    *route_endpoints.ENDPOINTS,
 )
 
 Listener = Callable[[Verification, Sequence[Event]], None]
@@ -125,6 +134,8 @@ async def run(
                 dlt_store=house.store,
                 replies=house.store,
                 trials=house.trials,
+                health=house.health,
+                exploration=settings.routing.exploration,
                 turns=Turns(),
             ),
             ENDPOINTS,
@@ -305,19 +316,28 @@ def _add_figures(house: House) -> None:
     watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
-    health = house.health
-    house.metrics.watch_each(
-        "dastak_route_trips", lambda: {route: float(one.trips) for route, one in health.breakers().items()}
+    health, watch_each = house.health, house.metrics.watch_each
+    watch_each(
+        "dastak_route_trips",
+        lambda: {(route,): float(one.trips) for route, one in health.breakers().items()},
     )
-    house.metrics.watch_each(
+    watch_each(
         "dastak_route_believed",
-        lambda: {carrier.name: float(health.trusted(carrier.name)) for carrier, _ in house.fleet.entries},
+        lambda: {(carrier.name,): float(health.trusted(carrier.name)) for carrier, _ in house.fleet.entries},
     )
+    watch_each("dastak_route_score", lambda: _by_place(health, lambda one: one.figures.score))
+    watch_each("dastak_route_weight_left", lambda: _by_place(health, lambda one: one.weight_left))
+    watch_each("dastak_route_receipt_deadline_seconds", lambda: _by_place(health, lambda one: one.deadline_s))
 
 
-def _bound(house: House) -> dict[str, float]:
+def _by_place(health: Health, read: Callable[[Standing], float]) -> dict[tuple[str, ...], float]:
+    standings = health.standings()
+    return {(one.figures.route, one.figures.country, one.figures.operator): read(one) for one in standings}
+
+
+def _bound(house: House) -> dict[tuple[str, ...], float]:
     routes = [*house.simulated.values(), *(route for _, route in house.fleet.entries)]
-    return {route.name: float(route.available) for route in routes}
+    return {(route.name,): float(route.available) for route in routes}
 
 
 def _faults(house: House) -> dict[str, str | None]:

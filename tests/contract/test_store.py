@@ -24,7 +24,7 @@ from dastak.core.events import (
     VerificationStarted,
 )
 from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, WRONG_PER_DAY_MAX, Tally
-from dastak.core.message import CarrierRef, MessageKey, MessageState
+from dastak.core.message import CarrierRef, MessageKey, MessageState, RecordedText
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Change, Filter, Held, PastSend, Replayed, Spend, Store, Tenancy
@@ -535,6 +535,25 @@ async def test_sends_of_the_last_while_are_remembered(store: Store) -> None:
         PastSend(Mode.LIVE, 2, some_msisdn(2), NOW),
         PastSend(Mode.LIVE, 2, some_msisdn(2), resent_at),
     ]
+
+
+async def test_recorded_texts_say_who_took_each_and_leave_out_test_messages(store: Store) -> None:
+    await opened(store, created_at=NOW - timedelta(days=2))
+    taken = await opened(store, msisdn=some_msisdn(2), tenant=2)
+    await opened(store, mode=Mode.TEST, msisdn=some_msisdn(3))
+    await opened(store, msisdn=some_msisdn(4))
+    carrier = CarrierRef("north", "1")
+    await store.decide(MessageKey(taken.id, 0), submitting(carrier))
+    await store.decide(carrier, settling(carrier, Outcome.DELIVERED))
+
+    texts = await store.recorded_texts(NOW - timedelta(days=1), limit=10)
+    newest = await store.recorded_texts(NOW - timedelta(days=1), limit=1)
+
+    assert texts == [
+        RecordedText(1, some_msisdn(4), 1, ""),
+        RecordedText(2, some_msisdn(2), 1, "north"),
+    ]
+    assert newest == texts[:1]
 
 
 async def test_latest_at_is_the_newest_instant_known(store: Store) -> None:

@@ -7,12 +7,15 @@ import msgspec
 import pytest
 
 from dastak.carriers.learning import NAME, Learning
+from dastak.core.carrier import Carrier, CarrierKind
 from dastak.core.events import MessageRefused, MessageSubmitted
 from dastak.core.outcome import Outcome
 from dastak.delivery.breaker import TIMEOUTS_IN_A_ROW, BreakerState
 from dastak.delivery.health import Health
+from dastak.delivery.networks import Place
+from dastak.delivery.routing import RouteTable
 from dastak.store.sqlite import SqliteStore
-from tests.support.house import FakeClock
+from tests.support.house import FakeClock, ScriptedRoute
 from tests.support.samples import NOW, some_verification
 from tests.support.stores import open_sqlite
 
@@ -56,6 +59,72 @@ async def test_change_of_a_weight_is_written_with_who_and_why(store: SqliteStore
     assert (line.who, line.what, line.before) == ("health", "demoted", '{"factor":1.0}')
     assert line.why == f"breaker open: {TIMEOUTS_IN_A_ROW} messages in a row were not answered"
     assert msgspec.json.decode(line.after)["factor"] == 0.0
+
+
+def broken(health: Health, *, revision: int) -> None:
+    health.watch({"north": revision})
+    fail(health, "north")
+
+
+async def test_open_breaker_outlives_a_restart_and_its_end_is_written(store: SqliteStore) -> None:
+    async with learning(store) as before:
+        broken(before.health, revision=1)
+
+    async with learning(store) as after:
+        table = RouteTable(judge=after.health)
+        table.replace([(Carrier(name="north", kind=CarrierKind.SMPP, revision=1), ScriptedRoute("north"))])
+        state = after.health.breakers()["north"].state
+        table.replace([])
+
+    lines = await store.carrier_history("north", limit=10)
+    assert state is BreakerState.OPEN
+    assert [(line.what, line.why) for line in lines] == [
+        ("recovered", "breaker closed: it is not used any more"),
+        ("demoted", f"breaker open: {TIMEOUTS_IN_A_ROW} messages in a row were not answered"),
+    ]
+    assert [msgspec.json.decode(line.after)["revision"] for line in lines] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("revision", "restarted"),
+    [(1, 2), (0, 0)],
+    ids=["changed_while_stopped", "in_the_settings_file"],
+)
+async def test_restart_of_a_mended_carrier_is_a_fresh_start(
+    store: SqliteStore, revision: int, restarted: int
+) -> None:
+    async with learning(store) as before:
+        broken(before.health, revision=revision)
+
+    async with learning(store) as after:
+        after.health.watch({"north": restarted})
+        assert not after.health.trips("north")
+
+
+async def test_low_score_is_told_once_and_its_end_after_a_restart(store: SqliteStore) -> None:
+    at_s, place = NOW.timestamp(), Place("IN")
+    taken = MessageSubmitted(int(at_s * 1000), 0, "north", "ref", 1)
+    async with learning(store) as before:
+        before.health.watch({"north": 1, "south": 1})
+        for route, value in (("north", 0.0), ("south", 1.0)):
+            for _ in range(200):
+                before.health.scores.note(route, place, "arrived", value, now_s=at_s)
+        before.health.on_events(some_verification(), [taken])
+        before.health.tick(at_s)
+        before.health.tick(at_s + 1)
+
+    async with learning(store) as after:
+        after.health.watch({"north": 1, "south": 1})
+        for n in range(600):
+            after.health.scores.note("north", place, "arrived", 1.0, now_s=at_s + n)
+        after.health.tick(at_s + 600)
+
+    lines = await store.carrier_history("north", limit=10)
+    assert [(line.what, line.why) for line in lines] == [
+        ("recovered", "IN: its score came back"),
+        ("demoted", "IN: its score fell behind that of the best route"),
+    ]
+    assert msgspec.json.decode(lines[1].after)["figures"]["arrived"] < 0.5
 
 
 async def test_what_another_version_learned_is_no_reason_not_to_start(store: SqliteStore) -> None:

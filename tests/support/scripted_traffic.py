@@ -14,17 +14,18 @@ from itertools import count
 from dastak.core import events
 from dastak.core.carrier import Carrier, CarrierKind, Lane
 from dastak.core.errors import CarrierUnavailable
-from dastak.core.message import CarrierRef
+from dastak.core.message import CarrierRef, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
 from dastak.core.ports import Outgoing, Wanted
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
+from dastak.delivery.demotions import Demotion
 from dastak.delivery.failover import ANSWER_WITHIN_S
-from dastak.delivery.health import Demotion, Health
+from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
-from tests.support.samples import NOW, some_msisdn, some_verification
+from tests.support.samples import MSISDN, NOW, some_msisdn, some_verification
 
 BEGIN_S = NOW.timestamp()
 
@@ -67,6 +68,7 @@ class Offer:
     route: str = ""
     submitted_s: float = 0.0
     phone_s: float | None = None
+    msisdn: Msisdn = MSISDN
 
 
 class Traffic:
@@ -80,9 +82,10 @@ class Traffic:
         self.told: list[Demotion] = []
         self.health = Health(tell=self.told.append)
         self.table = RouteTable(judge=self.health, chance=self.random.random if exploring else None)
-        self.table.replace(
-            (Carrier(name=script.name, kind=CarrierKind.SMPP, lane=script.lane), script) for script in scripts
-        )
+        self.carriers = [
+            Carrier(name=script.name, kind=CarrierKind.SMPP, lane=script.lane) for script in scripts
+        ]
+        self.table.replace(zip(self.carriers, scripts, strict=True))
         self.converts = converts
         self.now_s = 0.0
         self.offers: list[Offer] = []
@@ -118,7 +121,7 @@ class Traffic:
             expires_at=created_at + timedelta(seconds=300),
         )
         routes = [route.name for route in self.table.order(self._wanted(verification.msisdn))]
-        offer = Offer(self.now_s, routes[0])
+        offer = Offer(self.now_s, routes[0], msisdn=verification.msisdn)
         self.offers.append(offer)
         self._offer(verification, offer, routes, [])
 
@@ -167,16 +170,24 @@ class Traffic:
                 )
         if script.silent or not (reached or not script.honest):
             return
-        self._at(
-            self.now_s + latency_s,
-            lambda: self._tell(verification, events.MessageDelivered(self._ms(), 0, "stat:DELIVRD")),
-        )
+        self._at(self.now_s + latency_s, lambda: self._tell(verification, self._delivered(script)))
+
+    def _delivered(self, script: Script) -> events.Event:
+        """Return what a receipt that says delivered becomes, believed or not."""
+        if self.health.trusted(script.name):
+            return events.MessageDelivered(self._ms(), 0, "stat:DELIVRD")
+        return events.ReceiptNoted(self._ms(), 0, Outcome.DELIVERED, "stat:DELIVRD")
 
     def _tell(self, verification: Verification, *told: events.Event) -> None:
         self.health.on_events(verification, told)
 
     def _ms(self) -> int:
         return int((BEGIN_S + self.now_s) * 1000)
+
+
+def recorded(offers: list[Offer]) -> list[RecordedText]:
+    """Return messages as a store remembers them."""
+    return [RecordedText(1, offer.msisdn, 1, offer.route) for offer in offers]
 
 
 def shares(offers: list[Offer]) -> dict[str, float]:

@@ -6,6 +6,7 @@ import pytest
 
 from dastak.core.carrier import Lane
 from dastak.delivery.breaker import BreakerState
+from dastak.delivery.false_receipts import SIGMAS, UNTRUSTED_S
 from tests.support.scripted_traffic import BEGIN_S, Script, Traffic, share, start_to_phone_s
 
 PER_S = 20.0
@@ -111,7 +112,7 @@ def test_route_with_false_receipts_is_found_and_demoted_with_figures(seed: int) 
     mark = traffic.health.marks()["lying"]
     assert taken <= 200
     assert mark.sign == "few_entries"
-    assert mark.figures["sigmas"] >= 3.0
+    assert mark.figures["sigmas"] >= round(SIGMAS, 1)
     assert not traffic.health.trusted("lying")
     assert traffic.health.trusted("other")
     assert share(later, "lying") <= 0.08
@@ -120,6 +121,21 @@ def test_route_with_false_receipts_is_found_and_demoted_with_figures(seed: int) 
     assert change.why.startswith("receipts are not believed: of 50 texts said to be delivered ")
     assert change.at_s == pytest.approx(mark.since_s)
     assert mark.since_s > BEGIN_S
+
+
+def test_route_that_stopped_lying_is_believed_again_by_the_codes_that_are_typed(seed: int) -> None:
+    lying, other = Script("lying", reaches=0.65, honest=False), Script("other", reaches=1.0)
+    traffic = Traffic(lying, other, seed=seed)
+    while "lying" not in traffic.health.marks() and traffic.now_s < 900:
+        traffic.run(1, per_s=4.0)
+    lying.reaches = 1.0
+    begun_s = traffic.now_s
+    while "lying" in traffic.health.marks() and traffic.now_s - begun_s < UNTRUSTED_S / 2:
+        traffic.run(10, per_s=4.0)
+
+    # The few texts that it still gets are enough, long before time alone would end it.
+    assert traffic.health.marks() == {}
+    assert [change.factor for change in traffic.told if not change.country] == [0.1, 1.0]
 
 
 def test_exploration_takes_two_to_five_in_a_hundred(seed: int) -> None:

@@ -22,6 +22,7 @@ from dastak.core.errors import DastakError, Forbidden, InvalidRequest, Malformed
 from dastak.core.ports import Once, Ports, Replayed
 from dastak.core.reply_store import ReplyStore
 from dastak.core.tenant import Caller, Scope
+from dastak.delivery.health import Health
 from dastak.dlt.registers import Registers
 from dastak.tenancy.directory import Directory
 
@@ -33,7 +34,11 @@ _ANY: Final = "/"
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
-    """What handlers work with."""
+    """What handlers work with.
+
+    Attributes:
+        exploration: The share of messages that go first to a little known route.
+    """
 
     ports: Ports
     directory: Directory
@@ -42,6 +47,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     dlt_store: DltStore
     replies: ReplyStore
     trials: TrialDesk
+    health: Health
+    exploration: float
     turns: Turns
 
     async def once(

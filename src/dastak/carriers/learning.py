@@ -15,7 +15,8 @@ from dastak.core.carrier import CarrierChange
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.errors import DastakError
 from dastak.core.ports import Clock
-from dastak.delivery.health import Demotion, Health
+from dastak.delivery.demotions import Demotion
+from dastak.delivery.health import Health
 
 NAME: Final = "route_health"
 WHO: Final = "health"
@@ -87,16 +88,18 @@ class Learning:
     async def _keep(self, *, scores: bool) -> None:
         """Write down what changed, and the scores; what the database cannot take now it takes later."""
         try:
-            await self._write_changes()
-            if scores:
+            changed = await self._write_changes()
+            if scores or changed:
                 await self._store.learn(NAME, self.health.snapshot())
         except DastakError as error:
             log.warning("what was learned of routes is not kept: %s", error.detail)
 
-    async def _write_changes(self) -> None:
+    async def _write_changes(self) -> bool:
+        changed = bool(self._waiting)
         while self._waiting:
             await self._store.note_change(_line(self._waiting[0]))
             self._waiting.popleft()
+        return changed
 
 
 def _line(demotion: Demotion) -> CarrierChange:

@@ -112,7 +112,7 @@ class MessageDropped(Event, frozen=True, tag="dropped"):
 
 
 class ReceiptNoted(Event, frozen=True, tag="receipt"):
-    """A receipt that settles nothing yet: on its way, or a state not known."""
+    """A receipt that settles nothing yet: on its way, a state not known, or delivered and not believed."""
 
     ordinal: int
     outcome: str

@@ -8,7 +8,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,7 @@ from dastak.core.events import (
     ReceiptOverdue,
 )
 from dastak.core.ids import VerificationId
+from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.policy import Channel
 
@@ -114,6 +115,15 @@ class Receipt(msgspec.Struct, frozen=True):
     def refs(self) -> tuple[CarrierRef, ...]:
         """Every message it may be about, the likeliest first."""
         return (self.carrier, *self.alternatives)
+
+
+class RecordedText(NamedTuple):
+    """One text that was sent, as routing saw it; `route` took it, or nobody."""
+
+    tenant: int
+    msisdn: Msisdn
+    segments: int
+    route: str
 
 
 class MessageStep(msgspec.Struct, frozen=True):

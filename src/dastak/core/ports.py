@@ -16,7 +16,7 @@ from dastak.core.codes import KeyRing
 from dastak.core.events import AnyEvent, Event
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import Tally
-from dastak.core.message import CarrierRef, Message, MessageKey
+from dastak.core.message import CarrierRef, Message, MessageKey, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
 from dastak.core.scrubbing import Dlt
@@ -225,6 +225,9 @@ class Store(Protocol):
 
     async def sends_since(self, since: datetime) -> Sequence[PastSend]:
         """Return the sends of all verifications created since then, so that limits outlive a restart."""
+
+    async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
+        """Return the texts to carriers of all verifications created since then, the newest first."""
 
     async def latest_at(self) -> datetime | None:
         """Return the newest instant the database knows, so that a clock set back can be seen."""

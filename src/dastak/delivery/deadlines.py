@@ -69,17 +69,6 @@ class Latencies(msgspec.Struct, kw_only=True):
         return BOUNDS_S[-1]
 
 
-class LearnedDeadline(msgspec.Struct, frozen=True):
-    """By when receipts of a route should be there, with what that was learned from."""
-
-    route: str
-    country: str
-    operator: str
-    deadline_s: float
-    median_s: float
-    receipts: float
-
-
 def deadline_s(latencies: Latencies | None) -> float:
     """Return by when a receipt should be there."""
     if latencies is None or latencies.total < RECEIPTS_MIN:

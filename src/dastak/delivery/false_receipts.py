@@ -9,6 +9,8 @@
 """
 
 from collections.abc import Callable, Mapping
+from math import exp, lgamma
+from statistics import NormalDist
 from typing import Final
 
 import msgspec
@@ -17,8 +19,10 @@ from dastak.delivery.networks import Place
 from dastak.delivery.scores import ENTERED, Share
 
 BLOCK: Final = 50
-SIGMAS: Final = 3.0
-VERY_BAD_SIGMAS: Final = 4.5
+# As unlikely as this two times in a row, or once as the other: less than once in ten thousand blocks of an
+# honest route, whatever share of its codes is typed (computed in tests/unit/test_false_alarms.py).
+SIGMAS: Final = 2.75
+VERY_BAD_SIGMAS: Final = 4.0
 GOOD_SIGMAS: Final = 1.5
 # A smaller difference may be true and is no reason to distrust; the score knows it anyway.
 SHORTFALL_MIN: Final = 0.1
@@ -33,6 +37,8 @@ WHOLE_SECONDS_S: Final = 0.015
 # Of a block; one in thirty is that near to a whole second by chance.
 WHOLE_SECONDS_MIN: Final = 40
 UNTRUSTED_S: Final = 6 * 3600.0
+# Less than this is not told apart from nothing.
+CHANCE_MIN: Final = 1e-15
 TALLIES_MAX: Final = 5_000
 BLOCKS_MAX: Final = 2_000
 
@@ -150,17 +156,17 @@ class FalseReceipts:
         block.texts, block.typed, block.count = {}, 0, 0
 
     def _judge(self, route: str, place: Place, block: _Block, now_s: float) -> None:
-        expected = variance = others = 0.0
+        expected = others = 0.0
+        chances = [1.0]
         for tenant, count in block.texts.items():
             good, of = self._others(route, place, tenant, now_s)
             # Rather than from a few others who all typed, expect one more of each kind.
-            share = (good + 1) / (of + 2)
-            expected += count * share
-            variance += count * share * (1 - share) * (1 + count / (of + 2))
+            expected += count * (good + 1) / (of + 2)
+            chances = _sum_of(chances, _typed_of(count, good + 1, of - good + 1))
             others += of
         if others < OTHERS_MIN:
             return
-        sigmas = (expected - block.typed) / float(variance**0.5)
+        sigmas = _sigmas(sum(chances[: block.typed + 1]))
         bad = sigmas >= SIGMAS and expected - block.typed >= SHORTFALL_MIN * BLOCK
         block.bad = block.bad + 1 if bad else 0
         block.good = block.good + 1 if sigmas < GOOD_SIGMAS else 0
@@ -199,6 +205,43 @@ class FalseReceipts:
         mark = Mark(route, now_s, sign, why, figures, FACTORS[sign])
         self._marks[route] = mark
         self._tell(mark, True)
+
+
+def _typed_of(count: int, good: float, bad: float) -> list[float]:
+    """Return the chance of each number of typed codes among so many texts, where others had `good` and `bad`.
+
+    How many are typed varies by chance, and so does what is known of the share; near to all or nothing
+    neither is anything like a bell curve. This is the beta-binomial distribution.
+    """
+
+    def weight(k: int) -> float:
+        return (
+            lgamma(count + 1)
+            - lgamma(k + 1)
+            - lgamma(count - k + 1)
+            + lgamma(good + k)
+            + lgamma(bad + count - k)
+            - lgamma(good + bad + count)
+            + lgamma(good + bad)
+            - lgamma(good)
+            - lgamma(bad)
+        )
+
+    return [exp(weight(k)) for k in range(count + 1)]
+
+
+def _sum_of(one: list[float], other: list[float]) -> list[float]:
+    """Return the chances of the sum of two numbers, from the chances of each."""
+    chances = [0.0] * (len(one) + len(other) - 1)
+    for n, chance in enumerate(one):
+        for m, another in enumerate(other):
+            chances[n + m] += chance * another
+    return chances
+
+
+def _sigmas(chance: float) -> float:
+    """Return how many sigmas below the middle of a bell curve something lies that is so unlikely or more."""
+    return -NormalDist().inv_cdf(min(max(chance, CHANCE_MIN), 1 - CHANCE_MIN))
 
 
 def _odd(latencies: list[float], fast_s: float) -> tuple[str, str, Mapping[str, float]] | None:

@@ -6,7 +6,8 @@
 4. Every change of weight is told once, with its reason and figures, and so is its end.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -17,47 +18,31 @@ from dastak.core.outcome import Outcome
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
 from dastak.delivery import breaker as breakers
-from dastak.delivery.breaker import Answer, Breaker, BreakerState
+from dastak.delivery.breaker import Answer, Breaker
 from dastak.delivery.conversions import Conversions, Sent
-from dastak.delivery.deadlines import RECEIPTS_MIN, LearnedDeadline, deadline_s, median_s
+from dastak.delivery.deadlines import RECEIPTS_MIN, deadline_s, median_s
+from dastak.delivery.demotions import Demotion, Demotions
 from dastak.delivery.false_receipts import FAST_S, FalseReceipts, Mark
 from dastak.delivery.networks import Networks, Place
-from dastak.delivery.scores import Evidence, Figures, Key, Scores, worth
+from dastak.delivery.scores import Chances, Evidence, Figures, Key, Scores, Standing, worth
 
 # A route whose score is a tenth lower than the best one's gets half of the share that its weight gives it.
 SHARPNESS: Final = 6.0
 FACTOR_MIN: Final = 0.001
-# A change of weight is told when it falls below the one, and its end when it is above the other.
-DEMOTED_BELOW: Final = 0.5
-RESTORED_ABOVE: Final = 0.8
-# With less evidence a low score says only that another route is known to be good.
-EVIDENCE_MIN: Final = 30.0
-
-
-class Demotion(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of a route's weight that nobody ordered.
-
-    Attributes:
-        revision: Rises by one with each.
-        country: Where; everywhere when it is empty.
-        before: What was left of its weight before; 1 is all, 0 is none while there is another way.
-        factor: What is left of it now.
-    """
-
-    revision: int
-    at_s: float
-    route: str
-    country: str
-    before: float
-    factor: float
-    why: str
-    figures: Mapping[str, float]
 
 
 class _Kept(msgspec.Struct, kw_only=True):
-    """What outlives a restart."""
+    """What outlives a restart.
+
+    Attributes:
+        revision: That of the newest change of a weight.
+        told: Which changes have not ended: route, country, and what is left of the weight.
+        revisions: Those of the carriers; where one is another after the restart, an operator acted.
+    """
 
     revision: int
+    told: list[tuple[str, str, float]]
+    revisions: dict[str, int]
     evidence: list[tuple[Key, Evidence]]
     marks: dict[str, Mark]
     broken: dict[str, Breaker]
@@ -83,7 +68,8 @@ class Health:
         cost_weight: float = 0.0,
         tell: Callable[[Demotion], None] = lambda _demotion: None,
     ) -> None:
-        self._tell, self._cost_weight = tell, cost_weight
+        self._cost_weight = cost_weight
+        self._demotions = Demotions(tell)
         self.networks = Networks()
         self.scores = Scores()
         self.version = 0
@@ -92,17 +78,18 @@ class Health:
         self._revisions: dict[str, int] = {}
         self._breakers: dict[str, Breaker] = {}
         self._now_s = 0.0
-        self._demotions = 0
-        self._told: dict[tuple[str, str], float] = {}
+        self._standings: tuple[int, list[Standing]] = (-1, [])
         self._busy: set[str] = set()
 
     def watch(self, revisions: Mapping[str, int]) -> None:
         """Learn about these routes from now on. Where the revision is another one, an operator acted."""
         for route, revision in revisions.items():
-            if self._revisions.get(route, revision) != revision:
+            if self._revisions.get(route, -1) != revision:
                 self.operator_acted(route)
         for route in self._breakers.keys() - revisions.keys():
+            self._set_breaker(route, Breaker(why="it is not used any more"))
             del self._breakers[route]
+        self._demotions.end_unused(revisions, at_s=self._now_s)
         self._revisions = dict(revisions)
         self.version += 1
 
@@ -173,6 +160,18 @@ class Health:
             for (route, _), value in zip(routes, values, strict=True)
         ]
 
+    def left(self, place: Place) -> Mapping[str, float]:
+        """Return what is left of the weight of each route that was used at a place."""
+        # A route that is not used there, perhaps because it may not, is no measure for the others.
+        used = [(route, 0) for route in self._revisions if self.scores.knows(route, place)]
+        return dict(zip((route for route, _ in used), self.factors(used, place), strict=True))
+
+    def chances(self, route: str, place: Place) -> Chances:
+        """Return what is expected of a text that is handed to a route."""
+        figures = self.scores.figures(route, place, now_s=self._now_s)
+        arrived = figures.submitted * figures.arrived
+        return Chances(arrived, arrived * figures.entered)
+
     def trips(self, route: str) -> bool:
         """Say whether a route is asked only when there is no other."""
         breaker = self._breakers.get(route)
@@ -232,25 +231,39 @@ class Health:
         """Return every score with what it is made of."""
         return [self.scores.figures(route, place, now_s=self._now_s) for route, place in self.scores.places()]
 
-    def deadlines(self) -> list[LearnedDeadline]:
-        """Return every deadline."""
-        learned = []
+    def standings(self, wanted: str = "") -> list[Standing]:
+        """Return how good a route is at each place where it was used, every route without a name.
+
+        As of the last tick: thousands of places cost tens of milliseconds, and several look.
+        """
+        if self._standings[0] != self.version:
+            self._standings = self.version, list(self._stand())
+        return [one for one in self._standings[1] if wanted in ("", one.figures.route)]
+
+    def _stand(self) -> Iterator[Standing]:
+        left: dict[Place, Mapping[str, float]] = {}
         for route, place in self.scores.places():
-            known = self.scores.latencies(route, place, enough=0.0)
-            receipts = 0.0 if known is None else known.total
-            due_s, half_s = self._deadline_s(route, place), self.median_s(route, place)
-            learned.append(LearnedDeadline(route, place.country, place.operator, due_s, half_s, receipts))
-        return learned
+            if place not in left:
+                left[place] = self.left(place)
+            yield Standing(
+                figures=self.scores.figures(route, place, now_s=self._now_s),
+                weight_left=left[place].get(route, 0.0),
+                median_s=self.median_s(route, place),
+                deadline_s=self._deadline_s(route, place),
+            )
 
     def snapshot(self) -> bytes:
         """Return what should outlive a restart: no message and no number is in it."""
         broken = {
             route: breaker
             for route, breaker in self._breakers.items()
-            if breaker.state is BreakerState.BROKEN
+            # Carriers of the settings file have no revision; who mends one there restarts the program.
+            if breaker.trips and self._revisions.get(route)
         }
         kept = _Kept(
-            revision=self._demotions,
+            revision=self._demotions.revision,
+            told=self._demotions.told(),
+            revisions=self._revisions,
             evidence=self.scores.snapshot(),
             marks=dict(self._suspicion.marks),
             broken=broken,
@@ -263,7 +276,8 @@ class Health:
             known = msgspec.json.decode(kept, type=_Kept)
         except msgspec.DecodeError:
             return False
-        self._demotions = known.revision
+        self._demotions.restore(known.revision, known.told)
+        self._revisions = known.revisions
         self.scores.restore(known.evidence)
         self._suspicion.restore(known.marks)
         self._breakers.update(known.broken)
@@ -337,14 +351,14 @@ class Health:
         self._breakers[route] = fresh
         if fresh.trips != (known is not None and known.trips):
             why = f"breaker {fresh.state}: {fresh.why}"
-            self._change(route, "", (float(fresh.trips), float(not fresh.trips)), why, {})
+            self._change(route, (float(fresh.trips), float(not fresh.trips)), why, {})
         if known is None or fresh.state is not known.state:
             self.version += 1
 
     def _on_mark(self, mark: Mark, is_set: bool) -> None:
         before, factor = (1.0, mark.factor) if is_set else (mark.factor, 1.0)
         why = f"receipts are {'' if is_set else 'again '}{'not ' if is_set else ''}believed: {mark.why}"
-        self._change(mark.route, "", (before, factor), why, mark.figures)
+        self._change(mark.route, (before, factor), why, mark.figures)
         self.version += 1
 
     def _deadline_s(self, route: str, place: Place) -> float:
@@ -352,46 +366,24 @@ class Health:
 
     def _tell_changes(self) -> None:
         """Tell where a route's share fell or came back since the last look."""
-        countries = self._busy | {country for _, country in self._told}
+        countries = self._busy | self._demotions.countries()
         self._busy = set()
         for country in countries:
             place = Place(country)
-            # A route that is not used there, perhaps because it may not, is no measure for the others.
-            used = [(route, 0) for route in self._revisions if self.scores.knows(route, place)]
-            for (route, _), factor in zip(used, self.factors(used, place), strict=True):
-                self._tell_change(route, place, factor)
-
-    def _tell_change(self, route: str, place: Place, factor: float) -> None:
-        before = self._told.get((route, place.country), 1.0)
-        fell = factor < DEMOTED_BELOW and factor < before / 2
-        if fell and self.scores.messages(route, place, now_s=self._now_s) >= EVIDENCE_MIN:
-            self._told[route, place.country] = factor
-            why = "its score fell behind that of the best route"
-        elif before < 1.0 and factor > RESTORED_ABOVE:
-            del self._told[route, place.country]
-            factor, why = 1.0, "its score came back"
-        else:
-            return
-        self._change(route, place.country, (before, factor), why, self._reasons(route, place))
+            for route, factor in self.left(place).items():
+                self._demotions.watch(
+                    route,
+                    country,
+                    factor,
+                    messages=self.scores.messages(route, place, now_s=self._now_s),
+                    figures=partial(self._reasons, route, place),
+                    at_s=self._now_s,
+                )
 
     def _reasons(self, route: str, place: Place) -> Mapping[str, float]:
         figures = self.scores.figures(route, place, now_s=self._now_s)
         names = ("score", "submitted", "unthrottled", "arrived", "prompt", "entered", "receipts", "entries")
         return {name: round(getattr(figures, name), 3) for name in names}
 
-    def _change(
-        self, route: str, country: str, step: tuple[float, float], why: str, figures: Mapping[str, float]
-    ) -> None:
-        """Tell a change of what is left of a route's weight, from the one figure to the other."""
-        self._demotions += 1
-        demotion = Demotion(
-            revision=self._demotions,
-            at_s=self._now_s,
-            route=route,
-            country=country,
-            before=step[0],
-            factor=step[1],
-            why=why,
-            figures=figures,
-        )
-        self._tell(demotion)
+    def _change(self, route: str, step: tuple[float, float], why: str, figures: Mapping[str, float]) -> None:
+        self._demotions.note(route, "", step, why, figures, at_s=self._now_s)

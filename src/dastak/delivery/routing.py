@@ -12,7 +12,7 @@
 
 from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple, Protocol
 
 from dastak.core.carrier import Carrier, CarrierKind, CarrierState, Lane
@@ -147,18 +147,24 @@ class RouteTable:
         self._plans: dict[tuple[int, str, str, str], _Plan] = {}
         self._half_open: tuple[str, ...] = ()
         self._much_worse: set[tuple[str, Place]] = set()
-        self.replace((Carrier(name=route.name, kind=CarrierKind.SMPP), route) for route in carriers)
+        self._use(())
+        # Until its carriers are known a table says nothing of them: else they would be taken for gone.
+        if carriers:
+            self.replace((Carrier(name=route.name, kind=CarrierKind.SMPP), route) for route in carriers)
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Send by these carriers from now on."""
         active = [entry for entry in entries if entry[0].state is CarrierState.ACTIVE]
-        self._entries: Sequence[Entry] = active
+        self._use(active)
+        self._judge.watch({carrier.name: carrier.revision for carrier, _ in active})
+
+    def _use(self, active: Sequence[Entry]) -> None:
+        self._entries = active
         lanes = [carrier.lane for carrier, _ in active]
         self._tenants_matter = any(lane.tenants or lane.international for lane in lanes)
         # Of the number, only as many digits as a rule looks at make one kind of message.
         self._digits = max((len(prefix) for lane in lanes for prefix in lane.prefixes), default=0)
         self._plans.clear()
-        self._judge.watch({carrier.name: carrier.revision for carrier, _ in active})
 
     def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
         """Say whether there is any way."""
@@ -185,6 +191,29 @@ class RouteTable:
             else:
                 return routes
         return sorted(routes, key=lambda route: (not route.available, route.name in wanted.tried))
+
+    def shares(self, tenant: int, msisdn: Msisdn) -> tuple[Place, dict[str, float]]:
+        """Return where a number is, and the chance of each route to be asked first for a message to it.
+
+        Whether a route is up now does not count, nor do the single messages that try a broken one.
+        """
+        plan = self._plan(tenant, msisdn)
+        place = Place(country_of(msisdn), self._judge.operator_of(msisdn))
+        if self._chance is None or not plan.bounds:
+            chances = dict.fromkeys((route.name for route in plan.ranked[:1]), 1.0)
+        else:
+            ends = (0.0, *plan.bounds, 1.0)
+            chances = {
+                order[0].name: end - begin
+                for order, (begin, end) in zip(plan.orders, pairwise(ends), strict=True)
+            }
+        if self._chance is not None and plan.little_known:
+            explored = self._exploration
+            chances = {name: chance * (1 - explored) for name, chance in chances.items()}
+            for order in plan.little_known:
+                name = order[0].name
+                chances[name] = chances.get(name, 0.0) + explored / len(plan.little_known)
+        return place, chances
 
     def _drawn(self, plan: _Plan) -> Routes:
         """Choose who is first."""

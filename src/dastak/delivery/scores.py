@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -115,6 +115,28 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     entries: float
     p50_s: float | None
     p95_s: float | None
+
+
+class Standing(NamedTuple):
+    """How good a route is at a place.
+
+    Attributes:
+        weight_left: What its score leaves of its weight, beside the others there; 0 when it is not used now.
+        median_s: How long it needs to the phone, half of the time.
+        deadline_s: By when a receipt should be there.
+    """
+
+    figures: Figures
+    weight_left: float
+    median_s: float
+    deadline_s: float
+
+
+class Chances(NamedTuple):
+    """What becomes of a text, as far as scores tell: to arrive, and to have its code typed; 0 to 1 each."""
+
+    arrived: float
+    entered: float
 
 
 Key = tuple[str, str, str]

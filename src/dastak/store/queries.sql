@@ -136,6 +136,12 @@ DELETE FROM tally WHERE (tenant, msisdn) IN (
 -- name: newest_sends
 SELECT mode, tenant, msisdn, sends, created_at, last_sent_at FROM verification ORDER BY n DESC
 
+-- name: newest_texts
+-- Those to the carrier in the box (mode 0) and calls are left out.
+SELECT v.created_at, v.tenant, v.msisdn, m.segments, rtrim(m.trace, ' ')
+FROM verification AS v CROSS JOIN message AS m ON m.verification = v.n
+WHERE v.mode <> 0 AND m.channel = 0 ORDER BY v.n DESC
+
 -- name: newest_instant
 SELECT max(
     coalesce((SELECT created_at FROM verification ORDER BY n DESC LIMIT 1), 0),

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from dastak.core.events import Event, to_lines
+from dastak.core.events import Event, MessageSubmitted, from_lines, to_lines
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
-from dastak.core.message import CarrierRef, Message, MessageKey, MessageState
+from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Held, PastSend
@@ -257,3 +257,10 @@ def sends_of(row: Sequence[Any]) -> tuple[PastSend, ...]:
     mode, tenant, msisdn, sends, created_at, last_sent_at = row
     first = PastSend(_MODE_OF[mode], tenant, Msisdn(f"+{msisdn}"), from_ms(created_at))
     return (first, *(first._replace(at=from_ms(last_sent_at or created_at)) for _ in range(sends - 1)))
+
+
+def recorded_text_of(row: Sequence[Any]) -> RecordedText:
+    """Read a text without its message: of a delivered one only the trace knows who took it."""
+    _, tenant, msisdn, segments, trace = row
+    took = (event.route for event in from_lines(trace) if isinstance(event, MessageSubmitted))
+    return RecordedText(tenant, Msisdn(f"+{msisdn}"), segments, next(took, ""))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
-from itertools import chain
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -20,7 +20,7 @@ from dastak.core.dlt_store import DltRecord
 from dastak.core.errors import NotFound, Overloaded
 from dastak.core.events import AnyEvent, Event, from_lines
 from dastak.core.ids import VerificationId
-from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.message import CarrierRef, MessageKey, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.ports import (
     Change,
@@ -226,6 +226,16 @@ class SqliteStore:
                     break
                 sends += of_one
         return sends
+
+    async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
+        """See `Store.recorded_texts`."""
+        return await self._listed(partial(self._recorded_texts, rows.to_ms(since), limit))
+
+    def _recorded_texts(self, since_ms: int, limit: int) -> Sequence[RecordedText]:
+        """In the list thread."""
+        with closing(self._lister.execute(self._sql["newest_texts"])) as newest:
+            of_time = takewhile(lambda row: row[0] >= since_ms, newest)
+            return [rows.recorded_text_of(row) for row in islice(of_time, limit)]
 
     async def latest_at(self) -> datetime | None:
         """See `Store.latest_at`."""

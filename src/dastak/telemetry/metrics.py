@@ -35,10 +35,14 @@ TOTALS: Final[Table] = {
     "dastak_store_commits": ("Commits of the database.", ()),
     "dastak_store_operations": ("Operations that those commits held.", ()),
 }
+_PLACE: Final = ("route", "country", "operator")
 GAUGES: Final[Table] = {
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
     "dastak_clock_offset_seconds": ("How far our clock is ahead of the wall clock.", ()),
     "dastak_bound": ("Whether a route is bound: 1 or 0.", ("route",)),
+    "dastak_route_score": ("How good a route is at a place: 0 to 1.", _PLACE),
+    "dastak_route_weight_left": ("What its score leaves of a route's weight at a place: 0 to 1.", _PLACE),
+    "dastak_route_receipt_deadline_seconds": ("By when a receipt should be there, as learned.", _PLACE),
     "dastak_route_trips": ("Whether a route is asked only when there is no other: 1 or 0.", ("route",)),
     "dastak_route_believed": ("Whether receipts of a route that say delivered are believed.", ("route",)),
 }
@@ -71,7 +75,7 @@ class Metrics(Collector):
         self._submits: dict[str, list[int]] = {}
         self._submit_s: defaultdict[str, float] = defaultdict(float)
         self._watched: list[tuple[str, tuple[str, ...], Callable[[], float]]] = []
-        self._watched_each: list[tuple[str, Callable[[], Mapping[str, float]]]] = []
+        self._watched_each: list[tuple[str, Callable[[], Mapping[tuple[str, ...], float]]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -103,8 +107,8 @@ class Metrics(Collector):
         """Read one of `TOTALS` or `GAUGES`, with these labels, whenever somebody scrapes."""
         self._watched.append((name, labels, read))
 
-    def watch_each(self, name: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """Read one of `GAUGES` whenever somebody scrapes: a figure for each value of its only label."""
+    def watch_each(self, name: str, read: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
+        """Read one of `GAUGES` whenever somebody scrapes: a figure for each set of values of its labels."""
         self._watched_each.append((name, read))
 
     def text(self) -> bytes:
@@ -133,8 +137,8 @@ class Metrics(Collector):
                         watched.add_metric(labels, read())
                 for of, read_each in self._watched_each:
                     if of == name:
-                        for label, value in read_each().items():
-                            watched.add_metric([label], value)
+                        for of_each, value in read_each().items():
+                            watched.add_metric(of_each, value)
                 yield watched
 
     def _time_submit(self, event: events.MessageSubmitted) -> None:
