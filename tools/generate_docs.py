@@ -21,6 +21,7 @@ PAGES: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
     "docs/reference/errors.md": ("src/dastak/commands/error_pages.toml", pages_of_surface.errors),
     "docs/reference/events.md": ("src/dastak/core/events.py", pages_of_rules.events),
     "docs/reference/outcomes.md": ("outcome.py and remedies.py in src/dastak/core", pages_of_rules.outcomes),
+    "docs/reference/dlt-codes.md": ("src/dastak/dlt/scrub_codes.toml", pages_of_rules.dlt_codes),
     "docs/reference/settings.md": ("src/dastak/config.py", pages_of_surface.settings),
     "docs/reference/cli.md": ("src/dastak/cli.py", pages_of_surface.commands),
     "docs/reference/doctor.md": ("the tables of src/dastak/commands/checks", pages_of_surface.checks),

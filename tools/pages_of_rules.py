@@ -12,6 +12,7 @@ from dastak.core.message import MESSAGE_TRANSITIONS, MessageState
 from dastak.core.outcome import OUTCOMES
 from dastak.core.remedies import REMEDIES
 from dastak.core.verification import TRANSITIONS, State
+from dastak.dlt.scrub_codes import all_meanings, families
 from tools.markdown import code, join, table
 
 
@@ -70,6 +71,33 @@ def outcomes() -> str:
             ("outcome", "the carrier…", "next"),
             [(code(outcome), remedy.means, remedy.action) for outcome, remedy in REMEDIES.items()],
         ),
+    )
+
+
+def dlt_codes() -> str:
+    """Make the page of what DLT scrubbers answer."""
+    shown = all_meanings()
+    acting = {meaning.outcome: (meaning.who, meaning.action) for meaning in shown}
+    parts = [
+        part
+        for family, what in families().items()
+        for part in (
+            f"## {family}",
+            what,
+            table(
+                ("code", "meaning", "outcome"),
+                [(code(one.code), one.words, code(one.outcome)) for one in shown if one.family == family],
+            ),
+        )
+    ]
+    return join(
+        "# DLT codes of Indian operators",
+        "What a scrubber answers, as message providers publish it; no line was verified with an operator. "
+        "One number means different things to different operators, so a carrier's `receipt_outcomes` decide "
+        "for that carrier. `dastak explain 633` says the same on the command line.",
+        *parts,
+        "## Who acts, and what they do next",
+        table(("outcome", "who", "next"), [(code(outcome), *told) for outcome, told in acting.items()]),
     )
 
 

@@ -82,6 +82,19 @@ async def test_route_without_an_approved_chain_is_passed_by(house: House) -> Non
     assert [len(route.offered) for route in house.routes] == [0, 1]
 
 
+async def test_text_again_is_held_against_the_register_as_it_is_now(house: House) -> None:
+    started = await house.start()
+    house.clock.advance(60)
+    await registered(house, text=TEXT.replace("login code", "Login code"))
+    handed = len(house.handed)
+
+    with pytest.raises(TemplateMismatch):
+        await house.resend(started)
+
+    (kept,) = await house.all()
+    assert (kept.sends, len(house.handed)) == (started.sends, handed)
+
+
 async def test_text_of_a_test_key_is_not_asked(house: House) -> None:
     await registered(house, text="{#numeric#} is nothing that we say.")
 

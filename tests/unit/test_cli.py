@@ -329,6 +329,16 @@ def test_a_code_is_explained(run: Run) -> None:
     assert (mistyped.status, "did you mean `locked`?" in mistyped.err) == (Exit.NO, True)
 
 
+def test_a_dlt_code_is_explained_by_every_family_that_has_it(run: Run) -> None:
+    plain = run("explain", "614")
+    by_machine = run("explain", "633", "--json")
+
+    assert plain.out.startswith("614 (common): Chain hash not received\n")
+    assert "614 (authkey): " in plain.out
+    assert "`receipt_outcomes`" in plain.out
+    assert [meaning["outcome"] for meaning in by_machine.document] == ["dlt_template"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_printed(run: Run, shell: str) -> None:
     assert "_DASTAK_COMPLETE" in run("completion", shell).out

@@ -14,6 +14,7 @@ from dastak.core.tenant import Scope
 from dastak.dlt.lint import LINT_TEXTS_MAX, Finding, lint_text
 from dastak.dlt.register import HEADER_CHARACTERS_MAX, Register
 from dastak.dlt.registers import Kept, put_register
+from dastak.sms.segments import parts_of
 
 _Text = Annotated[str, Meta(min_length=1, max_length=TEMPLATE_CHARACTERS_MAX)]
 
@@ -75,7 +76,10 @@ async def lint_texts(api: Api, call: Call) -> Response:
     async def hold(_once: Once | None) -> LintView:
         # Nothing is written, so a repeat is simply held against the register as it is then.
         return LintView(
-            findings=tuple(lint_text(register, header=body.header, text=text, now=now) for text in body.texts)
+            findings=tuple(
+                lint_text(register, header=body.header, text=text, now=now, parts=parts_of)
+                for text in body.texts
+            )
         )
 
     return await api.once(call, act=hold, show=lambda view: answer(200, view))

@@ -16,6 +16,7 @@ from dastak.dlt.csv_import import Imported, import_csv
 from dastak.dlt.lint import caret, lint_template, lint_text
 from dastak.dlt.register import Category, ContentTemplate, Entity, Header, Register
 from dastak.dlt.registers import Kept, Registers, put_register
+from dastak.sms.segments import parts_of
 from dastak.store.sqlite import SqliteStore
 
 # Stand for the register's own where a template is tried that is not in one.
@@ -40,7 +41,13 @@ def show_dlt(context: click.Context, *, tenant: str, as_json: bool) -> None:
         return
     register = kept.register
     shown = [
-        (one.template_id, one.header, one.category, one.standing, " / ".join(lint_template(register, one)))
+        (
+            one.template_id,
+            one.header,
+            one.category,
+            one.standing,
+            " / ".join(lint_template(register, one, parts=parts_of)),
+        )
         for one in register.templates
     ]
     print_table(("TEMPLATE", "HEADER", "CATEGORY", "STANDING", "ADVICE"), shown)
@@ -158,7 +165,7 @@ def lint(
         raise click.UsageError("Give --template, or --tenant and --header.")
     else:
         register = with_store(context, lambda store: _kept(store, tenant)).register
-    finding = lint_text(register, header=header, text=text, now=datetime.now(UTC))
+    finding = lint_text(register, header=header, text=text, now=datetime.now(UTC), parts=parts_of)
     if as_json:
         print_json(finding)
     elif finding.matched:

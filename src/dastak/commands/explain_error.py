@@ -1,8 +1,8 @@
-"""Explain an error code without a network: what it means, why it comes, what to do."""
+"""Explain an error code, ours or a DLT scrubber's, offline: what it means, why it comes, what to do."""
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 
 import click
@@ -11,6 +11,7 @@ import msgspec
 from dastak.api import problems
 from dastak.commands.printing import json_option, print_json
 from dastak.core.errors import DastakError, NotFound
+from dastak.dlt.scrub_codes import Meaning, meanings
 
 
 class ErrorPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,9 +25,13 @@ class ErrorPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @click.argument("code")
 @json_option
 def explain(code: str, as_json: bool) -> None:
-    """Explain the `code` of an error or a refused check."""
+    """Explain the `code` of an error or a refused check, or what an Indian operator's DLT code means."""
     pages, titles = error_pages(), error_titles()
     if code not in pages:
+        found = meanings(code)
+        if found:
+            _show_meanings(found, as_json=as_json)
+            return
         near = difflib.get_close_matches(code, pages, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(pages))}."
         raise NotFound(f"There is no error code `{code}`; {hint}")
@@ -38,6 +43,17 @@ def explain(code: str, as_json: bool) -> None:
     for cause in page.causes:
         click.echo(f"  - {cause}")
     click.echo(f"\n{page.fix}")
+
+
+def _show_meanings(found: Sequence[Meaning], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for meaning in found:
+        click.echo(f"{click.style(meaning.code, bold=True)} ({meaning.family}): {meaning.words}\n")
+        click.echo(f"  outcome: {meaning.outcome}\n  who acts: {meaning.who}\n  next: {meaning.action}\n")
+    if len(found) > 1:
+        click.echo("Which one holds is the carrier's to say; its `receipt_outcomes` decide for it.")
 
 
 def error_pages() -> Mapping[str, ErrorPage]:

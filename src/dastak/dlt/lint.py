@@ -4,6 +4,8 @@ Source: rules of the portals as their users know them; see docs/how-to/go-live-i
 """
 
 import re
+import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +15,7 @@ from dastak.core.codes import Alphabet
 from dastak.dlt.choice import Chosen, choose
 from dastak.dlt.register import FOR_CODES, ContentTemplate, Register
 from dastak.dlt.registers import INDIA
-from dastak.dlt.template_tags import Kind
+from dastak.dlt.template_tags import Kind, Pattern
 
 # A request has 16 KiB at most, and a long text in Hindi takes six of them.
 LINT_TEXTS_MAX: Final = 10
@@ -51,13 +53,25 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     advice: tuple[str, ...] = ()
 
 
-def lint_text(register: Register, *, header: str, text: str, now: datetime) -> Finding:
-    """Hold a text against a register as `start` would."""
+def lint_text(
+    register: Register, *, header: str, text: str, now: datetime, parts: Callable[[str], int]
+) -> Finding:
+    """Hold a text against a register as `start` would.
+
+    Args:
+        register: The tenant's.
+        header: The sender, as registered.
+        text: Whole, as it would be sent.
+        now: Tells what is valid.
+        parts: Counts the short messages a text takes.
+    """
     chosen = choose(register, header=header, text=text, today=now.astimezone(INDIA).date())
     if isinstance(chosen, Chosen):
         template = chosen.template
         return Finding(
-            matched=True, template_id=template.template_id, advice=lint_template(register, template)
+            matched=True,
+            template_id=template.template_id,
+            advice=lint_template(register, template, parts=parts),
         )
     mismatch = chosen.mismatch
     nearest = None if chosen.nearest is None else chosen.nearest.template_id
@@ -76,13 +90,18 @@ def lint_text(register: Register, *, header: str, text: str, now: datetime) -> F
 
 
 def lint_template(
-    register: Register, template: ContentTemplate, *, alphabet: Alphabet | None = None
+    register: Register,
+    template: ContentTemplate,
+    *,
+    parts: Callable[[str], int],
+    alphabet: Alphabet | None = None,
 ) -> tuple[str, ...]:
     """Return what should be otherwise in a template that is to carry codes; nothing is the best answer.
 
     Args:
         register: Where it stands.
         template: As registered.
+        parts: Counts the short messages a text takes.
         alphabet: Of the codes it is to carry, where that is known.
     """
     pattern = register.pattern(template)
@@ -105,6 +124,24 @@ def lint_template(
         advice.append("It has a link: a code needs none, and one that is not whitelisted stops the text.")
     if any("@" in piece and _DOMAIN_LINE.search(piece) and piece.endswith("@") for piece in pattern.fixed):
         advice.append("The host after @ is a variable: browsers and scrubbers want it as fixed text.")
+    return (*advice, *_unseen(pattern, parts))
+
+
+def _unseen(pattern: Pattern, parts: Callable[[str], int]) -> tuple[str, ...]:
+    """Return what nobody sees in a template until a phone or a bill shows it."""
+    advice = []
+    fixed, variables = pattern.fixed, pattern.variables
+    if variables and not fixed[-1] and fixed[-2].endswith("\n"):
+        advice.append(
+            "Its last line is a variable: Android's hash may have + and /, and stands as fixed text."
+        )
+    if any(unicodedata.normalize("NFC", piece) != piece for piece in fixed):
+        advice.append(
+            "Some letters are written with separate accents (NFD): they match nothing typed as usual."
+        )
+    count = parts(pattern.fill(["0" * variable.characters_max for variable in variables]))
+    if count > 1:
+        advice.append(f"With its longest values it takes {count} short messages, each of which is paid for.")
     return tuple(advice)
 
 

@@ -16,7 +16,7 @@ from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import LEASE_S
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import spend_of
-from dastak.flows.start import choose_channel
+from dastak.flows.start import check_register, choose_channel
 
 
 class Resent(msgspec.Struct, frozen=True):
@@ -42,11 +42,14 @@ async def resend(
         Conflict: It is over, or all its resends are used.
         RateLimited: The wait after the last send is not over, or another limit is met.
         Refused: No route serves the channel, or the spend cap is reached.
+        TemplateMismatch: No template of India's register carries the text any more.
         NumberStopped: The person asked this tenant for no more.
     """
     now = ports.clock.now()
     held = await ports.store.find(caller.tenant.n, verification_id)
-    _allowed(ports, held.verification, channel, now)
+    way, _ = _allowed(ports, held.verification, channel, now)
+    # The register may have changed since, or the code was only spoken so far.
+    check_register(ports, caller, held.verification, way)
     await refuse_stopped(ports, caller.tenant.n, held.verification.mode, held.verification.msisdn)
     ports.limits.take(caller, held.verification.msisdn, None, now=now)
     # Who asks again was not helped by the routes before.

@@ -70,7 +70,7 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     await refuse_stopped(ports, caller.tenant.n, caller.key.mode, number.msisdn)
     verification = _verification(ports, caller, ask, number.msisdn, now)
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
-    _check_register(ports, caller, verification)
+    check_register(ports, caller, verification, verification.particulars.channel)
     ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
 
     answer = Started(
@@ -91,9 +91,9 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     return started
 
 
-def _check_register(ports: Ports, caller: Caller, verification: Verification) -> None:
+def check_register(ports: Ports, caller: Caller, verification: Verification, channel: Channel) -> None:
     """Refuse a text that India's scrubbers would refuse. Raises: TemplateMismatch."""
-    if verification.particulars.channel is not Channel.SMS or not ports.dlt.applies(verification):
+    if channel is not Channel.SMS or not ports.dlt.applies(verification):
         return
     code = code_of(ports, verification, 0)
     text = render(wording_of(verification, caller.service), code)

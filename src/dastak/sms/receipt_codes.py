@@ -63,6 +63,9 @@ DLT_CODES: Final[Mapping[int, Outcome]] = {
     **dict.fromkeys((642, 700, 701), Outcome.CTA_NOT_WHITELISTED),
     **dict.fromkeys((650, 660), Outcome.BARRED_OR_DND),
     670: Outcome.NETWORK_TEMPORARY,
+    # Of another list; no other family has these numbers.
+    **dict.fromkeys((5601, 5602, 5603, 5604, 5605, 5606), Outcome.DLT_CHAIN),
+    5901: Outcome.CTA_NOT_WHITELISTED,
 }
 
 # Parts of words, in the order they are looked for.
@@ -71,7 +74,7 @@ WORDS: Final[tuple[tuple[str, Outcome], ...]] = (
     ("UNREACH", Outcome.ABSENT_SUBSCRIBER),
     ("INVALID-SUB", Outcome.UNKNOWN_NUMBER),
     ("UNKNOWN_SUBSCRIBER", Outcome.UNKNOWN_NUMBER),
-    ("INBOX FULL", Outcome.HANDSET_BUSY_OR_MEMORY),
+    ("INBOX", Outcome.HANDSET_BUSY_OR_MEMORY),
     ("MEMORY", Outcome.HANDSET_BUSY_OR_MEMORY),
     ("NDNC", Outcome.BARRED_OR_DND),
     ("DND", Outcome.BARRED_OR_DND),
@@ -81,6 +84,7 @@ WORDS: Final[tuple[tuple[str, Outcome], ...]] = (
     ("SNDR", Outcome.DLT_HEADER),
     ("SENDER", Outcome.DLT_HEADER),
     ("HASH", Outcome.DLT_CHAIN),
+    ("MULTIPART", Outcome.OPERATOR_REJECT),
     ("CTA", Outcome.CTA_NOT_WHITELISTED),
     ("URL", Outcome.CTA_NOT_WHITELISTED),
     ("SPAM", Outcome.SPAM_OR_CONTENT),

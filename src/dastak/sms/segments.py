@@ -68,6 +68,15 @@ def measure(text: str) -> Measure:
     return Measure(alphabet, units, len(split(text)))
 
 
+def parts_of(text: str) -> int:
+    """Return how many short messages a text takes under an 8-bit reference.
+
+    Raises:
+        UnicodeEncodeError: The text has half a surrogate pair.
+    """
+    return measure(text).segments
+
+
 def split(text: str, *, wide: bool = False) -> tuple[str, ...]:
     """Cut a text into the parts it is sent in; one that fits alone stays whole.
 
