@@ -261,6 +261,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the present instant."""
 
+    def ring(self, after_s: float, bell: Callable[[], None]) -> Callable[[], None]:
+        """Call `bell` once after so many seconds, unless the answer is called before."""
+
 
 class Outgoing(msgspec.Struct, frozen=True):
     """What a route carries.
@@ -314,6 +317,10 @@ class Route(Protocol):
     def available(self) -> bool:
         """Whether it can take a message now."""
 
+    @property
+    def in_flight_max(self) -> int:
+        """How many messages may be under way with it at once; the others wait in the lane."""
+
     async def submit(self, outgoing: Outgoing) -> CarrierRef:
         """Hand a message over.
 
@@ -331,6 +338,9 @@ class Routes(Protocol):
 
     def order(self, wanted: Wanted) -> Sequence[Route]:
         """Return the routes a message may take, best first; none when there is no way."""
+
+    def median_s(self, route: str, msisdn: Msisdn) -> float:
+        """Return how long a route needs to a phone, half of the time."""
 
 
 class Limits(Protocol):

@@ -186,6 +186,10 @@ class RouteTable:
                 return routes
         return sorted(routes, key=lambda route: (not route.available, route.name in wanted.tried))
 
+    def median_s(self, route: str, msisdn: Msisdn) -> float:
+        """Return how long a route needs to a phone, half of the time."""
+        return self._judge.median_s(route, Place(country_of(msisdn), self._judge.operator_of(msisdn)))
+
     def _drawn(self, plan: _Plan) -> Routes:
         """Choose who is first."""
         if self._half_open:

@@ -37,6 +37,7 @@ TOTALS: Final[Table] = {
 }
 GAUGES: Final[Table] = {
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
+    "dastak_messages_waiting": ("Messages that wait until a route has room.", ()),
     "dastak_clock_offset_seconds": ("How far our clock is ahead of the wall clock.", ()),
     "dastak_bound": ("Whether a route is bound: 1 or 0.", ("route",)),
     "dastak_route_trips": ("Whether a route is asked only when there is no other: 1 or 0.", ("route",)),
