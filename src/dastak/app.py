@@ -314,6 +314,7 @@ def _add_figures(house: House) -> None:
     watch("dastak_store_commits", lambda: house.store.commits)
     watch("dastak_store_operations", lambda: house.store.operations)
     watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
+    watch("dastak_messages_waiting", lambda: house.worker.waiting)
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
     health, watch_each = house.health, house.metrics.watch_each

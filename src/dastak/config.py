@@ -192,7 +192,7 @@ class CarrierSettings(_Section, frozen=True, kw_only=True):
         price_micros: What one segment costs, in millionths of your currency; the spend cap counts with it.
         source_addr_ton: Type of number of the sender; told by the sender itself if absent.
         source_addr_npi: Numbering plan of the sender, where its type is set.
-        response_timeout_s: Seconds after which the outcome of a text counts as unknown.
+        response_timeout_s: Seconds to wait for an answer to a text; after 1.5 the next route gets it too.
         enquire_link_s: Seconds of silence after which the carrier is asked whether it lives.
         tls: TLS on the way.
     """
@@ -212,7 +212,7 @@ class CarrierSettings(_Section, frozen=True, kw_only=True):
     price_micros: Annotated[int, Meta(ge=0)] = 0
     source_addr_ton: Octet | None = None
     source_addr_npi: Octet = 0
-    response_timeout_s: Annotated[float, Meta(gt=0)] = 1.5
+    response_timeout_s: Annotated[float, Meta(gt=0)] = 5.0
     enquire_link_s: Annotated[float, Meta(gt=0)] = 5.0
     tls: TlsSettings = TlsSettings()
 

@@ -5,6 +5,7 @@
 3. `offset_s` tells how far this clock is from the wall; past two seconds somebody should look at the machine.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,10 @@ class SteadyClock:
     def now(self) -> datetime:
         """Return the present instant, aware UTC, in whole microseconds."""
         return _EPOCH + timedelta(microseconds=self._now_ns() // _NS_PER_US)
+
+    def ring(self, after_s: float, bell: Callable[[], None]) -> Callable[[], None]:
+        """Call `bell` once after so many monotonic seconds, unless the answer is called before."""
+        return asyncio.get_running_loop().call_later(after_s, bell).cancel
 
     def offset_s(self) -> float:
         """Return the seconds this clock is ahead of the wall; readiness alarms past two."""

@@ -74,6 +74,7 @@ async def test_pairs_send_on_one_half_and_hear_on_the_other() -> None:
         bound(ends, carrier, binds=2, bind_kind=BindKind.PAIR) as group,
     ):
         assert carrier.binds("sim_1") == 4
+        assert group.in_flight_max == 2 * 2 * 10  # of the halves that send
         (accepted,) = await told(submit_all(group, 1))
 
         assert isinstance(accepted, Accepted)

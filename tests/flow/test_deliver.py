@@ -18,7 +18,8 @@ from dastak.core.message import CarrierRef, MessageKey, MessageState
 from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.policy import Policy
 from dastak.core.verification import State, Verification
-from dastak.flows.deliver import RETRY_S, USEFUL_LIFE_S, deliver
+from dastak.delivery.failover import RETRY_S, USEFUL_LIFE_S
+from dastak.flows.deliver import deliver
 from tests.support.house import RECEIPT_WITHIN_S, House, ScriptedRoute, open_house
 from tests.support.samples import ms, some_msisdn
 
@@ -282,6 +283,7 @@ async def test_second_route_is_told_the_life_that_is_left_by_then(house: House) 
     await house.start()
     house.use(slowly(house, 40), second := ScriptedRoute("second"))
 
+    await house.deliver()
     await house.deliver()
 
     assert [outgoing.validity_s for outgoing in second.offered] == [260]

@@ -13,7 +13,7 @@ from dastak.core.outcome import OUTCOMES, Outcome, When
 from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Route
 from dastak.core.verification import Verification
-from dastak.flows.fall_back import FALLBACKS_MAX, USEFUL_LIFE_S
+from dastak.delivery.failover import ATTEMPTS_MAX, USEFUL_LIFE_S
 from tests.support.house import PRICE_MICROS, RECEIPT_WITHIN_S, House, ScriptedRoute, open_house
 from tests.support.samples import ms
 
@@ -41,6 +41,9 @@ class Ways:
 
     def carry(self, _mode: object, channel: Channel, *_whose: object) -> bool:
         return bool(self.of[channel])
+
+    def median_s(self, *_of_what: object) -> float:
+        return 0.0
 
     def order(self, wanted: "object") -> list[Route]:
         return list(self.of[wanted.channel])  # type: ignore[attr-defined]
@@ -77,9 +80,10 @@ async def test_failed_text_goes_to_another_route_with_the_same_code(tmp_path: Pa
         assert (second.carrier.route, second.tried) == ("south", ("north",))
         north, south = house.routes
         assert [outgoing.text for outgoing in north.offered] == [outgoing.text for outgoing in south.offered]
-        assert house.told_of(FallbackDue) == [
-            FallbackDue(ms(house.clock.now()), 0, "sms", outcome, followed_by=1)
-        ]
+        [due] = house.told_of(FallbackDue)
+        assert due == FallbackDue(ms(house.clock.now()), 0, "sms", outcome, followed_by=1, why=due.why)
+        assert due.why.startswith(f"{outcome}: another route ")
+        assert due.why.endswith("1 of 6 attempts, 1 other routes, 300 s to live")
         assert (await house.found(started)).sends == 1
 
 
@@ -131,9 +135,9 @@ async def test_fallback_that_has_no_way_is_told_with_its_channel(house: House) -
     await house.receive("north-1", Outcome.DLT_TEMPLATE)
 
     assert house.handed == []
-    assert house.told_of(FallbackDue) == [
-        FallbackDue(ms(house.clock.now()), 0, "voice", "dlt_template", followed_by=None)
-    ]
+    [due] = house.told_of(FallbackDue)
+    assert due == FallbackDue(ms(house.clock.now()), 0, "voice", "dlt_template", None, due.why)
+    assert due.why.startswith("dlt_template: no route and no call is left")
 
 
 async def test_text_without_a_receipt_goes_to_another_route_when_its_time_is_over(tmp_path: Path) -> None:
@@ -232,7 +236,7 @@ async def test_nothing_follows_when_too_little_life_is_left(tmp_path: Path) -> N
 
 
 async def test_so_many_messages_follow_and_no_more(tmp_path: Path) -> None:
-    names = [f"route{n}" for n in range(FALLBACKS_MAX + 3)]
+    names = [f"route{n}" for n in range(ATTEMPTS_MAX + 3)]
     async with open_house(tmp_path, *map(ScriptedRoute, names)) as house:
         started = await sent(house)
 
@@ -241,8 +245,8 @@ async def test_so_many_messages_follow_and_no_more(tmp_path: Path) -> None:
                 await house.receive(f"{name}-1", Outcome.NETWORK_TEMPORARY)
                 await house.deliver()
 
-        assert len(house.told_of(MessageSubmitted)) == 1 + FALLBACKS_MAX
-        assert (await house.found(started)).fallbacks == FALLBACKS_MAX
+        assert len(house.told_of(MessageSubmitted)) == ATTEMPTS_MAX
+        assert (await house.found(started)).fallbacks == ATTEMPTS_MAX - 1
 
 
 async def test_resend_after_a_fallback_is_a_message_of_its_own_by_a_route_not_yet_tried(
@@ -258,6 +262,18 @@ async def test_resend_after_a_fallback_is_a_message_of_its_own_by_a_route_not_ye
 
         assert resent.message.key.ordinal == 2
         assert resent.message.tried == ("north", "south")
+
+
+async def test_third_time_somebody_asks_it_is_the_call_that_comes(house: House) -> None:
+    with_calls(house)
+    started = await sent(house)
+
+    channels = []
+    for wait_s in (30, 60):
+        house.clock.advance(wait_s)
+        channels.append((await house.resend(started)).message.channel)
+
+    assert channels == [Channel.SMS, Channel.VOICE]
 
 
 async def test_repeated_failure_is_followed_once(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dastak.core.policy import Policy, ResendCode
 from dastak.core.reply import HeardReply, Reply, ReplyKind
 from dastak.core.tenant import Mode
 from dastak.core.verification import State, Verification
-from dastak.flows.fall_back import USEFUL_LIFE_S
+from dastak.delivery.failover import USEFUL_LIFE_S
 from dastak.flows.phone_back import AWAY, UNDER_WAY_MAX, Returns, SentAgain, phone_back
 from tests.support.house import PRICE_MICROS, House, ScriptedRoute, open_house
 from tests.support.samples import MSISDN, ms, some_msisdn

@@ -13,6 +13,7 @@ from dastak.core.errors import CarrierUnavailable
 from dastak.core.events import MessageDropped, MessageRefused, MessageSubmitted, VerificationExpired
 from dastak.core.message import MessageState
 from dastak.core.verification import State
+from dastak.flows import dispatch as dispatch_module
 from dastak.flows import worker as worker_module
 from dastak.flows.start import LEASE_S
 from dastak.flows.worker import Worker, every
@@ -114,7 +115,7 @@ async def test_refused_message_is_taken_up_when_it_is_due(tmp_path: Path) -> Non
 
 
 async def test_no_more_than_the_bound_is_under_way(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "IN_FLIGHT_MAX", 2)
+    monkeypatch.setattr(dispatch_module, "IN_FLIGHT_MAX", 2)
     gate = Gate()
     house.use(ScriptedRoute("north", gate, gate))
     async with working(house) as worker:

@@ -26,9 +26,8 @@ from dastak.flows.cancel import cancel
 from dastak.flows.check import Attempt, check
 from dastak.flows.compose import code_of
 from dastak.flows.deliver import deliver
-from dastak.flows.overdue import receipt_overdue
 from dastak.flows.resend import Resent, resend
-from dastak.flows.settle import Settlement, settle
+from dastak.flows.settle import Settlement, receipt_overdue, settle
 from dastak.flows.start import Ask, Started, start
 from dastak.guard.buckets import Rate
 from dastak.guard.limits import LIMITS, LimitSettings, SendLimits
@@ -51,13 +50,23 @@ class FakeClock:
 
     def __init__(self) -> None:
         self._now = NOW
+        self._bells: list[tuple[datetime, Callable[[], None]]] = []
 
     def now(self) -> datetime:
         return self._now
 
     def advance(self, seconds: float) -> datetime:
         self._now += timedelta(seconds=seconds)
+        due = [entry for entry in self._bells if entry[0] <= self._now]
+        self._bells = [entry for entry in self._bells if entry[0] > self._now]
+        for _, bell in due:
+            bell()
         return self._now
+
+    def ring(self, after_s: float, bell: Callable[[], None]) -> Callable[[], None]:
+        entry = (self._now + timedelta(seconds=after_s), bell)
+        self._bells.append(entry)
+        return lambda: self._bells.remove(entry) if entry in self._bells else None
 
 
 class ScriptedRoute:
@@ -71,6 +80,7 @@ class ScriptedRoute:
     def __init__(self, name: str, *script: CarrierError | Callable[[], Awaitable[object]]) -> None:
         self.name = name
         self.available = True
+        self.in_flight_max = 1000
         self.offered: list[Outgoing] = []
         self.script = list(script)
 

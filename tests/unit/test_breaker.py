@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from dastak.core.outcome import Outcome
 from dastak.delivery.breaker import (
     BACK_OFF_FIRST_S,
     BACK_OFF_S_MAX,
@@ -17,6 +18,7 @@ from dastak.delivery.breaker import (
     BreakerState,
     Turn,
     answered,
+    blame,
     may_probe,
     operator_acted,
     passed,
@@ -39,6 +41,22 @@ def test_breaker_opens_on_three_messages_in_a_row_without_an_answer() -> None:
         after(*[Answer.TIMED_OUT] * 2, Answer.ACCEPTED, *[Answer.TIMED_OUT] * 2).state is BreakerState.CLOSED
     )
     assert (OPEN.state, OPEN.why) == (BreakerState.OPEN, "3 messages in a row were not answered")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "answer"),
+    [
+        (Outcome.UNKNOWN, "no_answer", Answer.TIMED_OUT),
+        (Outcome.NETWORK_TEMPORARY, "carrier_unavailable", Answer.TIMED_OUT),
+        (Outcome.NETWORK_TEMPORARY, "ESME_RSYSERR", Answer.FAILED),
+        (Outcome.ROUTE_CONFIG, "ESME_RINVSRCADR", Answer.MISCONFIGURED),
+        (Outcome.THROTTLED, "ESME_RTHROTTLED", Answer.NOT_ITS_FAULT),
+    ],
+)
+def test_route_is_blamed_for_silence_and_not_for_throttling(
+    outcome: Outcome, status: str, answer: Answer
+) -> None:
+    assert blame(outcome, status) is answer
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 
 from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.policy import Channel
-from dastak.delivery.failover import CALL_S, SILENCES, Action, Cause, Next, Silence, Situation, next_step
+from dastak.delivery.failover import (
+    CALL_S,
+    SILENCES,
+    USEFUL_LIFE_S,
+    Action,
+    Cause,
+    Next,
+    Silence,
+    Situation,
+    next_step,
+)
 
 CAUSES: list[Cause] = [*Outcome, *Silence]
 READY = Situation(remaining_s=280.0, other_routes=1, call_ready=True, call_in_s=15.0, receipt_in_s=8.0)
@@ -30,10 +40,11 @@ TABLE = {
     Outcome.DLT_VARIABLE: ("voice 0", "voice 0", "stop", "stop"),
     Outcome.DLT_CHAIN: ("other_route 0", "voice 0", "other_route 0", "stop"),
     Outcome.CTA_NOT_WHITELISTED: ("voice 0", "voice 0", "stop", "stop"),
-    Outcome.THROTTLED: ("same_route 2", "same_route 2", "same_route 2", "same_route 2"),
+    Outcome.THROTTLED: ("other_route 0", "same_route 1", "other_route 0", "same_route 1"),
     Outcome.ROUTE_CONFIG: ("other_route 0", "voice 0", "other_route 0", "stop"),
     Outcome.NETWORK_TEMPORARY: ("other_route 0", "voice 0", "other_route 0", "same_route 0"),
     Outcome.UNKNOWN: ("other_route 8", "voice 15", "other_route 8", "stop"),
+    Silence.NOT_TAKEN: ("other_route 0", "voice 0", "other_route 0", "same_route 1"),
     Silence.NO_ANSWER: ("other_route 0", "voice 0", "other_route 0", "stop"),
     Silence.NO_RECEIPT: ("other_route 0", "voice 15", "other_route 0", "stop"),
     Silence.ASKED_AGAIN: ("other_route 0", "same_route 0", "other_route 0", "same_route 0"),
@@ -71,7 +82,9 @@ def test_every_silence_and_every_outcome_has_advice() -> None:
         ({"attempts": 6}, "stop"),
         ({"affordable": False}, "stop"),
         ({"remaining_s": 4.0}, "stop"),
-        ({"remaining_s": CALL_S, "other_routes": 0}, "stop"),
+        ({"remaining_s": CALL_S - 0.1, "other_routes": 0}, "stop"),
+        ({"remaining_s": CALL_S, "other_routes": 0}, "voice 0"),
+        ({"remaining_s": USEFUL_LIFE_S - 0.1, "median_s": 1.0}, "stop"),
         ({"channels": (Channel.SMS,), "other_routes": 0}, "stop"),
         ({"channels": (Channel.VOICE,)}, "voice 0"),
     ],
@@ -90,10 +103,6 @@ def test_third_time_somebody_asks_the_call_comes_first() -> None:
     assert steps == ["other_route 0", "voice 0"]
 
 
-def test_throttled_text_goes_elsewhere_at_once_when_little_time_is_left() -> None:
-    assert short(next_step(Outcome.THROTTLED, changed(READY, remaining_s=59.0))) == "other_route 0"
-
-
 def test_what_may_follow_once_follows_once() -> None:
     steps = [
         short(next_step(Outcome.EXPIRED, changed(READY, followed=followed, calls=calls)))
@@ -104,9 +113,21 @@ def test_what_may_follow_once_follows_once() -> None:
 
 
 def test_same_route_is_tried_three_times_with_longer_waits() -> None:
-    tries = [short(next_step(Outcome.THROTTLED, changed(ALONE, same_route_tries=n))) for n in range(4)]
+    busy = Outcome.HANDSET_BUSY_OR_MEMORY
+    tries = [short(next_step(busy, changed(ALONE, same_route_tries=n))) for n in range(4)]
 
     assert tries == ["same_route 2", "same_route 4", "same_route 8", "stop"]
+
+
+@pytest.mark.parametrize("cause", [Outcome.THROTTLED, Silence.NOT_TAKEN])
+def test_what_nobody_has_is_offered_again_as_long_as_it_lives(cause: Cause) -> None:
+    tries = [short(next_step(cause, changed(ALONE, same_route_tries=n))) for n in (0, 1, 2, 3, 30)]
+    late = short(next_step(cause, changed(ALONE, same_route_tries=30, remaining_s=14.9)))
+
+    assert [*tries, late] == [
+        *("same_route 1", "same_route 2", "same_route 5", "same_route 10", "same_route 10"),
+        "stop",
+    ]
 
 
 SITUATIONS = st.builds(
@@ -139,10 +160,10 @@ def test_decision_is_always_possible_in_time_and_says_why(cause: Cause, situatio
     assert situation.attempts < situation.attempts_max
     if step.action is Action.VOICE:
         assert situation.call_ready
-        assert situation.remaining_s - step.at_s > CALL_S
+        assert situation.remaining_s - step.at_s >= CALL_S
         assert Channel.VOICE in situation.channels
     else:
-        assert situation.remaining_s - step.at_s > situation.median_s
+        assert situation.remaining_s - step.at_s >= max(situation.median_s, USEFUL_LIFE_S)
         assert Channel.SMS in situation.channels
         assert step.action is Action.SAME_ROUTE or situation.other_routes
 

@@ -72,12 +72,13 @@ class MessageQueued(Event, frozen=True, tag="queued"):
 
 
 class MessageRefused(Event, frozen=True, tag="refused"):
-    """A route did not take the message; another one or a later try may."""
+    """A route did not take the message, or did not answer in time; `why` is the rule of what comes next."""
 
     ordinal: int
     route: str
     status: str
     outcome: str
+    why: str = ""
 
 
 class MessageSubmitted(Event, frozen=True, tag="submitted"):
@@ -105,10 +106,11 @@ class MessageUndelivered(Event, frozen=True, tag="undelivered"):
 
 
 class MessageDropped(Event, frozen=True, tag="dropped"):
-    """The message was not sent, because its code was no longer wanted."""
+    """The message was not sent: its code was no longer wanted, or it would come too `late`, says `why`."""
 
     ordinal: int
     cause: str
+    why: str = ""
 
 
 class ReceiptNoted(Event, frozen=True, tag="receipt"):
@@ -128,12 +130,13 @@ class ReceiptOverdue(Event, frozen=True, tag="overdue"):
 
 
 class FallbackDue(Event, frozen=True, tag="fallback"):
-    """A message did not arrive and the next way is due: message `followed_by`, or none as there is no way."""
+    """A message did not arrive and the next way is due: message `followed_by`, or none; `why` is the rule."""
 
     ordinal: int
     channel: str
     cause: str
     followed_by: int | None = None
+    why: str = ""
 
 
 class ReplyHeard(Event, frozen=True, tag="reply"):

@@ -24,7 +24,7 @@ from dastak.core.events import (
 )
 from dastak.core.ids import VerificationId
 from dastak.core.msisdn import Msisdn
-from dastak.core.outcome import OUTCOMES, Outcome
+from dastak.core.outcome import OUTCOMES, Outcome, When
 from dastak.core.policy import Channel
 
 EVIDENCE_CHARACTERS_MAX: Final = 160
@@ -82,8 +82,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         tries: How often it was offered to routes.
         due_at: When it shall be offered next, or its receipt should be there; None when nothing is due.
         segments: How many short messages its text takes.
-        carrier: The route that took it and the carrier's id for it.
-        tried: The routes that had this code before, by earlier messages, or that refused this one for good.
+        carrier: The route that took it and the carrier's id for it; a submitted message has none while its
+            carrier may have it and has not answered.
+        tried: The routes that had this code before, by earlier messages, or that refused this one for good,
+            or did not answer.
     """
 
     key: MessageKey
@@ -143,7 +145,37 @@ def submitted(
 ) -> MessageStep:
     """Note that a carrier took the message, and when the next way is due without a receipt."""
     told = MessageSubmitted(_ms(now), message.key.ordinal, carrier.route, carrier.ref, latency_ms)
+    if is_unanswered(message):
+        # Another message follows it already, so that nothing is due; its receipt shall find it.
+        return MessageStep(msgspec.structs.replace(message, carrier=carrier), (told,))
     return _move(message, Report.ACCEPTED, told, carrier=carrier, due_at=receipt_by)
+
+
+def is_unanswered(message: Message) -> bool:
+    """Say whether a carrier may have the message and has not named it."""
+    return message.state is MessageState.SUBMITTED and message.carrier is None
+
+
+def unanswered(message: Message, refusals: tuple[MessageRefused, ...]) -> MessageStep:
+    """Note that the last route did not answer in time; it may have the message, so nobody offers it again."""
+    if message.state is not MessageState.QUEUED:
+        return MessageStep(message)
+    handed = msgspec.structs.replace(
+        message,
+        state=MESSAGE_TRANSITIONS[message.state, Report.ACCEPTED],
+        tries=message.tries + 1,
+        due_at=None,
+        tried=_with_routes(message.tried, refusals),
+    )
+    return MessageStep(handed, refusals)
+
+
+def refused_late(message: Message, refusal: MessageRefused) -> MessageStep:
+    """Note the refusal of a route that let us wait so long that another message follows."""
+    if not is_unanswered(message):
+        return MessageStep(message)
+    told = MessageUndelivered(refusal.at_ms, refusal.ordinal, refusal.outcome, refusal.status)
+    return _move(message, Report.LOST, told)
 
 
 def overdue(message: Message, *, waited_ms: int, again_at: datetime | None, now: datetime) -> MessageStep:
@@ -165,21 +197,23 @@ def refused(
         return MessageStep(message)
     tried = msgspec.structs.replace(message, tries=message.tries + 1, due_at=again_at)
     if again_at is not None:
+        for_good = tuple(refusal for refusal in refusals if _is_for_good(refusal))
+        tried = msgspec.structs.replace(tried, tried=_with_routes(message.tried, for_good))
         return MessageStep(tried, refusals)
     last = refusals[-1]
-    refusing = tuple(
-        refusal.route for refusal in refusals if refusal.route and refusal.route not in message.tried
-    )
-    tried = msgspec.structs.replace(tried, tried=message.tried + refusing)
+    tried = msgspec.structs.replace(tried, tried=_with_routes(message.tried, refusals))
     told = MessageUndelivered(last.at_ms, message.key.ordinal, last.outcome, last.status)
     step = _move(tried, Report.LOST, told)
     return MessageStep(step.message, (*refusals, *step.events))
 
 
-def dropped(message: Message, cause: str, *, now: datetime) -> MessageStep:
-    """Put away a message whose code nobody waits for any more."""
-    told = MessageDropped(_ms(now), message.key.ordinal, cause)
-    return _move(message, Report.NOT_WANTED, told, due_at=None)
+def dropped(
+    message: Message, cause: str, *, why: str = "", refusals: tuple[MessageRefused, ...] = (), now: datetime
+) -> MessageStep:
+    """Put away a message whose code nobody waits for any more, or would not come in time."""
+    told = MessageDropped(_ms(now), message.key.ordinal, cause, why)
+    step = _move(message, Report.NOT_WANTED, told, due_at=None)
+    return MessageStep(step.message, (*refusals, *step.events)) if step.events else step
 
 
 def settle(message: Message, receipt: Receipt, *, believed: bool = True, now: datetime) -> MessageStep:
@@ -200,6 +234,15 @@ def settle(message: Message, receipt: Receipt, *, believed: bool = True, now: da
     if message.state is not MessageState.SUBMITTED:
         return MessageStep(message)
     return MessageStep(message, (ReceiptNoted(_ms(now), ordinal, receipt.outcome, evidence),))
+
+
+def _is_for_good(refusal: MessageRefused) -> bool:
+    return OUTCOMES[Outcome(refusal.outcome)].same_route is When.NEVER
+
+
+def _with_routes(tried: tuple[str, ...], refusals: tuple[MessageRefused, ...]) -> tuple[str, ...]:
+    named = (refusal.route for refusal in refusals if refusal.route)
+    return tuple(dict.fromkeys((*tried, *named)))
 
 
 def _move(

@@ -46,7 +46,7 @@ class When(StrEnum):
     BY_CLOCK = "by_clock"  # when the failover clock of the route runs out
     AFTER_BACK_OFF = "after_back_off"
     IF_ASKED = "if_asked"  # by the person
-    IF_URGENT = "if_urgent"  # when the end of the code's life is near
+    UNTIL_TAKEN = "until_taken"  # again and again after a while: nobody has it
     IF_NO_ROUTE = "if_no_route"
     WITH_ANOTHER_ENTITY = "with_another_entity"
 
@@ -89,7 +89,8 @@ OUTCOMES: Final[Mapping[Outcome, Advice]] = {
     # The chain of telemarketers is declared for each upstream, so another one may be right.
     Outcome.DLT_CHAIN: Advice(True, When.NEVER, When.NOW, When.IF_NO_ROUTE),
     Outcome.CTA_NOT_WHITELISTED: Advice(True, When.NEVER, When.NEVER, When.NOW),
-    Outcome.THROTTLED: Advice(False, When.AFTER_BACK_OFF, When.IF_URGENT, When.NEVER),
+    # Nobody has it, so that another route costs no second text, and waiting costs nothing but time.
+    Outcome.THROTTLED: Advice(False, When.UNTIL_TAKEN, When.NOW, When.NEVER),
     Outcome.ROUTE_CONFIG: Advice(True, When.NEVER, When.NOW, When.IF_NO_ROUTE),
     Outcome.NETWORK_TEMPORARY: Advice(True, When.ONCE, When.NOW, When.IF_NO_ROUTE),
     Outcome.UNKNOWN: Advice(False, When.NEVER, When.BY_CLOCK, When.BY_CLOCK),

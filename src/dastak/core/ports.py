@@ -171,9 +171,7 @@ class Store(Protocol):
     async def open(self, opening: Opening[T], *, once: Once | None = None) -> T | Replayed:
         """Write a new verification and return the opening's answer.
 
-        Raises:
-            IdempotencyMismatch: `once` was used for another request.
-            Refused: The tenant's spend cap is reached.
+        Raises: IdempotencyMismatch (`once` was used for another request), Refused (the tenant's spend cap).
         """
 
     async def decide(
@@ -264,6 +262,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the present instant."""
 
+    def ring(self, after_s: float, bell: Callable[[], None]) -> Callable[[], None]:
+        """Call `bell` once after so many seconds, unless the answer is called before."""
+
 
 class Outgoing(msgspec.Struct, frozen=True):
     """What a route carries.
@@ -317,6 +318,10 @@ class Route(Protocol):
     def available(self) -> bool:
         """Whether it can take a message now."""
 
+    @property
+    def in_flight_max(self) -> int:
+        """How many messages may be under way with it at once; the others wait in the lane."""
+
     async def submit(self, outgoing: Outgoing) -> CarrierRef:
         """Hand a message over.
 
@@ -334,6 +339,9 @@ class Routes(Protocol):
 
     def order(self, wanted: Wanted) -> Sequence[Route]:
         """Return the routes a message may take, best first; none when there is no way."""
+
+    def median_s(self, route: str, msisdn: Msisdn) -> float:
+        """Return how long a route needs to a phone, half of the time."""
 
 
 class Limits(Protocol):
@@ -364,8 +372,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         entropy: Returns that many random octets.
         publish: Tells the listeners what was committed.
         hand_over: Gives the worker a message that was just committed.
-        service_of: Returns a service by its number in the store.
-        tenant_of: Returns a tenant by its number in the store.
+        service_of, tenant_of: Return a service, and a tenant, by its number in the store.
         is_stopped: Says whether a number asked a tenant for no more, which binds keys of one mode.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
         price_micros: Returns what one segment costs at most, for the spend cap.

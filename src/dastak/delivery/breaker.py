@@ -14,6 +14,7 @@ import msgspec
 
 from dastak.core.errors import CarrierUnavailable
 from dastak.core.outcome import OUTCOMES, Outcome
+from dastak.delivery.failover import Silence
 
 TIMEOUTS_IN_A_ROW: Final = 3
 WINDOW_S: Final = 30
@@ -133,7 +134,7 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 
 def blame(outcome: str, status: str) -> Answer:
     """Say what a refusal tells of the route."""
-    if status == CarrierUnavailable.code:
+    if status in (CarrierUnavailable.code, Silence.NO_ANSWER):
         return Answer.TIMED_OUT
     return _BLAME.get(outcome, Answer.NOT_ITS_FAULT)
 

@@ -1,6 +1,6 @@
 """Decide what follows an answer, a receipt or a silence: stop, the same route, another one, or the call.
 
-1. What may follow an outcome stands in `core/outcome.py` and nowhere else; here stand the two silences.
+1. What may follow an outcome stands in `core/outcome.py` and nowhere else; here stand the silences.
 2. Whatever follows is bounded: in number, in cost, and by the life that the code has left.
 3. Every decision says why.
 """
@@ -20,9 +20,11 @@ ANSWER_WITHIN_S: Final = 1.5
 ATTEMPTS_MAX: Final = 6
 # A phone rings some fifteen seconds, and the code is spoken twice.
 CALL_S: Final = 20.0
-# With less life than this it is better to disturb another route than to wait for a throttled one.
-URGENT_S: Final = 60.0
+# A text that arrives with less life than this only confuses.
+USEFUL_LIFE_S: Final = 5.0
 BACK_OFFS_S: Final = (2.0, 4.0, 8.0)
+# What nobody has is offered again after these; the last wait repeats while the code lives.
+RETRY_S: Final = (1.0, 2.0, 5.0, 10.0)
 # Who asks for the third time is not helped by a third text.
 ASKED_FOR_A_CALL: Final = 3
 
@@ -30,6 +32,7 @@ ASKED_FOR_A_CALL: Final = 3
 class Silence(StrEnum):
     """What is no outcome but calls for a decision as well."""
 
+    NOT_TAKEN = "not_taken"  # no route could be asked, or its link was lost: no answer will come any more
     NO_ANSWER = "no_answer"  # to the submit, in time; it may have been taken
     NO_RECEIPT = "no_receipt"  # by the learned deadline
     ASKED_AGAIN = "asked_again"  # the person did, before anything was known
@@ -38,6 +41,7 @@ class Silence(StrEnum):
 Cause = Outcome | Silence
 
 SILENCES: Final[Mapping[Silence, Advice]] = {
+    Silence.NOT_TAKEN: Advice(False, When.UNTIL_TAKEN, When.NOW, When.IF_NO_ROUTE),
     Silence.NO_ANSWER: Advice(False, When.NEVER, When.NOW, When.IF_NO_ROUTE),
     Silence.NO_RECEIPT: Advice(False, When.NEVER, When.NOW, When.BY_CLOCK),
     Silence.ASKED_AGAIN: Advice(False, When.IF_NO_ROUTE, When.NOW, When.IF_ASKED),
@@ -109,6 +113,10 @@ def _done_before(situation: Situation, action: Action) -> int:
     }[action]
 
 
+def _retry_s(situation: Situation, _action: Action) -> float:
+    return RETRY_S[min(situation.same_route_tries, len(RETRY_S) - 1)]
+
+
 def _back_off_s(situation: Situation, _action: Action) -> float | None:
     tries = situation.same_route_tries
     return BACK_OFFS_S[tries] if tries < len(BACK_OFFS_S) else None
@@ -122,7 +130,7 @@ _WAITS: Final[Mapping[When, Callable[[Situation, Action], float | None]]] = {
     When.BY_CLOCK: lambda situation, _action: max(0.0, situation.receipt_in_s),
     When.AFTER_BACK_OFF: _back_off_s,
     When.IF_ASKED: lambda situation, _action: 0.0 if situation.asked >= ASKED_FOR_A_CALL else None,
-    When.IF_URGENT: lambda situation, _action: 0.0 if situation.remaining_s < URGENT_S else None,
+    When.UNTIL_TAKEN: _retry_s,
     When.IF_NO_ROUTE: lambda situation, _action: None if situation.other_routes else 0.0,
     # Which entities a sender may use is not known here.
     When.WITH_ANOTHER_ENTITY: lambda _situation, _action: None,
@@ -150,6 +158,15 @@ def next_step(cause: Cause, situation: Situation) -> Next:
     return min(steps, key=lambda step: step.at_s)
 
 
+def channel_of(cause: Cause, channels: tuple[Channel, ...]) -> Channel | None:
+    """Return the channel that a cause calls for, of those allowed, whether or not there is a way."""
+    advice = advice_of(cause)
+    if advice.voice and Channel.VOICE in channels:
+        return Channel.VOICE
+    text = advice.other_route not in (When.NEVER, When.WITH_ANOTHER_ENTITY)
+    return Channel.SMS if text and Channel.SMS in channels else None
+
+
 def _order(advice: Advice, situation: Situation) -> tuple[Action, ...]:
     """Say what is tried first; where two are due at one time, that is what happens."""
     urgent_call = advice.voice is When.NOW and advice.other_route is not When.NOW
@@ -171,10 +188,21 @@ def _step(action: Action, cause: Cause, situation: Situation) -> Next | None:
         return None
     if action is Action.VOICE and when in _WAITS_FOR_POLICY:
         at_s = max(at_s, situation.call_in_s)
-    needed_s = CALL_S if action is Action.VOICE else situation.median_s
-    if situation.remaining_s - at_s <= needed_s:
+    needed_s = CALL_S if action is Action.VOICE else _needed_s(situation)
+    if situation.remaining_s - at_s < needed_s:
         return None
-    return Next(action, at_s, f"{cause}: {_WORDS[action]} {_WHY[when]}")
+    return Next(action, at_s, f"{cause}: {_WORDS[action]} {_WHY[when]}; {_figures(situation)}")
+
+
+def _needed_s(situation: Situation) -> float:
+    return max(situation.median_s, USEFUL_LIFE_S)
+
+
+def _figures(situation: Situation) -> str:
+    return (
+        f"{situation.attempts} of {situation.attempts_max} attempts, {situation.other_routes} other routes, "
+        f"{situation.remaining_s:.0f} s to live"
+    )
 
 
 def _possible(action: Action, situation: Situation) -> bool:
@@ -187,9 +215,10 @@ def _possible(action: Action, situation: Situation) -> bool:
 def _lack(advice: Advice, situation: Situation) -> str:
     if not (advice.same_route or advice.other_route or advice.voice):
         return "nothing that follows would arrive"
-    if situation.remaining_s <= situation.median_s:
-        return f"the code lives {situation.remaining_s:.0f} s more, and half of all texts take longer"
-    return "no route and no call is left that may follow"
+    if situation.remaining_s < _needed_s(situation):
+        needed_s = _needed_s(situation)
+        return f"the code lives {situation.remaining_s:.0f} s more, and a text needs {needed_s:.0f} s"
+    return f"no route and no call is left that may follow; {_figures(situation)}"
 
 
 def _stop(why: str) -> Next:
@@ -208,7 +237,7 @@ _WHY: Final[Mapping[When, str]] = {
     When.BY_CLOCK: "when its time has come",
     When.AFTER_BACK_OFF: "after a while",
     When.IF_ASKED: "because the person asked so often",
-    When.IF_URGENT: "because little time is left",
+    When.UNTIL_TAKEN: "after a while, as nobody has it",
     When.IF_NO_ROUTE: "because no other route is left",
     When.WITH_ANOTHER_ENTITY: "with another entity",
 }

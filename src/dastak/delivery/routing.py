@@ -215,6 +215,10 @@ class RouteTable:
                 chances[name] = chances.get(name, 0.0) + explored / len(plan.little_known)
         return place, chances
 
+    def median_s(self, route: str, msisdn: Msisdn) -> float:
+        """Return how long a route needs to a phone, half of the time."""
+        return self._judge.median_s(route, Place(country_of(msisdn), self._judge.operator_of(msisdn)))
+
     def _drawn(self, plan: _Plan) -> Routes:
         """Choose who is first."""
         if self._half_open:

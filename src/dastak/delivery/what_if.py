@@ -224,6 +224,7 @@ class _OnPaper:
     """A route that is ranked and never used."""
 
     available = True
+    in_flight_max = 1
 
     def __init__(self, name: str) -> None:
         self.name = name

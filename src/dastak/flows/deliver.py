@@ -1,31 +1,52 @@
-"""Bring one message to a carrier: offer it to one route after the other until one accepts."""
+"""Bring one message to a carrier: offer it to one route after the other until one accepts.
 
-from collections.abc import Callable
+1. A route that refuses makes room for the next one at once.
+2. One that does not answer in time keeps the message, for it may have it, and another message with the same
+   code follows by the next route. Its late answer is written down, so that its receipts find their message.
+3. Which route comes next, whether one is asked again and when, is decided in `delivery/failover.py`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from dastak.core import message as rules
-from dastak.core.errors import CarrierError, CarrierRejected
+from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable, DastakError
 from dastak.core.events import MessageRefused
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep
-from dastak.core.outcome import OUTCOMES, Outcome
-from dastak.core.ports import Outgoing, Ports
+from dastak.core.outcome import OUTCOMES, Outcome, When
+from dastak.core.ports import Outgoing, Ports, Route
 from dastak.core.verification import State, Verification
+from dastak.delivery.failover import (
+    ANSWER_WITHIN_S,
+    USEFUL_LIFE_S,
+    Action,
+    Cause,
+    Next,
+    Silence,
+    next_step,
+)
 from dastak.flows.compose import text_of
-from dastak.flows.fall_back import USEFUL_LIFE_S, calls_at_once, wanted
+from dastak.flows.fall_back import situation, wanted
 from dastak.flows.record import Decision, record
 
-# After all routes refused, the next round; the last wait repeats while the code lives.
-RETRY_S: Final = (1, 2, 5, 10)
+# Why a message is dropped that could leave, but not arrive in time.
+LATE: Final = "late"
 
 
-async def deliver(ports: Ports, verification: Verification, message: Message) -> MessageStep:
+async def deliver(
+    ports: Ports, verification: Verification, message: Message, ways: Sequence[Route] | None = None
+) -> MessageStep:
     """Offer a queued message to the routes and write down what came of it.
 
     Args:
         ports: The outside world.
         verification: As it was just committed or just read; it is read again before a second route is tried.
         message: What to offer.
+        ways: The routes to ask, as `ways_of` returns them; without them it is asked.
 
     Raises:
         Overloaded: The store cannot write; the message is offered again when its lease is over.
@@ -33,69 +54,186 @@ async def deliver(ports: Ports, verification: Verification, message: Message) ->
     now = ports.clock.now()
     cause = await _not_wanted_now(ports, verification, now)
     if cause is not None:
-        return await _write(ports, message, lambda found: (rules.dropped(found, cause, now=now), None))
-    refusals: list[MessageRefused] = []
-    for route in ports.routes.order(wanted(verification, message, now)):
-        # The route before may have taken its time; much may have happened since.
-        if refusals and await _not_wanted_now(ports, await _latest(ports, verification), ports.clock.now()):
-            break
-        offered_at = ports.clock.now()
-        try:
-            carrier = await route.submit(_outgoing(ports, verification, message, route.name, offered_at))
-        except CarrierError as refusal:
-            refusals.append(_refused(ports, message, route.name, refusal))
-            if not OUTCOMES[Outcome(refusals[-1].outcome)].other_route:
-                break
-        else:
-            return await _taken(
-                ports, verification, message, carrier, refusals=refusals, offered_at=offered_at
-            )
-    return await _not_taken(ports, verification, message, refusals)
+        return await drop(ports, message, cause)
+    ways = ways_of(ports, verification, message, now) if ways is None else ways
+    if not ways and ports.routes.carry(
+        verification.mode, message.channel, verification.tenant, verification.msisdn
+    ):
+        left_s = (verification.expires_at - now).total_seconds()
+        why = f"the code lives {left_s:.1f} s more, and no route is that fast half of the time"
+        return await drop(ports, message, LATE, why=why)
+    return await _Delivery(ports, verification, message, ways).run()
 
 
-async def _taken(
-    ports: Ports,
-    verification: Verification,
-    message: Message,
-    carrier: CarrierRef,
-    *,
-    refusals: list[MessageRefused],
-    offered_at: datetime,
+def ways_of(ports: Ports, verification: Verification, message: Message, now: datetime) -> Sequence[Route]:
+    """Return the routes to ask, best first; none a second time that refused this message for good."""
+    ways = ports.routes.order(wanted(verification, message, now))
+    if not message.tries:
+        return ways
+    return [route for route in ways if route.name not in message.tried] or ways
+
+
+async def drop(
+    ports: Ports, message: Message, cause: str, *refusals: MessageRefused, why: str = ""
 ) -> MessageStep:
-    """Note who took the message, who did not before, and when its receipt should be there."""
+    """Put a message away that nobody waits for any more, or that would come too late."""
     now = ports.clock.now()
-    latency_ms = int((now - offered_at).total_seconds() * 1000)
-    receipt_by = now + timedelta(seconds=ports.receipt_within_s(carrier.route, verification.msisdn))
-
-    def decide(found: Message) -> Decision:
-        step = rules.submitted(found, carrier, latency_ms=latency_ms, now=now, receipt_by=receipt_by)
-        return MessageStep(step.message, (*refusals, *step.events)), None
-
-    return await _write(ports, message, decide)
-
-
-async def _not_taken(
-    ports: Ports, verification: Verification, message: Message, refusals: list[MessageRefused]
-) -> MessageStep:
-    """Note who refused the message; offer it again later, unless the last word was final or a call is due."""
-    now = ports.clock.now()
-    told = tuple(refusals) or (_no_route(ports, message),)
-    cause = told[-1].outcome
-    again_at = (
-        None
-        if calls_at_once(ports, verification, message, cause)
-        else _again_at(verification, message, refusals, now)
+    return await _write(
+        ports,
+        message,
+        lambda found: (rules.dropped(found, cause, why=why, refusals=refusals, now=now), None),
     )
 
-    def decide(found: Message) -> Decision:
-        step = rules.refused(found, told, again_at=again_at)
-        return step, cause if step.message.state is MessageState.UNDELIVERED else None
 
-    return await _write(ports, message, decide)
+class _Delivery:
+    """One message on its way along its routes."""
 
+    def __init__(
+        self, ports: Ports, verification: Verification, message: Message, ways: Sequence[Route]
+    ) -> None:
+        self._ports, self._verification, self._message = ports, verification, message
+        self._ways = ways
+        self._refusals: list[MessageRefused] = []
+        self._steps: list[Next] = []
+        self._hedging: asyncio.Task[bool] | None = None
 
-async def _latest(ports: Ports, verification: Verification) -> Verification:
-    return (await ports.store.find(verification.tenant, verification.id)).verification
+    async def run(self) -> MessageStep:
+        """Offer it to one route after the other."""
+        ports, verification, message = self._ports, self._verification, self._message
+        for n, route in enumerate(self._ways):
+            if self._refusals:
+                if route.name in message.tried:
+                    continue  # it had this code; the ones before had not
+                # The route before may have taken its time; much may have happened since.
+                cause = await _not_wanted_now(ports, await self._latest(), ports.clock.now())
+                if cause is not None:
+                    return await drop(ports, message, cause, *self._refusals)
+            offered_at = ports.clock.now()
+            left = self._ways[n + 1 :]
+            try:
+                carrier = await self._offer(
+                    route, _outgoing(ports, verification, message, route.name, offered_at)
+                )
+            except CarrierError as refusal:
+                if await self._followed():
+                    return await self._refused_late(route, refusal)
+                if self._refused(route, refusal, left).action is not Action.OTHER_ROUTE:
+                    break
+            else:
+                return await self._taken(carrier, offered_at, late=await self._followed())
+        return await self._not_taken()
+
+    async def _offer(self, route: Route, outgoing: Outgoing) -> CarrierRef:
+        """Offer it to one route; when that does not answer in time, have another message follow meanwhile."""
+        self._hedging = None
+
+        def hedge() -> None:
+            self._hedging = asyncio.get_running_loop().create_task(self._unanswered(route))
+
+        unwanted = self._ports.clock.ring(ANSWER_WITHIN_S, hedge)
+        try:
+            return await route.submit(outgoing)
+        finally:
+            unwanted()
+
+    async def _followed(self) -> bool:
+        """Say whether another message follows because the route did not answer in time."""
+        return self._hedging is not None and await self._hedging
+
+    async def _unanswered(self, route: Route) -> bool:
+        """Have another message follow, if there is a way; else the answer may take as long as it likes."""
+        had = (*self._message.tried, *(refusal.route for refusal in self._refusals), route.name)
+        handed = msgspec.structs.replace(self._message, tried=had)
+        now = self._ports.clock.now()
+        step = next_step(Silence.NO_ANSWER, situation(self._ports, self._verification, handed, now))
+        if step.action is Action.STOP:
+            return False
+        told = self._refusal(route.name, Silence.NO_ANSWER, Outcome.UNKNOWN, step.why)
+
+        def decide(found: Message) -> Decision:
+            step = rules.unanswered(found, (*self._refusals, told))
+            return step, Silence.NO_ANSWER if step.events else None
+
+        try:
+            return bool((await _write(self._ports, self._message, decide)).events)
+        except DastakError:  # the store cannot write now; the answer is still waited for
+            return False
+
+    def _refused(self, route: Route, refusal: CarrierError, left: Sequence[Route]) -> Next:
+        """Note a refusal and decide what comes next."""
+        status, outcome = _words(refusal)
+        cause = outcome if isinstance(refusal, CarrierRejected) else Silence.NOT_TAKEN
+        step = self._next(cause, left)
+        self._steps.append(step)
+        self._refusals.append(self._refusal(route.name, status, outcome, step.why))
+        return step
+
+    async def _refused_late(self, route: Route, refusal: CarrierError) -> MessageStep:
+        """Note what a route said after another message followed; silent to the end, it may have this one."""
+        if isinstance(refusal, CarrierUnavailable) and refusal.outcome_unknown:
+            return MessageStep(self._message)
+        status, outcome = _words(refusal)
+        told = self._refusal(route.name, status, outcome)
+        return await _write(
+            self._ports, self._message, lambda found: (rules.refused_late(found, told), outcome)
+        )
+
+    async def _taken(self, carrier: CarrierRef, offered_at: datetime, *, late: bool) -> MessageStep:
+        """Note who took the message, who did not before, and when its receipt should be there."""
+        ports, now = self._ports, self._ports.clock.now()
+        latency_ms = int((now - offered_at).total_seconds() * 1000)
+        within_s = ports.receipt_within_s(carrier.route, self._verification.msisdn)
+        receipt_by = now + timedelta(seconds=within_s)
+        refusals = () if late else tuple(self._refusals)  # what came before was told with the silence
+
+        def decide(found: Message) -> Decision:
+            step = rules.submitted(found, carrier, latency_ms=latency_ms, now=now, receipt_by=receipt_by)
+            return MessageStep(step.message, (*refusals, *step.events)), None
+
+        return await _write(ports, self._message, decide)
+
+    async def _not_taken(self) -> MessageStep:
+        """Note who refused the message; offer it again, have something else follow, or give it up."""
+        now = self._ports.clock.now()
+        if not self._refusals:
+            step = self._next(Silence.NOT_TAKEN, ())
+            self._steps.append(step)
+            self._refusals.append(self._refusal("", "no_route", Outcome.NETWORK_TEMPORARY, step.why))
+        told, step = tuple(self._refusals), self._last_step()
+        again_at = now + timedelta(seconds=step.at_s) if step.action is Action.SAME_ROUTE else None
+        outcome = Outcome(told[-1].outcome)
+
+        def decide(found: Message) -> Decision:
+            step = rules.refused(found, told, again_at=again_at)
+            return step, outcome if step.message.state is MessageState.UNDELIVERED else None
+
+        return await _write(self._ports, self._message, decide)
+
+    def _last_step(self) -> Next:
+        """Return what to do when all routes were asked; one that refused for now may be asked again."""
+        last = OUTCOMES[Outcome(self._refusals[-1].outcome)]
+        if self._steps[-1].action is not Action.STOP or last.other_route is When.NEVER:
+            return self._steps[-1]
+        causes = [_cause(refusal) for refusal in reversed(self._refusals)]
+        steps = [self._next(cause, ()) for cause in causes]
+        return next((step for step in steps if step.action is Action.SAME_ROUTE), self._steps[-1])
+
+    def _next(self, cause: Cause, left: Sequence[Route]) -> Next:
+        tried = self._message.tried
+        others = sum(route.name not in tried for route in left)
+        now = self._ports.clock.now()
+        return next_step(
+            cause, situation(self._ports, self._verification, self._message, now, other_routes=others)
+        )
+
+    def _refusal(self, route: str, status: str, outcome: Outcome, why: str = "") -> MessageRefused:
+        return MessageRefused(
+            _ms(self._ports.clock.now()), self._message.key.ordinal, route, status, outcome, why
+        )
+
+    async def _latest(self) -> Verification:
+        verification = self._verification
+        return (await self._ports.store.find(verification.tenant, verification.id)).verification
 
 
 async def _not_wanted_now(ports: Ports, verification: Verification, now: datetime) -> str | None:
@@ -132,30 +270,17 @@ def _outgoing(
     )
 
 
-def _refused(ports: Ports, message: Message, route: str, refusal: CarrierError) -> MessageRefused:
-    at_ms, ordinal = _ms(ports.clock.now()), message.key.ordinal
+def _words(refusal: CarrierError) -> tuple[str, Outcome]:
+    """Return the status of a refusal and what it means."""
     if isinstance(refusal, CarrierRejected):
-        return MessageRefused(at_ms, ordinal, route, refusal.status, refusal.outcome)
-    return MessageRefused(at_ms, ordinal, route, refusal.code, Outcome.NETWORK_TEMPORARY)
+        return refusal.status, Outcome(refusal.outcome)
+    return refusal.code, Outcome.NETWORK_TEMPORARY
 
 
-def _no_route(ports: Ports, message: Message) -> MessageRefused:
-    return MessageRefused(
-        _ms(ports.clock.now()), message.key.ordinal, "", "no_route", Outcome.NETWORK_TEMPORARY
-    )
-
-
-def _again_at(
-    verification: Verification, message: Message, refusals: list[MessageRefused], now: datetime
-) -> datetime | None:
-    """Return when to try again; None when the last refusal is final or the code's life is too short."""
-    if refusals:
-        advice = OUTCOMES[Outcome(refusals[-1].outcome)]
-        if advice.terminal and not advice.other_route:
-            return None
-    again_at = now + timedelta(seconds=RETRY_S[min(message.tries, len(RETRY_S) - 1)])
-    lives = verification.expires_at - again_at >= timedelta(seconds=USEFUL_LIFE_S)
-    return again_at if lives else None
+def _cause(refusal: MessageRefused) -> Cause:
+    if refusal.status == CarrierUnavailable.code:
+        return Silence.NOT_TAKEN
+    return Outcome(refusal.outcome)
 
 
 async def _write(ports: Ports, message: Message, decide: Callable[[Message], Decision]) -> MessageStep:

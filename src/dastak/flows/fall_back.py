@@ -2,7 +2,7 @@
 
 1. Only the newest message of a verification is followed; an older one already was.
 2. What follows carries the same code, so that a late first text is still right.
-3. So many follow by themselves and no more: a storm of failures does not become a storm of messages.
+3. What follows is decided in `delivery/failover.py`; here stands what that decision has to know.
 """
 
 from datetime import datetime, timedelta
@@ -13,22 +13,24 @@ import msgspec
 from dastak.core import verification as verification_rules
 from dastak.core.events import Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
-from dastak.core.outcome import OUTCOMES, Advice, Outcome, When
+from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
 from dastak.core.ports import Held, Ports, Spend, Wanted
 from dastak.core.verification import State, Verification
+from dastak.delivery.failover import (
+    Action,
+    Cause,
+    Next,
+    Silence,
+    Situation,
+    channel_of,
+    next_step,
+)
 from dastak.flows.compose import segments_of
 from dastak.flows.spending import spend_of
 
-FALLBACKS_MAX: Final = 3
-# A text that arrives with less life than this only confuses.
-USEFUL_LIFE_S: Final = 5
 # A message that its process took over but did not settle in this time is offered again.
 LEASE_S: Final = 30
-
-# No receipt at all says as little as one that settles nothing.
-NO_RECEIPT: Final = "no_receipt"
-_SILENCE: Final = OUTCOMES[Outcome.ACCEPTED]
 
 
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
         trace: For the events of the message that did not arrive.
         follow_up: The message that comes after it, if one does.
         follow_up_trace: The events that one begins with.
+        at_once: Whether that one may leave now; else it is offered when it is due.
         spend: What it costs.
     """
 
@@ -48,6 +51,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     trace: tuple[Event, ...] = ()
     follow_up: Message | None = None
     follow_up_trace: tuple[Event, ...] = ()
+    at_once: bool = True
     spend: Spend | None = None
 
 
@@ -64,29 +68,67 @@ def wanted(verification: Verification, message: Message, now: datetime) -> Wante
     )
 
 
-def fall_back(ports: Ports, held: Held, failed: Message, cause: str, now: datetime) -> Aftermath:
-    """Decide what follows a message that failed for a cause: an outcome, or `NO_RECEIPT`."""
+def situation(
+    ports: Ports,
+    verification: Verification,
+    message: Message,
+    now: datetime,
+    *,
+    other_routes: int | None = None,
+    affordable: bool = True,
+) -> Situation:
+    """Say what a decision about a message depends on.
+
+    Args:
+        ports: The outside world.
+        verification: Whose message it is.
+        message: What did not arrive, so far.
+        now: The present instant.
+        other_routes: How many routes are left to ask, while it is offered to them. It is no attempt before
+            one of them takes it.
+        affordable: Whether the caps of cost allow another message.
+    """
+    call_at = verification.last_sent_at + timedelta(seconds=verification.policy.call_after_s)
+    attempts = verification.sends + verification.fallbacks
+    if other_routes is None:
+        other_routes = _routes_left(ports, verification, message, now)
+    else:
+        attempts -= 1
+    return Situation(
+        remaining_s=(verification.expires_at - now).total_seconds(),
+        channels=verification.policy.channels,
+        attempts=attempts,
+        other_routes=other_routes,
+        same_route_tries=message.tries,
+        followed=verification.fallbacks,
+        call_ready=ports.routes.carry(
+            verification.mode, Channel.VOICE, verification.tenant, verification.msisdn
+        ),
+        call_in_s=(call_at - now).total_seconds(),
+        asked=verification.sends,
+        affordable=affordable,
+    )
+
+
+def fall_back(
+    ports: Ports, held: Held, failed: Message, cause: Cause, now: datetime, *, affordable: bool = True
+) -> Aftermath:
+    """Decide what follows a message that failed for a cause, and write down by which rule."""
     verification = held.verification
-    if verification.state is State.PENDING and cause == Outcome.UNKNOWN_NUMBER:
+    if verification.state is State.PENDING and cause is Outcome.UNKNOWN_NUMBER:
         ended = verification_rules.give_up(verification, cause, now=now)
         return Aftermath(verification=ended.verification, events=ended.events)
-    if not _is_worth_it(verification, failed, now):
-        return Aftermath(verification=verification)
-    due = [channel for channel in _due(failed, _advice(cause)) if _wants(verification, channel)]
-    for channel in due:
-        if _has_way(ports, verification, failed, channel, now):
-            return _followed(ports, verification, failed, channel, cause=cause, now=now)
-    if not due:
-        return Aftermath(verification=verification)
-    # There is no way to take. Its operator shall see what would have been done.
-    nowhere = FallbackDue(_ms(now), failed.key.ordinal, due[-1], cause)
-    return Aftermath(verification=verification, trace=(nowhere,))
-
-
-def _is_worth_it(verification: Verification, failed: Message, now: datetime) -> bool:
+    # After a call that failed, nothing follows by itself.
     waited_for = verification.state is State.PENDING and is_newest(verification, failed)
-    lives = verification.expires_at - now >= timedelta(seconds=USEFUL_LIFE_S)
-    return waited_for and lives and verification.fallbacks < FALLBACKS_MAX
+    channel = channel_of(cause, verification.policy.channels)
+    if not waited_for or failed.channel is not Channel.SMS or channel is None:
+        return Aftermath(verification=verification)
+    step = next_step(cause, situation(ports, verification, failed, now, affordable=affordable))
+    if step.action is not Action.STOP:
+        return _followed(ports, verification, failed, step, cause=cause, now=now)
+    # There is no way to take. Its operator shall see what would have been done.
+    nowhere = FallbackDue(_ms(now), failed.key.ordinal, channel, cause, why=step.why)
+    return Aftermath(verification=verification, trace=(nowhere,))
 
 
 def is_newest(verification: Verification, message: Message) -> bool:
@@ -96,54 +138,17 @@ def is_newest(verification: Verification, message: Message) -> bool:
 
 def may_follow(ports: Ports, verification: Verification, message: Message, now: datetime) -> bool:
     """Say whether anything could follow this message by itself."""
-    return verification.fallbacks < FALLBACKS_MAX and any(
-        _wants(verification, channel) and _has_way(ports, verification, message, channel, now)
-        for channel in _due(message, _SILENCE)
-    )
+    if message.channel is not Channel.SMS:
+        return False
+    step = next_step(Silence.NO_RECEIPT, situation(ports, verification, message, now))
+    return step.action is not Action.STOP
 
 
-def calls_at_once(ports: Ports, verification: Verification, message: Message, cause: str) -> bool:
-    """Say whether a refusal is answered by a call now, and not by offering the text again later."""
-    urgent = OUTCOMES[Outcome(cause)].voice in (When.NOW, When.IF_NO_ROUTE)
-    may = message.channel is Channel.SMS and _wants(verification, Channel.VOICE)
-    return (
-        urgent
-        and may
-        and verification.fallbacks < FALLBACKS_MAX
-        and ports.routes.carry(verification.mode, Channel.VOICE, verification.tenant, verification.msisdn)
-    )
-
-
-def _advice(cause: str) -> Advice:
-    return _SILENCE if cause == NO_RECEIPT else OUTCOMES[Outcome(cause)]
-
-
-def _due(failed: Message, advice: Advice) -> list[Channel]:
-    """Return the channels that may follow, most urgent first; after a call that failed, none."""
-    if failed.channel is not Channel.SMS:
-        return []
-    text = Channel.SMS if advice.other_route in (When.NOW, When.ONCE, When.BY_CLOCK) else None
-    call = Channel.VOICE if advice.voice else None
-    call_first = advice.voice is When.NOW and advice.other_route is not When.NOW
-    return [channel for channel in ((call, text) if call_first else (text, call)) if channel is not None]
-
-
-def _wants(verification: Verification, channel: Channel) -> bool:
-    return channel in verification.policy.channels
-
-
-def _has_way(
-    ports: Ports, verification: Verification, failed: Message, channel: Channel, now: datetime
-) -> bool:
-    if channel is not failed.channel:
-        return ports.routes.carry(verification.mode, channel, verification.tenant, verification.msisdn)
-    return another_text(ports, verification, failed, now)
-
-
-def another_text(ports: Ports, verification: Verification, message: Message, now: datetime) -> bool:
-    """Say whether there is a route for texts, up now, that has not had this code."""
-    asked, tried = wanted(verification, message, now), _handed_to(message)
-    return any(route.available and route.name not in tried for route in ports.routes.order(asked))
+def _routes_left(ports: Ports, verification: Verification, message: Message, now: datetime) -> int:
+    """Count the routes for texts, up now, that have not had this code."""
+    had = _handed_to(message)
+    ways = ports.routes.order(wanted(verification, message, now))
+    return sum(route.available and route.name not in had for route in ways)
 
 
 def _handed_to(message: Message) -> tuple[str, ...]:
@@ -154,17 +159,20 @@ def _handed_to(message: Message) -> tuple[str, ...]:
 
 
 def _followed(
-    ports: Ports, verification: Verification, failed: Message, channel: Channel, *, cause: str, now: datetime
+    ports: Ports, verification: Verification, failed: Message, step: Next, *, cause: Cause, now: datetime
 ) -> Aftermath:
     at_ms, ordinal = _ms(now), verification.sends + verification.fallbacks
+    channel = Channel.VOICE if step.action is Action.VOICE else Channel.SMS
     segments = segments_of(ports, verification)
     message = Message(
         key=MessageKey(verification.id, ordinal),
         channel=channel,
         generation=failed.generation,
         segments=segments,
-        due_at=now + timedelta(seconds=LEASE_S),
-        tried=_handed_to(failed),
+        # The next back-off is longer than this one.
+        tries=failed.tries + 1 if step.action is Action.SAME_ROUTE else 0,
+        due_at=now + timedelta(seconds=step.at_s or LEASE_S),
+        tried=failed.tried if step.action is Action.SAME_ROUTE else _handed_to(failed),
     )
     return Aftermath(
         verification=msgspec.structs.replace(
@@ -172,9 +180,10 @@ def _followed(
             fallbacks=verification.fallbacks + 1,
             particulars=msgspec.structs.replace(verification.particulars, channel=channel),
         ),
-        trace=(FallbackDue(at_ms, failed.key.ordinal, channel, cause, ordinal),),
+        trace=(FallbackDue(at_ms, failed.key.ordinal, channel, cause, ordinal, step.why),),
         follow_up=message,
         follow_up_trace=(MessageQueued(at_ms, ordinal, channel, segments),),
+        at_once=not step.at_s,
         spend=spend_of(ports, ports.tenant_of(verification.tenant), verification.mode, segments, now),
     )
 

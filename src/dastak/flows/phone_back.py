@@ -23,8 +23,9 @@ from dastak.core.ports import Change, Held, Ports
 from dastak.core.reply_store import ReplyStore
 from dastak.core.tenant import Mode
 from dastak.core.verification import State, Verification
+from dastak.delivery.failover import ATTEMPTS_MAX, USEFUL_LIFE_S
 from dastak.flows.compose import segments_of
-from dastak.flows.fall_back import FALLBACKS_MAX, LEASE_S, USEFUL_LIFE_S, is_newest
+from dastak.flows.fall_back import LEASE_S, is_newest
 from dastak.flows.spending import spend_of
 
 # A network that comes back tells of all its phones at once.
@@ -134,7 +135,7 @@ def _is_wanted(verification: Verification, failed: Message, now: datetime) -> bo
     return (
         verification.state is State.PENDING
         and verification.expires_at - now >= timedelta(seconds=USEFUL_LIFE_S)
-        and verification.fallbacks < FALLBACKS_MAX
+        and verification.sends + verification.fallbacks < ATTEMPTS_MAX
         and failed.state is MessageState.UNDELIVERED
         and failed.channel is Channel.SMS
         and is_newest(verification, failed)

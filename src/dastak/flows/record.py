@@ -10,11 +10,12 @@ from dastak.core.events import Event
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
 from dastak.core.ports import Change, Held, Ports
 from dastak.core.verification import Verification
+from dastak.delivery.failover import Cause
 from dastak.flows.fall_back import Aftermath, fall_back, is_newest, may_follow
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What was written: the message with its new events, its verification, and the message that follows."""
+    """What was written: the message with its new events, its verification, and the message to send now."""
 
     step: MessageStep
     verification: Verification
@@ -23,7 +24,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 # What became of a message, and the cause why it did not arrive if it did not.
-Decision = tuple[MessageStep, str | None]
+Decision = tuple[MessageStep, Cause | None]
 
 
 async def record(
@@ -36,13 +37,13 @@ async def record(
         Overloaded: The store cannot write now.
     """
 
-    def rule(held: Held, *, follow: bool = True) -> Change[Recorded]:
-        return _change(ports, held, decide, now=now, follow=follow)
+    def rule(held: Held, *, affordable: bool = True) -> Change[Recorded]:
+        return _change(ports, held, decide, now=now, affordable=affordable)
 
     try:
         recorded = await ports.store.decide(key, rule)
     except Refused:  # the spend cap: what became of the message is written all the same
-        recorded = await ports.store.decide(key, lambda held: rule(held, follow=False))
+        recorded = await ports.store.decide(key, lambda held: rule(held, affordable=False))
     assert isinstance(recorded, Recorded)
     if recorded.events:
         ports.publish(recorded.verification, recorded.events)
@@ -52,17 +53,17 @@ async def record(
 
 
 def _change(
-    ports: Ports, held: Held, decide: Callable[[Message], Decision], *, now: datetime, follow: bool
+    ports: Ports, held: Held, decide: Callable[[Message], Decision], *, now: datetime, affordable: bool
 ) -> Change[Recorded]:
     assert held.message is not None
     step, cause = decide(held.message)
     after = Aftermath(verification=held.verification)
-    if cause is not None and follow:
-        after = fall_back(ports, held, step.message, cause, now)
+    if cause is not None:
+        after = fall_back(ports, held, step.message, cause, now, affordable=affordable)
     verification = _without_sealed_code(ports, after.verification, step, after.follow_up, now)
     told = (*step.events, *after.trace, *after.follow_up_trace, *after.events)
     return Change(
-        answer=Recorded(step, verification, told, after.follow_up),
+        answer=Recorded(step, verification, told, after.follow_up if after.at_once else None),
         verification=None if verification is held.verification else verification,
         events=after.events,
         message=None if step.message is held.message else step.message,

@@ -12,6 +12,7 @@ from dastak.core.policy import Channel
 from dastak.core.ports import Change, Held, Once, Ports, Replayed
 from dastak.core.tenant import Caller
 from dastak.core.verification import Verification
+from dastak.delivery.failover import Action, Silence, Situation, next_step
 from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import LEASE_S
 from dastak.flows.hear import refuse_stopped
@@ -75,10 +76,23 @@ def _allowed(
         verification.mode,
         verification.tenant,
         verification.msisdn,
-        asked=asked,
+        asked=asked or _preferred(ports, verification, now),
         allowed=verification.policy.channels,
     )
     return channel, rules.resend(rules.expire(verification, now=now).verification, channel, now=now)
+
+
+def _preferred(ports: Ports, verification: Verification, now: datetime) -> Channel | None:
+    """Prefer the call when somebody asks so often that another text will not help."""
+    ready = ports.routes.carry(verification.mode, Channel.VOICE, verification.tenant, verification.msisdn)
+    asking = Situation(
+        remaining_s=(verification.expires_at - now).total_seconds(),
+        channels=verification.policy.channels,
+        attempts=verification.sends + verification.fallbacks,
+        call_ready=ready,
+        asked=verification.sends + 1,
+    )
+    return Channel.VOICE if next_step(Silence.ASKED_AGAIN, asking).action is Action.VOICE else None
 
 
 def _rule(

@@ -1,17 +1,20 @@
-"""Apply a carrier's receipt to its message; a receipt never approves or reopens a verification."""
+"""Apply a carrier's receipt to its message, or its absence; it never approves or reopens a verification."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 from dastak.core import message as rules
 from dastak.core.errors import DastakError, NotFound
 from dastak.core.events import Event, MessageSubmitted
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep, Receipt
-from dastak.core.outcome import Outcome
-from dastak.core.ports import Ports
+from dastak.core.outcome import OUTCOMES, Outcome, When
+from dastak.core.ports import Held, Ports
 from dastak.core.verification import Verification
+from dastak.delivery.failover import Silence, next_step
 from dastak.delivery.receipts import EarlyReceipts
+from dastak.flows.fall_back import situation
 from dastak.flows.record import Decision, record
 
 Acknowledge = Callable[[bool], None]
@@ -74,10 +77,31 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
     raise NotFound("No message has this carrier's id.")
 
 
-def _failure(receipt: Receipt, step: MessageStep) -> str | None:
+async def receipt_overdue(ports: Ports, held: Held) -> MessageStep:
+    """Note that a receipt is late, and do what is due: another route at once, a call when its time has come.
+
+    Raises:
+        Overloaded: The store cannot write; the message is looked at again when its lease is over.
+    """
+    now, verification, message = ports.clock.now(), held.verification, held.message
+    assert message is not None
+    step = next_step(Silence.NO_RECEIPT, situation(ports, verification, message, now))
+    again_at = now + timedelta(seconds=step.at_s) if step.at_s else None
+    waited_ms = int((now - verification.last_sent_at).total_seconds() * 1000)
+
+    def decide(found: Message) -> Decision:
+        step = rules.overdue(found, waited_ms=waited_ms, again_at=again_at, now=now)
+        return step, Silence.NO_RECEIPT if step.events else None
+
+    return (await record(ports, message.key, decide, now=now)).step
+
+
+def _failure(receipt: Receipt, step: MessageStep) -> Outcome | None:
     """Return why the message does not arrive, if this receipt is the first to say so."""
     if step.message.state is not MessageState.UNDELIVERED:
-        return None
+        # Its carrier may go on trying, but something better may be due already.
+        urgent = OUTCOMES[receipt.outcome].same_route is not When.NEVER
+        return receipt.outcome if step.message.state is MessageState.SUBMITTED and urgent else None
     # That the number is nobody's counts even after another reason.
     return receipt.outcome if step.events or receipt.outcome is Outcome.UNKNOWN_NUMBER else None
 

@@ -16,11 +16,10 @@ from dastak.core.errors import DastakError
 from dastak.core.message import Message, MessageState
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
-from dastak.flows.deliver import deliver
+from dastak.flows.dispatch import Dispatch
 from dastak.flows.fall_back import LEASE_S
-from dastak.flows.overdue import receipt_overdue
+from dastak.flows.settle import receipt_overdue
 
-IN_FLIGHT_MAX: Final = 10_000
 DUE_EVERY_S: Final = 0.5
 DUE_MAX: Final = 1_000
 SWEEP_EVERY_S: Final = 1.0
@@ -37,7 +36,7 @@ class Worker:
 
     def __init__(self, *, retention: timedelta) -> None:
         self._retention = retention
-        self._ports: Ports | None = None
+        self._dispatch: Dispatch | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
         self._jobs = AsyncExitStack()
 
@@ -46,17 +45,19 @@ class Worker:
         """How many messages are being delivered now."""
         return len(self._in_flight)
 
+    @property
+    def waiting(self) -> int:
+        """How many messages wait until a route has room."""
+        return 0 if self._dispatch is None else self._dispatch.waiting
+
     def hand_over(self, verification: Verification, message: Message) -> None:
-        """Deliver a message that was just committed; with a full house its lease brings it back later."""
-        if self._ports is None or len(self._in_flight) >= IN_FLIGHT_MAX:
-            return
-        task = asyncio.get_running_loop().create_task(self._deliver(self._ports, verification, message))
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        """Deliver a message that was just committed, as soon as a route has room for it."""
+        if self._dispatch is not None:
+            self._dispatch.offer(verification, message)
 
     async def run(self, ports: Ports) -> None:
         """Begin: what an earlier process left queued is due now."""
-        self._ports = ports
+        self._dispatch = Dispatch(ports, self._spawn)
         waiting = await ports.store.recover(ports.clock.now())
         if waiting:
             log.info("continuing %d queued messages of an earlier run", waiting)
@@ -70,7 +71,9 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop taking messages and let those under way finish; the rest stays queued."""
-        self._ports = None
+        if self._dispatch is not None:
+            self._dispatch.stop()
+            self._dispatch = None
         await self._jobs.aclose()
         if self._in_flight:
             _, late = await asyncio.wait(self._in_flight, timeout=DRAIN_S)
@@ -78,9 +81,19 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _deliver(self, ports: Ports, verification: Verification, message: Message) -> None:
+    def _spawn(self, delivery: Callable[[], Awaitable[object]], ended: Callable[[], None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._watch(delivery))
+        self._in_flight.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._in_flight.discard(task)
+            ended()
+
+        task.add_done_callback(done)
+
+    async def _watch(self, delivery: Callable[[], Awaitable[object]]) -> None:
         try:
-            await deliver(ports, verification, message)
+            await delivery()
         except DastakError as error:
             log.warning("message not settled: %s", error.detail)
         except Exception:
@@ -95,6 +108,9 @@ class Worker:
                 self.hand_over(held.verification, held.message)
             else:
                 await receipt_overdue(ports, held)
+        # A route may have come back since.
+        if self._dispatch is not None:
+            self._dispatch.go_on()
 
     async def _sweep(self, ports: Ports) -> None:
         """Sweep until nothing is left, a little at a time so that nobody waits behind it."""

@@ -130,6 +130,12 @@ class BindGroup:
         return self._up.is_set()
 
     @property
+    def in_flight_max(self) -> int:
+        """How many messages may be under way at once: those in the windows, and as many in hand."""
+        # While one is written down, the next one shall not wait for its place.
+        return 2 * sum(bind.settings.window for bind in self._senders if bind.sending)
+
+    @property
     def reason(self) -> str:
         """How many binds are up, and why the first one is not, in words."""
         if len(self._binds) == 1:

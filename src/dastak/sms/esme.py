@@ -57,6 +57,8 @@ RETRY_MAX_S: Final = 30.0
 RETRY_REFUSED_S: Final = 60.0
 # A bind that did not answer in time may be a black hole; for so long others are better.
 SUSPECT_S: Final = 5.0
+# What has not left by then is better off on another route.
+ROOM_WITHIN_S: Final = 1.5
 # Of the five seconds that a stop may take: for what is under way, and for the carrier's answer to unbind.
 DRAIN_S: Final = 1.0
 UNBIND_S: Final = 0.3
@@ -212,7 +214,8 @@ class Esme:
             link.session.request(Command.SUBMIT_SM, body, context=done, now=now)
             link.flush()
         elif len(self._queue) < self.settings.queue_max:
-            self._queue.append(_Queued(now + self.settings.response_timeout_s, body, done))
+            patience_s = min(ROOM_WITHIN_S, self.settings.response_timeout_s)
+            self._queue.append(_Queued(now + patience_s, body, done))
         else:
             raise CarrierUnavailable(f"window and queue of bind {self.settings.system_id} are full")
 

@@ -82,6 +82,11 @@ class SmppRoute:
         return self._group.available
 
     @property
+    def in_flight_max(self) -> int:
+        """How many messages may be under way at once."""
+        return self._group.in_flight_max
+
+    @property
     def reason(self) -> str:
         """Which binds are up, and why one is not, in words."""
         return self._group.reason

@@ -151,7 +151,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     inbound_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     connect_timeout_s: Seconds = 5.0
     bind_timeout_s: Seconds = 5.0
-    response_timeout_s: Seconds = 1.5
+    response_timeout_s: Seconds = 5.0
     enquire_link_s: Seconds = 5.0
     rate_per_s: Seconds | None = None
     service_type: Annotated[str, msgspec.Meta(max_length=5)] = ""

@@ -38,6 +38,7 @@ TOTALS: Final[Table] = {
 _PLACE: Final = ("route", "country", "operator")
 GAUGES: Final[Table] = {
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
+    "dastak_messages_waiting": ("Messages that wait until a route has room.", ()),
     "dastak_clock_offset_seconds": ("How far our clock is ahead of the wall clock.", ()),
     "dastak_bound": ("Whether a route is bound: 1 or 0.", ("route",)),
     "dastak_route_score": ("How good a route is at a place: 0 to 1.", _PLACE),

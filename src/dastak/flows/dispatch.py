@@ -1,0 +1,200 @@
+"""Let messages leave as fast as the routes take them; what finds no room waits in the lane.
+
+1. A message that finds room leaves at once, and so does one that nobody can take now: its refusal is quick.
+2. While a route is full the next one in order is asked; only when all are full a message waits.
+3. Who waits leaves by the rules of `delivery/lane.py`, as soon as another message has ended: nobody polls.
+4. What is late is dropped, with an event. Whom a crowded lane puts out, the lease of its row brings back.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from dastak.core.message import Message, MessageKey
+from dastak.core.ports import Ports, Route
+from dastak.core.verification import Verification
+from dastak.delivery.failover import USEFUL_LIFE_S
+from dastak.delivery.lane import GivenUp, OtpLane, Waiting
+from dastak.flows.deliver import LATE, deliver, drop, ways_of
+
+IN_FLIGHT_MAX: Final = 10_000
+
+log = logging.getLogger("dastak.dispatch")
+
+# Does something beside; calls back when it is done.
+Spawn = Callable[[Callable[[], Awaitable[object]], Callable[[], None]], None]
+
+
+class _Held(NamedTuple):
+    """What waits in the lane."""
+
+    verification: Verification
+    message: Message
+
+
+class Dispatch:
+    """The messages under way and those that wait.
+
+    Args:
+        ports: The outside world.
+        spawn: Runs a delivery.
+    """
+
+    def __init__(self, ports: Ports, spawn: Spawn) -> None:
+        self._ports, self._spawn = ports, spawn
+        self._lane: OtpLane[_Held] = OtpLane()
+        self._under_way: Counter[str] = Counter()
+        self._in_flight = 0
+        self._here: set[MessageKey] = set()
+        # As they were seen last, to ask them for room.
+        self._routes: dict[str, Route] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait in the lane."""
+        return len(self._lane)
+
+    def offer(self, verification: Verification, message: Message) -> None:
+        """Let a message leave, or wait. One that is here already (its lease ended) changes nothing."""
+        if message.key in self._here:
+            return
+        ways = ways_of(self._ports, verification, message, self._ports.clock.now())
+        led = self._with_room(ways, message) if self._in_flight < IN_FLIGHT_MAX else None
+        if led is not None:
+            self._begin(message, led, partial(deliver, self._ports, verification, message, led))
+        else:
+            self._wait(_Held(verification, message), ways)
+
+    def go_on(self) -> None:
+        """Let those leave that now find room."""
+        while len(self._lane) and self._in_flight < IN_FLIGHT_MAX:
+            waiting = self._take(self._is_ready)
+            if waiting is None and self._is_any_idle():
+                # What waits for one route may leave by another one that nobody waits for.
+                waiting = self._take(lambda _route: True)
+                if waiting is not None and not self._leave(waiting):
+                    self._lane.add(waiting)
+                    return
+            elif waiting is not None and not self._leave(waiting):
+                # Its route is no way for it any more.
+                self._wait(waiting.what, self._ways(waiting.what))
+            if waiting is None:
+                return
+
+    def stop(self) -> None:
+        """Let nobody leave any more; what waits is queued in the store."""
+        self._lane = OtpLane()
+
+    def _take(self, ready: Callable[[str], bool]) -> Waiting[_Held] | None:
+        now_s = self._ports.clock.now().timestamp()
+        waiting, late = self._lane.take(now_s, ready=ready)
+        for given_up in late:
+            self._give_up(given_up, now_s)
+        return waiting
+
+    def _leave(self, waiting: Waiting[_Held]) -> bool:
+        """Let a message leave that waited, if one of its routes has room."""
+        held = waiting.what
+        led = self._with_room(self._ways(held), held.message, passing=waiting.route)
+        if led is None:
+            return False
+        self._begin(held.message, led, partial(self._deliver_waited, held, led))
+        return True
+
+    def _ways(self, held: _Held) -> Sequence[Route]:
+        return ways_of(self._ports, *held, self._ports.clock.now())
+
+    def _with_room(
+        self, ways: Sequence[Route], message: Message, *, passing: str = ""
+    ) -> Sequence[Route] | None:
+        """Return the routes with one first that has room, or all of them if none is up; None is to wait.
+
+        Args:
+            ways: Best first.
+            message: Who asks. A route that had its code is no way round one that is full.
+            passing: The route whose queue it has left; behind the queues of others it stays.
+        """
+        if not len(self._lane) and ways and self._takes(ways[0], message):
+            return ways  # as nearly always
+        fresh = _fresh(ways, message)
+        for route in fresh:
+            self._routes[route.name] = route
+            passes = route.name == passing or not self._lane.waiting_for(route.name)
+            if passes and self._has_room(route):
+                return ways if route is ways[0] else (route, *(other for other in ways if other is not route))
+        return None if fresh else ways
+
+    def _takes(self, route: Route, message: Message) -> bool:
+        return self._has_room(route) and route.available and route.name not in message.tried
+
+    def _has_room(self, route: Route) -> bool:
+        return self._under_way[route.name] < route.in_flight_max
+
+    def _is_any_idle(self) -> bool:
+        return any(
+            route.available and self._has_room(route) and not self._lane.waiting_for(name)
+            for name, route in self._routes.items()
+        )
+
+    def _is_ready(self, name: str) -> bool:
+        route = self._routes.get(name)
+        return route is None or not route.available or self._has_room(route)
+
+    def _begin(
+        self, message: Message, ways: Sequence[Route], delivery: Callable[[], Awaitable[object]]
+    ) -> None:
+        route, key = ways[0].name if ways else "", message.key
+        self._here.add(key)
+        self._under_way[route] += 1
+        self._in_flight += 1
+
+        def ended() -> None:
+            self._here.discard(key)
+            self._under_way[route] -= 1
+            self._in_flight -= 1
+            self.go_on()
+
+        self._spawn(delivery, ended)
+
+    async def _deliver_waited(self, held: _Held, ways: Sequence[Route]) -> None:
+        """Deliver what waited; much may have happened since."""
+        known = held.verification
+        verification = (await self._ports.store.find(known.tenant, known.id)).verification
+        await deliver(self._ports, verification, held.message, ways)
+
+    def _wait(self, held: _Held, ways: Sequence[Route]) -> None:
+        verification, message = held
+        fresh = _fresh(ways, message)
+        route = fresh[0].name if fresh else ""
+        median_s = self._ports.routes.median_s(route, verification.msisdn) if route else 0.0
+        self._here.add(message.key)
+        waiting = Waiting(
+            held,
+            verification.tenant,
+            route,
+            verification.expires_at.timestamp(),
+            max(USEFUL_LIFE_S, median_s),
+        )
+        for given_up in self._lane.add(waiting):
+            self._give_up(given_up, self._ports.clock.now().timestamp())
+
+    def _give_up(self, given_up: GivenUp[_Held], now_s: float) -> None:
+        waiting, message = given_up.waiting, given_up.waiting.what.message
+        self._here.discard(message.key)
+        if given_up.why == LATE:
+            why = (
+                f"after its wait for room on {waiting.route} the code lives "
+                f"{waiting.expires_s - now_s:.1f} s more, and half of all texts need "
+                f"{waiting.median_s:.1f} s"
+            )
+            self._spawn(partial(drop, self._ports, message, LATE, why=why), lambda: None)
+        else:
+            log.info("no room in the lane of route %s: a message waits for its lease", waiting.route)
+
+
+def _fresh(ways: Sequence[Route], message: Message) -> Sequence[Route]:
+    """Return the routes that are up and have not had this code; or those that had it, if no other is up."""
+    up = [route for route in ways if route.available]
+    return [route for route in up if route.name not in message.tried] or up

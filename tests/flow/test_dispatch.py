@@ -1,0 +1,219 @@
+"""What finds no room waits in the lane, leaves by expiry and in turns, and is dropped when it is late."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from dastak.core.events import MessageDropped, MessageQueued, MessageSubmitted
+from dastak.core.message import MessageState
+from dastak.core.policy import Policy
+from dastak.delivery import lane as lane_module
+from dastak.delivery.failover import USEFUL_LIFE_S
+from dastak.delivery.routing import RouteTable, Unjudged
+from dastak.flows import worker as worker_module
+from dastak.flows.fall_back import LEASE_S
+from dastak.flows.worker import Worker
+from tests.flow.test_worker import Gate
+from tests.support.house import House, ScriptedRoute, open_house
+from tests.support.samples import some_msisdn
+
+FEW = 2
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "DUE_EVERY_S", 0.001)
+
+
+@asynccontextmanager
+async def overloaded(house: House) -> AsyncIterator[tuple[Worker, Gate]]:
+    """Fill all routes, which take two messages at once each; opening the gate lets everything go on."""
+    gate = Gate()
+    for route in house.routes:
+        route.in_flight_max = FEW
+        route.script = [gate] * FEW
+    async with Worker(retention=timedelta(days=1)) as worker:
+        house.ports = replace(house.ports, hand_over=worker.hand_over)
+        await worker.run(house.ports)
+        for n in range(FEW * len(house.routes)):
+            await house.start(some_msisdn(9000 + n))
+        yield worker, gate
+
+
+async def test_message_waits_while_its_route_is_full_and_leaves_when_one_ended(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        started = await house.start()
+        assert (worker.waiting, worker.in_flight) == (1, FEW)
+        assert await house.message_state(started) is MessageState.QUEUED
+
+        gate.opened.set()
+        await house.sees(MessageSubmitted, FEW + 1)
+
+        assert worker.waiting == 0
+        assert await house.message_state(started) is MessageState.SUBMITTED
+
+
+async def test_message_goes_by_another_route_while_the_first_is_full(house: House) -> None:
+    gate = Gate()
+    north, south = house.routes
+    north.in_flight_max, north.script = 1, [gate]
+    async with Worker(retention=timedelta(days=1)) as worker:
+        house.ports = replace(house.ports, hand_over=worker.hand_over)
+        await worker.run(house.ports)
+        await house.start()
+        await gate.reached.wait()
+
+        await house.start(some_msisdn(1))
+        await house.sees(MessageSubmitted)
+
+        assert (worker.waiting, len(south.offered)) == (0, 1)
+        gate.opened.set()
+        await house.sees(MessageSubmitted, 2)
+
+
+async def test_earliest_expiry_leaves_first(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (_, gate):
+        [route] = house.routes
+        late = await house.start(some_msisdn(1))
+        hasty = replace(house.caller, service=replace(house.caller.service, policy=Policy(ttl_s=60)))
+        early = await house.start(some_msisdn(2), caller=hasty)
+        assert early.expires_at < late.expires_at
+
+        gate.opened.set()
+        await house.sees(MessageSubmitted, FEW + 2)
+
+        assert [outgoing.msisdn for outgoing in route.offered[FEW:]] == [early.msisdn, late.msisdn]
+
+
+async def test_tenant_with_few_messages_does_not_wait_behind_one_with_many(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        [route] = house.routes
+        for n in range(60):
+            await house.start(some_msisdn(n))
+        few = {
+            (await house.start(some_msisdn(100 + n), caller=house.caller_of(tenant=2, service=2))).msisdn
+            for n in range(10)
+        }
+        assert worker.waiting == 70
+
+        gate.opened.set()
+        await house.sees(MessageSubmitted, FEW + 70)
+
+        served = [outgoing.msisdn in few for outgoing in route.offered[FEW:]]
+        assert Counter(served[:20]) == {True: 10, False: 10}
+
+
+async def test_what_waits_for_a_full_route_leaves_by_one_that_has_room_again(tmp_path: Path) -> None:
+    north, south = ScriptedRoute("north"), ScriptedRoute("south")
+    async with open_house(tmp_path, north, south) as house:
+        stuck, gate = Gate(), Gate()
+        north.in_flight_max = south.in_flight_max = 1
+        north.script, south.script = [stuck], [gate]
+        async with Worker(retention=timedelta(days=1)) as worker:
+            house.ports = replace(house.ports, hand_over=worker.hand_over)
+            await worker.run(house.ports)
+            for n in range(5):
+                await house.start(some_msisdn(n))
+            assert worker.waiting == 3
+
+            gate.opened.set()
+            await house.sees(MessageSubmitted, 4)
+
+            assert (len(north.offered), len(south.offered)) == (1, 4)
+            stuck.opened.set()
+            await house.sees(MessageSubmitted, 5)
+
+
+async def test_message_that_became_late_in_the_lane_is_dropped_and_the_event_says_so(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        started = await house.start()
+        house.clock.advance(started.policy.ttl_s - USEFUL_LIFE_S)
+        gate.opened.set()
+
+        [dropped] = await house.sees(MessageDropped)
+
+        assert (dropped.cause, dropped.why) == (
+            "late",
+            "after its wait for room on north the code lives 5.0 s more, and half of all texts need 5.0 s",
+        )
+        assert await house.message_state(started) is MessageState.EXPIRED
+        assert worker.waiting == 0
+
+
+async def test_message_is_dropped_when_no_route_is_fast_enough_for_its_life(house: House) -> None:
+    class Slow(Unjudged):
+        def median_s(self, route: str, place: object) -> float:
+            del route, place
+            return 30.0
+
+    started = await house.start()
+    house.clock.advance(started.policy.ttl_s - 29.5)
+    house.ports = replace(house.ports, routes=RouteTable(carriers=house.routes, judge=Slow()))
+
+    await house.deliver()
+
+    assert [(event.cause, event.why) for event in house.told_of(MessageDropped)] == [
+        ("late", "the code lives 29.5 s more, and no route is that fast half of the time")
+    ]
+    assert house.routes[0].offered == []
+
+
+async def test_message_that_was_canceled_while_it_waited_is_not_sent(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (_, gate):
+        started = await house.start()
+        await house.cancel(started)
+
+        gate.opened.set()
+        [dropped] = await house.sees(MessageDropped)
+
+        assert dropped.cause == "canceled"
+        assert len(house.routes[0].offered) == FEW
+
+
+async def test_crowd_is_put_out_of_a_full_lane_and_comes_back_with_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_module.OtpLane.__init__, "__kwdefaults__", {"limit": 4})
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        for n in range(3):
+            await house.start(some_msisdn(n))
+        assert worker.waiting == 2  # a route may fill half of the lane
+        gate.opened.set()
+        await house.sees(MessageSubmitted, FEW + 2)
+
+        house.clock.advance(LEASE_S)
+        await house.sees(MessageSubmitted, FEW + 3)
+
+        assert len(house.routes[0].offered) == FEW + 3
+
+
+async def test_message_whose_lease_ends_while_it_waits_is_sent_once(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        started = await house.start()
+        await house.sees(MessageQueued, FEW + 1)
+        house.clock.advance(LEASE_S)
+        held = await house.store.find(started.tenant, started.id)
+        worker.hand_over(held.verification, await house.message(started))
+        assert worker.waiting == 1
+
+        gate.opened.set()
+        await house.sees(MessageSubmitted, FEW + 1)
+
+    assert len(house.routes[0].offered) == FEW + 1
+
+
+async def test_worker_that_stops_leaves_what_waits_queued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "DRAIN_S", 0.05)
+    async with open_house(tmp_path) as house:
+        async with overloaded(house):
+            started = await house.start()
+
+        assert await house.message_state(started) is MessageState.QUEUED
+        assert len(house.routes[0].offered) == FEW
