@@ -19,11 +19,13 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import config_secrets
 from dastak.api import admin_endpoints, carrier_endpoints, dlt_endpoints, native, reply_endpoints
+from dastak.api.carrier_hooks import hook_routes
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
+from dastak.carriers.callback_address import callback_of
 from dastak.carriers.carrier_book import CarrierBook
 from dastak.carriers.carrier_kinds import Ears, open_route
 from dastak.carriers.fleet import Fleet
@@ -31,6 +33,7 @@ from dastak.carriers.learning import Learning
 from dastak.carriers.trial import Opener, refuse
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
+from dastak.core.codes import KeyRing
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -40,6 +43,7 @@ from dastak.dlt.registers import Registers
 from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
+from dastak.http_carriers.http_route import unmapped_codes
 from dastak.http_server import serve, served_beside
 from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
@@ -158,9 +162,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     listeners: Sequence[Listener] = (metrics.on_events, inward.settlement.on_events, health.on_events)
     simulated = _simulated(box, inward.ears(test=True))
     table = _route_table(settings, simulated, health)
-    sealer = AesGcmSealer(keys)
     trials = TrialDesk(inward.settlement.take, fixed=_openers(settings))
-    fleet = _fleet(settings, store, sealer, table, inward.ears()._replace(take_receipt=trials.take))
+    fleet = _fleet(settings, store, keys, table, inward.ears()._replace(take_receipt=trials.take))
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -169,7 +172,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         limits=limits,
         routes=table,
         keys=keys,
-        sealer=sealer,
+        sealer=AesGcmSealer(keys),
         dlt=registers,
         publish=lambda verification, events: _tell(listeners, verification, events),
         hand_over=worker.hand_over,
@@ -251,22 +254,13 @@ def _openers(settings: Settings) -> dict[str, Opener]:
     }
 
 
-def _fleet(
-    settings: Settings,
-    store: SqliteStore,
-    sealer: AesGcmSealer,
-    table: RouteTable,
-    ears: Ears,
-) -> Fleet:
+def _fleet(settings: Settings, store: SqliteStore, keys: KeyRing, table: RouteTable, ears: Ears) -> Fleet:
     """Make the carriers of the settings file ready, and whatever is added to the database later."""
     fixed = [
-        (
-            carrier_record(name, carrier),
-            _smpp_route(name, smpp_settings(carrier), ears),
-        )
+        (carrier_record(name, carrier), _smpp_route(name, smpp_settings(carrier), ears))
         for name, carrier in settings.carriers.items()
     ]
-    book = CarrierBook(store, sealer, fixed=tuple(settings.carriers))
+    book = CarrierBook(store, AesGcmSealer(keys), fixed=tuple(settings.carriers))
     return Fleet(
         store,
         book,
@@ -278,6 +272,7 @@ def _fleet(
             ears.take_receipt,
             take_reply=ears.take_reply,
             on_alert=partial(ears.on_alert, carrier.name),
+            callback=callback_of(keys, settings.server.public_url, carrier.name),
         ),
         on_change=table.replace,
     )
@@ -305,6 +300,7 @@ def _add_figures(house: House) -> None:
     watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
+    house.metrics.watch_each("dastak_unmapped_codes", lambda: unmapped_codes(house.fleet.entries))
     health = house.health
     house.metrics.watch_each(
         "dastak_route_trips", lambda: {route: float(one.trips) for route, one in health.breakers().items()}
@@ -353,6 +349,7 @@ def _pages(
     if dev:
         shown += explorer_routes(document(ENDPOINTS))
     routes += map(_only_at_home, shown) if at_home else shown
+    routes += hook_routes(house.fleet, house.trials.take, house.clock)
     return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
 
 

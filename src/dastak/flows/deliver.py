@@ -11,7 +11,7 @@ from dastak.core.message import CarrierRef, Message, MessageState, MessageStep
 from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.ports import Outgoing, Ports
 from dastak.core.verification import State, Verification
-from dastak.flows.compose import text_of
+from dastak.flows.compose import code_of, text_of
 from dastak.flows.fall_back import USEFUL_LIFE_S, calls_at_once, wanted
 from dastak.flows.record import Decision, record
 
@@ -129,6 +129,7 @@ def _outgoing(
         sender=sender,
         validity_s=int((verification.expires_at - now).total_seconds()),
         dlt=ports.dlt.fields(verification, sender, text, route, now),
+        code=code_of(ports, verification, message.generation),
     )
 
 

@@ -34,6 +34,7 @@ COUNTERS: Final[Table] = {
 TOTALS: Final[Table] = {
     "dastak_store_commits": ("Commits of the database.", ()),
     "dastak_store_operations": ("Operations that those commits held.", ()),
+    "dastak_unmapped_codes": ("Codes of an HTTP carrier that no table of its profile knows.", ("route",)),
 }
 GAUGES: Final[Table] = {
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
@@ -104,7 +105,7 @@ class Metrics(Collector):
         self._watched.append((name, labels, read))
 
     def watch_each(self, name: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """Read one of `GAUGES` whenever somebody scrapes: a figure for each value of its only label."""
+        """Read one of `TOTALS` or `GAUGES` at a scrape: a figure for each value of its only label."""
         self._watched_each.append((name, read))
 
     def text(self) -> bytes:
