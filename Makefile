@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 PEERS := tests/peers/node_modules/.package-lock.json
+PRISM := tests/peers/prism/node_modules/.package-lock.json
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +18,7 @@ help: ## List the targets
 dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves this machine
 	@exec $(BIN)/dastak dev $(ARGS)
 
-test: $(DEV) servers $(PEERS) ## Run all tests, with real peers where they can be had
+test: $(DEV) servers $(PEERS) $(PRISM) ## Run all tests, with real peers where they can be had
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types imports pages ## Lint, format, types, imports, generated pages
@@ -49,7 +50,7 @@ lock: ## Choose the newest dependencies again and write their hashes down
 	tools/lock.sh
 
 clean: ## Remove what was built and installed, but no data
-	rm -rf $(VENV) .lock-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist tests/peers/node_modules
+	rm -rf $(VENV) .lock-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist tests/peers/node_modules tests/peers/prism/node_modules
 	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # What tests talk to and this machine does not have. Said loudly when it fails, fatal only with DASTAK_CI=1.
@@ -72,8 +73,7 @@ $(DEV): requirements/dev.txt $(RUN)
 	@touch $@
 
 # Peers written by others in JavaScript. npm itself checks the hashes of its lock file.
-$(PEERS): $(wildcard tests/peers/package-lock.json)
-	@if [ -z "$^" ]; then :; \
-	elif command -v npm >/dev/null; then npm ci --prefix tests/peers --silent --no-audit --no-fund && touch $@; \
-	elif [ "$$DASTAK_CI" = 1 ]; then echo "npm is missing, so the peers in tests/peers cannot be installed" >&2; exit 1; \
-	else echo "WARNING: npm is missing; tests against the peers in tests/peers will be skipped" >&2; fi
+$(PEERS) $(PRISM): %/node_modules/.package-lock.json: %/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix $* --silent --no-audit --no-fund && touch $@; \
+	elif [ "$$DASTAK_CI" = 1 ]; then echo "npm is missing, so the peers in $* cannot be installed" >&2; exit 1; \
+	else echo "WARNING: npm is missing; tests against the peers in $* will be skipped" >&2; fi

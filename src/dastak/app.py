@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import random
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -17,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from dastak import config_secrets
+from dastak import app_carriers, config_secrets
 from dastak.api import (
     admin_endpoints,
     carrier_endpoints,
@@ -26,33 +24,29 @@ from dastak.api import (
     reply_endpoints,
     route_endpoints,
 )
+from dastak.api.carrier_hooks import hook_routes
 from dastak.api.door import Door
 from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
-from dastak.carriers.carrier_book import CarrierBook
-from dastak.carriers.carrier_kinds import Ears, open_route
 from dastak.carriers.fleet import Fleet
-from dastak.carriers.learning import Learning
-from dastak.carriers.trial import Opener, refuse
 from dastak.carriers.trial_desk import TrialDesk
-from dastak.config import Settings, address_of, carrier_record, is_loopback, smpp_settings, sqlite_path
+from dastak.config import Settings, address_of, is_loopback, sqlite_path
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
-from dastak.delivery.routing import RouteTable
 from dastak.delivery.scores import Standing
 from dastak.dlt.registers import Registers
 from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
+from dastak.http_carriers.http_route import unmapped_codes
 from dastak.http_server import serve, served_beside
 from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
 from dastak.sms.smpp_route import SmppRoute
-from dastak.sms.smpp_settings import SmppSettings
 from dastak.steady_clock import SteadyClock
 from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
@@ -164,14 +158,12 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
     inward = Inward.of(metrics.on_reply)
-    learning = await stack.enter_async_context(_learning(settings, store, clock))
+    learning = await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))
     health = learning.health
     listeners: Sequence[Listener] = (metrics.on_events, inward.settlement.on_events, health.on_events)
-    simulated = _simulated(box, inward.ears(test=True))
-    table = _route_table(settings, simulated, health)
-    sealer = AesGcmSealer(keys)
-    trials = TrialDesk(inward.settlement.take, fixed=_openers(settings))
-    fleet = _fleet(settings, store, sealer, table, inward.ears()._replace(take_receipt=trials.take))
+    simulated = app_carriers.make_simulated(box, inward.ears(test=True))
+    table = app_carriers.make_route_table(settings, simulated, health)
+    trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -180,7 +172,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         limits=limits,
         routes=table,
         keys=keys,
-        sealer=sealer,
+        sealer=AesGcmSealer(keys),
         dlt=registers,
         publish=lambda verification, events: _tell(listeners, verification, events),
         hand_over=worker.hand_over,
@@ -216,82 +208,9 @@ async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory
     return directory, registers
 
 
-def _learning(settings: Settings, store: SqliteStore, clock: SteadyClock) -> Learning:
-    wanted = settings.routing
-    return Learning(
-        store,
-        clock,
-        lambda tell: Health(fast_s=wanted.plausible_receipt_s, cost_weight=wanted.cost_weight, tell=tell),
-    )
-
-
-def _route_table(settings: Settings, simulated: Mapping[str, SmppRoute], judge: Health) -> RouteTable:
-    return RouteTable(
-        simulated=list(simulated.values()),
-        judge=judge,
-        chance=random.random,
-        exploration=settings.routing.exploration,
-    )
-
-
 def _box(settings: Settings) -> Box:
     host, port = address_of(settings.simulator.smpp_listen)
     return Box(seed=settings.simulator.seed, host=host, port=port)
-
-
-def _simulated(box: Box | None, ears: Ears) -> dict[str, SmppRoute]:
-    binds = {} if box is None else box.binds
-    return {name: _smpp_route(name, smpp, ears) for name, smpp in binds.items()}
-
-
-def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
-    return SmppRoute(
-        name,
-        smpp,
-        ears.take_receipt,
-        take_reply=ears.take_reply,
-        on_alert=partial(ears.on_alert, name),
-    )
-
-
-def _openers(settings: Settings) -> dict[str, Opener]:
-    """Return what makes routes to the carriers of the settings file, for trials."""
-    return {
-        name: partial(SmppRoute, name, smpp_settings(carrier), take_reply=refuse)
-        for name, carrier in settings.carriers.items()
-    }
-
-
-def _fleet(
-    settings: Settings,
-    store: SqliteStore,
-    sealer: AesGcmSealer,
-    table: RouteTable,
-    ears: Ears,
-) -> Fleet:
-    """Make the carriers of the settings file ready, and whatever is added to the database later."""
-    fixed = [
-        (
-            carrier_record(name, carrier),
-            _smpp_route(name, smpp_settings(carrier), ears),
-        )
-        for name, carrier in settings.carriers.items()
-    ]
-    book = CarrierBook(store, sealer, fixed=tuple(settings.carriers))
-    return Fleet(
-        store,
-        book,
-        fixed=fixed,
-        open_route=lambda carrier, given: open_route(
-            carrier.kind,
-            carrier.name,
-            given,
-            ears.take_receipt,
-            take_reply=ears.take_reply,
-            on_alert=partial(ears.on_alert, carrier.name),
-        ),
-        on_change=table.replace,
-    )
 
 
 def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:
@@ -318,6 +237,7 @@ def _add_figures(house: House) -> None:
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
     health, watch_each = house.health, house.metrics.watch_each
+    watch_each("dastak_unmapped_codes", lambda: unmapped_codes(house.fleet.entries))
     watch_each(
         "dastak_route_trips",
         lambda: {(route,): float(one.trips) for route, one in health.breakers().items()},
@@ -374,6 +294,7 @@ def _pages(
     if dev:
         shown += explorer_routes(document(ENDPOINTS))
     routes += map(_only_at_home, shown) if at_home else shown
+    routes += hook_routes(house.fleet, house.trials.take, house.clock)
     return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dastak.carriers.carrier_kinds import Acknowledge
+from dastak.carriers.carrier_kinds import NO_CALLBACK, Acknowledge
 from dastak.carriers.trial import Opener, Trial, opener, refuse
 from dastak.carriers.trial_desk import TRIALS_MAX, TrialDesk
 from dastak.carriers.trial_report import TEXT, Errand, Report, StepName, Told
@@ -330,7 +330,7 @@ class Desk:
 @pytest.mark.parametrize("fault", [Fault(receipt_first=True), Fault(receipt=0.1)])
 async def test_receipt_that_comes_to_the_servers_own_bind_is_the_trials(fault: Fault) -> None:
     settlement = Desk()
-    desk = TrialDesk(settlement.take, fixed={})
+    desk = TrialDesk(settlement.take, fixed={}, callback_of=lambda _name: NO_CALLBACK)
     async with smsc(Ends(), fault) as carrier:
         wanted = msgspec.convert(settings(carrier.port), SmppSettings)
         # The simulated carrier brings receipts to the bind that is longest there.
@@ -349,7 +349,7 @@ async def test_receipt_that_comes_to_the_servers_own_bind_is_the_trials(fault: F
 
 
 async def test_only_so_many_are_tried_at_once() -> None:
-    desk = TrialDesk(Desk().take, fixed={})
+    desk = TrialDesk(Desk().take, fixed={}, callback_of=lambda _name: NO_CALLBACK)
     async with smsc(Ends(), Fault(missing_receipt=1.0)) as carrier:
         errand = Errand(to=TO, timeout_s=1)
         open_one = trial_opener(carrier.port)

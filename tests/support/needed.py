@@ -32,6 +32,14 @@ def installed_peer(package: str) -> str:
     return missing(f"needs {package}: npm ci --prefix tests/peers")
 
 
+def installed_prism() -> tuple[str, str]:
+    """Return the command of Prism, if it and the document it serves are installed."""
+    node, prism = program("node"), PEERS / "prism" / "node_modules" / "@stoplight" / "prism-cli"
+    if prism.exists() and list((PEERS / "prism" / "node_modules").glob("twilio-cli-core-*.tgz")):
+        return node, str(prism / "dist" / "index.js")
+    return missing("needs Prism: npm ci --prefix tests/peers/prism")
+
+
 def missing(reason: str) -> NoReturn:
     """Skip the test and say why; in the gate fail it."""
     if os.environ.get("DASTAK_CI") == "1":

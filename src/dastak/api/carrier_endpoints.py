@@ -95,7 +95,7 @@ async def list_changes(api: Api, call: Call) -> Response:
 
 async def _opener(api: Api, name: str) -> Opener:
     carrier = await api.fleet.book.find(name)
-    return opener(carrier, api.fleet.book.revealed(carrier))
+    return opener(carrier, api.fleet.book.revealed(carrier), api.trials.callback_of(name))
 
 
 def _act(api: Api, call: Call, why: str, once: Once | None) -> Act:

@@ -15,6 +15,9 @@ from dastak.core.errors import InvalidRequest
 from dastak.core.message import Receipt
 from dastak.core.ports import Route
 from dastak.core.reply import Reply
+from dastak.http_carriers.http_route import Callback, HttpRoute
+from dastak.http_carriers.http_settings import HttpCarrier, HttpSettings, read_http_settings, wanted_secrets
+from dastak.sms.gsm7 import first_foreign
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 
@@ -33,6 +36,9 @@ class Ears(NamedTuple):
     take_receipt: TakeReceipt
     take_reply: TakeReply
     on_alert: Callable[[str, str], None]
+
+
+NO_CALLBACK: Final = Callback()
 
 
 class LivingRoute(Route, Protocol):
@@ -65,14 +71,23 @@ class Kind(msgspec.Struct, frozen=True):
         make: Makes the route of a name with what was read.
         hears: Whether phones speak by it too; then `make` takes `take_reply` and `on_alert`.
         for_trial: Settings that a trial has instead of a carrier's own.
+        asked: Those secrets that a carrier with such settings cannot do without.
+        hooked: Whether it calls us with receipts; then `make` takes `callback`.
     """
 
     fields: tuple[str, ...]
     secrets: frozenset[str]
     read: Callable[[Mapping[str, Any]], Any]
     make: Callable[..., LivingRoute]
+    asked: Callable[[Mapping[str, Any]], frozenset[str]]
     hears: bool = False
     for_trial: Mapping[str, Any] = MappingProxyType({})
+    hooked: bool = False
+
+
+def _http_route(name: str, carrier: HttpCarrier, _take: TakeReceipt, *, callback: Callback) -> HttpRoute:
+    """Make the route of an HTTP carrier; its receipts are taken by whoever serves its webhooks."""
+    return HttpRoute(name, carrier, callback, foreign=lambda text: first_foreign(text) is not None)
 
 
 KINDS: Final[Mapping[CarrierKind, Kind]] = {
@@ -81,8 +96,17 @@ KINDS: Final[Mapping[CarrierKind, Kind]] = {
         frozenset({"password"}),
         lambda settings: msgspec.convert(settings, SmppSettings),
         SmppRoute,
+        lambda _settings: frozenset({"password"}),
         hears=True,
         for_trial=MappingProxyType({"binds": 1}),
+    ),
+    CarrierKind.HTTP: Kind(
+        HttpSettings.__struct_fields__,
+        frozenset({"secret", "proof_secret"}),
+        read_http_settings,
+        _http_route,
+        wanted_secrets,
+        hooked=True,
     ),
 }
 
@@ -95,6 +119,7 @@ def open_route(
     *,
     take_reply: TakeReply | None = None,
     on_alert: Callable[[str], None] | None = None,
+    callback: Callback = NO_CALLBACK,
 ) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
 
@@ -105,6 +130,7 @@ def open_route(
         take: Given every receipt.
         take_reply: Given every text from a phone; without it they are taken and forgotten.
         on_alert: Told the number of a phone that is back.
+        callback: Where its webhooks come in, where it has such.
 
     Raises:
         InvalidRequest: The settings are not such a kind's.
@@ -112,6 +138,8 @@ def open_route(
     read = read_settings(kind, settings)
     if KINDS[kind].hears:
         return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert)
+    if KINDS[kind].hooked:
+        return KINDS[kind].make(name, read, take, callback=callback)
     return KINDS[kind].make(name, read, take)
 
 

@@ -14,7 +14,14 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from dastak.carriers.carrier_kinds import KINDS, Acknowledge, LivingRoute, TakeReceipt, open_route
+from dastak.carriers.carrier_kinds import (
+    KINDS,
+    NO_CALLBACK,
+    Acknowledge,
+    LivingRoute,
+    TakeReceipt,
+    open_route,
+)
 from dastak.carriers.link_remedies import link_remedy
 from dastak.carriers.trial_report import Errand, Report, Step, StepName, Told
 from dastak.core.carrier import Carrier
@@ -25,6 +32,7 @@ from dastak.core.msisdn import Msisdn, mask
 from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.ports import Outgoing
 from dastak.core.remedies import REMEDIES
+from dastak.http_carriers.http_route import Callback
 from dastak.sms.bind_group import BindView
 from dastak.sms.esme import BindState
 from dastak.sms.pdu_words import Seen
@@ -58,15 +66,18 @@ class _Standing(NamedTuple):
     reason: str
 
 
-def opener(carrier: Carrier, settings: Mapping[str, Any]) -> Opener:
+def opener(carrier: Carrier, settings: Mapping[str, Any], callback: Callback = NO_CALLBACK) -> Opener:
     """Return what makes the route of a trial; it has one bind of each kind, whatever the carrier has.
 
     Args:
         carrier: As it is written down.
         settings: Its own, with its secrets.
+        callback: Where its webhooks come in, where a server takes them.
     """
     wanted = {**settings, **KINDS[carrier.kind].for_trial}
-    return lambda take: open_route(carrier.kind, carrier.name, wanted, take, take_reply=refuse)
+    return lambda take: open_route(
+        carrier.kind, carrier.name, wanted, take, take_reply=refuse, callback=callback
+    )
 
 
 class Trial:

@@ -1,6 +1,6 @@
 """The trials under way in a running server, and the receipts of its routes that belong to them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from dastak.carriers.carrier_kinds import Acknowledge, TakeReceipt
@@ -8,6 +8,7 @@ from dastak.carriers.trial import Opener, Trial
 from dastak.carriers.trial_report import Errand, Report, Told
 from dastak.core.errors import Overloaded
 from dastak.core.message import Receipt
+from dastak.http_carriers.http_route import Callback
 
 # Each has a bind of its own, and a request that waits.
 TRIALS_MAX: Final = 4
@@ -20,10 +21,13 @@ class TrialDesk:
     Args:
         settle: Given every receipt that is not a trial's.
         fixed: What makes the routes to the carriers of the settings file, by their names.
+        callback_of: Returns where the webhooks of a carrier come in.
     """
 
-    def __init__(self, settle: TakeReceipt, *, fixed: Mapping[str, Opener]) -> None:
-        self.fixed = fixed
+    def __init__(
+        self, settle: TakeReceipt, *, fixed: Mapping[str, Opener], callback_of: Callable[[str], Callback]
+    ) -> None:
+        self.fixed, self.callback_of = fixed, callback_of
         self._settle = settle
         self._under_way: list[Trial] = []
 

@@ -10,6 +10,7 @@ import msgspec
 
 from dastak.carriers.carrier_book import Act, CarrierBook, Wish
 from dastak.carriers.carrier_kinds import KINDS
+from dastak.commands.carrier_profiles import show_hook, show_profile
 from dastak.commands.carrier_records import (
     list_carriers,
     print_view,
@@ -63,7 +64,7 @@ def add_carrier(
     wish = wished(given)
     secrets = {
         secret: click.prompt(secret, hide_input=True, err=True)
-        for secret in sorted(KINDS[CarrierKind(kind)].secrets - set(wish.settings or {}))
+        for secret in sorted(KINDS[CarrierKind(kind)].asked(wish.settings or {}) - set(wish.settings or {}))
     }
     full = msgspec.structs.replace(wish, settings={**(wish.settings or {}), **secrets})
 
@@ -174,5 +175,5 @@ def _show(one: Carrier, *, as_json: bool) -> None:
     print_view(view(one), as_json=as_json)
 
 
-for command in (try_carrier, list_carriers, show_carrier, show_history):
+for command in (try_carrier, list_carriers, show_carrier, show_history, show_hook, show_profile):
     carrier.add_command(command)

@@ -29,7 +29,7 @@ from dastak.delivery.failover import (
     Silence,
     next_step,
 )
-from dastak.flows.compose import text_of
+from dastak.flows.compose import code_of, text_of
 from dastak.flows.fall_back import situation, wanted
 from dastak.flows.record import Decision, record
 
@@ -267,6 +267,7 @@ def _outgoing(
         sender=sender,
         validity_s=int((verification.expires_at - now).total_seconds()),
         dlt=ports.dlt.fields(verification, sender, text, route, now),
+        code=code_of(ports, verification, message.generation),
     )
 
 

@@ -34,6 +34,7 @@ COUNTERS: Final[Table] = {
 TOTALS: Final[Table] = {
     "dastak_store_commits": ("Commits of the database.", ()),
     "dastak_store_operations": ("Operations that those commits held.", ()),
+    "dastak_unmapped_codes": ("Codes of an HTTP carrier that no table of its profile knows.", ("route",)),
 }
 _PLACE: Final = ("route", "country", "operator")
 GAUGES: Final[Table] = {
@@ -109,7 +110,7 @@ class Metrics(Collector):
         self._watched.append((name, labels, read))
 
     def watch_each(self, name: str, read: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
-        """Read one of `GAUGES` whenever somebody scrapes: a figure for each set of values of its labels."""
+        """Read one of `TOTALS` or `GAUGES` at a scrape: a figure for each set of values of its labels."""
         self._watched_each.append((name, read))
 
     def text(self) -> bytes:

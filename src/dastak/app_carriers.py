@@ -1,0 +1,105 @@
+"""Wire the carriers: those in a box, those of the settings file, and those of the database."""
+
+import random
+from collections.abc import Mapping
+from functools import partial
+
+from dastak.carriers.callback_address import callback_of
+from dastak.carriers.carrier_book import CarrierBook
+from dastak.carriers.carrier_kinds import Ears, open_route
+from dastak.carriers.fleet import Fleet
+from dastak.carriers.learning import Learning
+from dastak.carriers.trial import Opener, refuse
+from dastak.carriers.trial_desk import TrialDesk
+from dastak.config import Settings, carrier_record, smpp_settings
+from dastak.core.carrier_store import CarrierStore
+from dastak.core.codes import KeyRing
+from dastak.core.ports import Clock
+from dastak.delivery.health import Health
+from dastak.delivery.routing import RouteTable
+from dastak.simulator.box import Box
+from dastak.sms.smpp_route import SmppRoute
+from dastak.sms.smpp_settings import SmppSettings
+from dastak.store.seal import AesGcmSealer
+
+
+def make_learning(settings: Settings, store: CarrierStore, clock: Clock) -> Learning:
+    """Make what learns how good routes are."""
+    wanted = settings.routing
+    return Learning(
+        store,
+        clock,
+        lambda tell: Health(fast_s=wanted.plausible_receipt_s, cost_weight=wanted.cost_weight, tell=tell),
+    )
+
+
+def make_route_table(settings: Settings, simulated: Mapping[str, SmppRoute], judge: Health) -> RouteTable:
+    """Make what chooses ways out; the fleet tells it of carriers."""
+    return RouteTable(
+        simulated=list(simulated.values()),
+        judge=judge,
+        chance=random.random,
+        exploration=settings.routing.exploration,
+    )
+
+
+def make_simulated(box: Box | None, ears: Ears) -> dict[str, SmppRoute]:
+    """Make the routes to the carrier in a box, if there is one."""
+    binds = {} if box is None else box.binds
+    return {name: _smpp_route(name, smpp, ears) for name, smpp in binds.items()}
+
+
+def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
+    return SmppRoute(
+        name,
+        smpp,
+        ears.take_receipt,
+        take_reply=ears.take_reply,
+        on_alert=partial(ears.on_alert, name),
+    )
+
+
+def _openers(settings: Settings) -> dict[str, Opener]:
+    """Return what makes routes to the carriers of the settings file, for trials."""
+    return {
+        name: partial(SmppRoute, name, smpp_settings(carrier), take_reply=refuse)
+        for name, carrier in settings.carriers.items()
+    }
+
+
+def make_fleet(
+    settings: Settings,
+    store: CarrierStore,
+    table: RouteTable,
+    ears: Ears,
+    *,
+    keys: KeyRing,
+) -> tuple[TrialDesk, Fleet]:
+    """Make the carriers of the settings file ready, and whatever is added to the database later.
+
+    Whoever tries a carrier stands before those who settle: a carrier brings receipts to any of its binds.
+    """
+    callbacks = partial(callback_of, keys, settings.server.public_url)
+    trials = TrialDesk(ears.take_receipt, fixed=_openers(settings), callback_of=callbacks)
+    ears = ears._replace(take_receipt=trials.take)
+    fixed = [
+        (carrier_record(name, carrier), _smpp_route(name, smpp_settings(carrier), ears))
+        for name, carrier in settings.carriers.items()
+    ]
+    book = CarrierBook(store, AesGcmSealer(keys), fixed=tuple(settings.carriers))
+    fleet = Fleet(
+        store,
+        book,
+        fixed=fixed,
+        open_route=lambda carrier, given: open_route(
+            carrier.kind,
+            carrier.name,
+            given,
+            ears.take_receipt,
+            take_reply=ears.take_reply,
+            on_alert=partial(ears.on_alert, carrier.name),
+            callback=callbacks(carrier.name),
+        ),
+        on_change=table.replace,
+    )
+    return trials, fleet

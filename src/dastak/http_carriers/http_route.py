@@ -1,0 +1,271 @@
+"""One HTTP carrier as a route: texts become requests over warm connections, webhooks become receipts."""
+
+import asyncio
+import hmac
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from dastak.core.errors import CarrierRejected, CarrierUnavailable, Unauthenticated
+from dastak.core.message import CarrierRef, Receipt
+from dastak.core.outcome import Outcome
+from dastak.core.ports import Outgoing
+from dastak.http_carriers.hook_proof import Hook, is_proven
+from dastak.http_carriers.hook_receipts import address_to_confirm, read_receipts
+from dastak.http_carriers.http_answer import judge_answer
+from dastak.http_carriers.http_render import HttpRequest, Surroundings, own_id, render
+from dastak.http_carriers.http_settings import HttpCarrier
+
+ANSWER_OCTETS_MAX: Final = 64 * 1024
+# Vendors close idle connections after a minute or more; ours ends first, and is renewed before it does.
+KEPT_S: Final = 55.0
+WARM_EVERY_S: Final = 40.0
+assert WARM_EVERY_S < KEPT_S
+WARM_WITHIN_S: Final = 5.0
+CANCEL_AGAIN_S: Final = 0.2
+# Different codes that are counted apart; a carrier that makes up more shares the last place.
+UNMAPPED_MAX: Final = 100
+
+log = logging.getLogger("dastak.http_carrier")
+
+
+class Callback(msgspec.Struct, frozen=True):
+    """Where a carrier's receipts come in.
+
+    Attributes:
+        tokens: The secrets that its address may have, the present one first.
+        url: The whole address, secret and all; empty when nobody outside can reach us.
+    """
+
+    tokens: tuple[str, ...] = ()
+    url: str = ""
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Callback({'reachable' if self.url else 'not reachable'})"
+
+    def admits(self, token: str) -> bool:
+        """Say whether a secret is one of ours, in constant time."""
+        return sum(hmac.compare_digest(known.encode(), token.encode()) for known in self.tokens) > 0
+
+
+class HttpRoute:
+    """A client of one carrier, warm while the context lasts.
+
+    Args:
+        name: Under which its messages are kept.
+        carrier: Settings and profile.
+        callback: Where its receipts come in.
+        foreign: Says whether a text cannot be written in the GSM alphabet.
+
+    Attributes:
+        unmapped: How often a code came that no table knows.
+    """
+
+    def __init__(
+        self, name: str, carrier: HttpCarrier, callback: Callback, *, foreign: Callable[[str], bool]
+    ) -> None:
+        self.name = name
+        self.carrier = carrier
+        self.callback = callback
+        self.unmapped: Counter[str] = Counter()
+        self._foreign = foreign
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tried = asyncio.Event()
+        self._fault, self._to_confirm = "not open yet", ""
+        self._open = False
+        self._warming: asyncio.Task[None] | None = None
+        self._client: httpx.AsyncClient | None = None
+        # They write whole addresses, and some carriers want number, code or password there.
+        for library in ("httpx", "httpcore"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+
+    async def __aenter__(self) -> Self:
+        """Open, and begin to connect."""
+        settings = self.carrier.settings
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(settings.total_s, connect=settings.connect_s),
+            limits=httpx.Limits(
+                max_connections=settings.window,
+                max_keepalive_connections=settings.window,
+                keepalive_expiry=KEPT_S,
+            ),
+            # A short answer needs no packing, and a packed one could be of any size.
+            headers={"accept-encoding": "identity", "user-agent": "dastak"},
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._open, self._fault = True, ""
+        self._warming = asyncio.create_task(self._keep_warm())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let what is under way end, and disconnect."""
+        self._open, self._fault = False, "it is closed"
+        # A connection that fails at this very moment may swallow a cancellation.
+        while self._warming is not None and not self._warming.done():
+            self._warming.cancel()
+            await asyncio.wait([self._warming], timeout=CANCEL_AGAIN_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self.carrier.settings.total_s)
+        if self._client is not None:
+            await self._client.aclose()
+
+    @property
+    def available(self) -> bool:
+        """Whether there is room for one more request; a carrier that is down says so by its failures."""
+        return self._open and self._in_flight < self.carrier.settings.window
+
+    @property
+    def in_flight_max(self) -> int:
+        """How many requests may be under way at once."""
+        return self.carrier.settings.window
+
+    @property
+    def reason(self) -> str:
+        """How it is, in words."""
+        if self._to_confirm:
+            return f"it asks whether receipts are wanted; open {self._to_confirm}"
+        if self._fault:
+            return self._fault
+        deaf = self.carrier.profile.receipt is not None and not self.callback.url
+        hint = "; its receipts cannot come in, for server.public_url is not set" if deaf else ""
+        return f"{self.carrier.profile.title} is reached over HTTP{hint}"
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages wait for the carrier's answer."""
+        return self._in_flight
+
+    async def wait_warm(self) -> None:
+        """Return as soon as the carrier was connected to, or could not be."""
+        await self._tried.wait()
+
+    async def submit(self, outgoing: Outgoing) -> CarrierRef:
+        """Hand a message over.
+
+        Raises:
+            CarrierRejected: The carrier said no.
+            CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
+        """
+        if not self.available:
+            raise CarrierUnavailable("As many requests as are allowed are under way to this carrier.")
+        around = Surroundings(datetime.now(UTC), self._foreign, self.callback.url)
+        request = render(outgoing, self.carrier, around)
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            within_s = min(self.carrier.settings.total_s, float(max(outgoing.validity_s, 1)))
+            status, body = await self._send(request, within_s)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+        try:
+            return CarrierRef(self.name, judge_answer(self.carrier, status, body, own_id=own_id(outgoing)))
+        except CarrierRejected as refusal:
+            if refusal.outcome == Outcome.UNKNOWN:
+                refusal.status = self._count(refusal.status)
+            raise
+
+    def receive(self, hook: Hook, token: str, *, now: datetime) -> tuple[Receipt, ...]:
+        """Read the receipts of a webhook that is proven to be the carrier's.
+
+        Raises:
+            Unauthenticated: It is not.
+            MalformedRequest: It cannot be read.
+        """
+        form, settings = self.carrier.profile.receipt, self.carrier.settings
+        if form is None or not self.callback.admits(token):
+            raise Unauthenticated("This is not an address that a carrier was given.")
+        secret = settings.proof_secret or settings.secret
+        hash_name = self.carrier.options.get("signature_hash", "sha256")
+        if not is_proven(form.proof, hook, secret, hash_name=hash_name, now=now):
+            raise Unauthenticated("The webhook is not signed as this carrier signs.")
+        to_confirm = address_to_confirm(form, hook)
+        if to_confirm:
+            self._to_confirm = to_confirm
+            return ()
+        receipts = read_receipts(self.name, self.carrier, hook)
+        self._to_confirm = ""
+        for receipt in receipts:
+            if receipt.outcome is Outcome.UNKNOWN:
+                self._count(receipt.evidence)
+        return receipts
+
+    async def _send(self, request: HttpRequest, within_s: float) -> tuple[int, bytes]:
+        """Send a request and return status and body of its answer."""
+        assert self._client is not None
+        try:
+            async with asyncio.timeout(within_s):
+                built = self._client.build_request(
+                    request.method, request.url, headers=request.headers, content=request.body
+                )
+                answer = await self._client.send(built, stream=True)
+                try:
+                    return answer.status_code, await _bounded(answer)
+                finally:
+                    await answer.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            # Nothing of the message was sent.
+            raise CarrierUnavailable("The carrier cannot be connected to.") from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise CarrierUnavailable("The carrier did not answer in time.", outcome_unknown=True) from error
+
+    async def _keep_warm(self) -> None:
+        """Keep a connection open, so that no code waits for a handshake; a failure is only shown."""
+        while self._open:
+            fault = await self._warm()
+            self._fault = fault if self._open else self._fault
+            self._tried.set()
+            await asyncio.sleep(WARM_EVERY_S)
+
+    async def _warm(self) -> str:
+        assert self._client is not None
+        url = urlsplit(self.carrier.settings.base_url or self.carrier.profile.request.url)
+        if "{" in url.netloc:
+            return ""
+        try:
+            async with asyncio.timeout(WARM_WITHIN_S):
+                await self._client.head(f"{url.scheme}://{url.netloc}/")
+        except (httpx.HTTPError, TimeoutError) as error:
+            return f"{url.netloc} could not be connected to lately: {type(error).__name__}"
+        return ""
+
+    def _count(self, code: str) -> str:
+        """Count a code that no table knows, write it down the first time, and return what it counts as."""
+        if code not in self.unmapped:
+            if len(self.unmapped) >= UNMAPPED_MAX:
+                code = "others"
+            else:
+                log.warning("route %s: no table knows what the carrier means by %s", self.name, code)
+        self.unmapped[code] += 1
+        return code
+
+
+def unmapped_codes(entries: Iterable[tuple[object, object]]) -> dict[tuple[str, ...], float]:
+    """Return how many codes of each HTTP route no table knew, of carriers with their routes."""
+    routes = (route for _, route in entries if isinstance(route, HttpRoute))
+    return {(route.name,): float(route.unmapped.total()) for route in routes}
+
+
+async def _bounded(answer: httpx.Response) -> bytes:
+    """Read an answer, but no more of it than an answer can have."""
+    body = b""
+    async for piece in answer.aiter_raw():
+        body += piece
+        if len(body) > ANSWER_OCTETS_MAX:
+            return b""
+    return body
