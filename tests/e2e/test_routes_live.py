@@ -1,5 +1,7 @@
 """An operator sees what was learned of routes, also after a restart, and asks what other rules would do."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -183,6 +185,24 @@ def test_command_tells_machines_the_same(operator: Operator) -> None:
     )
 
     assert [route["name"] for route in listed["routes"]] == ["north", "south"]
+
+
+def test_command_finds_the_server_that_its_settings_speak_of(operator: Operator) -> None:
+    here = operator.installation
+    address = here.url.removeprefix("http://")
+    environment = {**os.environ, "DASTAK__SERVER__LISTEN": address, "DASTAK_API_KEY": operator.key}
+    listed = subprocess.run(
+        [sys.executable, "-m", "dastak", "route", "list", "--json"],
+        cwd=here.directory,
+        env={name: value for name, value in environment.items() if name != "DASTAK_URL"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert listed.returncode == 0, listed.stderr
+    assert json.loads(listed.stdout)
 
 
 def test_route_that_fails_is_left_and_its_history_says_who_and_why(tmp_path: Path) -> None:

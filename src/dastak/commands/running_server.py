@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import msgspec
 
 from dastak.cli import Exit
 from dastak.commands.printing import print_json, progress
+from dastak.config import ConfigError
+from dastak.config_read import load
 from dastak.core.errors import CarrierUnavailable, InvalidRequest
 
 DEV_FILE: Final = Path(".dastak/dev.json")
@@ -50,11 +53,13 @@ def server_options(command: F) -> F:
 
 def server_option(command: F) -> F:
     """Give a command the option that says which server."""
-    return click.option("--url", envvar="DASTAK_URL", help="The server; else the `dastak dev` here.")(command)
+    return click.option("--url", envvar="DASTAK_URL", help="The server; else the one of here.")(
+        command
+    )
 
 
 def find_server(url: str | None, api_key: str | None = None, *, keyed: bool = True) -> DevServer:
-    """Return the server and key: as given, else the ones of `dastak dev` in this directory.
+    """Return the server and key: as given, else of `dastak dev` in this directory, else as its settings say.
 
     Args:
         url: As given.
@@ -69,6 +74,7 @@ def find_server(url: str | None, api_key: str | None = None, *, keyed: bool = Tr
         # A key goes only to the server it is for.
         if url in (None, remembered.url):
             url, api_key = remembered.url, api_key or remembered.api_key
+    url = url or _listening_here()
     if not url or (keyed and not api_key):
         raise InvalidRequest(
             "No server is known here. Next: dastak dev, or set DASTAK_URL and DASTAK_API_KEY to one that runs"
@@ -76,6 +82,16 @@ def find_server(url: str | None, api_key: str | None = None, *, keyed: bool = Tr
     if urlsplit(url).scheme not in ("http", "https"):
         raise InvalidRequest(f"{url!r} is no address of a server; write http://127.0.0.1:8080")
     return DevServer(url.rstrip("/"), api_key or "")
+
+
+def _listening_here() -> str | None:
+    """Return where the installation listens whose settings the command has, if there is one."""
+    context = click.get_current_context(silent=True)
+    try:
+        loaded = load(None if context is None else context.obj, os.environ)
+    except ConfigError:
+        return None
+    return None if loaded.file is None else f"http://{loaded.settings.server.listen}"
 
 
 def call(
