@@ -53,9 +53,7 @@ def server_options(command: F) -> F:
 
 def server_option(command: F) -> F:
     """Give a command the option that says which server."""
-    return click.option("--url", envvar="DASTAK_URL", help="The server; else the one of here.")(
-        command
-    )
+    return click.option("--url", envvar="DASTAK_URL", help="The server; else the one of here.")(command)
 
 
 def find_server(url: str | None, api_key: str | None = None, *, keyed: bool = True) -> DevServer:
