@@ -57,7 +57,7 @@ class ReplyStore(Protocol):
         """
 
     async def is_stopped(self, tenant: int, mode: Mode, msisdn: Msisdn) -> bool:
-        """Say whether a number wants nothing of a tenant. What is acknowledged is seen at once."""
+        """Say whether a number wants nothing of a tenant. What this process acknowledged is seen at once."""
 
     async def lift_stop(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
         """Let a tenant write to a number again; False when nothing was in the way.

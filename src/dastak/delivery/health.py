@@ -80,6 +80,7 @@ class Health:
         self._now_s = 0.0
         self._standings: tuple[int, list[Standing]] = (-1, [])
         self._busy: set[str] = set()
+        self._deadlines: dict[tuple[str, Place], float] = {}
 
     def watch(self, revisions: Mapping[str, int]) -> None:
         """Learn about these routes from now on. Where the revision is another one, an operator acted."""
@@ -120,6 +121,7 @@ class Health:
     def tick(self, now_s: float) -> None:
         """Let time pass; once a second is right."""
         self._now_s = max(self._now_s, now_s)
+        self._deadlines.clear()
         for route, breaker in self._breakers.items():
             self._set_breaker(route, breakers.passed(breaker, now_s=self._now_s))
         for sent in self._conversions.overdue(self._now_s):
@@ -362,7 +364,12 @@ class Health:
         self.version += 1
 
     def _deadline_s(self, route: str, place: Place) -> float:
-        return deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
+        """Return a deadline, as it was learned up to the last tick: every message asks for it twice."""
+        known = self._deadlines.get((route, place))
+        if known is None:
+            known = deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
+            self._deadlines[route, place] = known
+        return known
 
     def _tell_changes(self) -> None:
         """Tell where a route's share fell or came back since the last look."""

@@ -56,10 +56,9 @@ def _wording(said: Particulars, brand: str, ttl_s: int) -> Wording:
     )
 
 
-def text_of(ports: Ports, verification: Verification, generation: int) -> str:
-    """Return the whole text of a message."""
-    wording = wording_of(verification, ports.service_of(verification.service))
-    return render(wording, code_of(ports, verification, generation))
+def text_of(ports: Ports, verification: Verification, code: str) -> str:
+    """Return the whole text of a message that carries a code."""
+    return render(wording_of(verification, ports.service_of(verification.service)), code)
 
 
 @lru_cache(maxsize=4096)

@@ -258,7 +258,8 @@ def _outgoing(
     ports: Ports, verification: Verification, message: Message, route: str, now: datetime
 ) -> Outgoing:
     """Make what a route carries. Raises: CarrierRejected (it may not carry this text)."""
-    text = text_of(ports, verification, message.generation)
+    code = code_of(ports, verification, message.generation)
+    text = text_of(ports, verification, code)
     sender = ports.service_of(verification.service).sender
     return Outgoing(
         key=message.key,
@@ -267,7 +268,7 @@ def _outgoing(
         sender=sender,
         validity_s=int((verification.expires_at - now).total_seconds()),
         dlt=ports.dlt.fields(verification, sender, text, route, now),
-        code=code_of(ports, verification, message.generation),
+        code=code,
     )
 
 

@@ -281,6 +281,9 @@ DELETE FROM stopped WHERE tenant = ?1 AND msisdn = ?2 AND test = ?3
 -- name: delete_stops
 DELETE FROM stopped WHERE tenant = ?1 AND msisdn = ?2
 
+-- name: all_stops
+SELECT tenant, msisdn, test FROM stopped LIMIT ?1
+
 -- name: is_stopped
 SELECT 1 FROM stopped WHERE tenant = ?1 AND msisdn = ?2 AND test = ?3
 

@@ -50,6 +50,7 @@ from dastak.store import (
 from dastak.store.group_commit import GroupCommit
 from dastak.store.sqlite_writes import Writes
 from dastak.store.statements import load
+from dastak.store.stop_list import StopList
 
 T = TypeVar("T")
 
@@ -93,6 +94,7 @@ class SqliteStore:
         self._lister = sqlite_file.connect(self._path, read_only=True)
         self._list_thread = ThreadPoolExecutor(1, "dastak-list")
         self._writes = Writes(self._writer, self._sql)
+        self._stops = StopList(self._reader, self._sql)
         self._group = GroupCommit(self._writer, forget=self._writes.forget)
         return self
 
@@ -346,17 +348,23 @@ class SqliteStore:
     ) -> bool:
         """See `ReplyStore.keep_reply`."""
         keep = partial(sqlite_replies.keep, self._writer, self._sql, heard, answers, events)
-        return await self._group.run(keep)
+        try:
+            return await self._group.run(keep)
+        finally:
+            self._stops.forget()
 
     async def is_stopped(self, tenant: int, mode: Mode, msisdn: Msisdn) -> bool:
         """See `ReplyStore.is_stopped`."""
         with _reading():
-            return sqlite_replies.is_stopped(self._reader, self._sql, tenant, mode, msisdn)
+            return self._stops.has((tenant, int(msisdn), mode is Mode.TEST))
 
     async def lift_stop(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
         """See `ReplyStore.lift_stop`."""
         lift = partial(sqlite_replies.lift, self._writer, self._sql, tenant, msisdn)
-        return await self._group.run(partial(self._writes.once, once, lift))
+        try:
+            return await self._group.run(partial(self._writes.once, once, lift))
+        finally:
+            self._stops.forget()
 
     async def replies(self, tenant: int | None, *, before: int | None = None, limit: int = 50) -> ReplyPage:
         """See `ReplyStore.replies`."""

@@ -13,7 +13,6 @@ from dastak.core.ids import VerificationId
 from dastak.core.message import MessageState
 from dastak.core.msisdn import Msisdn
 from dastak.core.reply import HeardReply, Reply, ReplyKind, Stop
-from dastak.core.tenant import Mode
 from dastak.core.verification import State, Verification
 from dastak.store import rows
 from dastak.store.sqlite_writes import TIMELINE_OCTETS_MAX
@@ -64,14 +63,6 @@ def keep(
         told = (TIMELINE_OCTETS_MAX, rows.lines(events), answers)
         connection.execute(sql["tell_verification"], told)
     return True
-
-
-def is_stopped(
-    connection: sqlite3.Connection, sql: Mapping[str, str], tenant: int, mode: Mode, msisdn: Msisdn
-) -> bool:
-    """See `ReplyStore.is_stopped`."""
-    key = (tenant, int(msisdn), mode is Mode.TEST)
-    return connection.execute(sql["is_stopped"], key).fetchone() is not None
 
 
 def lift(connection: sqlite3.Connection, sql: Mapping[str, str], tenant: int, msisdn: Msisdn) -> bool:
