@@ -210,7 +210,8 @@ async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory
 
 def _box(settings: Settings) -> Box:
     host, port = address_of(settings.simulator.smpp_listen)
-    return Box(seed=settings.simulator.seed, host=host, port=port)
+    http_host, http_port = address_of(settings.simulator.http_listen)
+    return Box(seed=settings.simulator.seed, host=host, port=port, http_host=http_host, http_port=http_port)
 
 
 def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:

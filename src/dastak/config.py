@@ -223,15 +223,18 @@ class SimulatorSettings(_Section, frozen=True, kw_only=True):
     Attributes:
         enabled: Whether it runs inside this process.
         smpp_listen: Where it speaks SMPP. Port 0 takes a free one.
+        http_listen: Where it takes texts as Twilio and MSG91 do. Port 0 takes a free one.
         seed: The same seed, faults and messages have the same fates.
     """
 
     enabled: bool = False
     smpp_listen: str = "127.0.0.1:0"
+    http_listen: str = "127.0.0.1:0"
     seed: int = 1
 
     def __post_init__(self) -> None:
         address_of(self.smpp_listen)
+        address_of(self.http_listen)
 
 
 class LimitsSettings(_Section, frozen=True, kw_only=True):

@@ -18,19 +18,21 @@ class CarrierProcess:
         directory: Where its log goes.
         faults: What goes wrong, as the TOML of a script.
         port: Where it listens; 0 takes a free one.
+        over_http: Let it take texts as HTTP vendors do as well.
 
     Attributes:
         texts: What it brought to phones.
     """
 
-    def __init__(self, directory: Path, *, faults: str = "", port: int = 0) -> None:
+    def __init__(self, directory: Path, *, faults: str = "", port: int = 0, over_http: bool = False) -> None:
         directory.mkdir(exist_ok=True)
         self.texts: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read)
         script = directory / "faults.toml"
         script.write_text(faults)
+        more = ("--http-listen", "127.0.0.1:0") if over_http else ()
         self.program = Program(
-            *("sim", "run", str(script), "--json", "--listen", f"127.0.0.1:{port}"),
+            *("sim", "run", str(script), "--json", "--listen", f"127.0.0.1:{port}", *more),
             cwd=directory,
             log_file=directory / "log",
         )
@@ -44,6 +46,13 @@ class CarrierProcess:
     def __exit__(self, *_exception: object) -> None:
         self.program.stop()
         self._reader.join()
+
+    @property
+    def http_url(self) -> str:
+        """Where it takes texts as HTTP vendors do, once it has started."""
+        told = re.search(r"are taken at (\S+)", self.program.log())
+        assert told is not None
+        return told[1]
 
     def _read(self) -> None:
         """Take what it prints, so that it never waits for room in the pipe."""

@@ -21,8 +21,8 @@ class Installation:
         url: Where it answers, without a slash at the end.
     """
 
-    def __init__(self, directory: Path, **settings: str) -> None:
-        """Make it; settings are those of the environment, such as `DASTAK__LOG__LEVEL`."""
+    def __init__(self, directory: Path, *, port: int = 0, **settings: str) -> None:
+        """Make it; port 0 takes a free one, settings are those of the environment: `DASTAK__LOG__LEVEL`."""
         self.directory = directory
         # Carriers of a test answer faster than any phone, and what a test sends shall go where it says.
         settings = {
@@ -32,7 +32,7 @@ class Installation:
         self._settings = settings
         directory.mkdir()
         self.command("init", "--yes", "--directory", str(directory))
-        port = free_port()
+        port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.program = Program(
             "serve",

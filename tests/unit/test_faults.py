@@ -216,3 +216,22 @@ SHARE = st.sampled_from([0.0, 0.25, 1.0])
 )
 def test_faults_round_trip(fault: Fault) -> None:
     assert parse_faults(plain_faults((fault,))) == (fault,)
+
+
+def test_refusal_over_http_is_an_error_of_the_carrier_over_smpp() -> None:
+    fate = draw_fate(Fault(http_status=503, vendor_code="20503"), Random(1))
+
+    assert fate == Fate(command_status=Status.ESME_RSYSERR, http_status=503, vendor_code="20503")
+
+
+@pytest.mark.parametrize("answer", [Answer.UNANSWERED, Answer.GARBAGE])
+def test_text_whose_answer_fails_arrives_and_is_reported(answer: Answer) -> None:
+    fate = draw_fate(Fault(**{answer.value: 1.0}), Random(1))
+
+    assert (fate.answer, fate.arrival_s, fate.receipts_s) == (answer, 0.0, (0.0,))
+
+
+@pytest.mark.parametrize("status", [200, 399, 600])
+def test_refusal_over_http_has_a_status_of_a_refusal(status: int) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_faults([{"http_status": status}])

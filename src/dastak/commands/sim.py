@@ -1,4 +1,4 @@
-"""Run the simulated carrier alone, for any SMPP client, or tell the one in a running server what to do."""
+"""Run the simulated carrier alone, for any client, or tell the one in a running server what to do."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,10 @@ from dastak.config import address_of
 from dastak.core.errors import InvalidMsisdn, InvalidRequest
 from dastak.simulator.faults import FaultScript, parse_faults
 from dastak.simulator.handset import Handset
+from dastak.simulator.phone import Text
 from dastak.simulator.smsc import Account, Smsc
 from dastak.simulator.smsc_bind import SimMessage
+from dastak.simulator.vendor_http.vendor_carrier import ACCOUNT_SID, VendorCarrier
 
 SCRIPT: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -36,28 +38,41 @@ def sim() -> None:
 @click.option("--listen", default="127.0.0.1:2775", show_default=True, help="Where it speaks SMPP 3.4.")
 @click.option("--system-id", default="sim", show_default=True)
 @click.option("--password", default="sim", show_default=True, help="Nothing real is behind it.")
+@click.option("--http-listen", help="Where it takes texts as Twilio and MSG91 do; nowhere by default.")
+@click.option("--webhook", default="", help="Where MSG91's receipts go: an address on this machine.")
 @click.option("--seed", default=1, show_default=True, help="The same seed and messages have the same faults.")
 @json_option
 def run_alone(
-    *, script: Path | None, listen: str, system_id: str, password: str, seed: int, as_json: bool
+    *,
+    script: Path | None,
+    listen: str,
+    system_id: str,
+    password: str,
+    http_listen: str | None,
+    webhook: str,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Run the simulated carrier until Ctrl-C and print the texts it gets.
 
     SCRIPT is a TOML file of [[faults]]; without it nothing goes wrong but for the magic numbers.
     """
-    try:
-        host, port = address_of(listen)
-    except ValueError as error:
-        raise InvalidRequest(f"--listen: {error}.") from error
     faults = FaultScript(random.Random(seed), faults=parse_faults(read_script(script)))  # noqa: S311 - repeatable on purpose
+    show = _printer(as_json=as_json)
+    host, port = _address("--listen", listen)
     smsc = Smsc(
         [Account(system_id=system_id, password=password)],
-        on_message=_printer(as_json=as_json),
+        on_message=_joiner(show),
         faults=faults,
         host=host,
         port=port,
     )
-    asyncio.run(_run(smsc, host))
+    vendors = None
+    if http_listen is not None:
+        http_host, http_port = _address("--http-listen", http_listen)
+        vendors = VendorCarrier(secret=password, on_text=show, faults=faults, host=http_host, port=http_port)
+        vendors.set_webhook(webhook)
+    asyncio.run(_run(smsc, host, vendors))
 
 
 @sim.command()
@@ -78,6 +93,20 @@ def fault(*, script: Path | None, clear: bool, drop_links: bool, url: str | None
         return tell_refusal(answer, as_json=False)
     if answer.body is not None:
         print_json(answer.body)
+    return Exit.OK
+
+
+@sim.command()
+@click.option("--webhook", help="Send MSG91's receipts there from now on: an address on this machine.")
+@server_option
+def vendors(*, webhook: str | None, url: str | None) -> int:
+    """Show where the carrier in a running server takes texts as Twilio and MSG91 do."""
+    server = find_server(url, keyed=False)
+    wish = None if webhook is None else {"webhook_url": webhook}
+    answer = call(server, "GET" if wish is None else "PUT", "/sim/vendors", wish)
+    if answer.status >= 400:
+        return tell_refusal(answer, as_json=False)
+    print_json(answer.body)
     return Exit.OK
 
 
@@ -119,29 +148,49 @@ def read_script(script: Path | None) -> list[Any]:
     return faults
 
 
-async def _run(smsc: Smsc, host: str) -> None:
+def _address(option: str, listen: str) -> tuple[str, int]:
+    try:
+        return address_of(listen)
+    except ValueError as error:
+        raise InvalidRequest(f"{option}: {error}.") from error
+
+
+async def _run(smsc: Smsc, host: str, vendors: VendorCarrier | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with smsc:
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(smsc)
+        if vendors is not None:
+            await stack.enter_async_context(vendors)
+            progress(f"Twilio's and MSG91's requests are taken at {vendors.access.url}")
+            progress(f"  Twilio's account is {ACCOUNT_SID}; its token and MSG91's authkey are the password")
         progress(f"A carrier listens on {host}:{smsc.port}; Ctrl-C ends it")
         await stop.wait()
 
 
-def _printer(*, as_json: bool) -> Callable[[SimMessage], None]:
-    """Return what prints each text once it is whole."""
+def _printer(*, as_json: bool) -> Callable[[Text], None]:
+    """Return what prints each text."""
+
+    def show(text: Text) -> None:
+        if as_json:
+            print_json(text)
+        else:
+            click.echo(f"{text.received_at:%H:%M:%S}  {text.msisdn}  {_line(text.text)}")
+
+    return show
+
+
+def _joiner(show: Callable[[Text], None]) -> Callable[[SimMessage], None]:
+    """Return what shows the texts of an SMPP carrier once they are whole."""
     handset = Handset()
 
     def received(message: SimMessage) -> None:
         times = {"submitted_at": message.submitted_at, "received_at": datetime.now(UTC)}
         with contextlib.suppress(InvalidMsisdn):
             text = handset.receive(message.sm, route=message.account, **times)
-            if text is None:
-                return
-            if as_json:
-                print_json(text)
-            else:
-                click.echo(f"{text.received_at:%H:%M:%S}  +{text.msisdn}  {_line(text.text)}")
+            if text is not None:
+                show(text)
 
     return received
 

@@ -1,10 +1,11 @@
-"""A carrier and phones in a box: the simulated SMSC, the handsets behind it, and a way to make it misbehave.
+"""A carrier and phones in a box: SMPP and HTTP, the handsets behind it, and a way to make it misbehave.
 
 Its messages travel over two binds; the first can be told to fail, so that failover can be tried as well.
 """
 
 import secrets
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from random import Random
 from types import TracebackType
@@ -19,9 +20,10 @@ from dastak.core.errors import InvalidMsisdn, InvalidRequest
 from dastak.core.msisdn import Msisdn
 from dastak.simulator.faults import FaultScript, parse_faults, plain_faults
 from dastak.simulator.handset import Handset
-from dastak.simulator.phone import Phones, read_number
+from dastak.simulator.phone import Phones, Text, read_number
 from dastak.simulator.smsc import Account, Smsc
 from dastak.simulator.smsc_bind import SimMessage
+from dastak.simulator.vendor_http.vendor_carrier import VendorCarrier
 from dastak.sms.coded_text import TextOptions, write_text
 from dastak.sms.pdu_bodies import Sm
 from dastak.sms.smpp_settings import SmppSettings
@@ -31,6 +33,12 @@ ROUTES: Final = ("sim_1", "sim_2")
 FAULTS_OCTETS_MAX: Final = 16 * 1024
 
 
+class _Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be changed of the vendors."""
+
+    webhook_url: str
+
+
 class Box:
     """Runs while the context lasts.
 
@@ -38,30 +46,52 @@ class Box:
         seed: The same seed, script and messages have the same faults.
         host: Where the carrier listens.
         port: Zero takes a free one.
+        http_host: Where it listens for the requests of HTTP vendors' customers.
+        http_port: Zero takes a free one.
 
     Attributes:
         phones: What arrived.
         binds: How to bind to it, by route name; known once it listens.
     """
 
-    def __init__(self, *, seed: int, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        http_host: str = "127.0.0.1",
+        http_port: int = 0,
+    ) -> None:
         self.phones = Phones()
         self.binds: Mapping[str, SmppSettings] = {}
         self._handset = Handset()
         self._texts_back = 0
+        self._stack = AsyncExitStack()
         # Nobody else shall bind to the carrier in the box.
         self._password = secrets.token_hex(4)
+        faults = FaultScript(Random(seed))  # noqa: S311 - repeatable on purpose
         self._smsc = Smsc(
             [Account(system_id=name, password=self._password) for name in ROUTES],
             on_message=self._on_message,
-            faults=FaultScript(Random(seed)),  # noqa: S311 - repeatable on purpose
+            faults=faults,
             host=host,
             port=port,
+        )
+        self._vendors = VendorCarrier(
+            secret=secrets.token_hex(16),
+            on_text=self._on_text,
+            faults=faults,
+            host=http_host,
+            port=http_port,
         )
 
     async def __aenter__(self) -> Self:
         """Begin to listen."""
-        await self._smsc.__aenter__()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._smsc)
+            await stack.enter_async_context(self._vendors)
+            self._stack = stack.pop_all()
         self.binds = {
             name: SmppSettings(
                 host="127.0.0.1",
@@ -80,7 +110,7 @@ class Box:
     ) -> None:
         """Stop."""
         self.phones.close()
-        await self._smsc.__aexit__(kind, error, trace)
+        await self._stack.aclose()
 
     def send(self, msisdn: Msisdn, text: str, *, to: str, route: str | None) -> None:
         """Bring a text from a phone to whoever is bound; it waits until somebody is.
@@ -112,6 +142,8 @@ class Box:
             Route("/sim/faults", self._show_faults),
             Route("/sim/faults", self._set_faults, methods=["PUT"]),
             Route("/sim/links", self._drop_links, methods=["DELETE"]),
+            Route("/sim/vendors", self._show_vendors),
+            Route("/sim/vendors", self._set_vendors, methods=["PUT"]),
             Route("/sim/phones/{msisdn}/return", self._return, methods=["POST"]),
         ]
 
@@ -128,6 +160,9 @@ class Box:
         if text is not None:
             self.phones.add(text)
 
+    def _on_text(self, text: Text) -> None:
+        self.phones.add(text)
+
     async def _show_faults(self, _request: Request) -> Response:
         return _json(plain_faults(self._smsc.faults.faults))
 
@@ -143,6 +178,19 @@ class Box:
             return _problem(error.detail, 422)
         return _json(plain_faults(self._smsc.faults.faults))
 
+    async def _show_vendors(self, _request: Request) -> Response:
+        return _json(self._vendors.access)
+
+    async def _set_vendors(self, request: Request) -> Response:
+        octets = await request.body()
+        try:
+            self._vendors.set_webhook(msgspec.json.decode(octets[:FAULTS_OCTETS_MAX], type=_Wish).webhook_url)
+        except (msgspec.DecodeError, RecursionError):
+            return _problem('Send JSON such as {"webhook_url": "http://127.0.0.1:8000/receipts"}.', 400)
+        except InvalidRequest as error:
+            return _problem(error.detail, 422)
+        return _json(self._vendors.access)
+
     async def _return(self, request: Request) -> Response:
         """Tell every account that a phone is back, as a network does that was asked for it."""
         try:
@@ -155,6 +203,7 @@ class Box:
 
     async def _drop_links(self, _request: Request) -> Response:
         self._smsc.drop_links()
+        self._vendors.drop_links()
         return Response(status_code=204)
 
 

@@ -84,6 +84,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         receipt_id: How the receipt writes it.
         reference: How the receipt gives back the user_message_reference.
         literal_dates: The receipt's dates are the letters of the format, as OsmoMSC writes them.
+        unanswered: Take this share as usual, and never answer.
+        garbage: Over HTTP, take this share as usual, and answer what nobody can read.
+        http_status: Over HTTP, refuse with this status, a `status_share` of them; over SMPP ESME_RSYSERR.
+        vendor_code: What the vendor's own code in a refusal or a receipt over HTTP is.
     """
 
     number: Pattern = "*"
@@ -109,6 +113,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     receipt_id: IdForm = IdForm.HEXADECIMAL
     reference: Echo = Echo.WHOLE
     literal_dates: bool = False
+    unanswered: Share = 0.0
+    garbage: Share = 0.0
+    http_status: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
+    vendor_code: Annotated[str, msgspec.Meta(max_length=20)] = ""
 
 
 _Faults: TypeAlias = Annotated[tuple[Fault, ...], msgspec.Meta(max_length=FAULTS_MAX)]
@@ -131,9 +139,11 @@ MAGIC: Final[Mapping[str, Fault]] = {
 
 
 class Answer(StrEnum):
-    """What a submit_sm meets."""
+    """What a submit_sm, or a request over HTTP, meets."""
 
     RESPONSE = "response"
+    UNANSWERED = "unanswered"  # taken, and nobody is told
+    GARBAGE = "garbage"  # taken, and told in no language
     SILENCE = "silence"
     DROPPED_LINK = "dropped_link"
     BLACKHOLE = "blackhole"
@@ -148,6 +158,8 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
         arrival_s: From the answer to the phone; None when it never gets there.
         receipts_s: From the answer to each receipt.
         stat: What the receipts say.
+        http_status: How a refusal is answered over HTTP; None lets it follow from `command_status`.
+        vendor_code: The vendor's own code; empty lets it follow from what happened.
     """
 
     answer: Answer = Answer.RESPONSE
@@ -162,6 +174,8 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
     receipt_id: IdForm = IdForm.HEXADECIMAL
     reference: Echo = Echo.WHOLE
     literal_dates: bool = False
+    http_status: int | None = None
+    vendor_code: str = ""
 
 
 # What happens where no fault matches: accepted, shown and reported at once.
@@ -229,8 +243,13 @@ def draw_fate(fault: Fault, chance: Random) -> Fate:
             return Fate(answer=answer, response_s=response_s)
     if _hit(fault.throttle, chance):
         return Fate(command_status=Status.ESME_RTHROTTLED, response_s=response_s)
-    if fault.status and _hit(fault.status_share, chance):
-        return Fate(command_status=fault.status, response_s=response_s)
+    if (fault.status or fault.http_status) and _hit(fault.status_share, chance):
+        return Fate(
+            command_status=fault.status or Status.ESME_RSYSERR,
+            response_s=response_s,
+            http_status=fault.http_status,
+            vendor_code=fault.vendor_code,
+        )
     arrival_s = _draw(fault.arrival, chance)
     lost = _hit(fault.loss, chance)
     lied = _hit(fault.false_receipt, chance)
@@ -238,6 +257,7 @@ def draw_fate(fault: Fault, chance: Random) -> Fate:
     shown = fault.stat == "DELIVRD" and not lost and not lied
     copies = 0 if lost or untold else 1 + fault.duplicates
     return Fate(
+        answer=_manner(fault, chance),
         response_s=response_s,
         arrival_s=arrival_s if shown else None,
         receipts_s=tuple(_receipt_s(fault, arrival_s, chance) for _ in range(copies)),
@@ -248,7 +268,16 @@ def draw_fate(fault: Fault, chance: Random) -> Fate:
         receipt_id=fault.receipt_id,
         reference=fault.reference,
         literal_dates=fault.literal_dates,
+        vendor_code=fault.vendor_code,
     )
+
+
+def _manner(fault: Fault, chance: Random) -> Answer:
+    """Draw how a message that is taken is answered."""
+    for answer, share in ((Answer.UNANSWERED, fault.unanswered), (Answer.GARBAGE, fault.garbage)):
+        if _hit(share, chance):
+            return answer
+    return Answer.RESPONSE
 
 
 def _receipt_s(fault: Fault, arrival_s: float, chance: Random) -> float:

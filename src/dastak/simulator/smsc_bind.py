@@ -158,7 +158,8 @@ class SmscBind:
         message_id = id_text(number, fate.response_id)
         if fate.receipt_first:
             self._report(fate, served, sm, number, submitted_at)
-        self._session.respond(sequence_number, body=MessageIdResp(message_id=message_id))
+        if fate.answer is not Answer.UNANSWERED:
+            self._session.respond(sequence_number, body=MessageIdResp(message_id=message_id))
         if fate.arrival_s is not None:
             message = SimMessage(
                 sm=sm,

@@ -1,0 +1,1 @@
+"""The simulated carrier over HTTP, in the shapes that vendors speak."""
