@@ -34,6 +34,7 @@ from tests.support.samples import (
 
 ROOT = Path(__file__).parents[2]
 OCTETS_PER_VERIFICATION_MAX = 325
+PAGE_OCTETS = 4096
 
 
 async def opened(store: SqliteStore, count: int, first: int = 0) -> list[Verification]:
@@ -80,7 +81,8 @@ async def test_pending_verification_and_its_delivered_message_take_few_octets(tm
             receipts = (store.decide(each, settling(each, Outcome.DELIVERED)) for each in carriers.values())
             await asyncio.gather(*receipts)
 
-    assert (path.stat().st_size - empty) / count <= OCTETS_PER_VERIFICATION_MAX
+    # A file grows by whole pages, so the last one may be empty but for a row.
+    assert (path.stat().st_size - empty - PAGE_OCTETS) / count <= OCTETS_PER_VERIFICATION_MAX
 
 
 async def test_file_shrinks_again_when_old_verifications_are_deleted(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ class Health:
                 figures=self.scores.figures(route, place, now_s=self._now_s),
                 weight_left=left[place].get(route, 0.0),
                 median_s=self.median_s(route, place),
-                deadline_s=self._deadline_s(route, place),
+                deadline_s=self._learned_deadline_s(route, place),
             )
 
     def snapshot(self) -> bytes:
@@ -367,9 +367,11 @@ class Health:
         """Return a deadline, as it was learned up to the last tick: every message asks for it twice."""
         known = self._deadlines.get((route, place))
         if known is None:
-            known = deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
-            self._deadlines[route, place] = known
+            known = self._deadlines[route, place] = self._learned_deadline_s(route, place)
         return known
+
+    def _learned_deadline_s(self, route: str, place: Place) -> float:
+        return deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
 
     def _tell_changes(self) -> None:
         """Tell where a route's share fell or came back since the last look."""
