@@ -16,14 +16,20 @@ DELIVERED, FAILED, TAKEN, REFUSED = "1", "2", "8", "16"
 
 
 async def fates(peer: Kannel, messages: int) -> dict[str, list[str]]:
-    """Collect what Kannel tells of so many messages, until each came to its end."""
+    """Collect what Kannel tells of so many messages, until each came to its end.
+
+    Each word comes by a request of its own, so that the carrier took a text may be heard after what became of
+    it; it is put first.
+    """
     told: dict[str, list[str]] = {}
-    ended = 0
-    while ended < messages:
+    while sum(map(_is_ended, told.values())) < messages:
         receipt = await peer.heard("/receipt")
         told.setdefault(receipt["name"], []).append(receipt["type"])
-        ended += receipt["type"] != TAKEN
-    return told
+    return {number: sorted(types, key=lambda kind: kind != TAKEN) for number, types in told.items()}
+
+
+def _is_ended(types: list[str]) -> bool:
+    return REFUSED in types or (TAKEN in types and len(types) > 1)
 
 
 # Number, text, Kannel's coding, and what shall be on the wire.
