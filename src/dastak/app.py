@@ -1,7 +1,6 @@
 """Wire the parts and run them: the one place that picks a concrete store, limits and routes."""
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -39,6 +38,7 @@ from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.scores import Standing
 from dastak.dlt.registers import Registers
+from dastak.entropy import Entropy
 from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
 from dastak.guard.limits import SendLimits
@@ -167,7 +167,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
-        entropy=os.urandom,
+        entropy=Entropy(),
         store=store,
         limits=limits,
         routes=table,

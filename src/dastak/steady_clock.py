@@ -7,6 +7,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -33,6 +34,7 @@ class SteadyClock:
         if latest_at is not None:
             latest_ns = (latest_at - _EPOCH) // timedelta(microseconds=1) * _NS_PER_US
             self._ahead_ns = max(self._ahead_ns, latest_ns - monotonic_ns())
+        self._rows: dict[float, _Row] = {}
 
     def now(self) -> datetime:
         """Return the present instant, aware UTC, in whole microseconds."""
@@ -40,7 +42,10 @@ class SteadyClock:
 
     def ring(self, after_s: float, bell: Callable[[], None]) -> Callable[[], None]:
         """Call `bell` once after so many monotonic seconds, unless the answer is called before."""
-        return asyncio.get_running_loop().call_later(after_s, bell).cancel
+        row = self._rows.get(after_s)
+        if row is None:
+            row = self._rows[after_s] = _Row(after_s)
+        return row.add(bell)
 
     def offset_s(self) -> float:
         """Return the seconds this clock is ahead of the wall; readiness alarms past two."""
@@ -52,3 +57,49 @@ class SteadyClock:
         monotonic_ns = self._monotonic_ns()
         self._ahead_ns = max(self._ahead_ns, wall_ns - monotonic_ns)
         return monotonic_ns + self._ahead_ns
+
+
+class _Row:
+    """Bells that ring after the same time, so the first to be added is the first to ring.
+
+    Nearly all are unwanted long before their time, and a timer of the loop for each would cost more than the
+    rest of what it guards; here one timer waits for the first.
+    """
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._bells: deque[_Bell] = deque()
+        self._waits = False
+
+    def add(self, bell: Callable[[], None]) -> Callable[[], None]:
+        """Ring a bell in time, unless the answer is called before."""
+        loop = asyncio.get_running_loop()
+        hung = _Bell(loop.time() + self._after_s, bell)
+        self._bells.append(hung)
+        if not self._waits:
+            self._wait(loop)
+        return hung.mute
+
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._waits = bool(self._bells)
+        if self._waits:
+            loop.call_at(self._bells[0].at_s, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = loop.time()
+        while self._bells and (self._bells[0].bell is None or self._bells[0].at_s <= now_s):
+            bell = self._bells.popleft().bell
+            if bell is not None:
+                loop.call_soon(bell)
+        self._wait(loop)
+
+
+class _Bell:
+    __slots__ = ("at_s", "bell")
+
+    def __init__(self, at_s: float, bell: Callable[[], None]) -> None:
+        self.at_s = at_s
+        self.bell: Callable[[], None] | None = bell
+
+    def mute(self) -> None:
+        self.bell = None

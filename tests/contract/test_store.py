@@ -283,7 +283,7 @@ async def test_policy_of_an_operation_that_was_undone_is_not_mistaken_for_anothe
 
 async def test_caller_that_went_away_takes_nobody_with_it(store: Store) -> None:
     gone, stays = some_opening(), some_opening(some_verification(msisdn=some_msisdn(2)))
-    task = asyncio.create_task(store.open(gone))
+    task = asyncio.ensure_future(store.open(gone))
     await asyncio.sleep(0)
     task.cancel()
 

@@ -1,6 +1,7 @@
 """Any sequence of operations leaves a store as it leaves a dictionary that follows the same rules."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,8 +65,11 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         store = type(self).open_store(Path(self.folder.name))
         return await store.__aenter__()
 
-    def _run(self, operation: Any) -> Any:
-        return self.runner.run(operation)
+    def _run(self, operation: Awaitable[Any]) -> Any:
+        async def operated() -> Any:
+            return await operation
+
+        return self.runner.run(operated())
 
     def teardown(self) -> None:
         self._run(self.store.__aexit__(None, None, None))

@@ -1,4 +1,7 @@
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -159,3 +162,31 @@ def test_real_clock_is_the_machines() -> None:
 
     assert before - timedelta(milliseconds=1) <= clock.now() <= datetime.now(UTC) + timedelta(seconds=1)
     assert abs(clock.offset_s()) < 1
+
+
+async def test_bells_ring_in_time_and_order_except_those_unwanted() -> None:
+    clock, rung, unwanted = SteadyClock(), list[str](), list[Callable[[], None]]()
+    last = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for n in range(6):
+        unwanted.append(clock.ring(0.05, partial(rung.append, f"late {n}")))
+        clock.ring(0.01, partial(rung.append, f"soon {n}"))
+    unwanted[0]()
+    unwanted[3]()
+    clock.ring(0.05, last.set)
+    await asyncio.wait_for(last.wait(), 5)
+
+    assert rung == [f"soon {n}" for n in range(6)] + [f"late {n}" for n in (1, 2, 4, 5)]
+    assert loop.time() - began_s >= 0.05
+    unwanted[1]()  # it has rung: nothing happens
+
+
+async def test_bell_rings_that_is_hung_after_all_before_were_unwanted() -> None:
+    clock, rung = SteadyClock(), asyncio.Event()
+    for _ in range(100):
+        clock.ring(0.01, lambda: pytest.fail("it is unwanted"))()
+    await asyncio.sleep(0.03)
+    clock.ring(0.01, rung.set)
+
+    await asyncio.wait_for(rung.wait(), 5)

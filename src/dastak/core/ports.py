@@ -168,20 +168,20 @@ class Store(Protocol):
     All of it raises `Overloaded` when the database cannot write now (full disk, full queue).
     """
 
-    async def open(self, opening: Opening[T], *, once: Once | None = None) -> T | Replayed:
+    def open(self, opening: Opening[T], *, once: Once | None = None) -> Awaitable[T | Replayed]:
         """Write a new verification and return the opening's answer.
 
         Raises: IdempotencyMismatch (`once` was used for another request), Refused (the tenant's spend cap).
         """
 
-    async def decide(
+    def decide(
         self,
         key: VerificationId | MessageKey | CarrierRef,
         rule: Callable[[Held], Change[T]],
         *,
         tenant: int | None = None,
         once: Once | None = None,
-    ) -> T | Replayed:
+    ) -> Awaitable[T | Replayed]:
         """Run a rule on one verification and write what it decides.
 
         Args:

@@ -144,9 +144,9 @@ def may_be_its_fault(outcome: str) -> bool:
     return bool(OUTCOMES[Outcome(outcome)].other_route)
 
 
-def answered(breaker: Breaker, answer: Answer, *, tenant: int, now_s: float) -> Breaker:
-    """Count what a route did with a message, and open or close by it."""
-    counted = _count(breaker, answer, tenant, now_s)
+def answered(breaker: Breaker, answer: Answer, *, tenant: int, now_s: float, messages: int = 1) -> Breaker:
+    """Count what a route did with messages, each the same, and open or close by it."""
+    counted = _count(breaker, answer, tenant, now_s, messages)
     if answer is Answer.ACCEPTED:
         proven = breaker.state is not BreakerState.HALF_OPEN or counted.proofs >= PROBES_TO_CLOSE
         return _turn(counted, Turn.PROVEN, "messages are accepted again", now_s) if proven else counted
@@ -179,7 +179,7 @@ def probing(breaker: Breaker, *, now_s: float) -> Breaker:
     return msgspec.structs.replace(breaker, wait_until_s=now_s + PROBE_S)
 
 
-def _count(breaker: Breaker, answer: Answer, tenant: int, now_s: float) -> Breaker:
+def _count(breaker: Breaker, answer: Answer, tenant: int, now_s: float, messages: int) -> Breaker:
     accepted, timed_out = answer is Answer.ACCEPTED, answer is Answer.TIMED_OUT
     faults = breaker.misconfigured
     if answer is Answer.MISCONFIGURED:
@@ -192,17 +192,17 @@ def _count(breaker: Breaker, answer: Answer, tenant: int, now_s: float) -> Break
     half_open = breaker.state is BreakerState.HALF_OPEN
     return msgspec.structs.replace(
         breaker,
-        timeouts=breaker.timeouts + 1 if timed_out else 0,
-        proofs=breaker.proofs + 1 if accepted and half_open else breaker.proofs,
+        timeouts=breaker.timeouts + messages if timed_out else 0,
+        proofs=breaker.proofs + messages if accepted and half_open else breaker.proofs,
         # The probe was answered, whatever the answer.
         wait_until_s=0.0 if half_open else breaker.wait_until_s,
         misconfigured=faults,
         served=served,
-        slots=_slotted(breaker.slots, answer, now_s),
+        slots=_slotted(breaker.slots, answer, now_s, messages),
     )
 
 
-def _slotted(slots: tuple[_Slot, ...], answer: Answer, now_s: float) -> tuple[_Slot, ...]:
+def _slotted(slots: tuple[_Slot, ...], answer: Answer, now_s: float, messages: int) -> tuple[_Slot, ...]:
     n = int(now_s // _SLOT_S)
     if slots and slots[-1].n >= n:
         last, kept = slots[-1], slots[:-1]
@@ -210,7 +210,13 @@ def _slotted(slots: tuple[_Slot, ...], answer: Answer, now_s: float) -> tuple[_S
         last, kept = _Slot(n), tuple(slot for slot in slots if slot.n > n - _SLOTS)
     timed_out = answer is Answer.TIMED_OUT
     error = timed_out or answer is Answer.FAILED
-    return (*kept, _Slot(last.n, last.answers + 1, last.errors + error, last.timeouts + timed_out))
+    counted = _Slot(
+        last.n,
+        last.answers + messages,
+        last.errors + error * messages,
+        last.timeouts + timed_out * messages,
+    )
+    return (*kept, counted)
 
 
 def _misconfigured(breaker: Breaker) -> bool:

@@ -7,8 +7,9 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -48,6 +49,21 @@ class _Kept(msgspec.Struct, kw_only=True):
     broken: dict[str, Breaker]
 
 
+@dataclass(slots=True)
+class _Smooth:
+    """What went well on a route at a place for a tenant and is not counted yet.
+
+    Attributes:
+        accepted: Submits.
+        arrived: Messages that arrived and were not counted before.
+        latencies: Seconds from the submit to each receipt that said delivered.
+    """
+
+    accepted: int = 0
+    arrived: int = 0
+    latencies: list[float] = field(default_factory=list)
+
+
 class Health:
     """A listener on events, and the judge that routing asks.
 
@@ -71,7 +87,8 @@ class Health:
         self._cost_weight = cost_weight
         self._demotions = Demotions(tell)
         self.networks = Networks()
-        self.scores = Scores()
+        self._scores = Scores()
+        self._smooth: dict[tuple[str, Place, int], _Smooth] = {}
         self.version = 0
         self._conversions = Conversions()
         self._suspicion = FalseReceipts(fast_s=fast_s, tell=self._on_mark)
@@ -81,6 +98,16 @@ class Health:
         self._standings: tuple[int, list[Standing]] = (-1, [])
         self._busy: set[str] = set()
         self._deadlines: dict[tuple[str, Place], float] = {}
+        self._lessons: Mapping[type[events.Event], Callable[[Verification, Any], None]] = {
+            events.MessageSubmitted: self._submitted,
+            events.MessageRefused: self._refused,
+            events.MessageDelivered: self._delivered,
+            events.ReceiptNoted: self._noted,
+            events.MessageUndelivered: self._undelivered,
+            events.VerificationApproved: self._approved,
+            events.VerificationCanceled: self._called_off,
+            events.VerificationFailed: self._called_off,
+        }
 
     def watch(self, revisions: Mapping[str, int]) -> None:
         """Learn about these routes from now on. Where the revision is another one, an operator acted."""
@@ -94,38 +121,32 @@ class Health:
         self._revisions = dict(revisions)
         self.version += 1
 
+    @property
+    def scores(self) -> Scores:
+        """What is known of every route, up to the last event."""
+        if self._smooth:
+            self._count_smooth()
+        return self._scores
+
     def on_events(self, verification: Verification, told: Sequence[events.Event]) -> None:
         """Learn from what was committed."""
         if verification.mode is Mode.TEST:
             return
         for event in told:
-            self._now_s = max(self._now_s, event.at_ms / 1000)
-            match event:
-                case events.MessageSubmitted():
-                    self._submitted(verification, event)
-                case events.MessageRefused():
-                    self._refused(verification, event)
-                case events.MessageDelivered():
-                    self._settled(verification, event.ordinal, None)
-                case events.ReceiptNoted(outcome=Outcome.DELIVERED):  # of a route that is not believed
-                    self._settled(verification, event.ordinal, None)
-                case events.MessageUndelivered():
-                    self._settled(verification, event.ordinal, event.outcome)
-                case events.VerificationApproved():
-                    self._approved(verification)
-                case events.VerificationCanceled() | events.VerificationFailed():
-                    self._conversions.forget(verification.id)
-                case _:
-                    pass
+            learn = self._lessons.get(type(event))
+            if learn is not None:
+                self._now_s = max(self._now_s, event.at_ms / 1000)
+                learn(verification, event)
 
     def tick(self, now_s: float) -> None:
         """Let time pass; once a second is right."""
+        self._count_smooth()
         self._now_s = max(self._now_s, now_s)
         self._deadlines.clear()
         for route, breaker in self._breakers.items():
             self._set_breaker(route, breakers.passed(breaker, now_s=self._now_s))
         for sent in self._conversions.overdue(self._now_s):
-            self._count_arrival(sent, 0.0)
+            self._count_lost(sent)
         for trial in self._conversions.ripe(self._now_s):
             self.scores.note(trial.route, trial.place, "entered", float(trial.entered), now_s=self._now_s)
             self._suspicion.note_trial(
@@ -291,10 +312,10 @@ class Health:
         if route not in self._revisions:
             return
         place = self.networks.place_of(verification.msisdn)
-        self._busy.add(place.country)
-        self.scores.note(route, place, "submitted", 1.0, now_s=at_s)
-        self.scores.note(route, place, "unthrottled", 1.0, now_s=at_s)
-        self._answered(route, Answer.ACCEPTED, verification.tenant, at_s)
+        self._smooth_at(route, place, verification.tenant).accepted += 1
+        breaker = self._breakers.get(route)
+        if breaker is None or breaker.trips:  # each message is a proof
+            self._count_smooth()
         sent = Sent(event.ordinal, route, place, at_s)
         due_s = at_s + self._deadline_s(route, place)
         self._conversions.submitted(verification.id, verification.tenant, sent, due_s=due_s)
@@ -303,6 +324,7 @@ class Health:
         route, at_s, outcome = event.route, event.at_ms / 1000, event.outcome
         if route not in self._revisions:
             return
+        self._count_smooth()  # what went well before it
         place = self.networks.place_of(verification.msisdn)
         self._busy.add(place.country)
         if outcome == Outcome.THROTTLED:
@@ -311,24 +333,39 @@ class Health:
             self.scores.note(route, place, "submitted", 0.0, now_s=at_s)
         self._answered(route, breakers.blame(outcome, event.status), verification.tenant, at_s)
 
-    def _settled(self, verification: Verification, ordinal: int, outcome: str | None) -> None:
-        """Learn from a receipt; without an outcome it says delivered."""
-        sent = self._conversions.told(verification.id, ordinal, arrived=outcome is None, at_s=self._now_s)
+    def _delivered(self, verification: Verification, event: events.MessageDelivered) -> None:
+        self._arrived(verification, event.ordinal)
+
+    def _noted(self, verification: Verification, event: events.ReceiptNoted) -> None:
+        """Learn from a receipt that moved nothing, perhaps because its route is not believed."""
+        if event.outcome == Outcome.DELIVERED:
+            self._arrived(verification, event.ordinal)
+
+    def _arrived(self, verification: Verification, ordinal: int) -> None:
+        sent = self._conversions.told(verification.id, ordinal, arrived=True, at_s=self._now_s)
         if sent is None:
-            return
-        if outcome is not None:
-            if breakers.may_be_its_fault(outcome):
-                self._count_arrival(sent, 0.0)
-            sent.counted = True
             return
         seconds = self._now_s - sent.submitted_s
         self._suspicion.note_latency(sent.route, seconds, now_s=self._now_s)
-        if self.trusted(sent.route):
-            self._count_arrival(sent, 1.0)
-            self.scores.note_latency(sent.route, sent.place, seconds)
-            self.scores.note(sent.route, sent.place, "prompt", worth(seconds), now_s=self._now_s)
+        if not self.trusted(sent.route):
+            return
+        smooth = self._smooth_at(sent.route, sent.place, verification.tenant)
+        smooth.latencies.append(seconds)
+        if not sent.counted:
+            sent.counted = True
+            smooth.arrived += 1
 
-    def _approved(self, verification: Verification) -> None:
+    def _undelivered(self, verification: Verification, event: events.MessageUndelivered) -> None:
+        sent = self._conversions.told(verification.id, event.ordinal, arrived=False, at_s=self._now_s)
+        if sent is not None:
+            if breakers.may_be_its_fault(event.outcome):
+                self._count_lost(sent)
+            sent.counted = True
+
+    def _called_off(self, verification: Verification, _event: events.Event) -> None:
+        self._conversions.forget(verification.id)
+
+    def _approved(self, verification: Verification, _event: events.Event) -> None:
         """Learn from a typed code: whatever the receipts say, this text arrived."""
         sent = self._conversions.typed(verification.id, at_s=self._now_s)
         if sent is None:
@@ -339,14 +376,37 @@ class Health:
             self.scores.note(sent.route, sent.place, "arrived", 1.0, now_s=self._now_s)
         sent.counted = True
 
-    def _count_arrival(self, sent: Sent, value: float) -> None:
+    def _count_lost(self, sent: Sent) -> None:
         if not sent.counted:
             sent.counted = True
-            self.scores.note(sent.route, sent.place, "arrived", value, now_s=self._now_s)
+            self.scores.note(sent.route, sent.place, "arrived", 0.0, now_s=self._now_s)
 
-    def _answered(self, route: str, answer: Answer, tenant: int, at_s: float) -> None:
+    def _smooth_at(self, route: str, place: Place, tenant: int) -> _Smooth:
+        smooth = self._smooth.get((route, place, tenant))
+        if smooth is None:
+            smooth = self._smooth[route, place, tenant] = _Smooth()
+        return smooth
+
+    def _count_smooth(self) -> None:
+        """Count what went well since the last look, all at once: nearly every message does."""
+        counted, self._smooth = self._smooth, {}
+        for (route, place, tenant), smooth in counted.items():
+            note = partial(self._scores.note, route, place, now_s=self._now_s)
+            if smooth.accepted:
+                self._busy.add(place.country)
+                note("submitted", smooth.accepted, of=smooth.accepted)
+                note("unthrottled", smooth.accepted, of=smooth.accepted)
+                self._answered(route, Answer.ACCEPTED, tenant, self._now_s, messages=smooth.accepted)
+            if smooth.arrived:
+                note("arrived", smooth.arrived, of=smooth.arrived)
+            if smooth.latencies:
+                note("prompt", sum(map(worth, smooth.latencies)), of=len(smooth.latencies))
+                self._scores.note_latencies(route, place, smooth.latencies)
+
+    def _answered(self, route: str, answer: Answer, tenant: int, at_s: float, *, messages: int = 1) -> None:
         known = self._breakers.get(route) or Breaker()
-        self._set_breaker(route, breakers.answered(known, answer, tenant=tenant, now_s=at_s))
+        fresh = breakers.answered(known, answer, tenant=tenant, now_s=at_s, messages=messages)
+        self._set_breaker(route, fresh)
 
     def _set_breaker(self, route: str, fresh: Breaker) -> None:
         known = self._breakers.get(route)

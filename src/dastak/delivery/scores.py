@@ -8,7 +8,7 @@
 4. Conversion compares routes: without evidence a route is taken to convert as all routes there do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -55,12 +55,12 @@ class Share(msgspec.Struct):
     all: float = 0.0
     at_s: float = 0.0
 
-    def note(self, value: float, judged: Judged, now_s: float) -> None:
-        """Count one message; `value` is 0 to 1."""
+    def note(self, value: float, judged: Judged, now_s: float, of: int = 1) -> None:
+        """Count so many messages; each is worth 0 to 1, and `value` is their sum."""
         replaced = 0.5 ** (max(0.0, now_s - self.at_s) / judged.half_life_s)
-        kept = max(replaced, KEPT_MIN * self.kept(judged, now_s))
+        kept = max(replaced, KEPT_MIN**of * self.kept(judged, now_s))
         self.good = self.good * kept + value
-        self.all = self.all * kept + 1.0
+        self.all = self.all * kept + of
         self.at_s = max(self.at_s, now_s)
 
     def correct(self, value: float) -> None:
@@ -161,23 +161,25 @@ class Scores:
     def __len__(self) -> int:
         return len(self._known)
 
-    def note(self, route: str, place: Place, field: str, value: float, *, now_s: float) -> None:
-        """Count a message for one of the five shares, by the name of the field of `Evidence`."""
+    def note(self, route: str, place: Place, field: str, value: float, *, now_s: float, of: int = 1) -> None:
+        """Count messages for one of the five shares, by the name of the field of `Evidence`."""
         judged = _FIELDS[field]
         for key in self._keys(route, place):
-            getattr(self._of(key), field).note(value, judged, now_s)
+            getattr(self._of(key), field).note(value, judged, now_s, of)
         if field == "entered":
-            self._of((_ALL, place.country, "")).entered.note(value, judged, now_s)
+            self._of((_ALL, place.country, "")).entered.note(value, judged, now_s, of)
 
     def arrived_after_all(self, route: str, place: Place) -> None:
         """Believe that a message arrived which had been given up."""
         for key in self._keys(route, place):
             self._of(key).arrived.correct(1.0)
 
-    def note_latency(self, route: str, place: Place, seconds: float) -> None:
-        """Count how long a receipt took."""
+    def note_latencies(self, route: str, place: Place, seconds: Iterable[float]) -> None:
+        """Count how long receipts took."""
         for key in self._keys(route, place):
-            self._of(key).latencies.note(seconds)
+            latencies = self._of(key).latencies
+            for one in seconds:
+                latencies.note(one)
 
     def latencies(self, route: str, place: Place, *, enough: float) -> Latencies | None:
         """Return the latencies at a network, or of its country where the network has not `enough`."""

@@ -8,10 +8,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple
 
+from dastak.core.errors import DastakError
 from dastak.core.message import Message, MessageKey
 from dastak.core.ports import Ports, Route
 from dastak.core.verification import Verification
@@ -23,8 +23,8 @@ IN_FLIGHT_MAX: Final = 10_000
 
 log = logging.getLogger("dastak.dispatch")
 
-# Does something beside; calls back when it is done.
-Spawn = Callable[[Callable[[], Awaitable[object]], Callable[[], None]], None]
+# Lets something run beside.
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class _Held(NamedTuple):
@@ -63,7 +63,7 @@ class Dispatch:
         ways = ways_of(self._ports, verification, message, self._ports.clock.now())
         led = self._with_room(ways, message) if self._in_flight < IN_FLIGHT_MAX else None
         if led is not None:
-            self._begin(message, led, partial(deliver, self._ports, verification, message, led))
+            self._begin(message, led, deliver(self._ports, verification, message, led))
         else:
             self._wait(_Held(verification, message), ways)
 
@@ -100,7 +100,7 @@ class Dispatch:
         led = self._with_room(self._ways(held), held.message, passing=waiting.route)
         if led is None:
             return False
-        self._begin(held.message, led, partial(self._deliver_waited, held, led))
+        self._begin(held.message, led, self._deliver_waited(held, led))
         return True
 
     def _ways(self, held: _Held) -> Sequence[Route]:
@@ -142,21 +142,22 @@ class Dispatch:
         route = self._routes.get(name)
         return route is None or not route.available or self._has_room(route)
 
-    def _begin(
-        self, message: Message, ways: Sequence[Route], delivery: Callable[[], Awaitable[object]]
-    ) -> None:
-        route, key = ways[0].name if ways else "", message.key
-        self._here.add(key)
+    def _begin(self, message: Message, ways: Sequence[Route], delivery: Awaitable[object]) -> None:
+        route = ways[0].name if ways else ""
+        self._here.add(message.key)
         self._under_way[route] += 1
         self._in_flight += 1
+        self._spawn(self._run(message.key, route, delivery))
 
-        def ended() -> None:
+    async def _run(self, key: MessageKey, route: str, delivery: Awaitable[object]) -> None:
+        """See a delivery to its end, and let the next message leave."""
+        try:
+            await _watch(delivery)
+        finally:
             self._here.discard(key)
             self._under_way[route] -= 1
             self._in_flight -= 1
             self.go_on()
-
-        self._spawn(delivery, ended)
 
     async def _deliver_waited(self, held: _Held, ways: Sequence[Route]) -> None:
         """Deliver what waited; much may have happened since."""
@@ -189,9 +190,19 @@ class Dispatch:
                 f"{waiting.expires_s - now_s:.1f} s more, and half of all texts need "
                 f"{waiting.median_s:.1f} s"
             )
-            self._spawn(partial(drop, self._ports, message, LATE, why=why), lambda: None)
+            self._spawn(_watch(drop(self._ports, message, LATE, why=why)))
         else:
             log.info("no room in the lane of route %s: a message waits for its lease", waiting.route)
+
+
+async def _watch(delivery: Awaitable[object]) -> None:
+    """Write down why something did not work; the lease of its row brings the message back."""
+    try:
+        await delivery
+    except DastakError as error:
+        log.warning("message not settled: %s", error.detail)
+    except Exception:
+        log.exception("a message could not be delivered")
 
 
 def _fresh(ways: Sequence[Route], message: Message) -> Sequence[Route]:

@@ -1,6 +1,6 @@
 """Write down what became of a message and what follows from it, in one commit."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from dastak.core.errors import Refused
 from dastak.core.events import Event
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
-from dastak.core.ports import Change, Held, Ports
+from dastak.core.ports import Change, Held, Ports, Replayed
 from dastak.core.verification import Verification
 from dastak.delivery.failover import Cause
 from dastak.flows.fall_back import Aftermath, fall_back, is_newest, may_follow
@@ -36,14 +36,35 @@ async def record(
         NotFound: There is no such message.
         Overloaded: The store cannot write now.
     """
+    try:
+        recorded = await begin(ports, key, decide, now=now)
+    except Refused:  # the spend cap: what became of the message is written all the same
+        recorded = await begin(ports, key, decide, now=now, affordable=False)
+    return finish(ports, recorded)
 
-    def rule(held: Held, *, affordable: bool = True) -> Change[Recorded]:
+
+def begin(
+    ports: Ports,
+    key: MessageKey | CarrierRef,
+    decide: Callable[[Message], Decision],
+    *,
+    now: datetime,
+    affordable: bool = True,
+) -> Awaitable[Recorded | Replayed]:
+    """Have a decision written; for those who write many and wait for them together.
+
+    Raises:
+        Refused: What follows would cost too much; nothing was written, and without it it would be.
+    """
+
+    def rule(held: Held) -> Change[Recorded]:
         return _change(ports, held, decide, now=now, affordable=affordable)
 
-    try:
-        recorded = await ports.store.decide(key, rule)
-    except Refused:  # the spend cap: what became of the message is written all the same
-        recorded = await ports.store.decide(key, lambda held: rule(held, affordable=False))
+    return ports.store.decide(key, rule)
+
+
+def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
+    """Tell what was written, and hand the next message over."""
     assert isinstance(recorded, Recorded)
     if recorded.events:
         ports.publish(recorded.verification, recorded.events)

@@ -1,12 +1,14 @@
 """Apply a carrier's receipt to its message, or its absence; it never approves or reopens a verification."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from dastak.core import message as rules
-from dastak.core.errors import DastakError, NotFound
+from dastak.core.errors import DastakError, NotFound, Refused
 from dastak.core.events import Event, MessageSubmitted
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep, Receipt
 from dastak.core.outcome import OUTCOMES, Outcome, When
@@ -15,17 +17,20 @@ from dastak.core.verification import Verification
 from dastak.delivery.failover import Silence, next_step
 from dastak.delivery.receipts import EarlyReceipts
 from dastak.flows.fall_back import situation
-from dastak.flows.record import Decision, record
+from dastak.flows.record import Decision, Recorded, begin, finish, record
 
 Acknowledge = Callable[[bool], None]
 
+log = logging.getLogger("dastak.settle")
+
 
 class Settlement:
-    """Takes receipts from the routes, in whatever order they come."""
+    """Takes receipts from the routes, in whatever order they come; what comes at once is written together."""
 
     def __init__(self) -> None:
         self._ports: Ports | None = None
         self._early = EarlyReceipts()
+        self._burst: list[tuple[Receipt, Acknowledge]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, ports: Ports) -> None:
@@ -37,9 +42,9 @@ class Settlement:
         if self._ports is None:
             acknowledge(False)
             return
-        task = asyncio.get_running_loop().create_task(_settle(self._ports, self._early, receipt, acknowledge))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._burst.append((receipt, acknowledge))
+        if len(self._burst) == 1:
+            self._spawn(self._settle_burst(self._ports))
 
     def on_events(self, verification: Verification, events: Sequence[Event]) -> None:
         """Settle what came early, as soon as its message has the carrier's id."""
@@ -50,6 +55,32 @@ class Settlement:
             if isinstance(event, MessageSubmitted):
                 for receipt in self._early.claim(CarrierRef(event.route, event.carrier_ref)):
                     self.take(receipt, _nobody)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle_burst(self, ports: Ports) -> None:
+        burst, self._burst = self._burst, []
+        now = ports.clock.now()
+        begun = [
+            asyncio.ensure_future(begin(ports, receipt.carrier, _decision(ports, receipt, now), now=now))
+            for receipt, _ in burst
+        ]
+        for (receipt, acknowledge), writing in zip(burst, begun, strict=True):
+            try:
+                recorded = finish(ports, await writing)
+            except (NotFound, Refused):  # by its other names, or without what costs too much
+                self._spawn(_settle(ports, self._early, receipt, acknowledge))
+            except DastakError:
+                acknowledge(False)
+            except Exception:
+                log.exception("a receipt could not be settled")
+                acknowledge(False)
+            else:
+                _learn(ports, receipt, recorded)
+                acknowledge(True)
 
 
 async def settle(ports: Ports, receipt: Receipt) -> bool:
@@ -63,16 +94,10 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
         Overloaded: The store cannot write now; the carrier shall send it again.
     """
     now = ports.clock.now()
-
-    def decide(found: Message) -> Decision:
-        step = rules.settle(found, receipt, believed=ports.believes(receipt.carrier.route), now=now)
-        return step, _failure(receipt, step)
-
     for carrier in receipt.refs:
         with suppress(NotFound):
-            recorded = await record(ports, carrier, decide, now=now)
-            if receipt.operator:
-                ports.learn_network(recorded.verification.msisdn, receipt.operator)
+            recorded = await record(ports, carrier, _decision(ports, receipt, now), now=now)
+            _learn(ports, receipt, recorded)
             return bool(recorded.events)
     raise NotFound("No message has this carrier's id.")
 
@@ -94,6 +119,19 @@ async def receipt_overdue(ports: Ports, held: Held) -> MessageStep:
         return step, Silence.NO_RECEIPT if step.events else None
 
     return (await record(ports, message.key, decide, now=now)).step
+
+
+def _decision(ports: Ports, receipt: Receipt, now: datetime) -> Callable[[Message], Decision]:
+    def decide(found: Message) -> Decision:
+        step = rules.settle(found, receipt, believed=ports.believes(receipt.carrier.route), now=now)
+        return step, _failure(receipt, step)
+
+    return decide
+
+
+def _learn(ports: Ports, receipt: Receipt, recorded: Recorded) -> None:
+    if receipt.operator:
+        ports.learn_network(recorded.verification.msisdn, receipt.operator)
 
 
 def _failure(receipt: Receipt, step: MessageStep) -> Outcome | None:

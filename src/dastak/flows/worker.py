@@ -6,13 +6,12 @@ here (a crash, a full house) is found there again when its lease is over.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from dastak.core.errors import DastakError
 from dastak.core.message import Message, MessageState
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -81,23 +80,10 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _spawn(self, delivery: Callable[[], Awaitable[object]], ended: Callable[[], None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._watch(delivery))
+    def _spawn(self, delivery: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(delivery)
         self._in_flight.add(task)
-
-        def done(task: asyncio.Task[None]) -> None:
-            self._in_flight.discard(task)
-            ended()
-
-        task.add_done_callback(done)
-
-    async def _watch(self, delivery: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await delivery()
-        except DastakError as error:
-            log.warning("message not settled: %s", error.detail)
-        except Exception:
-            log.exception("a message could not be delivered")
+        task.add_done_callback(self._in_flight.discard)
 
     async def _take_due(self, ports: Ports) -> None:
         now = ports.clock.now()

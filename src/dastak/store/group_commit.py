@@ -100,19 +100,21 @@ class GroupCommit:
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Run work inside the next transaction; the future is done when that is durable.
 
-        Raises:
+        Its error is what the work raises, or:
             Overloaded: Too much waits, or the disk does not answer. Nothing was done.
         """
-        if self._stalled or self._broken or self._closing:
-            raise Overloaded("The database cannot write now.", retry_after_s=DISK_RETRY_AFTER_S)
+        future: asyncio.Future[T] = self._loop.create_future()
         waiting = self._waiting
-        if not waiting:
+        if self._stalled or self._broken or self._closing:
+            _overload((_Operation(work, future),), "The database cannot write now.")
+        elif not waiting:
             self._waiting_since = self._loop.time()
             self._wake.set()
+            waiting.append(_Operation(work, future))
         elif len(waiting) >= WAITING_MAX or self._loop.time() - self._waiting_since > WAIT_S_MAX:
-            raise Overloaded("The database is behind.")
-        future: asyncio.Future[T] = self._loop.create_future()
-        waiting.append(_Operation(work, future))
+            future.set_exception(Overloaded("The database is behind."))
+        else:
+            waiting.append(_Operation(work, future))
         return future
 
     async def close(self) -> None:
