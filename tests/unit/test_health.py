@@ -39,7 +39,7 @@ def taught(told: Sequence[tuple[int, events.Event]], *, look_each: bool) -> Heal
         verification = some_verification(id=n.to_bytes(16, "big"), msisdn=some_msisdn(n), mode=Mode.LIVE)
         health.on_events(verification, (event,))
         if look_each:
-            health.figures()
+            figures_of(health)
     return health
 
 

@@ -145,7 +145,8 @@ def test_standings_are_of_every_route_and_place_as_of_the_last_tick() -> None:
 
     standings = traffic.health.standings()
 
-    assert [one.figures for one in standings] == traffic.health.figures()
+    places = [(one.figures.route, (one.figures.country, one.figures.operator)) for one in standings]
+    assert places == traffic.health.scores.places()
     assert [one.figures.route for one in traffic.health.standings("bad")] == ["bad"]
     best = max(standings, key=lambda one: one.figures.score)
     assert (best.figures.route, best.weight_left) == ("good", 1.0)

@@ -7,11 +7,8 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
-
-import msgspec
 
 from dastak.core import events
 from dastak.core.msisdn import Msisdn
@@ -25,43 +22,13 @@ from dastak.delivery.deadlines import RECEIPTS_MIN, deadline_s, median_s
 from dastak.delivery.demotions import Demotion, Demotions
 from dastak.delivery.false_receipts import FAST_S, FalseReceipts, Mark
 from dastak.delivery.networks import Networks, Place
-from dastak.delivery.scores import Chances, Evidence, Figures, Key, Scores, Standing, worth
+from dastak.delivery.scores import Chances, Scores, Standing, worth
+from dastak.delivery.smooth import Smooth
+from dastak.delivery.snapshot import Kept
 
 # A route whose score is a tenth lower than the best one's gets half of the share that its weight gives it.
 SHARPNESS: Final = 6.0
 FACTOR_MIN: Final = 0.001
-
-
-class _Kept(msgspec.Struct, kw_only=True):
-    """What outlives a restart.
-
-    Attributes:
-        revision: That of the newest change of a weight.
-        told: Which changes have not ended: route, country, and what is left of the weight.
-        revisions: Those of the carriers; where one is another after the restart, an operator acted.
-    """
-
-    revision: int
-    told: list[tuple[str, str, float]]
-    revisions: dict[str, int]
-    evidence: list[tuple[Key, Evidence]]
-    marks: dict[str, Mark]
-    broken: dict[str, Breaker]
-
-
-@dataclass(slots=True)
-class _Smooth:
-    """What went well on a route at a place for a tenant and is not counted yet.
-
-    Attributes:
-        accepted: Submits.
-        arrived: Messages that arrived and were not counted before.
-        latencies: Seconds from the submit to each receipt that said delivered.
-    """
-
-    accepted: int = 0
-    arrived: int = 0
-    latencies: list[float] = field(default_factory=list)
 
 
 class Health:
@@ -88,7 +55,7 @@ class Health:
         self._demotions = Demotions(tell)
         self.networks = Networks()
         self._scores = Scores()
-        self._smooth: dict[tuple[str, Place, int], _Smooth] = {}
+        self._smooth = Smooth()
         self.version = 0
         self._conversions = Conversions()
         self._suspicion = FalseReceipts(fast_s=fast_s, tell=self._on_mark)
@@ -101,7 +68,7 @@ class Health:
         self._lessons: Mapping[type[events.Event], Callable[[Verification, Any], None]] = {
             events.MessageSubmitted: self._submitted,
             events.MessageRefused: self._refused,
-            events.MessageDelivered: self._delivered,
+            events.MessageDelivered: self._arrived,
             events.ReceiptNoted: self._noted,
             events.MessageUndelivered: self._undelivered,
             events.VerificationApproved: self._approved,
@@ -124,8 +91,7 @@ class Health:
     @property
     def scores(self) -> Scores:
         """What is known of every route, up to the last event."""
-        if self._smooth:
-            self._count_smooth()
+        self._count_smooth()
         return self._scores
 
     def on_events(self, verification: Verification, told: Sequence[events.Event]) -> None:
@@ -250,10 +216,6 @@ class Health:
         """Return the routes whose receipts are not believed, and why."""
         return self._suspicion.marks
 
-    def figures(self) -> list[Figures]:
-        """Return every score with what it is made of."""
-        return [self.scores.figures(route, place, now_s=self._now_s) for route, place in self.scores.places()]
-
     def standings(self, wanted: str = "") -> list[Standing]:
         """Return how good a route is at each place where it was used, every route without a name.
 
@@ -272,7 +234,7 @@ class Health:
                 figures=self.scores.figures(route, place, now_s=self._now_s),
                 weight_left=left[place].get(route, 0.0),
                 median_s=self.median_s(route, place),
-                deadline_s=self._learned_deadline_s(route, place),
+                deadline_s=self._deadline_s(route, place),
             )
 
     def snapshot(self) -> bytes:
@@ -283,7 +245,7 @@ class Health:
             # Carriers of the settings file have no revision; who mends one there restarts the program.
             if breaker.trips and self._revisions.get(route)
         }
-        kept = _Kept(
+        kept = Kept(
             revision=self._demotions.revision,
             told=self._demotions.told(),
             revisions=self._revisions,
@@ -291,13 +253,12 @@ class Health:
             marks=dict(self._suspicion.marks),
             broken=broken,
         )
-        return msgspec.json.encode(kept)
+        return kept.encode()
 
     def restore(self, kept: bytes) -> bool:
         """Go on with a snapshot; one that cannot be read is no reason not to start."""
-        try:
-            known = msgspec.json.decode(kept, type=_Kept)
-        except msgspec.DecodeError:
+        known = Kept.decode(kept)
+        if known is None:
             return False
         self._demotions.restore(known.revision, known.told)
         self._revisions = known.revisions
@@ -312,7 +273,7 @@ class Health:
         if route not in self._revisions:
             return
         place = self.networks.place_of(verification.msisdn)
-        self._smooth_at(route, place, verification.tenant).accepted += 1
+        self._smooth.of(route, place, verification.tenant).accepted += 1
         breaker = self._breakers.get(route)
         if breaker is None or breaker.trips:  # each message is a proof
             self._count_smooth()
@@ -333,27 +294,26 @@ class Health:
             self.scores.note(route, place, "submitted", 0.0, now_s=at_s)
         self._answered(route, breakers.blame(outcome, event.status), verification.tenant, at_s)
 
-    def _delivered(self, verification: Verification, event: events.MessageDelivered) -> None:
-        self._arrived(verification, event.ordinal)
-
     def _noted(self, verification: Verification, event: events.ReceiptNoted) -> None:
         """Learn from a receipt that moved nothing, perhaps because its route is not believed."""
         if event.outcome == Outcome.DELIVERED:
-            self._arrived(verification, event.ordinal)
+            self._arrived(verification, event)
 
-    def _arrived(self, verification: Verification, ordinal: int) -> None:
-        sent = self._conversions.told(verification.id, ordinal, arrived=True, at_s=self._now_s)
+    def _arrived(
+        self, verification: Verification, event: events.MessageDelivered | events.ReceiptNoted
+    ) -> None:
+        sent = self._conversions.told(verification.id, event.ordinal, arrived=True, at_s=self._now_s)
         if sent is None:
             return
         seconds = self._now_s - sent.submitted_s
         self._suspicion.note_latency(sent.route, seconds, now_s=self._now_s)
         if not self.trusted(sent.route):
             return
-        smooth = self._smooth_at(sent.route, sent.place, verification.tenant)
-        smooth.latencies.append(seconds)
+        sums = self._smooth.of(sent.route, sent.place, verification.tenant)
+        sums.latencies.append(seconds)
         if not sent.counted:
             sent.counted = True
-            smooth.arrived += 1
+            sums.arrived += 1
 
     def _undelivered(self, verification: Verification, event: events.MessageUndelivered) -> None:
         sent = self._conversions.told(verification.id, event.ordinal, arrived=False, at_s=self._now_s)
@@ -381,27 +341,20 @@ class Health:
             sent.counted = True
             self.scores.note(sent.route, sent.place, "arrived", 0.0, now_s=self._now_s)
 
-    def _smooth_at(self, route: str, place: Place, tenant: int) -> _Smooth:
-        smooth = self._smooth.get((route, place, tenant))
-        if smooth is None:
-            smooth = self._smooth[route, place, tenant] = _Smooth()
-        return smooth
-
     def _count_smooth(self) -> None:
-        """Count what went well since the last look, all at once: nearly every message does."""
-        counted, self._smooth = self._smooth, {}
-        for (route, place, tenant), smooth in counted.items():
+        """Count what went well since the last look, all at once."""
+        for route, place, tenant, sums in self._smooth.take():
             note = partial(self._scores.note, route, place, now_s=self._now_s)
-            if smooth.accepted:
+            if sums.accepted:
                 self._busy.add(place.country)
-                note("submitted", smooth.accepted, of=smooth.accepted)
-                note("unthrottled", smooth.accepted, of=smooth.accepted)
-                self._answered(route, Answer.ACCEPTED, tenant, self._now_s, messages=smooth.accepted)
-            if smooth.arrived:
-                note("arrived", smooth.arrived, of=smooth.arrived)
-            if smooth.latencies:
-                note("prompt", sum(map(worth, smooth.latencies)), of=len(smooth.latencies))
-                self._scores.note_latencies(route, place, smooth.latencies)
+                note("submitted", sums.accepted, of=sums.accepted)
+                note("unthrottled", sums.accepted, of=sums.accepted)
+                self._answered(route, Answer.ACCEPTED, tenant, self._now_s, messages=sums.accepted)
+            if sums.arrived:
+                note("arrived", sums.arrived, of=sums.arrived)
+            if sums.latencies:
+                note("prompt", sum(map(worth, sums.latencies)), of=len(sums.latencies))
+                self._scores.note_latencies(route, place, sums.latencies)
 
     def _answered(self, route: str, answer: Answer, tenant: int, at_s: float, *, messages: int = 1) -> None:
         known = self._breakers.get(route) or Breaker()
@@ -427,11 +380,9 @@ class Health:
         """Return a deadline, as it was learned up to the last tick: every message asks for it twice."""
         known = self._deadlines.get((route, place))
         if known is None:
-            known = self._deadlines[route, place] = self._learned_deadline_s(route, place)
+            known = deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
+            self._deadlines[route, place] = known
         return known
-
-    def _learned_deadline_s(self, route: str, place: Place) -> float:
-        return deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
 
     def _tell_changes(self) -> None:
         """Tell where a route's share fell or came back since the last look."""
@@ -440,19 +391,11 @@ class Health:
         for country in countries:
             place = Place(country)
             for route, factor in self.left(place).items():
+                messages = self.scores.messages(route, place, now_s=self._now_s)
+                reasons = partial(self.scores.reasons, route, place, now_s=self._now_s)
                 self._demotions.watch(
-                    route,
-                    country,
-                    factor,
-                    messages=self.scores.messages(route, place, now_s=self._now_s),
-                    figures=partial(self._reasons, route, place),
-                    at_s=self._now_s,
+                    route, country, factor, messages=messages, figures=reasons, at_s=self._now_s
                 )
-
-    def _reasons(self, route: str, place: Place) -> Mapping[str, float]:
-        figures = self.scores.figures(route, place, now_s=self._now_s)
-        names = ("score", "submitted", "unthrottled", "arrived", "prompt", "entered", "receipts", "entries")
-        return {name: round(getattr(figures, name), 3) for name in names}
 
     def _change(self, route: str, step: tuple[float, float], why: str, figures: Mapping[str, float]) -> None:
         self._demotions.note(route, "", step, why, figures, at_s=self._now_s)

@@ -230,6 +230,11 @@ class Scores:
             **shares,
         )
 
+    def reasons(self, route: str, place: Place, *, now_s: float) -> Mapping[str, float]:
+        """Return the figures that explain a score, rounded to be read."""
+        figures = self.figures(route, place, now_s=now_s)
+        return {name: round(getattr(figures, name), 3) for name in ("score", *_FIELDS, "receipts", "entries")}
+
     def snapshot(self) -> list[tuple[Key, Evidence]]:
         """Return everything, to be kept."""
         return list(self._known.items())
