@@ -163,8 +163,7 @@ class Health:
 
     def trips(self, route: str) -> bool:
         """Say whether a route is asked only when there is no other."""
-        breaker = self._breakers.get(route)
-        return breaker is not None and breaker.trips
+        return route in self._breakers and self._breakers[route].trips
 
     def half_open(self) -> tuple[str, ...]:
         """Return the routes that may be tried with single messages."""
@@ -380,8 +379,8 @@ class Health:
         """Return a deadline, as it was learned up to the last tick: every message asks for it twice."""
         known = self._deadlines.get((route, place))
         if known is None:
-            known = deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN))
-            self._deadlines[route, place] = known
+            latencies = self.scores.latencies(route, place, enough=RECEIPTS_MIN)
+            known = self._deadlines[route, place] = deadline_s(latencies)
         return known
 
     def _tell_changes(self) -> None:
