@@ -6,10 +6,11 @@
 4. What is late is dropped, with an event. Whom a crowded lane puts out, the lease of its row brings back.
 """
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
 
 from dastak.core.errors import DastakError
 from dastak.core.message import Message, MessageKey
@@ -23,9 +24,6 @@ IN_FLIGHT_MAX: Final = 10_000
 
 log = logging.getLogger("dastak.dispatch")
 
-# Lets something run beside.
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
-
 
 class _Held(NamedTuple):
     """What waits in the lane."""
@@ -35,21 +33,22 @@ class _Held(NamedTuple):
 
 
 class Dispatch:
-    """The messages under way and those that wait.
+    """The messages under way and those that wait."""
 
-    Args:
-        ports: The outside world.
-        spawn: Runs a delivery.
-    """
-
-    def __init__(self, ports: Ports, spawn: Spawn) -> None:
-        self._ports, self._spawn = ports, spawn
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._loop = asyncio.get_running_loop()
         self._lane: OtpLane[_Held] = OtpLane()
         self._under_way: Counter[str] = Counter()
-        self._in_flight = 0
+        self._tasks: set[asyncio.Task[None] | None] = set()
         self._here: set[MessageKey] = set()
         # As they were seen last, to ask them for room.
         self._routes: dict[str, Route] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being delivered now."""
+        return len(self._tasks)
 
     @property
     def waiting(self) -> int:
@@ -61,7 +60,7 @@ class Dispatch:
         if message.key in self._here:
             return
         ways = ways_of(self._ports, verification, message, self._ports.clock.now())
-        led = self._with_room(ways, message) if self._in_flight < IN_FLIGHT_MAX else None
+        led = self._with_room(ways, message) if len(self._tasks) < IN_FLIGHT_MAX else None
         if led is not None:
             self._begin(message, led, deliver(self._ports, verification, message, led))
         else:
@@ -69,7 +68,7 @@ class Dispatch:
 
     def go_on(self) -> None:
         """Let those leave that now find room."""
-        while len(self._lane) and self._in_flight < IN_FLIGHT_MAX:
+        while len(self._lane) and len(self._tasks) < IN_FLIGHT_MAX:
             waiting = self._take(self._is_ready)
             if waiting is None and self._is_any_idle():
                 # What waits for one route may leave by another one that nobody waits for.
@@ -83,9 +82,15 @@ class Dispatch:
             if waiting is None:
                 return
 
-    def stop(self) -> None:
-        """Let nobody leave any more; what waits is queued in the store."""
+    async def drain(self, within_s: float) -> None:
+        """Let nobody leave any more, and those under way end, so long; what waits is queued in the store."""
         self._lane = OtpLane()
+        tasks = [task for task in self._tasks if task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=within_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _take(self, ready: Callable[[str], bool]) -> Waiting[_Held] | None:
         now_s = self._ports.clock.now().timestamp()
@@ -146,17 +151,20 @@ class Dispatch:
         route = ways[0].name if ways else ""
         self._here.add(message.key)
         self._under_way[route] += 1
-        self._in_flight += 1
-        self._spawn(self._run(message.key, route, delivery))
+        self._tasks.add(self._loop.create_task(self._run(message.key, route, delivery)))
 
     async def _run(self, key: MessageKey, route: str, delivery: Awaitable[object]) -> None:
-        """See a delivery to its end, and let the next message leave."""
+        """See a delivery to its end, and let the next message leave; what failed, its lease brings back."""
         try:
-            await _watch(delivery)
+            await delivery
+        except DastakError as error:
+            log.warning("message not settled: %s", error.detail)
+        except Exception:
+            log.exception("a message could not be delivered")
         finally:
+            self._tasks.discard(asyncio.current_task())
             self._here.discard(key)
             self._under_way[route] -= 1
-            self._in_flight -= 1
             self.go_on()
 
     async def _deliver_waited(self, held: _Held, ways: Sequence[Route]) -> None:
@@ -190,19 +198,9 @@ class Dispatch:
                 f"{waiting.expires_s - now_s:.1f} s more, and half of all texts need "
                 f"{waiting.median_s:.1f} s"
             )
-            self._spawn(_watch(drop(self._ports, message, LATE, why=why)))
+            self._begin(message, (), drop(self._ports, message, LATE, why=why))
         else:
             log.info("no room in the lane of route %s: a message waits for its lease", waiting.route)
-
-
-async def _watch(delivery: Awaitable[object]) -> None:
-    """Write down why something did not work; the lease of its row brings the message back."""
-    try:
-        await delivery
-    except DastakError as error:
-        log.warning("message not settled: %s", error.detail)
-    except Exception:
-        log.exception("a message could not be delivered")
 
 
 def _fresh(ways: Sequence[Route], message: Message) -> Sequence[Route]:

@@ -6,11 +6,11 @@ here (a crash, a full house) is found there again when its lease is over.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from dastak.core.message import Message, MessageState
 from dastak.core.ports import Ports
@@ -36,13 +36,12 @@ class Worker:
     def __init__(self, *, retention: timedelta) -> None:
         self._retention = retention
         self._dispatch: Dispatch | None = None
-        self._in_flight: set[asyncio.Task[None]] = set()
         self._jobs = AsyncExitStack()
 
     @property
     def in_flight(self) -> int:
         """How many messages are being delivered now."""
-        return len(self._in_flight)
+        return 0 if self._dispatch is None else self._dispatch.in_flight
 
     @property
     def waiting(self) -> int:
@@ -56,7 +55,7 @@ class Worker:
 
     async def run(self, ports: Ports) -> None:
         """Begin: what an earlier process left queued is due now."""
-        self._dispatch = Dispatch(ports, self._spawn)
+        self._dispatch = Dispatch(ports)
         waiting = await ports.store.recover(ports.clock.now())
         if waiting:
             log.info("continuing %d queued messages of an earlier run", waiting)
@@ -70,20 +69,10 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop taking messages and let those under way finish; the rest stays queued."""
-        if self._dispatch is not None:
-            self._dispatch.stop()
-            self._dispatch = None
+        dispatch, self._dispatch = self._dispatch, None
         await self._jobs.aclose()
-        if self._in_flight:
-            _, late = await asyncio.wait(self._in_flight, timeout=DRAIN_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-
-    def _spawn(self, delivery: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(delivery)
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        if dispatch is not None:
+            await dispatch.drain(DRAIN_S)
 
     async def _take_due(self, ports: Ports) -> None:
         now = ports.clock.now()
