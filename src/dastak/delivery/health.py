@@ -332,7 +332,7 @@ class Health:
         if sent.given_up and sent.told_s is None:
             self.scores.arrived_after_all(sent.route, sent.place)
         elif not sent.counted:
-            self.scores.note(sent.route, sent.place, "arrived", 1.0, now_s=self._now_s)
+            self._smooth.of(sent.route, sent.place, verification.tenant).arrived += 1
         sent.counted = True
 
     def _count_lost(self, sent: Sent) -> None:

@@ -40,8 +40,8 @@ class Dispatch:
         self._loop = asyncio.get_running_loop()
         self._lane: OtpLane[_Held] = OtpLane()
         self._under_way: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None] | None] = set()
-        self._here: set[MessageKey] = set()
+        self._tasks: dict[MessageKey, asyncio.Task[None]] = {}
+        self._in_lane: set[MessageKey] = set()
         # As they were seen last, to ask them for room.
         self._routes: dict[str, Route] = {}
 
@@ -57,7 +57,7 @@ class Dispatch:
 
     def offer(self, verification: Verification, message: Message) -> None:
         """Let a message leave, or wait. One that is here already (its lease ended) changes nothing."""
-        if message.key in self._here:
+        if message.key in self._tasks or message.key in self._in_lane:
             return
         ways = ways_of(self._ports, verification, message, self._ports.clock.now())
         led = self._with_room(ways, message) if len(self._tasks) < IN_FLIGHT_MAX else None
@@ -85,9 +85,8 @@ class Dispatch:
     async def drain(self, within_s: float) -> None:
         """Let nobody leave any more, and those under way end, so long; what waits is queued in the store."""
         self._lane = OtpLane()
-        tasks = [task for task in self._tasks if task is not None]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=within_s)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks.values(), timeout=within_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -148,10 +147,10 @@ class Dispatch:
         return route is None or not route.available or self._has_room(route)
 
     def _begin(self, message: Message, ways: Sequence[Route], delivery: Awaitable[object]) -> None:
-        route = ways[0].name if ways else ""
-        self._here.add(message.key)
+        route, key = ways[0].name if ways else "", message.key
+        self._in_lane.discard(key)
         self._under_way[route] += 1
-        self._tasks.add(self._loop.create_task(self._run(message.key, route, delivery)))
+        self._tasks[key] = self._loop.create_task(self._run(key, route, delivery))
 
     async def _run(self, key: MessageKey, route: str, delivery: Awaitable[object]) -> None:
         """See a delivery to its end, and let the next message leave; what failed, its lease brings back."""
@@ -162,8 +161,7 @@ class Dispatch:
         except Exception:
             log.exception("a message could not be delivered")
         finally:
-            self._tasks.discard(asyncio.current_task())
-            self._here.discard(key)
+            del self._tasks[key]
             self._under_way[route] -= 1
             self.go_on()
 
@@ -178,7 +176,7 @@ class Dispatch:
         fresh = _fresh(ways, message)
         route = fresh[0].name if fresh else ""
         median_s = self._ports.routes.median_s(route, verification.msisdn) if route else 0.0
-        self._here.add(message.key)
+        self._in_lane.add(message.key)
         waiting = Waiting(
             held,
             verification.tenant,
@@ -191,7 +189,7 @@ class Dispatch:
 
     def _give_up(self, given_up: GivenUp[_Held], now_s: float) -> None:
         waiting, message = given_up.waiting, given_up.waiting.what.message
-        self._here.discard(message.key)
+        self._in_lane.discard(message.key)
         if given_up.why == LATE:
             why = (
                 f"after its wait for room on {waiting.route} the code lives "
