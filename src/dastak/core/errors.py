@@ -4,7 +4,7 @@ Each class has a stable public `code` (docs/reference/errors.md has a section fo
 change without repeating anything secret. An expected answer is a value: a wrong code is no exception.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class DastakError(Exception):
@@ -140,6 +140,10 @@ class CarrierError(DastakError):
     title = "The carrier did not take the message"
 
 
+# Of a message that a carrier may have taken or not, for the link was lost or no answer came.
+OUTCOME_UNKNOWN: Final = "outcome_unknown"
+
+
 class CarrierUnavailable(CarrierError):  # noqa: N818
     """No answer from the carrier. With `outcome_unknown` it may have taken the message all the same."""
 
@@ -149,6 +153,18 @@ class CarrierUnavailable(CarrierError):  # noqa: N818
     def __init__(self, detail: str, *, outcome_unknown: bool = False) -> None:
         super().__init__(detail)
         self.outcome_unknown = outcome_unknown
+
+    @property
+    def status(self) -> str:
+        """What the timeline says of it."""
+        return OUTCOME_UNKNOWN if self.outcome_unknown else self.code
+
+
+class CarrierFull(CarrierUnavailable):
+    """The carrier takes no more at this moment; nothing was sent."""
+
+    code = "carrier_full"
+    title = "The carrier takes no more messages at this moment"
 
 
 class CarrierRejected(CarrierError):  # noqa: N818

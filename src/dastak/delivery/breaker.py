@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from dastak.core.errors import CarrierUnavailable
+from dastak.core.errors import OUTCOME_UNKNOWN, CarrierUnavailable
 from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.delivery.failover import Silence
 
@@ -134,7 +134,7 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 
 def blame(outcome: str, status: str) -> Answer:
     """Say what a refusal tells of the route."""
-    if status in (CarrierUnavailable.code, Silence.NO_ANSWER):
+    if status in (CarrierUnavailable.code, OUTCOME_UNKNOWN, Silence.NO_ANSWER):
         return Answer.TIMED_OUT
     return _BLAME.get(outcome, Answer.NOT_ITS_FAULT)
 

@@ -14,7 +14,14 @@ from typing import Final
 import msgspec
 
 from dastak.core import message as rules
-from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable, DastakError
+from dastak.core.errors import (
+    OUTCOME_UNKNOWN,
+    CarrierError,
+    CarrierFull,
+    CarrierRejected,
+    CarrierUnavailable,
+    DastakError,
+)
 from dastak.core.events import MessageRefused
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep
 from dastak.core.outcome import OUTCOMES, Outcome, When
@@ -162,7 +169,7 @@ class _Delivery:
     def _refused(self, route: Route, refusal: CarrierError, left: Sequence[Route]) -> Next:
         """Note a refusal and decide what comes next."""
         status, outcome = _words(refusal)
-        cause = outcome if isinstance(refusal, CarrierRejected) else Silence.NOT_TAKEN
+        cause = _cause(status, outcome)
         step = self._next(cause, left)
         self._steps.append(step)
         self._refusals.append(self._refusal(route.name, status, outcome, step.why))
@@ -214,7 +221,7 @@ class _Delivery:
         last = OUTCOMES[Outcome(self._refusals[-1].outcome)]
         if self._steps[-1].action is not Action.STOP or last.other_route is When.NEVER:
             return self._steps[-1]
-        causes = [_cause(refusal) for refusal in reversed(self._refusals)]
+        causes = [_cause(told.status, Outcome(told.outcome)) for told in reversed(self._refusals)]
         steps = [self._next(cause, ()) for cause in causes]
         return next((step for step in steps if step.action is Action.SAME_ROUTE), self._steps[-1])
 
@@ -276,13 +283,14 @@ def _words(refusal: CarrierError) -> tuple[str, Outcome]:
     """Return the status of a refusal and what it means."""
     if isinstance(refusal, CarrierRejected):
         return refusal.status, Outcome(refusal.outcome)
-    return refusal.code, Outcome.NETWORK_TEMPORARY
+    if isinstance(refusal, CarrierFull):
+        return refusal.status, Outcome.THROTTLED
+    assert isinstance(refusal, CarrierUnavailable)
+    return refusal.status, Outcome.NETWORK_TEMPORARY
 
 
-def _cause(refusal: MessageRefused) -> Cause:
-    if refusal.status == CarrierUnavailable.code:
-        return Silence.NOT_TAKEN
-    return Outcome(refusal.outcome)
+def _cause(status: str, outcome: Outcome) -> Cause:
+    return Silence.NOT_TAKEN if status in (CarrierUnavailable.code, OUTCOME_UNKNOWN) else outcome
 
 
 async def _write(ports: Ports, message: Message, decide: Callable[[Message], Decision]) -> MessageStep:

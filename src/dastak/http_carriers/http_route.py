@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from dastak.core.errors import CarrierRejected, CarrierUnavailable, Unauthenticated
+from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable, Unauthenticated
 from dastak.core.message import CarrierRef, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.ports import Outgoing
@@ -161,7 +161,7 @@ class HttpRoute:
             CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
         """
         if not self.available:
-            raise CarrierUnavailable("As many requests as are allowed are under way to this carrier.")
+            raise CarrierFull("As many requests as are allowed are under way to this carrier.")
         around = Surroundings(datetime.now(UTC), self._foreign, self.callback.url)
         request = render(outgoing, self.carrier, around)
         self._in_flight += 1

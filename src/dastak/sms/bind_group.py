@@ -20,7 +20,7 @@ from typing import Final, Self
 
 import msgspec
 
-from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable
+from dastak.core.errors import CarrierError, CarrierFull, CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.sms.esme import BindState, Esme
 from dastak.sms.pdu_bodies import AlertNotification
@@ -131,9 +131,8 @@ class BindGroup:
 
     @property
     def in_flight_max(self) -> int:
-        """How many messages may be under way at once: those in the windows, and as many in hand."""
-        # While one is written down, the next one shall not wait for its place.
-        return 2 * sum(bind.settings.window for bind in self._senders if bind.sending)
+        """How many messages may be under way at once, on all binds."""
+        return sum(bind.in_flight_max for bind in self._senders if bind.sending)
 
     @property
     def reason(self) -> str:
@@ -195,7 +194,7 @@ class BindGroup:
 
         Raises:
             CarrierRejected: The message cannot be written for this carrier.
-            CarrierUnavailable: All binds are down or full.
+            CarrierUnavailable: All binds are down, or (CarrierFull) take no more now.
         """
         refusal = self._offer(_Attempt(self._on_result, submission, done, self._loop.time()))
         if refusal is not None:
@@ -243,6 +242,9 @@ class BindGroup:
                 self.counts[Count.THROTTLED] += 1
                 attempt.refused.append(attempt.bind)
                 moved = Count.MOVED
+        elif isinstance(result, CarrierFull):
+            attempt.refused.append(attempt.bind)
+            moved = Count.MOVED
         elif isinstance(result, CarrierUnavailable):
             attempt.in_doubt += result.outcome_unknown
             if not attempt.bind.sending:

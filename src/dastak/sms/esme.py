@@ -18,7 +18,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from dastak.core.errors import CarrierRejected, CarrierUnavailable
+from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.sms.pace import Pace
 from dastak.sms.pdu import (
@@ -57,6 +57,8 @@ RETRY_MAX_S: Final = 30.0
 RETRY_REFUSED_S: Final = 60.0
 # A bind that did not answer in time may be a black hole; for so long others are better.
 SUSPECT_S: Final = 5.0
+# So much of its rate a bind has in hand; what more there is goes elsewhere at once, or waits in the lane.
+IN_HAND_S: Final = 0.25
 # What has not left by then is better off on another route.
 ROOM_WITHIN_S: Final = 1.5
 # Of the five seconds that a stop may take: for what is under way, and for the carrier's answer to unbind.
@@ -165,6 +167,23 @@ class Esme:
         return len(self._queue) + (self.settings.window - link.session.room if link else 0)
 
     @property
+    def in_flight_max(self) -> int:
+        """How many messages may be under way at once: those in the window, and as many in hand.
+
+        At a rate: those under way, and what leaves soon.
+        """
+        at_most = 2 * self.settings.window
+        if self.rate_per_s is None:
+            return at_most
+        soon = self._in_hand_max - len(self._queue) + self._pace.tokens(self._loop.time())
+        return min(at_most, self.in_flight + max(0, soon))
+
+    @property
+    def _in_hand_max(self) -> int:
+        rate_per_s, queue_max = self.rate_per_s, self.settings.queue_max
+        return queue_max if rate_per_s is None else min(queue_max, max(1, int(rate_per_s * IN_HAND_S)))
+
+    @property
     def rate_per_s(self) -> float | None:
         """What it may send at present; None as fast as the window allows."""
         return self._pace.rate_per_s if self._keeper is not None else self.settings.rate_per_s
@@ -203,7 +222,7 @@ class Esme:
 
         Raises:
             CarrierRejected: The message cannot be written for this carrier.
-            CarrierUnavailable: The bind is down, or window and queue are full.
+            CarrierUnavailable: The bind is down, or (CarrierFull) it takes no more now.
         """
         link = self._link
         if link is None or not self.sending:
@@ -213,11 +232,16 @@ class Esme:
         if not self._queue and self._may_send(link, now):
             link.session.request(Command.SUBMIT_SM, body, context=done, now=now)
             link.flush()
-        elif len(self._queue) < self.settings.queue_max:
+        elif len(self._queue) < self._in_hand_max:
             patience_s = min(ROOM_WITHIN_S, self.settings.response_timeout_s)
             self._queue.append(_Queued(now + patience_s, body, done))
         else:
-            raise CarrierUnavailable(f"window and queue of bind {self.settings.system_id} are full")
+            raise CarrierFull(f"window and queue of bind {self.settings.system_id} are full")
+
+    def _put_out(self) -> None:
+        """Let those go elsewhere that would wait too long at the present rate, the newest first."""
+        while len(self._queue) > self._in_hand_max:
+            self._queue.pop().done(CarrierFull("the carrier throttles"))
 
     def _may_send(self, link: SmppLink, now: float) -> bool:
         return link.writable and link.session.room > 0 and self._pace.take(now)
@@ -230,7 +254,7 @@ class Esme:
 
     def _on_tick(self, link: SmppLink, now: float) -> None:
         while self._queue and self._queue[0].deadline <= now:
-            self._queue.popleft().done(CarrierUnavailable("no room in the window in time"))
+            self._queue.popleft().done(CarrierFull("no room in the window in time"))
         self._pump(link, now)
         link.flush()
         if self._stopping.is_set() and not self._queue and link.session.idle:
@@ -263,6 +287,7 @@ class Esme:
             name, outcome = status_name(status), self._statuses.get(status) or status_outcome(status)
             if outcome is Outcome.THROTTLED:
                 self._pace.throttled(self._loop.time())
+                self._put_out()
             answer.context(CarrierRejected(f"submit_sm was answered {name}", status=name, outcome=outcome))
         if self._queue:
             self._pump(link, self._loop.time())

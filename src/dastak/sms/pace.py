@@ -59,8 +59,12 @@ class Pace:
 
     def open(self, now: float) -> bool:
         """Say whether there is a token, and take none."""
-        rate_per_s = self.rate_per_s
-        return rate_per_s is None or self._tokens + (now - self._counted_at) * rate_per_s >= 1.0
+        return self.rate_per_s is None or self.tokens(now) >= 1
+
+    def tokens(self, now: float) -> int:
+        """Return how many messages a limited rate lets go now."""
+        rate_per_s = self.rate_per_s or 0.0
+        return int(min(max(1.0, rate_per_s * _BURST_S), self._tokens + (now - self._counted_at) * rate_per_s))
 
     def throttled(self, now: float) -> None:
         """Halve the rate: the carrier said ESME_RTHROTTLED or ESME_RMSGQFUL."""
