@@ -88,9 +88,7 @@ class _Row:
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = loop.time()
         while self._bells and (self._bells[0].bell is None or self._bells[0].at_s <= now_s):
-            bell = self._bells.popleft().bell
-            if bell is not None:
-                loop.call_soon(bell)
+            loop.call_soon(self._bells.popleft().ring)
         self._wait(loop)
 
 
@@ -100,6 +98,10 @@ class _Bell:
     def __init__(self, at_s: float, bell: Callable[[], None]) -> None:
         self.at_s = at_s
         self.bell: Callable[[], None] | None = bell
+
+    def ring(self) -> None:
+        if self.bell is not None:
+            self.bell()
 
     def mute(self) -> None:
         self.bell = None

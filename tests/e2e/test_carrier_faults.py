@@ -8,7 +8,7 @@ import asyncio
 import http.client
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -30,11 +30,13 @@ ACCOUNT = Account(system_id="sim_1", password="s3cret-9")
 SECRET = "0123456789abcdef0123456789abcdef"
 CARRIERS = "/v1/admin/carriers"
 CALLERS = 4
-TEXTS = 100
 WINDOW = 100
+# What goes on while something fails.
+TEXTS = 1_000
 BATCH = [f"+9171{n:08}" for n in range(TEXTS)]
-# What goes on while something fails: so many that a fault comes in the middle.
-MANY = [f"+9172{n:08}" for n in range(1_000)]
+# As many as a link can have outstanding.
+HUNDRED = BATCH[:WINDOW]
+KILLS = 3
 # What a person should wait for at most while the first carrier says nothing (facts of the field say 5 s).
 TO_PHONE_S_MAX = 5.0
 ODD = (1, 3, 5, 7, 9)
@@ -98,14 +100,15 @@ class Books:
     def start_all(self, numbers: Sequence[str]) -> None:
         each(self.api, numbers, self.start)
 
-    def close(self, under_way: Set[str] = frozenset()) -> "Balance":
+    def close(self, under_way: Mapping[str, int] | None = None) -> "Balance":
         """Close the books; every line of it is a promise.
 
         Args:
-            under_way: The numbers whose texts may be there once more than is told: a carrier had them, and
-                the program was killed before it knew.
+            under_way: How often the text of a number may be there once more than is told: a carrier had it,
+                and the program was killed before it knew.
         """
         told: dict[str, list[dict[str, Any]]] = {}
+        under_way = under_way or {}
 
         def settle(api: ApiClient, number: str) -> None:
             told[number] = until(lambda: settled(api.timeline(self.accepted[number])), within_s=15)
@@ -124,7 +127,7 @@ class Books:
         until(lambda: all(self.arrivals.get(number) for number in self.accepted))
         each(self.api, list(self.accepted), approve)
         copies = {number: len(self.arrivals[number]) for number in self.accepted}
-        counted = {number: 1 + doubts(told[number]) + (number in under_way) for number in self.accepted}
+        counted = {number: 1 + doubts(told[number]) + under_way.get(number, 0) for number in self.accepted}
         uncounted = {number: copies[number] for number in copies if copies[number] > counted[number]}
         assert uncounted == {}, "every text that is there twice was told to be in doubt"
         return Balance(told, copies)
@@ -141,6 +144,10 @@ class Balance(NamedTuple):
         return Counter(event["type"] for events in self.told.values() for event in events) & Counter(
             dict.fromkeys(ENDS, 10**6)
         )
+
+    def doubles(self, numbers: Iterable[str]) -> int:
+        """Return how many texts more than one these phones got."""
+        return sum(self.copies[number] - 1 for number in numbers)
 
     def refused(self, number: str) -> list[str]:
         return [event["status"] for event in self.told[number] if event["type"] == "refused"]
@@ -188,6 +195,11 @@ class Scene:
         self.installation, self.books = installation, books
         self.carriers, self.scripts = carriers, scripts
         self.loop = asyncio.get_running_loop()
+
+    @property
+    def asked(self) -> int:
+        """How often a carrier was asked to take a text."""
+        return sum(script.asked for script in self.scripts.values())
 
     def at_carrier(self, act: Callable[[], Any]) -> None:
         """Do something where the carriers live, and wait until it is done."""
@@ -248,20 +260,20 @@ def from_begin_s(books: Books, number: str) -> float:
 
 async def test_link_cut_with_a_hundred_outstanding_sends_each_by_the_other_carrier(tmp_path: Path) -> None:
     def scene(here: Scene) -> None:
-        here.books.start_all(BATCH)
+        here.books.start_all(HUNDRED)
         north = here.scripts["north"].numbers
-        until(lambda: all(number in north or south_has(here.books, number) for number in BATCH))
+        until(lambda: all(number in north or south_has(here.books, number) for number in HUNDRED))
         here.at_carrier(here.carriers["north"].drop_links)
         cut_s = time.monotonic()
-        until(lambda: all(south_has(here.books, number) for number in BATCH))
+        until(lambda: all(south_has(here.books, number) for number in HUNDRED))
         took_s = time.monotonic() - cut_s
         balance = here.books.close()
 
         assert took_s < TO_PHONE_S_MAX
-        assert balance.ends["delivered"] >= TEXTS
+        assert balance.ends["delivered"] >= WINDOW
         # North took the odd ones and told nobody; the even ones it never took. Few, if any, passed it by.
-        assert len(set(north)) >= TEXTS * 9 // 10
-        assert balance.copies == {number: 1 + (number in north and int(number) % 2) for number in BATCH}
+        assert len(set(north)) >= WINDOW * 9 // 10
+        assert balance.copies == {number: 1 + (number in north and int(number) % 2) for number in HUNDRED}
 
     await play(tmp_path, [*(Fault(number=f"*{n}", unanswered=1.0) for n in ODD), Fault(silent=1.0)], scene)
 
@@ -272,7 +284,8 @@ async def test_blackhole_takes_no_longer_than_a_person_waits(tmp_path: Path) -> 
         balance = here.books.close()
 
         assert max(from_begin_s(here.books, number) for number in BATCH) < TO_PHONE_S_MAX
-        assert set(balance.copies.values()) == {1}
+        # A machine that stands still may double a few; all were told.
+        assert balance.doubles(BATCH) <= TEXTS // 20
         assert all(balance.ways(number) == {"south"} for number in BATCH)
         assert any("no_answer" in balance.refused(number) for number in BATCH)
 
@@ -281,18 +294,18 @@ async def test_blackhole_takes_no_longer_than_a_person_waits(tmp_path: Path) -> 
 
 async def test_throttled_texts_go_by_the_other_carrier_and_none_is_dropped(tmp_path: Path) -> None:
     def scene(here: Scene) -> None:
-        here.books.start_all(MANY)
+        here.books.start_all(BATCH)
         balance = here.books.close()
 
-        assert (balance.ends["delivered"], balance.ends["dropped"]) == (len(MANY), 0)
-        assert max(from_begin_s(here.books, number) for number in MANY) < TO_PHONE_S_MAX
+        assert (balance.ends["delivered"], balance.ends["dropped"]) == (TEXTS, 0)
+        assert max(from_begin_s(here.books, number) for number in BATCH) < TO_PHONE_S_MAX
         assert set(balance.copies.values()) == {1}
         # At once, and not when the clock of the silent rings: none stood in line where it was slow.
-        refusals = {status for number in MANY for status in balance.refused(number)}
+        refusals = {status for number in BATCH for status in balance.refused(number)}
         assert refusals <= {"ESME_RTHROTTLED", "carrier_full"}
-        throttled = {number for number in MANY if "ESME_RTHROTTLED" in balance.refused(number)}
+        throttled = {number for number in BATCH if "ESME_RTHROTTLED" in balance.refused(number)}
         assert throttled
-        assert {route for number in MANY for route in balance.ways(number)} == {"north", "south"}
+        assert {route for number in BATCH for route in balance.ways(number)} == {"north", "south"}
         assert all(balance.ways(number) == {"south"} for number in throttled)
 
     await play(tmp_path, [Fault(throttle=0.3)], scene)
@@ -330,7 +343,7 @@ async def test_slow_carrier_doubles_its_own_texts_alone_and_holds_nobody_up(tmp_
         assert all(balance.refused(number) == ["no_answer"] for number in slow)
         assert all(balance.ways(number) == {"north", "south"} for number in slow)
         # A machine that stands still may double a few more; all were told.
-        assert sum(balance.copies[number] - 1 for number in rest) <= len(rest) // 20
+        assert balance.doubles(rest) <= len(rest) // 20
         assert max(from_begin_s(here.books, number) for number in BATCH) < TO_PHONE_S_MAX
 
     await play(tmp_path, [Fault(number="*7", response=SLOW_S)], scene)
@@ -340,51 +353,54 @@ async def test_carrier_that_dies_under_load_loses_nothing(tmp_path: Path) -> Non
     def scene(here: Scene) -> None:
         north = here.carriers["north"]
         with ThreadPoolExecutor(1) as pool:
-            starting = pool.submit(here.books.start_all, MANY)
-            until(lambda: here.scripts["north"].asked >= len(MANY) // 3)
+            starting = pool.submit(here.books.start_all, BATCH)
+            until(lambda: here.scripts["north"].asked >= TEXTS // 3)
             here.at_carrier(lambda: north.__aexit__(None, None, None))
             starting.result()
         balance = here.books.close()
 
-        assert len(balance.told) == len(MANY)
-        assert balance.ends["delivered"] + balance.ends["undelivered"] >= len(MANY)
-        carriers = Counter(arrival.carrier for number in MANY for arrival in here.books.arrivals[number])
+        assert len(balance.told) == TEXTS
+        assert balance.ends["delivered"] + balance.ends["undelivered"] >= TEXTS
+        carriers = Counter(arrival.carrier for number in BATCH for arrival in here.books.arrivals[number])
         assert carriers["north"] > 0
         assert carriers["south"] > 0
 
     await play(tmp_path, [Fault(response=0.05)], scene)
 
 
-async def test_kill_under_load_with_two_carriers_loses_nothing_and_doubles_only_what_was_under_way(
+async def test_kills_under_load_with_two_carriers_lose_nothing_and_double_only_what_was_under_way(
     tmp_path: Path,
 ) -> None:
     def scene(here: Scene) -> None:
         books, program = here.books, here.installation.program
-        killed_at = ask_until_killed(here)
-        at_carriers = {number for script in here.scripts.values() for number in script.numbers}
-        known = dict(books.accepted)
-        here.installation.start()
-        # Who was not answered asks again under the same key; who was, gets the same answer.
-        books.start_all(MANY)
-        events = {number: books.api.timeline(books.accepted[number]) for number in at_carriers}
-        under_way = {number for number in at_carriers if not submitted_before(events[number], killed_at)}
+        under_way: Counter[str] = Counter()
+        for kill in range(KILLS):
+            killed_at = ask_until_killed(here, BATCH[kill::KILLS])
+            known = dict(books.accepted)
+            here.installation.start()
+            # Who was not answered asks again under the same key; who was, gets the same answer.
+            books.start_all(BATCH[kill::KILLS])
+            assert {number: books.accepted[number] for number in known} == known
+            at_carriers = {number for script in here.scripts.values() for number in script.numbers}
+            events = {number: books.api.timeline(books.accepted[number]) for number in at_carriers}
+            doubted = {number for number in at_carriers if not submitted_before(events[number], killed_at)}
+            assert doubted, "nothing was under way, so that this kill proves nothing"
+            under_way.update(doubted)
+            until(lambda: all(books.arrivals.get(number) for number in books.accepted))
         balance = books.close(under_way)
 
-        assert known
-        assert {number: books.accepted[number] for number in known} == known
-        assert under_way, "nothing was under way, so that this run proves nothing"
-        assert balance.ends["delivered"] >= len(MANY)
-        assert program.log().count("continuing ") == 1
+        assert balance.ends["delivered"] >= TEXTS
+        assert program.log().count("continuing ") == KILLS
 
     await play(tmp_path, [Fault(throttle=0.3, response=ANSWER_S)], scene, [Fault(response=ANSWER_S)])
 
 
-def ask_until_killed(here: Scene) -> datetime:
-    """Start from all sides, and kill the program while both carriers have texts to answer for."""
-    scripts = here.scripts.values()
+def ask_until_killed(here: Scene, numbers: Sequence[str]) -> datetime:
+    """Start from all sides, and kill the program while carriers have texts to answer for."""
+    before = here.asked
     with ThreadPoolExecutor(1) as pool:
-        starting = pool.submit(here.books.start_all, MANY)
-        until(lambda: all(script.asked >= 10 for script in scripts))
+        starting = pool.submit(here.books.start_all, numbers)
+        until(lambda: here.asked >= before + 40)
         here.installation.program.kill()
         killed_at = datetime.now(UTC)
         error = starting.exception()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dastak.core.errors import CarrierRejected, CarrierUnavailable
+from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.simulator.faults import Fault, IdForm
 from dastak.simulator.smsc import Account
@@ -102,10 +102,10 @@ async def test_refusal_carries_status_and_outcome(fault: Fault, status: str, out
     async with pair(fault) as (client, _, ends):
         with pytest.raises(CarrierRejected) as rejected:
             await client.submit(submission())
-        again = await told(submit_all(client, 3))
+        again = await told(submit_all(client, 1))
 
     assert (rejected.value.status, rejected.value.outcome) == (status, outcome)
-    assert all(isinstance(result, CarrierRejected) for result in again)
+    assert all(isinstance(result, CarrierRejected | CarrierFull) for result in again)
     assert ends.shown == []
 
 
@@ -366,9 +366,24 @@ async def test_rate_of_the_account_is_kept_by_the_rate_of_the_bind() -> None:
         esme(ends, carrier.port, rate_per_s=50.0, response_timeout_s=5.0) as client,
     ):
         await soon(client.wait_bound())
-        results = await told(submit_all(client, 30))
+        # As many at once as a bind keeps in hand at this rate.
+        results = [result for _ in range(3) for result in await told(submit_all(client, 12))]
 
     assert all(isinstance(result, Accepted) for result in results)
+
+
+async def test_throttled_bind_puts_out_at_once_what_would_wait() -> None:
+    ends = Ends()
+    accounts = [Account(system_id="sim_1", password="secret", rate_per_s=10.0)]
+    async with smsc(ends, accounts=accounts) as carrier, esme(ends, carrier.port, window=20) as client:
+        await soon(client.wait_bound())
+        results = await told(submit_all(client, 100))
+        room = client.in_flight_max
+
+    # Twenty were sent before the first answer; of those behind them nearly all were told to go elsewhere.
+    assert sum(isinstance(result, CarrierFull) for result in results) >= 70
+    assert len(ends.shown) == sum(isinstance(result, Accepted) for result in results)
+    assert 1 <= room < 20
 
 
 async def test_account_that_sends_too_fast_is_throttled() -> None:

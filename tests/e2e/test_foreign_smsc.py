@@ -172,4 +172,4 @@ async def test_unknown_outcome_is_sent_again_with_the_same_code(
 
     assert texts[0] == texts[1]
     assert check.body["approved"] is True
-    assert ("refused", "acme", "carrier_unavailable") in facts(timeline, "route", "status")
+    assert ("refused", "acme", "outcome_unknown") in facts(timeline, "route", "status")

@@ -190,3 +190,16 @@ async def test_bell_rings_that_is_hung_after_all_before_were_unwanted() -> None:
     clock.ring(0.01, rung.set)
 
     await asyncio.wait_for(rung.wait(), 5)
+
+
+async def test_bell_is_unwanted_in_the_moment_before_it_rings() -> None:
+    clock, rung, unwanted = SteadyClock(), asyncio.Event(), list[Callable[[], None]]()
+
+    def first() -> None:
+        unwanted[0]()
+
+    clock.ring(0.01, first)
+    unwanted.append(clock.ring(0.01, lambda: pytest.fail("it is unwanted")))
+    clock.ring(0.01, rung.set)
+
+    await asyncio.wait_for(rung.wait(), 5)

@@ -233,7 +233,7 @@ class Health:
                 figures=self.scores.figures(route, place, now_s=self._now_s),
                 weight_left=left[place].get(route, 0.0),
                 median_s=self.median_s(route, place),
-                deadline_s=self._deadline_s(route, place),
+                deadline_s=deadline_s(self.scores.latencies(route, place, enough=RECEIPTS_MIN)),
             )
 
     def snapshot(self) -> bytes:

@@ -9,17 +9,17 @@
 import asyncio
 import math
 import random
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
+from dastak.sms.in_hand import InHand
 from dastak.sms.pace import Pace
 from dastak.sms.pdu import (
     CSTRING_OCTETS_MAX,
@@ -57,10 +57,6 @@ RETRY_MAX_S: Final = 30.0
 RETRY_REFUSED_S: Final = 60.0
 # A bind that did not answer in time may be a black hole; for so long others are better.
 SUSPECT_S: Final = 5.0
-# So much of its rate a bind has in hand; what more there is goes elsewhere at once, or waits in the lane.
-IN_HAND_S: Final = 0.25
-# What has not left by then is better off on another route.
-ROOM_WITHIN_S: Final = 1.5
 # Of the five seconds that a stop may take: for what is under way, and for the carrier's answer to unbind.
 DRAIN_S: Final = 1.0
 UNBIND_S: Final = 0.3
@@ -72,12 +68,6 @@ class BindState(StrEnum):
     DOWN = "down"
     BOUND = "bound"
     REFUSED = "refused"  # the credentials; an operator has to act
-
-
-class _Queued(NamedTuple):
-    deadline: float
-    body: bytes
-    done: Done
 
 
 class Esme:
@@ -111,7 +101,7 @@ class Esme:
         self._start_after_s = start_after_s
         self._statuses = settings.statuses
         self._ssl = settings.tls.context() if settings.tls else None
-        self._queue: deque[_Queued] = deque()
+        self._in_hand = InHand(settings.queue_max, settings.response_timeout_s)
         self._link: SmppLink | None = None
         self._tap: Tap | None = None
         self._unanswered_at = -math.inf  # when a message was last given up for want of an answer
@@ -164,7 +154,7 @@ class Esme:
     def in_flight(self) -> int:
         """How many messages wait for an answer or for room."""
         link = self._link
-        return len(self._queue) + (self.settings.window - link.session.room if link else 0)
+        return len(self._in_hand) + (self.settings.window - link.session.room if link else 0)
 
     @property
     def in_flight_max(self) -> int:
@@ -175,13 +165,8 @@ class Esme:
         at_most = 2 * self.settings.window
         if self.rate_per_s is None:
             return at_most
-        soon = self._in_hand_max - len(self._queue) + self._pace.tokens(self._loop.time())
+        soon = self._in_hand.room(self.rate_per_s) + self._pace.tokens(self._loop.time())
         return min(at_most, self.in_flight + max(0, soon))
-
-    @property
-    def _in_hand_max(self) -> int:
-        rate_per_s, queue_max = self.rate_per_s, self.settings.queue_max
-        return queue_max if rate_per_s is None else min(queue_max, max(1, int(rate_per_s * IN_HAND_S)))
 
     @property
     def rate_per_s(self) -> float | None:
@@ -229,35 +214,28 @@ class Esme:
             raise CarrierUnavailable(f"bind {self.settings.system_id} is down: {self.reason}")
         body = encode_submission(submission, self.settings, now=_utc_now)
         now = self._loop.time()
-        if not self._queue and self._may_send(link, now):
+        if not self._in_hand and self._may_send(link, now):
             link.session.request(Command.SUBMIT_SM, body, context=done, now=now)
             link.flush()
-        elif len(self._queue) < self._in_hand_max:
-            patience_s = min(ROOM_WITHIN_S, self.settings.response_timeout_s)
-            self._queue.append(_Queued(now + patience_s, body, done))
+        elif self._in_hand.room(self.rate_per_s) > 0:
+            self._in_hand.add(body, done, now)
         else:
             raise CarrierFull(f"window and queue of bind {self.settings.system_id} are full")
-
-    def _put_out(self) -> None:
-        """Let those go elsewhere that would wait too long at the present rate, the newest first."""
-        while len(self._queue) > self._in_hand_max:
-            self._queue.pop().done(CarrierFull("the carrier throttles"))
 
     def _may_send(self, link: SmppLink, now: float) -> bool:
         return link.writable and link.session.room > 0 and self._pace.take(now)
 
     def _pump(self, link: SmppLink, now: float) -> None:
         """Send what waits, as far as window and rate allow."""
-        while self._queue and link.session.may(Command.SUBMIT_SM) and self._may_send(link, now):
-            queued = self._queue.popleft()
+        while self._in_hand and link.session.may(Command.SUBMIT_SM) and self._may_send(link, now):
+            queued = self._in_hand.take()
             link.session.request(Command.SUBMIT_SM, queued.body, context=queued.done, now=now)
 
     def _on_tick(self, link: SmppLink, now: float) -> None:
-        while self._queue and self._queue[0].deadline <= now:
-            self._queue.popleft().done(CarrierFull("no room in the window in time"))
+        self._in_hand.put_out(self.rate_per_s, now)
         self._pump(link, now)
         link.flush()
-        if self._stopping.is_set() and not self._queue and link.session.idle:
+        if self._stopping.is_set() and not self._in_hand and link.session.idle:
             self._drained.set()
 
     def _on_event(self, link: SmppLink, event: Event) -> None:
@@ -286,10 +264,11 @@ class Esme:
         else:
             name, outcome = status_name(status), self._statuses.get(status) or status_outcome(status)
             if outcome is Outcome.THROTTLED:
-                self._pace.throttled(self._loop.time())
-                self._put_out()
+                now = self._loop.time()
+                self._pace.throttled(now)
+                self._in_hand.put_out(self.rate_per_s, now)
             answer.context(CarrierRejected(f"submit_sm was answered {name}", status=name, outcome=outcome))
-        if self._queue:
+        if self._in_hand:
             self._pump(link, self._loop.time())
 
     def _on_bind_answer(self, link: SmppLink, command_status: int) -> None:
@@ -307,10 +286,9 @@ class Esme:
         self._link = None
         self._closed.set()
         self._drained.set()
-        queued, self._queue = self._queue, deque()
         for done in closed.pending:
             _tell(done, CarrierUnavailable(f"link lost: {closed.reason}", outcome_unknown=True))
-        for waiting in queued:
+        for waiting in self._in_hand.take_all():
             waiting.done(CarrierUnavailable(f"link lost before sending: {closed.reason}"))
 
     def _move(self, state: BindState, reason: str) -> None:
