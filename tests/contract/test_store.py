@@ -16,6 +16,7 @@ from dastak.core.events import (
     AttemptMissed,
     MessageDelivered,
     MessageQueued,
+    MessageResumed,
     MessageSubmitted,
     NumberLocked,
     VerificationApproved,
@@ -410,6 +411,20 @@ async def test_recover_makes_only_queued_messages_due(store: Store) -> None:
     assert recovered == 1
     due = await store.due(NOW, lease_until=NOW + SECOND, limit=10)
     assert [held.verification.id for held in due] == [waiting.id]
+
+
+async def test_recover_writes_down_which_messages_a_carrier_may_have_had(store: Store) -> None:
+    in_hands = await opened(store)
+    due_at, now = some_message(in_hands).due_at, NOW
+    assert due_at is not None
+    assert due_at > now
+    await store.recover(now)
+    await store.recover(now)  # it is due already, so nobody had it meanwhile
+
+    events = await store.timeline(in_hands.tenant, in_hands.id)
+    assert [event for event in events if isinstance(event, MessageResumed)] == [
+        MessageResumed(int(now.timestamp() * 1000), 0)
+    ]
 
 
 async def test_receipt_finds_its_message_by_the_carriers_id(store: Store) -> None:

@@ -154,6 +154,12 @@ class PhoneReturned(Event, frozen=True, tag="returned"):
     followed_by: int
 
 
+class MessageResumed(Event, frozen=True, tag="resumed"):
+    """The program was started again while this message was in its hands; a carrier may have it."""
+
+    ordinal: int
+
+
 AnyEvent = (
     VerificationStarted
     | AttemptMissed
@@ -174,6 +180,7 @@ AnyEvent = (
     | FallbackDue
     | ReplyHeard
     | PhoneReturned
+    | MessageResumed
 )
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -85,8 +85,13 @@ WHERE verification = ?9 AND ordinal = ?10
 -- name: lease_message
 UPDATE message SET due_at = ?1 WHERE verification = ?2 AND ordinal = ?3
 
--- name: recover_messages
-UPDATE message SET due_at = ?1 WHERE state = 0
+-- name: queued_messages
+SELECT verification, ordinal, due_at FROM message WHERE state = 0
+
+-- name: resume_message
+UPDATE message
+SET due_at = ?1, trace = CASE WHEN length(trace) < ?2 THEN rtrim(trace, ' ') || ?3 ELSE trace END
+WHERE verification = ?4 AND ordinal = ?5
 
 -- name: insert_policy
 INSERT INTO policy (body) VALUES (?1) ON CONFLICT DO NOTHING

@@ -13,7 +13,7 @@ import msgspec
 
 from dastak.core import verification as rules
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
-from dastak.core.events import Event
+from dastak.core.events import Event, MessageResumed
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
@@ -111,7 +111,13 @@ class Writes:
     def recover(self, now: datetime) -> int:
         """See `Store.recover`."""
         self._recent.clear()
-        return self._execute(self._sql["recover_messages"], (rows.to_ms(now),)).rowcount
+        now_ms = rows.to_ms(now)
+        found = self._execute(self._sql["queued_messages"]).fetchall()
+        for n, ordinal, due_at_ms in found:
+            in_hands = due_at_ms > now_ms
+            trace = rows.lines((MessageResumed(now_ms, ordinal),)) if in_hands else ""
+            self._execute(self._sql["resume_message"], (now_ms, TIMELINE_OCTETS_MAX, trace, n, ordinal))
+        return len(found)
 
     def sweep(self, now: datetime, keep_after: datetime, limit: int) -> Swept:
         """See `Store.sweep`."""
