@@ -216,10 +216,7 @@ class Store(Protocol):
         """Take messages due, to be offered or for want of a receipt; nobody else gets them for a while."""
 
     async def recover(self, now: datetime) -> int:
-        """Make every queued message due: this process has just started and nobody else has them.
-
-        Those that were in somebody's hands get an event.
-        """
+        """Make every queued message due; those that were in the hands of an earlier process get an event."""
 
     async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
         """Expire what is over, delete what was created before `keep_after`; `limit` of each at most."""
