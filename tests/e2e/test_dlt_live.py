@@ -76,7 +76,10 @@ async def test_register_decides_what_goes_out_and_says_why_the_rest_does_not(tmp
     assert (seen["import"]["added"], [fault["line"] for fault in seen["import"]["faults"]]) == (1, [3])
     assert (seen["put"].status, seen["put"].body["revision"], seen["stale"].status) == (200, 2, 409)
     assert (refused.status, refused.body["code"]) == (422, "template_mismatch")
-    assert "expected" in refused.body["detail"]
+    assert refused.body["field"] == "text"
+    assert f"At character {refused.body['place'] + 1}: expected" in refused.body["detail"]
+    assert {"expected", "found"} <= refused.body.keys()
+    assert not any(character.isdigit() for character in refused.body["found"])
     (finding,) = seen["lint"].body["findings"]
     assert (finding["matched"], finding["template_id"]) == (False, TEMPLATE)
     assert finding["place"] == len(f"123456 is your {seen['brand']} ")

@@ -88,7 +88,14 @@ class Registers:
             return
         chosen = self._chosen(verification.tenant, header, text, code, verification.created_at)
         if isinstance(chosen, Unmatched):
-            raise TemplateMismatch(f"India's DLT register of this tenant: {chosen.words}", field="text")
+            differs = chosen.mismatch
+            raise TemplateMismatch(
+                f"India's DLT register of this tenant: {chosen.words}",
+                field="text",
+                place=None if differs is None else differs.place,
+                expected=None if differs is None else differs.expected,
+                found=None if differs is None else differs.found,
+            )
 
     def fields(
         self, verification: Verification, header: str, text: str, route: str, now: datetime
