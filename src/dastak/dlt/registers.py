@@ -73,6 +73,10 @@ class Registers:
             raise NotFound("This tenant has no DLT register.")
         return self._kept[tenant]
 
+    def known(self, tenant: int) -> Kept:
+        """Return a tenant's register; an empty one of revision 0 where it has none."""
+        return self._kept.get(tenant) or Kept(Register(), 0)
+
     def applies(self, verification: Verification) -> bool:
         """Say whether its texts must be registered, as far as the tenant told us."""
         live = verification.mode is not Mode.TEST
