@@ -90,7 +90,8 @@ def _show_readings(route: str, code: str, found: Sequence[CodeReading], *, as_js
     for one in found:
         remedy = REMEDIES[one.outcome]
         click.echo(f"{click.style(code, bold=True)} in a {one.where} of {route}: it {remedy.means}\n")
-        click.echo(f"  outcome: {one.outcome}, by {one.table}\n  next: {remedy.action or 'nothing'}\n")
+        click.echo(f"  outcome: {one.outcome}, by {one.table}\n  who acts: {remedy.who}")
+        click.echo(f"  next: {remedy.action or 'nothing'}\n")
 
 
 def _show_meanings(found: Sequence[Meaning], *, as_json: bool) -> None:
