@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from dastak.commands.admin import tenant_named, with_store
+from dastak.commands.admin import audited, tenant_named, with_store
 from dastak.commands.printing import json_option, print_json, print_table, progress
 from dastak.core.dlt_store import DltRecord
 from dastak.core.errors import InvalidRequest
@@ -58,6 +58,7 @@ def show_dlt(context: click.Context, *, tenant: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--tenant", required=True, help="Whose.")
 @click.pass_context
+@audited
 def put_dlt(context: click.Context, *, file: Path, tenant: str) -> None:
     """Replace a tenant's register by a JSON file, as `show --json` prints it."""
     try:
@@ -79,6 +80,7 @@ def put_dlt(context: click.Context, *, file: Path, tenant: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be taken, and write nothing.")
 @json_option
 @click.pass_context
+@audited
 def import_dlt(
     context: click.Context, *, file: Path, tenant: str, pe_id: str | None, dry_run: bool, as_json: bool
 ) -> None:
@@ -117,6 +119,7 @@ def import_dlt(
 )
 @click.option("--approved/--not-approved", default=True, show_default=True, help="What the portal says.")
 @click.pass_context
+@audited
 def set_chain(
     context: click.Context,
     *,
