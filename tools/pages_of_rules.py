@@ -68,8 +68,11 @@ def outcomes() -> str:
         ),
         "## What each means, and what to do",
         table(
-            ("outcome", "the carrier…", "next"),
-            [(code(outcome), remedy.means, remedy.action) for outcome, remedy in REMEDIES.items()],
+            ("outcome", "the carrier…", "who acts", "next"),
+            [
+                (code(outcome), remedy.means, remedy.who, remedy.action)
+                for outcome, remedy in REMEDIES.items()
+            ],
         ),
     )
 
@@ -77,7 +80,6 @@ def outcomes() -> str:
 def dlt_codes() -> str:
     """Make the page of what DLT scrubbers answer."""
     shown = all_meanings()
-    acting = {meaning.outcome: (meaning.who, meaning.action) for meaning in shown}
     parts = [
         part
         for family, what in families().items()
@@ -94,10 +96,9 @@ def dlt_codes() -> str:
         "# DLT codes of Indian operators",
         "What a scrubber answers, as message providers publish it; no line was verified with an operator. "
         "One number means different things to different operators, so a carrier's `receipt_outcomes` decide "
-        "for that carrier. `dastak explain 633` says the same on the command line.",
+        "for that carrier. `dastak explain 633` says the same on the command line. Who acts, and what "
+        "they do next, depends on the [outcome](outcomes.md#what-each-means-and-what-to-do).",
         *parts,
-        "## Who acts, and what they do next",
-        table(("outcome", "who", "next"), [(code(outcome), *told) for outcome, told in acting.items()]),
     )
 
 

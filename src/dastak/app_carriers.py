@@ -9,7 +9,7 @@ from dastak.carriers.carrier_book import CarrierBook
 from dastak.carriers.carrier_kinds import Ears, open_route
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
-from dastak.carriers.trial import Opener, refuse
+from dastak.carriers.trial import Opener, opener_of_file
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, carrier_record, smpp_settings
 from dastak.core.carrier_store import CarrierStore
@@ -61,10 +61,7 @@ def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
 
 def _openers(settings: Settings) -> dict[str, Opener]:
     """Return what makes routes to the carriers of the settings file, for trials."""
-    return {
-        name: partial(SmppRoute, name, smpp_settings(carrier), take_reply=refuse)
-        for name, carrier in settings.carriers.items()
-    }
+    return {name: opener_of_file(name, smpp_settings(carrier)) for name, carrier in settings.carriers.items()}
 
 
 def make_fleet(

@@ -40,7 +40,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "backup": ("database:backup", "Copy the database while it is used."),
     "restore": ("database:restore", "Put a backup in the place of the database."),
     "config": ("show_config:config", "Show the settings, their schema, or a sample file."),
-    "explain": ("explain_error:explain", "Explain an error code, ours or one of DLT, offline."),
+    "explain": ("explain_error:explain", "Explain an error code, ours, a carrier's or one of DLT, offline."),
     "completion": ("about:completion", "Print the shell's completion script."),
     "version": ("about:version", "Print the versions of Dastak and what it stands on."),
 }

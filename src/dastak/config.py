@@ -14,12 +14,12 @@ import msgspec
 from msgspec import Meta
 
 from dastak.api.door import DoorSettings
-from dastak.core.carrier import Carrier, CarrierKind, Lane
+from dastak.core.carrier import WEIGHT_MAX, Carrier, CarrierKind, Lane
 from dastak.core.errors import DastakError
 from dastak.delivery.false_receipts import FAST_S
 from dastak.delivery.routing import EXPLORATION
 from dastak.guard.limits import LimitSettings
-from dastak.sms.smpp_settings import BindKind, SmppSettings, Tls
+from dastak.sms.smpp_settings import BINDS_MAX, BindKind, SmppSettings, Tls
 
 MASK: Final = "********"
 # Routes into the carrier in a box are called sim_1 and so on.
@@ -185,10 +185,12 @@ class CarrierSettings(_Section, frozen=True, kw_only=True):
         password_file: A file that holds the password. Readable by its owner only.
         long_password: Allow a longer password than the standard.
         system_type: What it asks for in the bind; mostly nothing.
-        bind_kind: What flows over this bind: texts out, receipts in, or both.
-        window: Texts that may wait for their answers.
-        rate_per_s: Texts a second, as your contract says; as fast as the window allows if absent.
-        priority: Lower goes first; among equals the order of the file.
+        bind_kind: What flows over a bind: texts out, receipts in, or both; or a pair of two for each.
+        binds: How many; as many pairs where bind_kind is a pair.
+        window: Texts that may wait for their answers, on each bind.
+        rate_per_s: Texts a second on each bind, as your contract says; if absent as the window allows.
+        priority: Lower goes first; those of one priority share the traffic.
+        weight: Its share among those of one priority; 0 is for probes and second attempts only.
         price_micros: What one segment costs, in millionths of your currency; the spend cap counts with it.
         source_addr_ton: Type of number of the sender; told by the sender itself if absent.
         source_addr_npi: Numbering plan of the sender, where its type is set.
@@ -206,9 +208,11 @@ class CarrierSettings(_Section, frozen=True, kw_only=True):
     long_password: bool = False
     system_type: Annotated[str, Meta(max_length=12)] = ""
     bind_kind: BindKind = BindKind.TRANSCEIVER
+    binds: Annotated[int, Meta(ge=1, le=BINDS_MAX)] = 1
     window: Annotated[int, Meta(ge=1, le=1000)] = 10
     rate_per_s: Annotated[float, Meta(gt=0)] | None = None
     priority: int = 100
+    weight: Annotated[int, Meta(ge=0, le=WEIGHT_MAX)] = 100
     price_micros: Annotated[int, Meta(ge=0)] = 0
     source_addr_ton: Octet | None = None
     source_addr_npi: Octet = 0
@@ -311,5 +315,5 @@ def carrier_record(name: str, carrier: CarrierSettings) -> Carrier:
     return Carrier(
         name=name,
         kind=CarrierKind.SMPP,
-        lane=Lane(priority=carrier.priority, price_micros=carrier.price_micros),
+        lane=Lane(priority=carrier.priority, weight=carrier.weight, price_micros=carrier.price_micros),
     )

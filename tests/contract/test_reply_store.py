@@ -108,6 +108,15 @@ async def test_start_undoes_stop_of_the_same_kind_of_phone(store: Any) -> None:
     assert await kinds(store) == [ReplyKind.START, ReplyKind.STOP, ReplyKind.STOP]
 
 
+async def test_start_undoes_the_stops_of_others_that_it_names_and_stop_makes_none(store: Any) -> None:
+    for minutes, tenant in enumerate((1, 2, 3)):
+        await store.keep_reply(heard(minutes=minutes, tenant=tenant), lifts=(4,))
+    await store.keep_reply(heard(ReplyKind.START, minutes=4), lifts=(1, 2))
+
+    assert [await stopped_modes(store, tenant) for tenant in (1, 2, 4)] == [[], [], []]
+    assert await stopped_modes(store, 3) == [Mode.TEAM, Mode.LIVE]
+
+
 @pytest.mark.parametrize("kind", [ReplyKind.HELP, ReplyKind.OTHER, ReplyKind.START])
 async def test_other_replies_stop_nothing(store: Any, kind: ReplyKind) -> None:
     await store.keep_reply(heard(kind))

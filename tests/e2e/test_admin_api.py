@@ -187,6 +187,8 @@ def test_foreign_tenant_looks_like_none(endpoint: Endpoint, acme: Acme, operator
         body = {"register": {}}
     if endpoint.path.endswith("/dlt/lint"):
         body = {"header": "ACMEOT", "texts": ["x"]}
+    if endpoint.path.endswith("/dlt/import"):
+        body = {"csv": "x"}
     named = {"service": "default", "key": key["id"], "msisdn": "+919876543210"}
 
     foreign, none = (
@@ -587,6 +589,7 @@ def test_every_change_stands_in_the_audit_log_without_secrets(
     client.post(f"{TENANTS}/none/keys", {"name": "x"})
     new = made(client.post(f"{acme.path}/keys", {"name": "app"}, idempotency_key="once"))
     client.post(f"{acme.path}/keys", {"name": "app"}, idempotency_key="once")
+    client.delete(f"/v1/stops/{to}")
 
     log = installation.program.log_file.read_text()
     lines = [json.loads(line) for line in log.splitlines()]
@@ -600,6 +603,7 @@ def test_every_change_stands_in_the_audit_log_without_secrets(
         ("create_key", "not_found"),
         ("create_key", "done"),
         ("create_key", "replayed"),
+        ("lift_stop", "not_found"),
     ]
     assert (told[0]["on"], told[0]["fields"], told[0]["actor_tenant"]) == (
         f"{acme.name}/default",

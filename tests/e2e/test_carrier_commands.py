@@ -319,3 +319,22 @@ def end_of(api: ApiClient, verification: str) -> str:
     """Return what became of it."""
     ends = {"delivered", "undelivered", "dropped"}
     return next((event["type"] for event in api.timeline(verification) if event["type"] in ends), "")
+
+
+def test_code_is_explained_as_the_carrier_means_it(installed: Installation) -> None:
+    own = '{"614": "dlt_template"}'
+    add(installed, "north", 2775, "--set", f"receipt_outcomes={own}")
+    installed.add_carrier("south", host="127.0.0.1", system_id="sim", password="sim")
+
+    by_north = installed.command("explain", "614", "--route", "north")
+    by_south = typed(installed, "explain", "614", "--route", "south")
+    unknown = typed(installed, "explain", "999", "--route", "north")
+    nobody = typed(installed, "explain", "614", "--route", "nobody")
+
+    assert [(one["where"], one["table"], one["outcome"]) for one in by_north] == [
+        ("receipt", "receipt_outcomes", "dlt_template")
+    ]
+    assert "614 in a receipt of south: it does not accept the chain" in by_south.stdout
+    assert "by the default" in by_south.stdout
+    assert (unknown.returncode, "No table of the carrier north has" in unknown.stderr) == (1, True)
+    assert (nobody.returncode, "There is no carrier 'nobody'" in nobody.stderr) == (1, True)

@@ -72,6 +72,33 @@ def test_carrier_added_while_the_program_runs_carries_the_next_text(
     assert route_taken(api) == "north"
 
 
+def test_carrier_of_the_settings_file_has_its_binds_and_its_weight(tmp_path: Path, ports: list[int]) -> None:
+    installation = Installation(tmp_path / "dastak")
+    key = installation.command("keys", "create", "--name", "op", "--mode", "live", "--scope", "operator")
+    shop = installation.live_client()
+    account = {"host": "127.0.0.1", "system_id": "sim", "password": PASSWORD}
+    installation.add_carrier("north", port=ports[0], binds=2, bind_kind="pair", weight=0, **account)
+    installation.add_carrier("south", port=ports[1], binds=3, weight=30, **account)
+
+    with installation:
+        operator = ApiClient(installation.url, key["key"])
+
+        def up() -> Any:
+            found = {one["name"]: one for one in operator.get(CARRIERS).body["carriers"]}
+            states = [bind["state"] for one in found.values() for bind in one["binds"]]
+            return found if states == ["bound"] * 7 else None
+
+        found = until(up)
+        routes = {route_taken(shop) for _ in range(3)}
+        tried = operator.post(f"{CARRIERS}/north/test", {})
+        findings = installation.command("doctor")["checks"]
+
+    assert {name: one["lane"]["weight"] for name, one in found.items()} == {"north": 0, "south": 30}
+    assert routes == {"south"}
+    assert (tried.status, tried.body["linked"]) == (200, True)
+    assert {one["check"]: one["status"] for one in findings}["carriers.bind"] == "ok"
+
+
 def test_order_and_drain_decide_who_is_asked_and_why_is_kept(
     installation: Installation, operator: ApiClient, ports: list[int]
 ) -> None:

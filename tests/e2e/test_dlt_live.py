@@ -76,7 +76,55 @@ async def test_register_decides_what_goes_out_and_says_why_the_rest_does_not(tmp
     assert (seen["import"]["added"], [fault["line"] for fault in seen["import"]["faults"]]) == (1, [3])
     assert (seen["put"].status, seen["put"].body["revision"], seen["stale"].status) == (200, 2, 409)
     assert (refused.status, refused.body["code"]) == (422, "template_mismatch")
-    assert "expected" in refused.body["detail"]
+    assert refused.body["field"] == "text"
+    assert f"At character {refused.body['place'] + 1}: expected" in refused.body["detail"]
+    assert {"expected", "found"} <= refused.body.keys()
+    assert not any(character.isdigit() for character in refused.body["found"])
     (finding,) = seen["lint"].body["findings"]
     assert (finding["matched"], finding["template_id"]) == (False, TEMPLATE)
     assert finding["place"] == len(f"123456 is your {seen['brand']} ")
+
+
+NAMES = "Template ID,Header,Template Content,Category\n"
+ROW = f'{TEMPLATE},DASTAK,"{TEXT}",Service Implicit\n'
+HINDI = '1107161234567890456,DASTAK,"{#numeric#} आपका कोड है।",Service Implicit\n'
+
+
+def test_export_comes_in_over_http_in_pieces(tmp_path: Path) -> None:
+    installation = Installation(tmp_path / "dastak")
+    made = installation.command("keys", "create", "--name", "op", "--mode", "live", "--scope", "operator")
+    operator = ApiClient(installation.url, made["key"])
+    with installation:
+        bodies: list[dict[str, Any]] = [
+            {"csv": NAMES + "12,DASTAK,broken,Service Implicit\n", "pe_id": PE},
+            {"csv": NAMES + ROW, "pe_id": PE, "dry_run": True},
+        ]
+        dry = [operator.post(f"{DLT}/import", body) for body in bodies]
+        broken = installation.directory / "broken.csv"
+        broken.write_text(bodies[0]["csv"])
+        installation.command("dlt", "import", str(broken), "--tenant", "default", "--pe-id", PE, expect=1)
+        none = operator.get(DLT)
+        pieces = [
+            operator.post(f"{DLT}/import", {"csv": NAMES + ROW, "pe_id": PE}, idempotency_key="one"),
+            operator.post(f"{DLT}/import", {"csv": NAMES + ROW, "pe_id": PE}, idempotency_key="one"),
+            operator.post(f"{DLT}/import", {"csv": NAMES + HINDI + ROW}),
+        ]
+        refused = [
+            operator.post(f"{DLT}/import", body)
+            for body in ({"csv": "neither, nor"}, {"csv": NAMES + ROW * 200})
+        ]
+        kept = operator.get(DLT).body
+        log = installation.program.log()
+
+    assert [answer.status for answer in (*dry, none)] == [200, 200, 404]
+    assert [(answer.body["added"], answer.body["revision"]) for answer in dry] == [(0, 0), (1, 0)]
+    assert [fault["line"] for fault in dry[0].body["faults"]] == [2]
+    assert [(answer.body["added"], answer.body["replaced"]) for answer in pieces] == [(1, 0), (1, 0), (1, 1)]
+    assert (pieces[1].body, pieces[1].headers["idempotency-replayed"]) == (pieces[0].body, "true")
+    assert [(answer.status, answer.body["code"]) for answer in refused] == [
+        (422, "invalid_request"),
+        (413, "body_too_large"),
+    ]
+    texts = [template["text"] for template in kept["register"]["templates"]]
+    assert (kept["revision"], texts) == (2, [TEXT, "{#numeric#} आपका कोड है।"])
+    assert log.count('"action": "import_register"') == 6

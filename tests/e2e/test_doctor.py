@@ -19,6 +19,8 @@ from dastak.commands.checks.host_facts import look_at_host
 from dastak.commands.database import remember_backup
 from dastak.commands.doctor import CHECKS, READABLE, look_at, run_check
 from dastak.config_read import load
+from dastak.config_secrets import make_key_file
+from dastak.core.carrier import CarrierState
 from dastak.core.ids import VerificationId
 from dastak.core.message import Message, MessageKey
 from dastak.core.policy import Channel, Policy
@@ -170,6 +172,20 @@ def call_nobody(installation: Installation) -> str:
     return "carriers.airtel: cannot connect"
 
 
+def call_nobody_by_the_database(installation: Installation) -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    installation.add_stored(port=port)
+    return "carrier airtel: cannot connect"
+
+
+def seal_under_lost_keys(installation: Installation) -> str:
+    installation.add_stored()
+    installation.secrets.unlink()
+    make_key_file(installation.secrets)
+    return "carrier airtel: "
+
+
 def close_all_countries(installation: Installation) -> str:
     installation.act(lambda store: operators.close_country(store, 1, "default", "IN"))
     return "no country is open for default"
@@ -179,6 +195,12 @@ def pay_nothing(installation: Installation) -> str:
     give_live_key(installation)
     installation.add(AIRTEL.format(port=1, password="s3cret-7"))
     return "carriers.airtel.price_micros is 0"
+
+
+def pay_nothing_for_the_database(installation: Installation) -> str:
+    give_live_key(installation)
+    installation.add_stored()
+    return "price_micros of carrier airtel is 0"
 
 
 def allow_no_spending(installation: Installation) -> str:
@@ -193,17 +215,33 @@ def show_phones_to_strangers(installation: Installation) -> str:
     return "can read its phones"
 
 
+def show_phones_beside_the_database(installation: Installation) -> str:
+    installation.add_stored()
+    installation.show_phones("0.0.0.0:8080")
+    return "can read its phones"
+
+
+def open_a_stored_key_file(installation: Installation) -> str:
+    key = installation.file.with_name("client.pem")
+    key.write_text("")
+    key.chmod(0o644)
+    installation.add_stored(tls={"key_file": str(key), "cert_file": str(key)})
+    return "client.pem has mode 0644"
+
+
 FAULTS = (
     (READABLE, break_settings, False),
     ("config.file_modes", open_key_file, True),
     ("config.file_modes", open_database, True),
     ("config.file_modes", let_others_write_settings, True),
+    ("config.file_modes", open_a_stored_key_file, True),
     ("config.secrets", type_a_key, False),
     ("config.secrets", lose_the_keys, False),
     ("config.secrets", leave_a_placeholder, False),
     ("config.public_url", go_public_without_tls, False),
     ("config.live_keys", give_a_live_key_without_a_carrier, False),
     ("config.phones", show_phones_to_strangers, False),
+    ("config.phones", show_phones_beside_the_database, False),
     ("store.reachable", lose_the_database, True),
     ("store.reachable", damage_the_database, False),
     ("store.schema", come_from_a_newer_program, False),
@@ -213,8 +251,11 @@ FAULTS = (
     ("store.backup", forget_to_copy, False),
     ("store.backup", never_copy, False),
     ("carriers.bind", call_nobody, False),
+    ("carriers.bind", call_nobody_by_the_database, False),
+    ("carriers.bind", seal_under_lost_keys, False),
     ("policy.countries", close_all_countries, False),
     ("policy.spend_cap", pay_nothing, False),
+    ("policy.spend_cap", pay_nothing_for_the_database, False),
     ("policy.spend_cap", allow_no_spending, False),
 )
 
@@ -236,6 +277,21 @@ def test_a_fault_is_found_named_and_mended_if_safe(
     assert before.docs.startswith("docs/reference/doctor.md#")
     assert after.status == ("fixed" if mended else before.status)
     assert again.status == ("ok" if mended else before.status)
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [(CarrierState.ACTIVE, ("ok", "failed")), (CarrierState.OFF, ("failed", "skipped"))],
+)
+def test_live_keys_are_served_by_a_carrier_of_the_database_unless_it_is_off(
+    installation: Installation, state: CarrierState, found: tuple[str, str]
+) -> None:
+    give_live_key(installation)
+    installation.add_stored(state=state)
+
+    findings = installation.examine()
+
+    assert (findings["config.live_keys"].status, findings["carriers.bind"].status) == found
 
 
 @pytest.mark.parametrize(

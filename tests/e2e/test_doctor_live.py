@@ -50,6 +50,22 @@ def test_a_carrier_is_really_bound(installation: Installation, password: str, st
     assert password not in finding.what
 
 
+@pytest.mark.parametrize(("password", "status"), [("s3cret-7", "ok"), ("s3cret-8", "failed")])
+def test_a_carrier_of_the_database_is_really_bound(
+    installation: Installation, password: str, status: str
+) -> None:
+    async def bind() -> Finding:
+        async with carrier() as port:
+            await asyncio.to_thread(installation.add_stored, port=port, password=password)
+            return (await asyncio.to_thread(installation.examine))["carriers.bind"]
+
+    finding = asyncio.run(bind())
+
+    assert finding.status == status
+    assert password not in finding.what
+    assert finding.command in ("", "dastak carrier test airtel")
+
+
 @pytest.fixture
 def certified(tmp_path: Path) -> Callable[[timedelta], tuple[ssl.SSLContext, Path]]:
     """Make a server's TLS for localhost, and the file that trusts it."""

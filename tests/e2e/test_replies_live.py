@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
+from dastak.core.msisdn import Msisdn, mask
 from tests.support.api_client import Answer, ApiClient
 from tests.support.browser import chromium, opened
 from tests.support.dastak_process import DastakProcess
@@ -34,7 +35,7 @@ def command(dastak: DastakProcess, *arguments: str) -> subprocess.CompletedProce
     config = str(dastak.data_dir / "dastak.toml")
     return subprocess.run(
         [sys.executable, "-m", "dastak", "--config", config, *arguments],
-        env=clean_environment(),
+        env=clean_environment({"DASTAK__LOG__LEVEL": "info"}),
         capture_output=True,
         text=True,
         check=False,
@@ -148,6 +149,9 @@ def test_commands_list_replies_and_lift_a_stop_at_once(
     assert (lifted.returncode, to in lifted.stdout) == (0, False)
     assert again.returncode != 0
     assert "dastak replies stops" in again.stderr
+    told = json.loads(lifted.stderr)
+    assert (told["logger"], told["action"], told["result"]) == ("dastak.audit", "lift_stop", "done")
+    assert (told["actor"], told["on"]) == ("cli", f"default/{mask(Msisdn(to))}")
     texted(api, to)
 
 

@@ -67,7 +67,20 @@ async def test_text_of_no_template_is_refused_before_it_costs_anything(house: Ho
 
     assert "At character 21: expected" in refused.value.detail
     assert not any(character.isdigit() for character in refused.value.detail.split("found")[1])
+    assert (refused.value.place, refused.value.expected) == (20, "`Login code. Valid for `")
+    assert refused.value.found == "login code. Valid for * min. Do "
     assert (await house.all(), house.handed) == ((), [])
+
+
+async def test_refusal_shows_nothing_of_a_code_with_letters(house: House) -> None:
+    await registered(house)
+
+    with pytest.raises(TemplateMismatch) as refused:
+        await house.start(code="48ab29")
+
+    assert refused.value.place == 0
+    assert refused.value.expected == "a digit or ` is your Acme login code. Valid `"
+    assert (refused.value.found or "").startswith("****** is your Acme")
 
 
 async def test_route_without_an_approved_chain_is_passed_by(house: House) -> None:

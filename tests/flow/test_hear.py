@@ -174,6 +174,47 @@ async def test_stop_counts_for_the_tenant_whose_text_came_last_by_that_route(hou
         await house.start(caller=second)
 
 
+@pytest.mark.parametrize("owners", [(), (1, 2)])
+async def test_start_takes_back_the_stops_of_all_who_write_as_that_sender(
+    house: House, owners: tuple[int, ...]
+) -> None:
+    callers = [house.caller_of(tenant=n, service=n) for n in (1, 2)]
+    for caller in callers:
+        await texted(house, caller=caller)
+        house.clock.advance(1)
+        await says(house, "STOP", owners=lambda _, n=caller.tenant.n: {n})  # type: ignore[misc]
+        house.clock.advance(1)
+
+    heard = await says(house, "START", owners=lambda _: owners)
+
+    assert heard is not None
+    assert heard.tenant == 2
+    for caller in callers:
+        await house.start(caller=caller)
+
+
+async def test_start_to_a_sender_of_others_takes_back_no_stop_of_another_sender(house: House) -> None:
+    await texted(house)
+    await says(house, "STOP", owners=lambda _: {1})
+
+    await says(house, "START", owners=lambda _: {2, 3})
+
+    with pytest.raises(NumberStopped):
+        await house.start()
+
+
+async def test_start_counts_when_the_texts_it_answers_are_forgotten(house: House) -> None:
+    for n in (1, 2):
+        await says(house, "STOP", owners=lambda _, n=n: {n})  # type: ignore[misc]
+        house.clock.advance(1)
+
+    heard = await says(house, "START", owners=lambda _: {1, 2})
+
+    assert heard is not None
+    assert heard.tenant is None
+    assert [await house.store.is_stopped(n, Mode.LIVE, MSISDN) for n in (1, 2)] == [False, False]
+
+
 async def test_stop_to_one_number_leaves_another_one_alone(house: House) -> None:
     await texted(house)
     await says(house, "STOP")

@@ -6,9 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dastak.carriers.carrier_book import Act, CarrierBook, Wish
 from dastak.commands.database import remember_backup
 from dastak.commands.doctor import Finding, examine
 from dastak.commands.init import make_default, make_installation
+from dastak.config_read import load
+from dastak.config_secrets import read_keys
+from dastak.core.carrier import CarrierKind, CarrierState
+from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
 
 AIRTEL = (
@@ -35,6 +40,22 @@ class Installation:
                 await act(store)
 
         asyncio.run(acted())
+
+    def add_stored(
+        self,
+        name: str = "airtel",
+        *,
+        port: int = 1,
+        password: str = "s3cret-7",
+        state: CarrierState = CarrierState.ACTIVE,
+        **more: Any,
+    ) -> None:
+        """Add a carrier to the database, as `dastak carrier add` does."""
+        settings = {"host": "127.0.0.1", "port": port, "system_id": "ACME", "password": password, **more}
+        act = Act(who="cli", why="added", at=datetime.now(UTC))
+        sealer = AesGcmSealer(read_keys(load(self.file, {}).settings))
+        wish = Wish(settings=settings, state=state)
+        self.act(lambda store: CarrierBook(store, sealer).add(name, CarrierKind.SMPP, wish, act))
 
     def set_public_url(self, url: str) -> None:
         text = self.file.read_text()

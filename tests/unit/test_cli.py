@@ -335,7 +335,7 @@ def test_a_dlt_code_is_explained_by_every_family_that_has_it(run: Run) -> None:
 
     assert plain.out.startswith("614 (common): Chain hash not received\n")
     assert "614 (authkey): " in plain.out
-    assert "`receipt_outcomes`" in plain.out
+    assert "--route NAME" in plain.out
     assert [meaning["outcome"] for meaning in by_machine.document] == ["dlt_template"]
 
 

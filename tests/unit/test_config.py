@@ -23,7 +23,7 @@ from dastak.config_secrets import add_key, check_carrier_secrets, make_key_file,
 from dastak.core.carrier import Carrier, CarrierKind, Lane
 from dastak.guard.buckets import Rate
 from dastak.guard.limits import LimitSettings
-from dastak.sms.smpp_settings import SmppSettings
+from dastak.sms.smpp_settings import BindKind, SmppSettings
 
 AIRTEL = '[carriers.airtel]\nhost = "smsc.example.net"\nsystem_id = "ACME"\n'
 
@@ -315,11 +315,25 @@ def test_tls_of_a_carrier_names_its_files(file):
 
 
 def test_carrier_of_the_file_is_written_down_as_all_are():
-    airtel = CarrierSettings(host="h", system_id="s", price_micros=120_000, priority=7)
+    airtel = CarrierSettings(host="h", system_id="s", price_micros=120_000, priority=7, weight=30)
 
     assert carrier_record("airtel", airtel) == Carrier(
-        name="airtel", kind=CarrierKind.SMPP, lane=Lane(priority=7, price_micros=120_000)
+        name="airtel", kind=CarrierKind.SMPP, lane=Lane(priority=7, weight=30, price_micros=120_000)
     )
+
+
+def test_carrier_of_the_file_has_as_many_binds_as_it_says(file):
+    written = read(file, AIRTEL + 'binds = 2\nbind_kind = "pair"\n').settings.carriers["airtel"]
+
+    smpp = smpp_settings(written)
+
+    assert (smpp.binds, smpp.bind_kind) == (2, BindKind.PAIR)
+
+
+@pytest.mark.parametrize("line", ["binds = 0", "binds = 33", "weight = -1", "weight = 1001"])
+def test_binds_and_weight_have_bounds(file, line):
+    with pytest.raises(ConfigError, match=line.split()[0]):
+        read(file, AIRTEL + f"{line}\n")
 
 
 @pytest.mark.parametrize(

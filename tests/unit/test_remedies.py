@@ -4,7 +4,7 @@ import pytest
 
 from dastak.carriers.link_remedies import ELSE, LINK_REMEDIES, link_remedy
 from dastak.core.outcome import Outcome
-from dastak.core.remedies import REMEDIES
+from dastak.core.remedies import REMEDIES, Who
 from dastak.sms.smpp_codes import CREDENTIAL_STATUSES, Status
 
 
@@ -12,6 +12,8 @@ def test_every_outcome_has_words_and_all_but_delivered_an_action() -> None:
     assert set(REMEDIES) == set(Outcome)
     assert all(remedy.means for remedy in REMEDIES.values())
     assert [outcome for outcome, remedy in REMEDIES.items() if not remedy.action] == [Outcome.DELIVERED]
+    waiting = {outcome for outcome, remedy in REMEDIES.items() if remedy.who is Who.NOBODY}
+    assert waiting == {Outcome.DELIVERED, Outcome.ACCEPTED, Outcome.ENROUTE}
 
 
 @pytest.mark.parametrize(("fragment", "action"), LINK_REMEDIES)

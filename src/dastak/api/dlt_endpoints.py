@@ -1,4 +1,4 @@
-"""India's DLT register of a tenant over HTTP: read it, replace it, and hold texts against it."""
+"""India's DLT register of a tenant over HTTP: read it, replace or import it, and hold texts against it."""
 
 from typing import Annotated, Final
 
@@ -8,9 +8,11 @@ from msgspec import Meta
 from dastak.api.admin_endpoints import audited, tenant_of
 from dastak.api.endpoints import Api, Call, Endpoint
 from dastak.api.exchange import Response, answer
-from dastak.core.ports import Once
+from dastak.core.dlt_store import DltRecord
+from dastak.core.ports import Once, Replayed
 from dastak.core.template import TEMPLATE_CHARACTERS_MAX
 from dastak.core.tenant import Scope
+from dastak.dlt.csv_import import Fault, import_csv
 from dastak.dlt.lint import LINT_TEXTS_MAX, Finding, lint_text
 from dastak.dlt.register import HEADER_CHARACTERS_MAX, Register
 from dastak.dlt.registers import Kept, put_register
@@ -32,6 +34,31 @@ class RegisterView(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     revision: int
     register: Register
+
+
+class ImportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take the templates of a portal's CSV export into a register; what it does not name stays."""
+
+    csv: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Rows of the export below its row of names. An export of more than 16 KiB comes in "
+            "several requests, each with the row of names.",
+            examples=["Template ID,Header,Template Content\n1107161234567890123,ACMEOT,{#numeric#} is it."],
+        ),
+    ]
+    pe_id: Annotated[str | None, Meta(description="The entity of rows that do not name theirs.")] = None
+    dry_run: Annotated[bool, Meta(description="Say what would be taken, and write nothing.")] = False
+
+
+class ImportView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the rows, and the revision the register has now."""
+
+    added: int
+    replaced: int
+    faults: Annotated[tuple[Fault, ...], Meta(description="Rows that were not taken, with the line of each.")]
+    revision: int
 
 
 class LintBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +92,35 @@ async def replace_register(api: Api, call: Call) -> Response:
         ),
         show=lambda written: answer(200, _view(tenant.name, Kept(body.register, written.revision))),
     )
+
+
+@audited
+async def import_register(api: Api, call: Call) -> Response:
+    """POST /v1/admin/tenants/{tenant}/dlt/import."""
+    body: ImportBody = call.body
+    tenant = await tenant_of(api, call)
+    await api.registers.refresh(api.dlt_store)
+    kept = api.registers.known(tenant.n)
+    imported = import_csv(kept.register, body.csv.encode(), pe_id=body.pe_id)
+
+    async def take(once: Once | None) -> DltRecord | Replayed:
+        # A register of nothing would refuse every text to India.
+        if body.dry_run or not imported.taken:
+            return DltRecord(b"", kept.revision)
+        return await put_register(
+            api.dlt_store, tenant.n, imported.register, revision=kept.revision, once=once
+        )
+
+    def show(written: DltRecord) -> Response:
+        view = ImportView(
+            added=imported.added,
+            replaced=imported.replaced,
+            faults=imported.faults,
+            revision=written.revision,
+        )
+        return answer(200, view)
+
+    return await api.once(call, act=take, show=show)
 
 
 async def lint_texts(api: Api, call: Call) -> Response:
@@ -105,9 +161,19 @@ ENDPOINTS: Final = (
         path=_DLT,
         scope=Scope.ADMIN,
         handler=replace_register,
-        summary="Replace a tenant's DLT register; one of more than 16 KiB by `dastak dlt import` or `put`",
+        summary="Replace a tenant's DLT register; one of more than 16 KiB by imports, or by `dastak dlt put`",
         takes=RegisterBody,
         gives=RegisterView,
+        refusals=(409,),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{_DLT}/import",
+        scope=Scope.ADMIN,
+        handler=import_register,
+        summary="Take the templates of a portal's CSV export into a tenant's DLT register",
+        takes=ImportBody,
+        gives=ImportView,
         refusals=(409,),
     ),
     Endpoint(

@@ -68,6 +68,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         field: Which field of the request is meant.
         reason: Which rule or state said no.
         retry_after_s: Whole seconds to wait, as in the header `Retry-After`.
+        place: Where a text first differs from its registered template, from 0; its length at the end of it.
+        expected: What the template has there, in words.
+        found: What the text has there, with stars for digits and for the code; empty at the end of it.
         replayed: The answer to an earlier request with the same Idempotency-Key.
     """
 
@@ -80,6 +83,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
     retry_after_s: int | None = None
     attempts_remaining: int | None = None
+    place: int | None = None
+    expected: str | None = None
+    found: str | None = None
     replayed: bool = False
 
 
@@ -96,6 +102,9 @@ def of_error(error: errors.DastakError) -> Response:
             field=getattr(error, "field", None),
             reason=getattr(error, "reason", None),
             retry_after_s=getattr(error, "retry_after_s", None),
+            place=getattr(error, "place", None),
+            expected=getattr(error, "expected", None),
+            found=getattr(error, "found", None),
         ),
         *_limit_headers(error),
     )

@@ -88,10 +88,7 @@ class CarrierBook:
         Raises:
             DastakError: They were sealed under a key that is gone.
         """
-        if not carrier.sealed:
-            return dict(carrier.settings)
-        clear = self._sealer.unseal(carrier.sealed, bound_to=_bound_to(carrier.name))
-        return {**carrier.settings, **msgspec.json.decode(clear)}
+        return revealed(carrier, self._sealer)
 
     async def add(self, name: str, kind: CarrierKind, wish: Wish, act: Act) -> Carrier:
         """Add a carrier; a running server connects to it within a second.
@@ -184,6 +181,14 @@ class CarrierBook:
     ) -> Carrier:
         change = _line(carrier, what, act, before=before, after=after)
         return await self._store.put_carrier(carrier, change, once=act.once)
+
+
+def revealed(carrier: Carrier, sealer: Sealer) -> dict[str, Any]:
+    """Return a carrier's settings with its secrets. Raises: DastakError (sealed under a key that is gone)."""
+    if not carrier.sealed:
+        return dict(carrier.settings)
+    clear = sealer.unseal(carrier.sealed, bound_to=_bound_to(carrier.name))
+    return {**carrier.settings, **msgspec.json.decode(clear)}
 
 
 def _check_name(name: str) -> None:

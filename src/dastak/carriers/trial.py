@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
@@ -24,7 +25,7 @@ from dastak.carriers.carrier_kinds import (
 )
 from dastak.carriers.link_remedies import link_remedy
 from dastak.carriers.trial_report import Errand, Report, Step, StepName, Told
-from dastak.core.carrier import Carrier
+from dastak.core.carrier import Carrier, CarrierKind
 from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable, DastakError
 from dastak.core.ids import ID_OCTETS, VerificationId
 from dastak.core.message import CarrierRef, MessageKey, Receipt
@@ -36,6 +37,8 @@ from dastak.http_carriers.http_route import Callback
 from dastak.sms.bind_group import BindView
 from dastak.sms.esme import BindState
 from dastak.sms.pdu_words import Seen
+from dastak.sms.smpp_route import SmppRoute
+from dastak.sms.smpp_settings import SmppSettings
 
 # A carrier's own time limits for connecting and binding count, but no longer than this together.
 LINK_S_MAX: Final = 20.0
@@ -78,6 +81,12 @@ def opener(carrier: Carrier, settings: Mapping[str, Any], callback: Callback = N
     return lambda take: open_route(
         carrier.kind, carrier.name, wanted, take, take_reply=refuse, callback=callback
     )
+
+
+def opener_of_file(name: str, settings: SmppSettings) -> Opener:
+    """Return the same for a carrier of the settings file."""
+    one = msgspec.structs.replace(settings, **KINDS[CarrierKind.SMPP].for_trial)
+    return partial(SmppRoute, name, one, take_reply=refuse)
 
 
 class Trial:

@@ -1,9 +1,12 @@
 """Make and change tenants and services; a running server sees it within a second."""
 
 import asyncio
+import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, Final, TypeVar, cast
 
 import click
 import msgspec
@@ -12,16 +15,56 @@ from dastak.commands.printing import json_option, print_json, print_table
 from dastak.config import ConfigError, sqlite_path
 from dastak.config_read import load
 from dastak.core.errors import InvalidRequest, NotFound
+from dastak.core.msisdn import mask
 from dastak.core.policy import Policy
 from dastak.core.ports import Tenancy
 from dastak.core.tenant import Service, Tenant
 from dastak.store.sqlite import SqliteStore
+from dastak.telemetry.logs import handler_to
 from dastak.tenancy import operators
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 MICROS: Final = 1_000_000
+# What says in the audit log on what a command worked.
+NAMED: Final = ("tenant", "service", "name", "key_id", "number", "route")
+
+
+def audited(command: F) -> F:
+    """Have what a command changed written to standard error, as the server writes it to its audit log."""
+
+    @wraps(command)
+    def change(context: click.Context, **given: Any) -> Any:
+        try:
+            answer = command(context, **given)
+        except SystemExit:  # not all of it is done
+            _tell(context, command.__name__, given)
+            raise
+        _tell(context, command.__name__, given)
+        return answer
+
+    return cast(F, change)
+
+
+def _tell(context: click.Context, action: str, given: Mapping[str, Any]) -> None:
+    settings = load(context.obj, os.environ).settings.log
+    if settings.level not in ("debug", "info") or given.get("dry_run"):
+        return
+    parts = [str(given[name]) for name in NAMED if given.get(name)]
+    line = {
+        "name": "dastak.audit",
+        "levelno": logging.INFO,
+        "levelname": "INFO",
+        "msg": f"{action}: done",
+        "action": action,
+        "result": "done",
+        "actor": "cli",
+        "uid": os.getuid(),
+        # What has no letter may be a number.
+        "on": "/".join(part if any(map(str.isalpha, part)) else mask(part) for part in parts),
+    }
+    handler_to(sys.stderr, settings.format).handle(logging.makeLogRecord(line))
 
 
 @click.group()
@@ -34,6 +77,7 @@ def tenants() -> None:
 @click.option("--daily-cap", type=click.FloatRange(0), help="What its messages may cost in a UTC day.")
 @json_option
 @click.pass_context
+@audited
 def create_tenant(context: click.Context, *, name: str, daily_cap: float | None, as_json: bool) -> None:
     """Make a tenant."""
     cap = operators.DAILY_SPEND_CAP_MICROS if daily_cap is None else round(daily_cap * MICROS)
@@ -50,6 +94,7 @@ def create_tenant(context: click.Context, *, name: str, daily_cap: float | None,
 @click.option("--suspend/--resume", "suspended", default=None, help="Refuse its keys, or take them again.")
 @json_option
 @click.pass_context
+@audited
 def set_tenant(
     context: click.Context, *, name: str, daily_cap: float | None, suspended: bool | None, as_json: bool
 ) -> None:
@@ -107,6 +152,7 @@ def service_options(command: F) -> F:
 @service_options
 @json_option
 @click.pass_context
+@audited
 def create_service(context: click.Context, /, *, name: str, tenant: str, as_json: bool, **given: Any) -> None:
     """Make a service; no country is open unless you open it."""
 
@@ -123,6 +169,7 @@ def create_service(context: click.Context, /, *, name: str, tenant: str, as_json
 @service_options
 @json_option
 @click.pass_context
+@audited
 def set_service(context: click.Context, /, *, name: str, tenant: str, as_json: bool, **given: Any) -> None:
     """Change a service; what is not given stays."""
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from dastak.commands.admin import tenant_named, with_store
+from dastak.commands.admin import audited, tenant_named, with_store
 from dastak.commands.printing import json_option, print_json, print_table, progress
 from dastak.core.dlt_store import DltRecord
-from dastak.core.errors import InvalidRequest, NotFound
+from dastak.core.errors import InvalidRequest
 from dastak.dlt.chain import Chain, ChainMode
 from dastak.dlt.csv_import import Imported, import_csv
 from dastak.dlt.lint import caret, lint_template, lint_text
@@ -58,6 +58,7 @@ def show_dlt(context: click.Context, *, tenant: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--tenant", required=True, help="Whose.")
 @click.pass_context
+@audited
 def put_dlt(context: click.Context, *, file: Path, tenant: str) -> None:
     """Replace a tenant's register by a JSON file, as `show --json` prints it."""
     try:
@@ -79,6 +80,7 @@ def put_dlt(context: click.Context, *, file: Path, tenant: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be taken, and write nothing.")
 @json_option
 @click.pass_context
+@audited
 def import_dlt(
     context: click.Context, *, file: Path, tenant: str, pe_id: str | None, dry_run: bool, as_json: bool
 ) -> None:
@@ -87,12 +89,10 @@ def import_dlt(
 
     async def take(store: SqliteStore) -> Imported:
         n = tenant_named(await store.tenancy(), tenant).n
-        try:
-            kept = await _kept(store, tenant)
-        except NotFound:
-            kept = Kept(Register(), 0)
+        kept = (await _registers(store)).known(n)
         imported = import_csv(kept.register, octets, pe_id=pe_id)
-        if not dry_run:
+        # A register of nothing would refuse every text to India.
+        if imported.taken and not dry_run:
             await put_register(store, n, imported.register, revision=kept.revision)
         return imported
 
@@ -119,6 +119,7 @@ def import_dlt(
 )
 @click.option("--approved/--not-approved", default=True, show_default=True, help="What the portal says.")
 @click.pass_context
+@audited
 def set_chain(
     context: click.Context,
     *,
@@ -182,9 +183,13 @@ def lint(
 
 async def _kept(store: SqliteStore, tenant: str) -> Kept:
     """Return a tenant's register as the database has it. Raises: NotFound."""
+    return (await _registers(store)).of(tenant_named(await store.tenancy(), tenant).n)
+
+
+async def _registers(store: SqliteStore) -> Registers:
     registers = Registers()
     await registers.refresh(store)
-    return registers.of(tenant_named(await store.tenancy(), tenant).n)
+    return registers
 
 
 def _of_one(template: str) -> Register:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from dastak.commands.admin import tenant_named, with_store
+from dastak.commands.admin import audited, tenant_named, with_store
 from dastak.commands.printing import json_option, print_json, print_table, progress
 from dastak.core.errors import NotFound
 from dastak.core.ports import Tenancy
@@ -33,6 +33,7 @@ def keys() -> None:
 @click.option("--service", default=operators.DEFAULT_NAME, show_default=True)
 @json_option
 @click.pass_context
+@audited
 def create_key(
     context: click.Context,
     *,
@@ -66,6 +67,7 @@ def create_key(
 @click.option("--overlap-hours", type=click.IntRange(0), default=24, show_default=True)
 @json_option
 @click.pass_context
+@audited
 def rotate_key(context: click.Context, *, key_id: str, overlap_hours: int, as_json: bool) -> None:
     """Make a key's successor; the old one counts until the overlap is over."""
 
@@ -87,6 +89,7 @@ def rotate_key(context: click.Context, *, key_id: str, overlap_hours: int, as_js
 @click.argument("key_id", metavar="ID")
 @json_option
 @click.pass_context
+@audited
 def revoke_key(context: click.Context, *, key_id: str, as_json: bool) -> None:
     """End a key, everywhere within a second."""
 

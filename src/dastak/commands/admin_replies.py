@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from dastak.commands.admin import tenant_named, with_store
+from dastak.commands.admin import audited, tenant_named, with_store
 from dastak.commands.printing import json_option, print_json, print_table
 from dastak.core.errors import NotFound
 from dastak.core.msisdn import mask, parse
@@ -79,6 +79,7 @@ def list_stops(context: click.Context, *, tenant: str, limit: int, as_json: bool
 @_tenant
 @json_option
 @click.pass_context
+@audited
 def lift_stop(context: click.Context, *, number: str, tenant: str, as_json: bool) -> None:
     """Let a tenant write to a number again that said STOP, because its owner asked for that."""
     msisdn = parse(number).msisdn

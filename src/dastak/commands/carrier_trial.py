@@ -13,7 +13,7 @@ import msgspec
 from dastak import config_secrets
 from dastak.api.carrier_schema import TRIAL_S_MAX
 from dastak.carriers.carrier_book import Act, CarrierBook
-from dastak.carriers.trial import LINK_S_MAX, Opener, Trial, opener, refuse
+from dastak.carriers.trial import LINK_S_MAX, Opener, Trial, opener, opener_of_file, refuse
 from dastak.carriers.trial_report import TEXT, TIMEOUT_S, TIMEOUT_S_MAX, Errand, Report, Step, Told, in_order
 from dastak.cli import Exit
 from dastak.commands.admin import with_store
@@ -22,7 +22,6 @@ from dastak.commands.running_server import Answer, DevServer, call, find_server,
 from dastak.config import Settings, smpp_settings
 from dastak.config_read import load
 from dastak.core.msisdn import parse
-from dastak.sms.smpp_route import SmppRoute
 from dastak.steady_clock import SteadyClock
 from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
@@ -116,7 +115,7 @@ def _ask_server(server: DevServer, name: str, errand: Errand) -> Answer:
 
 async def _opener(settings: Settings, book: CarrierBook, name: str) -> Opener:
     if name in settings.carriers:
-        return partial(SmppRoute, name, smpp_settings(settings.carriers[name]), take_reply=refuse)
+        return opener_of_file(name, smpp_settings(settings.carriers[name]))
     carrier = await book.find(name)
     return opener(carrier, book.revealed(carrier))
 

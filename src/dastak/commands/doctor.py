@@ -1,5 +1,6 @@
 """Look for what is wrong with this installation, and say for each thing what mends it."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -17,8 +18,9 @@ from dastak.commands.checks.host_facts import look_at_host
 from dastak.commands.printing import json_option, print_json, progress
 from dastak.config import ConfigError, sqlite_path
 from dastak.config_read import Loaded, load
+from dastak.core.carrier import Carrier, CarrierState
 from dastak.core.ports import Tenancy
-from dastak.store import rows, sqlite_file, sqlite_tenancy, statements
+from dastak.store import rows, sqlite_carriers, sqlite_file, sqlite_tenancy, statements
 
 CHECKS: Final = (*config_checks.CHECKS, *host_checks.CHECKS, *store_checks.CHECKS, *live_checks.CHECKS)
 DOCS: Final = "docs/reference/doctor.md"
@@ -56,6 +58,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @click.pass_context
 def doctor(context: click.Context, *, fix: bool, as_json: bool) -> int:
     """Look for what is wrong; exit 1 when something is. Warnings alone are no failure."""
+    # Links that are tried tell their state to the log as well; here the findings do.
+    logging.getLogger("dastak").addHandler(logging.NullHandler())
     findings = examine(context.obj, os.environ, fix=fix)
     failed = sum(finding.status == "failed" for finding in findings)
     if as_json:
@@ -98,8 +102,8 @@ def look_at(loaded: Loaded) -> Scene:
     scene = Scene(loaded=loaded, host=look_at_host(database.parent), now=datetime.now(UTC))
     if not store_checks.opens(scene) or store_checks.schema(scene) is not None:
         return scene
-    tenancy, latest_at = _read(database)
-    return msgspec.structs.replace(scene, tenancy=tenancy, latest_at=latest_at)
+    tenancy, stored, latest_at = _read(database)
+    return msgspec.structs.replace(scene, tenancy=tenancy, stored=stored, latest_at=latest_at)
 
 
 def run_check(check: Check, scene: Scene, *, fix: bool = False) -> Finding:
@@ -126,12 +130,14 @@ def run_check(check: Check, scene: Scene, *, fix: bool = False) -> Finding:
     )
 
 
-def _read(database: Path) -> tuple[Tenancy, datetime | None]:
-    """Read tenancy and newest instant; the store itself would change how the database is kept."""
+def _read(database: Path) -> tuple[Tenancy, tuple[Carrier, ...], datetime | None]:
+    """Read tenancy, carriers and newest instant; the store itself would change how the database is kept."""
     sql = statements.load("queries.sql")
     with closing(sqlite_file.connect(database, read_only=True)) as connection:
         (newest,) = connection.execute(sql["newest_instant"]).fetchone()
-        return sqlite_tenancy.read(connection, sql), rows.from_ms(newest) if newest else None
+        known = sqlite_carriers.read(connection, sql).carriers
+        used = tuple(carrier for carrier in known if carrier.state is not CarrierState.OFF)
+        return sqlite_tenancy.read(connection, sql), used, rows.from_ms(newest) if newest else None
 
 
 def _skipped(check: Check) -> Finding:

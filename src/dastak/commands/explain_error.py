@@ -1,6 +1,7 @@
-"""Explain an error code, ours or a DLT scrubber's, offline: what it means, why it comes, what to do."""
+"""Explain an error code, ours, a carrier's or a DLT scrubber's, offline: what it means, what to do."""
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -9,9 +10,18 @@ import click
 import msgspec
 
 from dastak.api import problems
+from dastak.carriers.carrier_book import CarrierBook
+from dastak.carriers.carrier_codes import CodeReading, read_code
+from dastak.carriers.carrier_kinds import read_settings
+from dastak.commands.carrier_records import with_book
 from dastak.commands.printing import json_option, print_json
+from dastak.config import smpp_settings
+from dastak.config_read import load
+from dastak.core.carrier import CarrierKind
 from dastak.core.errors import DastakError, NotFound
-from dastak.dlt.scrub_codes import Meaning, meanings
+from dastak.core.outcome import Outcome
+from dastak.core.remedies import REMEDIES
+from dastak.dlt.scrub_codes import CODE_CHARACTERS_MAX, Meaning, meanings
 
 
 class ErrorPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,9 +33,17 @@ class ErrorPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @click.command()
 @click.argument("code")
+@click.option("--route", help="The carrier that sent it, whose own tables read it.")
 @json_option
-def explain(code: str, as_json: bool) -> None:
-    """Explain the `code` of an error or a refused check, or what an Indian operator's DLT code means."""
+@click.pass_context
+def explain(context: click.Context, *, code: str, route: str | None, as_json: bool) -> None:
+    """Explain the `code` of an error or a refused check, or what an Indian operator's DLT code means.
+
+    With --route it is read as that carrier's answers and receipts are.
+    """
+    if route is not None:
+        _show_readings(route, code, _readings(context, route, code), as_json=as_json)
+        return
     pages, titles = error_pages(), error_titles()
     if code not in pages:
         found = meanings(code)
@@ -45,6 +63,37 @@ def explain(code: str, as_json: bool) -> None:
     click.echo(f"\n{page.fix}")
 
 
+def _readings(context: click.Context, route: str, code: str) -> Sequence[CodeReading]:
+    """Return what a carrier makes of a code. Raises: NotFound (there is no such carrier)."""
+    fixed = load(context.obj, os.environ).settings.carriers.get(route)
+    if fixed is not None:
+        return read_code(CarrierKind.SMPP, smpp_settings(fixed), code)
+
+    async def read(book: CarrierBook) -> Sequence[CodeReading]:
+        carrier = await book.find(route)
+        return read_code(carrier.kind, read_settings(carrier.kind, book.revealed(carrier)), code)
+
+    return with_book(context, read)
+
+
+def _show_readings(route: str, code: str, found: Sequence[CodeReading], *, as_json: bool) -> None:
+    if not found:
+        raise NotFound(
+            f"No table of the carrier {route} has the code {code[:CODE_CHARACTERS_MAX]!r}. "
+            f"Next: {REMEDIES[Outcome.UNKNOWN].action}"
+        )
+    if as_json:
+        print_json(
+            [{**msgspec.to_builtins(one), **msgspec.to_builtins(REMEDIES[one.outcome])} for one in found]
+        )
+        return
+    for one in found:
+        remedy = REMEDIES[one.outcome]
+        click.echo(f"{click.style(code, bold=True)} in a {one.where} of {route}: it {remedy.means}\n")
+        click.echo(f"  outcome: {one.outcome}, by {one.table}\n  who acts: {remedy.who}")
+        click.echo(f"  next: {remedy.action or 'nothing'}\n")
+
+
 def _show_meanings(found: Sequence[Meaning], *, as_json: bool) -> None:
     if as_json:
         print_json(found)
@@ -53,7 +102,7 @@ def _show_meanings(found: Sequence[Meaning], *, as_json: bool) -> None:
         click.echo(f"{click.style(meaning.code, bold=True)} ({meaning.family}): {meaning.words}\n")
         click.echo(f"  outcome: {meaning.outcome}\n  who acts: {meaning.who}\n  next: {meaning.action}\n")
     if len(found) > 1:
-        click.echo("Which one holds is the carrier's to say; its `receipt_outcomes` decide for it.")
+        click.echo("Which one holds is the carrier's to say: dastak explain CODE --route NAME")
 
 
 def error_pages() -> Mapping[str, ErrorPage]:

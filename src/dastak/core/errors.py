@@ -47,10 +47,26 @@ class InvalidMsisdn(InvalidRequest):
 
 
 class TemplateMismatch(InvalidRequest):
-    """A text cannot be made from this template and these values."""
+    """A text cannot be made from this template and these values.
+
+    Where one was held against a registered template: the first `place`, from 0, where it differs, what is
+    `expected` there, and what was `found`, without a digit and nothing of the code.
+    """
 
     code = "template_mismatch"
     title = "The text does not fit its template"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        place: int | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+    ) -> None:
+        super().__init__(detail, field=field)
+        self.place, self.expected, self.found = place, expected, found
 
 
 class IdempotencyMismatch(InvalidRequest):

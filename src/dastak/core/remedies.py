@@ -1,11 +1,22 @@
-"""What each delivery outcome means for the person at the phone, and what an operator does about it."""
+"""What each delivery outcome means for the person at the phone, who acts on it, and what they do."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from dastak.core.outcome import Outcome
+
+
+class Who(StrEnum):
+    """Who must act."""
+
+    NOBODY = "nobody"
+    PERSON = "the person"
+    SENDER = "the sender (PE)"
+    OPERATOR = "the operator of Dastak"
+    CHAIN = "the operator of Dastak, with the telemarketers"
 
 
 class Remedy(msgspec.Struct, frozen=True):
@@ -14,80 +25,104 @@ class Remedy(msgspec.Struct, frozen=True):
     Attributes:
         means: What happened, as the end of a sentence that begins with the carrier.
         action: What to do next, as a command; empty where there is nothing to do.
+        who: Who does it.
     """
 
     means: str
     action: str
+    who: Who
 
 
 REMEDIES: Final[Mapping[Outcome, Remedy]] = {
-    Outcome.DELIVERED: Remedy("reports the text on the phone", ""),
-    Outcome.ACCEPTED: Remedy("has the text and tells nothing more yet", "wait for its final receipt"),
-    Outcome.ENROUTE: Remedy("is still trying", "wait for its final receipt"),
+    Outcome.DELIVERED: Remedy("reports the text on the phone", "", Who.NOBODY),
+    Outcome.ACCEPTED: Remedy(
+        "has the text and tells nothing more yet", "wait for its final receipt", Who.NOBODY
+    ),
+    Outcome.ENROUTE: Remedy("is still trying", "wait for its final receipt", Who.NOBODY),
     Outcome.EXPIRED: Remedy(
         "tried until the text was too old",
         "look whether the phone was off or abroad; if many expire, compare this carrier with another one",
+        Who.OPERATOR,
     ),
     Outcome.ABSENT_SUBSCRIBER: Remedy(
-        "cannot find the phone on any network", "ask the person to turn the phone on or find reception"
+        "cannot find the phone on any network",
+        "ask the person to turn the phone on or find reception",
+        Who.PERSON,
     ),
-    Outcome.HANDSET_OFF: Remedy("finds the phone turned off", "ask the person to turn it on"),
+    Outcome.HANDSET_OFF: Remedy("finds the phone turned off", "ask the person to turn it on", Who.PERSON),
     Outcome.HANDSET_BUSY_OR_MEMORY: Remedy(
         "reaches the phone, which takes no text now",
         "ask the person to end a call or delete old texts, then resend",
+        Who.PERSON,
     ),
     Outcome.UNKNOWN_NUMBER: Remedy(
         "knows nobody with this number",
         "check the digits with the person; if the number is right, ask the carrier whether it was ported",
+        Who.PERSON,
     ),
     Outcome.BARRED_OR_DND: Remedy(
         "may not bring texts of this kind to this number",
         "have the carrier use its OTP (service implicit) route: codes are exempt from do-not-disturb",
+        Who.OPERATOR,
     ),
     Outcome.OPERATOR_REJECT: Remedy(
         "or the operator behind it refuses without a better reason",
         "give the raw code and carrier_ref to the carrier's support; another route may deliver",
+        Who.OPERATOR,
     ),
     Outcome.SPAM_OR_CONTENT: Remedy(
-        "takes the text for spam", "send the registered wording, without links, or ask for it to be allowed"
+        "takes the text for spam",
+        "send the registered wording, without links, or ask for it to be allowed",
+        Who.SENDER,
     ),
     Outcome.DLT_ENTITY: Remedy(
         "does not accept the principal entity (PE-ID)",
         "compare the PE-ID sent with the one on your DLT portal, and have it active there",
+        Who.SENDER,
     ),
     Outcome.DLT_HEADER: Remedy(
         "does not accept the sender header",
-        "use a header that is registered and active for this entity; letters in its exact case",
+        "use a header that is registered, active and linked to the template; letters in its exact case",
+        Who.SENDER,
     ),
     Outcome.DLT_TEMPLATE: Remedy(
         "finds no registered template that the text matches",
         "send the registered wording exactly, with its template id, or register this text",
+        Who.SENDER,
     ),
     Outcome.DLT_VARIABLE: Remedy(
         "finds a variable of the template that is too long or of the wrong kind",
-        "compare each filled value with its tag in the registered template",
+        "shorten the value, or compare each with its tag in the template: dastak dlt lint",
+        Who.SENDER,
     ),
     Outcome.DLT_CHAIN: Remedy(
         "does not accept the chain of telemarketers",
-        "declare the chain for this carrier on the DLT portal, and send it as the carrier wants it",
+        "have every party accept it on the DLT portal, then set the same ids in its order: dastak dlt chain",
+        Who.CHAIN,
     ),
     Outcome.CTA_NOT_WHITELISTED: Remedy(
         "refuses a link or number in the text that is not whitelisted",
-        "whitelist it on the DLT portal, or take it out of the text",
+        "have it whitelisted on the DLT portal, or take it out of the text",
+        Who.SENDER,
     ),
     Outcome.THROTTLED: Remedy(
         "says that texts come too fast",
         "lower rate_per_s to what the contract allows, or buy more; the text itself is fine",
+        Who.OPERATOR,
     ),
     Outcome.ROUTE_CONFIG: Remedy(
         "refuses how the text is addressed or written",
         "compare sender, TON, NPI, data_coding, TLVs and balance with what the carrier told you",
+        Who.OPERATOR,
     ),
     Outcome.NETWORK_TEMPORARY: Remedy(
-        "has a fault of its own", "try again in a minute; if it stays, drain it and give it the raw code"
+        "has a fault of its own",
+        "try again in a minute; if it stays, drain it and give it the raw code",
+        Who.OPERATOR,
     ),
     Outcome.UNKNOWN: Remedy(
         "says something that its table does not know",
-        "ask the carrier what the code means, and add it to status_outcomes or receipt_outcomes",
+        "ask the carrier what its code means, and add it to status_outcomes or receipt_outcomes",
+        Who.OPERATOR,
     ),
 }

@@ -1,6 +1,6 @@
 """A text that a phone sent back, and the wish in it: nothing more of a sender, or more again.
 
-1. A wish counts for one tenant and one number, not for the sender's other tenants.
+1. STOP counts for one tenant and one number, not for the sender's other tenants; START for all of them.
 2. What a virtual phone writes binds test keys only: nobody stops a real number from a test page.
 """
 

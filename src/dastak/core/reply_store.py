@@ -1,5 +1,6 @@
 """Where replies and the wishes in them are written down, as those see it who hear, list and lift them."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -40,7 +41,12 @@ class ReplyStore(Protocol):
         """Return the latest verifications of a number that are pending, of all tenants, newest first."""
 
     async def keep_reply(
-        self, heard: HeardReply, *, answers: VerificationId | None = None, events: tuple[Event, ...] = ()
+        self,
+        heard: HeardReply,
+        *,
+        answers: VerificationId | None = None,
+        events: tuple[Event, ...] = (),
+        lifts: Collection[int] = (),
     ) -> bool:
         """Write a reply down and do what it asks for, in one commit.
 
@@ -48,9 +54,10 @@ class ReplyStore(Protocol):
         they ask for is done again, which changes nothing, and no second line is written.
 
         Args:
-            heard: With the tenant, if one is known; only then STOP and START count.
+            heard: With the tenant, if one is known; only then STOP counts.
             answers: The verification whose timeline is told.
             events: What it is told.
+            lifts: The tenants beside that one whose stops a START takes back.
 
         Returns:
             Whether it is new.

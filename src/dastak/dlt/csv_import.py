@@ -43,6 +43,11 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     replaced: int
     faults: tuple[Fault, ...]
 
+    @property
+    def taken(self) -> int:
+        """How many templates the file brought."""
+        return self.added + self.replaced
+
 
 def import_csv(register: Register, octets: bytes, *, pe_id: str | None = None) -> Imported:
     """Put the templates of a portal's export into a register.

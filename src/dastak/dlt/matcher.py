@@ -1,7 +1,8 @@
 """Hold a text against a registered template before it is sent, and say where and why it differs.
 
 1. The whole text must match, exact in case and white space.
-2. An explanation shows no digit of the text, and nothing of the code it is told.
+2. An explanation shows no digit of the text, and nothing of the code it is told: not even how far into the
+   code a variable would have taken it.
 """
 
 import re
@@ -106,10 +107,11 @@ def explain(pattern: Pattern, text: str, *, whitelist: Whitelist | None = None, 
     """Say where and why a text differs that does not fit."""
     reading = read(pattern, text, whitelist)
     difference = _overlong(pattern, reading, text, whitelist) or _difference(pattern, reading, text)
+    place = _before_code(text, code, difference.place)
     return Mismatch(
-        place=difference.place,
+        place=place,
         expected=difference.expected,
-        found=masked(text, code)[difference.place :][:SHOWN_CHARACTERS_MAX],
+        found=masked(text, code)[place:][:SHOWN_CHARACTERS_MAX],
         variable=difference.variable,
         too_long=difference.too_long,
         culprits=_culprits(pattern, text, whitelist),
@@ -120,6 +122,12 @@ def masked(text: str, code: str = "") -> str:
     """Return a text with stars for its digits and for the code, as long as it was."""
     hidden = text.replace(code, "*" * len(code)) if code else text
     return re.sub(r"\d", "*", hidden)
+
+
+def _before_code(text: str, code: str, place: int) -> int:
+    """Return a place, or where the code begins that it lies within."""
+    begins = text.find(code, max(0, place - len(code) + 1)) if code else -1
+    return begins if 0 <= begins < place else place
 
 
 def _failed(reading: Reading) -> int:

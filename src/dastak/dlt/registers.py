@@ -73,6 +73,10 @@ class Registers:
             raise NotFound("This tenant has no DLT register.")
         return self._kept[tenant]
 
+    def known(self, tenant: int) -> Kept:
+        """Return a tenant's register; an empty one of revision 0 where it has none."""
+        return self._kept.get(tenant) or Kept(Register(), 0)
+
     def applies(self, verification: Verification) -> bool:
         """Say whether its texts must be registered, as far as the tenant told us."""
         live = verification.mode is not Mode.TEST
@@ -88,7 +92,14 @@ class Registers:
             return
         chosen = self._chosen(verification.tenant, header, text, code, verification.created_at)
         if isinstance(chosen, Unmatched):
-            raise TemplateMismatch(f"India's DLT register of this tenant: {chosen.words}", field="text")
+            differs = chosen.mismatch
+            raise TemplateMismatch(
+                f"India's DLT register of this tenant: {chosen.words}",
+                field="text",
+                place=None if differs is None else differs.place,
+                expected=None if differs is None else differs.expected,
+                found=None if differs is None else differs.found,
+            )
 
     def fields(
         self, verification: Verification, header: str, text: str, route: str, now: datetime

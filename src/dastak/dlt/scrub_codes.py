@@ -2,6 +2,7 @@
 
 1. One number means different things to different operators: every family that knows it answers.
 2. A family that is known only in part says so; nothing is guessed.
+3. Who acts, and what they do, depends on the outcome alone: `core/remedies.py` has it.
 """
 
 import re
@@ -14,6 +15,7 @@ from typing import Final
 import msgspec
 
 from dastak.core.outcome import Outcome
+from dastak.core.remedies import REMEDIES
 
 CODE_CHARACTERS_MAX: Final = 40
 # What the receipts of a carrier mean that has no table of its own.
@@ -55,7 +57,6 @@ class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     families: dict[str, str]
-    actions: dict[Outcome, tuple[str, str]]
     codes: tuple[_Group, ...]
 
 
@@ -67,17 +68,16 @@ def families() -> Mapping[str, str]:
 @lru_cache(maxsize=1)  # a file of the package
 def all_meanings() -> tuple[Meaning, ...]:
     """Return every code of every family, in the order of the table."""
-    table = _table()
     return tuple(
         Meaning(
             family=group.family,
             code=code,
             words=words,
             outcome=group.outcome,
-            who=table.actions[group.outcome][0],
-            action=table.actions[group.outcome][1],
+            who=REMEDIES[group.outcome].who,
+            action=REMEDIES[group.outcome].action,
         )
-        for group in table.codes
+        for group in _table().codes
         for code, words in group.codes.items()
     )
 

@@ -1,8 +1,9 @@
 """Hear what people write back: keep it, and let STOP and START count for the tenant they are meant for.
 
 1. A carrier is answered once a reply is durable; what is not kept, it shall bring again.
-2. After STOP nothing leaves for that number: no start, no resend, and nothing that was queued before.
-3. A code that the person already has can still be checked: that sends nothing.
+2. STOP counts for one tenant. START takes back the stops of all who write as the sender it answers.
+3. After STOP nothing leaves for that number: no start, no resend, and nothing that was queued before.
+4. A code that the person already has can still be checked: that sends nothing.
 """
 
 import asyncio
@@ -90,13 +91,15 @@ async def hear(
     latest = await store.answered_by(Msisdn(reply.msisdn), route=reply.route)
     sent = [verification for verification in latest if (verification.mode is Mode.TEST) == test]
 
-    tenant, answered = meant_for(sent, owners_of(reply.to))
+    owners = owners_of(reply.to)
+    tenant, answered = meant_for(sent, owners)
     heard = HeardReply(reply=reply, at=now, tenant=tenant, test=test)
     events: tuple[Event, ...] = ()
     if answered is not None:
         events = (ReplyHeard(int(now.timestamp() * 1000), reply.kind, reply.route),)
 
-    new = await store.keep_reply(heard, answers=None if answered is None else answered.id, events=events)
+    answers = None if answered is None else answered.id
+    new = await store.keep_reply(heard, answers=answers, events=events, lifts=who_write(sent, owners))
     if new and answered is not None:
         ports.publish(answered, events)
     return heard if new else None
@@ -118,6 +121,19 @@ def meant_for(
     if len(owners) == 1:
         return next(iter(owners)), None
     return None, None
+
+
+def who_write(sent: Sequence[Verification], owners: Collection[int]) -> frozenset[int]:
+    """Return the tenants whose texts come to a person from the sender they answer.
+
+    They cannot tell those tenants apart, so a START means all of them. It needs no text that is still known:
+    a stop outlives it, and there is one only of a tenant that wrote.
+
+    Args:
+        sent: As `meant_for` takes it.
+        owners: Likewise; without them all who wrote by the route of the reply.
+    """
+    return frozenset(owners or (verification.tenant for verification in sent))
 
 
 async def refuse_stopped(ports: Ports, tenant: int, mode: Mode, msisdn: Msisdn) -> None:

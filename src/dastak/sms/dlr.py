@@ -92,17 +92,28 @@ def parse_dlr(
     network_error = tlvs.get(Tag.NETWORK_ERROR_CODE, b"")
     reason = _gsm_error(network_error) or err or _cstring(tlvs.get(Tag.ADDITIONAL_STATUS_INFO_TEXT, b""))
     reference = tlvs.get(Tag.USER_MESSAGE_REFERENCE)
-    default = _outcome(stat, (reason, err))
     return Dlr(
         message_id=message_id,
         stat=stat,
         err=_without_code(err or reason),
         done_date=fields.get("done date", ""),
         utc_offset=utc_offset,
-        outcome=_mapped(table, stat, err or reason, default) if table else default,
+        outcome=outcome_in(table, stat, (reason, err)),
         user_message_reference=int.from_bytes(reference, "big") if reference else None,
         raw=raw,
     )
+
+
+def outcome_in(table: Mapping[str, Outcome], stat: str, reasons: tuple[str, str]) -> Outcome:
+    """Return what a receipt comes to by the table of a route, before the default hints.
+
+    Args:
+        table: As `parse_dlr` takes it.
+        stat: In capitals.
+        reasons: The network's and the receipt's own `err`; empty where there is none.
+    """
+    default = _outcome(stat, reasons)
+    return _mapped(table, stat, reasons[1] or reasons[0], default) if table else default
 
 
 def normal_id(message_id: str) -> str:

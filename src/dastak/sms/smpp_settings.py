@@ -40,6 +40,8 @@ BIND_COMMANDS = {
 }
 
 
+# Carriers give an account a few; each one costs a connection on both sides.
+BINDS_MAX: Final = 32
 _BY_REFERENCE: Final = frozenset({Correlation.REFERENCE, Correlation.REFERENCE_LOW})
 
 
@@ -144,7 +146,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     system_type: Annotated[str, msgspec.Meta(max_length=12)] = ""
     long_password: bool = False
     bind_kind: BindKind = BindKind.TRANSCEIVER
-    binds: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
+    binds: Annotated[int, msgspec.Meta(ge=1, le=BINDS_MAX)] = 1
     tls: Tls | None = None
     window: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     queue_max: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 1000

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -354,10 +354,16 @@ class SqliteStore:
         return await self._listed(partial(sqlite_replies.pending_of, self._lister, self._sql, msisdn))
 
     async def keep_reply(
-        self, heard: HeardReply, *, answers: VerificationId | None = None, events: tuple[Event, ...] = ()
+        self,
+        heard: HeardReply,
+        *,
+        answers: VerificationId | None = None,
+        events: tuple[Event, ...] = (),
+        lifts: Collection[int] = (),
     ) -> bool:
         """See `ReplyStore.keep_reply`."""
-        keep = partial(sqlite_replies.keep, self._writer, self._sql, heard, answers, events)
+        told = sqlite_replies.Told(answers, events, lifts)
+        keep = partial(sqlite_replies.keep, self._writer, self._sql, heard, told)
         try:
             return await self._group.run(keep)
         finally:
@@ -387,11 +393,6 @@ class SqliteStore:
         found, cursor = await self._listed(partial(self._newest, "stops_of", tenant, before, limit))
         return StopPage(tuple(map(sqlite_replies.stop_of, found)), cursor)
 
-    def _newest(
-        self, query: str, tenant: int, before: int | None, limit: int
-    ) -> tuple[Sequence[rows.Row], int | None]:
-        """Read a page of rows that begin with their number; in the list thread."""
-        limit = min(limit, PAGE_MAX)
-        asked = (tenant, _NEWEST if before is None else before, limit + 1)
-        found = self._lister.execute(self._sql[query], asked).fetchall()
-        return found[:limit], found[limit - 1][0] if len(found) > limit else None
+    def _newest(self, query: str, tenant: int, before: int | None, limit: int) -> sqlite_replies.Page:
+        before, limit = _NEWEST if before is None else before, min(limit, PAGE_MAX)
+        return sqlite_replies.newest(self._lister, self._sql[query], tenant, before, limit)

@@ -1,10 +1,10 @@
 """Replies in the SQLite database, and the numbers that want nothing more of a tenant."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,8 @@ LATEST_MAX: Final = 20
 
 _NOBODY: Final = 0
 
+Page = tuple[Sequence[rows.Row], int | None]
+
 
 class _Record(msgspec.Struct, frozen=True):
     """What stands in the column `record`."""
@@ -40,28 +42,35 @@ class _Record(msgspec.Struct, frozen=True):
 _RECORD: Final = msgspec.json.Decoder(_Record)
 
 
+class Told(NamedTuple):
+    """What is told with a reply; see `ReplyStore.keep_reply`."""
+
+    answers: VerificationId | None
+    events: tuple[Event, ...]
+    lifts: Collection[int]
+
+
 def keep(
     connection: sqlite3.Connection,
     sql: Mapping[str, str],
     heard: HeardReply,
-    answers: VerificationId | None,
-    events: tuple[Event, ...],
+    told: Told,
 ) -> bool:
     """See `ReplyStore.keep_reply`."""
     reply, number, at = heard.reply, int(heard.reply.msisdn), rows.to_ms(heard.at)
     digest = _digest(heard)
     same_since = rows.to_ms(heard.at - SAME_WITHIN)
     known = connection.execute(sql["known_reply"], (number, digest, same_since)).fetchone()
-    _obey(connection, sql, heard)
+    _obey(connection, sql, heard, told.lifts)
     if known is not None:
         return False
     record = _Record(reply.route, reply.to, reply.kind, reply.text_masked, heard.test)
     row = (tenant_number(heard.tenant), number, at, rows.text(record), digest)
     connection.execute(sql["insert_reply"], row)
     connection.execute(sql["delete_replies_over"], (number, REPLIES_PER_NUMBER_MAX))
-    if answers is not None and events:
-        told = (TIMELINE_OCTETS_MAX, rows.lines(events), answers)
-        connection.execute(sql["tell_verification"], told)
+    if told.answers is not None and told.events:
+        line = (TIMELINE_OCTETS_MAX, rows.lines(told.events), told.answers)
+        connection.execute(sql["tell_verification"], line)
     return True
 
 
@@ -97,6 +106,12 @@ def pending_of(
     return tuple(rows.held_of(row).verification for row in found)
 
 
+def newest(connection: sqlite3.Connection, query: str, tenant: int, before: int, limit: int) -> Page:
+    """Read a page of rows that begin with their number, newest first, and what asks for the next one."""
+    found = connection.execute(query, (tenant, before, limit + 1)).fetchall()
+    return found[:limit], found[limit - 1][0] if len(found) > limit else None
+
+
 def reply_of(row: rows.Row) -> HeardReply:
     """Read a row of `replies_of`."""
     n, tenant, msisdn, at, record = row
@@ -127,15 +142,17 @@ def tenant_number(tenant: int | None) -> int:
     return _NOBODY if tenant is None else tenant
 
 
-def _obey(connection: sqlite3.Connection, sql: Mapping[str, str], heard: HeardReply) -> None:
+def _obey(
+    connection: sqlite3.Connection, sql: Mapping[str, str], heard: HeardReply, lifts: Collection[int]
+) -> None:
     """Do what a reply asks for."""
-    if heard.tenant is None:
-        return
-    key = (heard.tenant, int(heard.reply.msisdn), heard.test)
+    meant = set() if heard.tenant is None else {heard.tenant}
+    number, test = int(heard.reply.msisdn), heard.test
     if heard.reply.kind is ReplyKind.STOP:
-        connection.execute(sql["insert_stop"], (*key, rows.to_ms(heard.at)))
+        since = rows.to_ms(heard.at)
+        connection.executemany(sql["insert_stop"], [(tenant, number, test, since) for tenant in meant])
     elif heard.reply.kind is ReplyKind.START:
-        connection.execute(sql["delete_stop"], key)
+        connection.executemany(sql["delete_stop"], [(tenant, number, test) for tenant in meant.union(lifts)])
 
 
 def _digest(heard: HeardReply) -> bytes:

@@ -41,12 +41,16 @@ _HIDDEN_EXTRAS: Final = {"code", "otp", "password", "secret", "token", "authoriz
 
 def setup_logs(level: str, style: Literal["auto", "json", "human"], stream: TextIO | None = None) -> None:
     """Send all logs of this process to one stream, once; standard error if none is given."""
-    stream = stream or sys.stderr
+    logging.basicConfig(level=level.upper(), handlers=[handler_to(stream or sys.stderr, style)], force=True)
+    logging.captureWarnings(capture=True)
+
+
+def handler_to(stream: TextIO, style: Literal["auto", "json", "human"]) -> logging.Handler:
+    """Return what writes records to a stream."""
     human = style == "human" or (style == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(HumanFormatter() if human else JsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.captureWarnings(capture=True)
+    return handler
 
 
 class JsonFormatter(logging.Formatter):

@@ -19,6 +19,8 @@ def file_modes(scene: Scene) -> Fault | None:
     if any(path.endswith(".password") for path in scene.loaded.origins):
         files.append(scene.loaded.file)
     files += [carrier.tls.key_file for carrier in scene.settings.carriers.values()]
+    tls = [carrier.settings.get("tls") or {} for carrier in scene.stored]
+    files += [Path(files_of["key_file"]) for files_of in tls if files_of.get("key_file")]
     for path in filter(None, files):
         if path.exists() and path.stat().st_mode & 0o007:
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -59,16 +61,16 @@ def live_keys(scene: Scene) -> Fault | None:
     """Find live keys that no carrier serves."""
     assert scene.tenancy is not None
     live = [key.id for key in scene.tenancy.keys if key.mode is not Mode.TEST and is_live(key, scene.now)]
-    if not live or scene.settings.carriers:
+    if not live or scene.has_carriers:
         return None
     what = f"{len(live)} live or team keys are given out, but there is no carrier"
-    return Fault(what, "add [carriers.NAME] as `dastak config sample` shows it")
+    return Fault(what, "dastak carrier add NAME --host HOST --port PORT --system-id ACCOUNT")
 
 
 def phones(scene: Scene) -> Fault | None:
     """Find phones in a box that strangers could read beside real carriers."""
     settings, listen = scene.settings, scene.settings.server.listen
-    if not settings.simulator.enabled or not settings.carriers or is_loopback(address_of(listen)[0]):
+    if not settings.simulator.enabled or not scene.has_carriers or is_loopback(address_of(listen)[0]):
         return None
     what = f"simulator.enabled is true: everybody who reaches {listen} can read its phones"
     return Fault(what, "export DASTAK__SIMULATOR__ENABLED=false")

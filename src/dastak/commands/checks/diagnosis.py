@@ -10,6 +10,7 @@ import msgspec
 from dastak.commands.checks.host_facts import HostFacts
 from dastak.config import Settings, sqlite_path
 from dastak.config_read import Loaded
+from dastak.core.carrier import Carrier
 from dastak.core.ports import Tenancy
 
 
@@ -35,6 +36,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         loaded: Its settings.
         tenancy: Its tenants, services and keys; None while its database cannot be read.
+        stored: The carriers in its database that are not off.
         latest_at: The newest instant its database knows.
     """
 
@@ -42,6 +44,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     host: HostFacts
     now: datetime
     tenancy: Tenancy | None = None
+    stored: tuple[Carrier, ...] = ()
     latest_at: datetime | None = None
 
     @property
@@ -53,6 +56,11 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     def database(self) -> Path:
         """The file of the database."""
         return sqlite_path(self.settings.store.url).absolute()
+
+    @property
+    def has_carriers(self) -> bool:
+        """Whether any carrier is used, of the settings file or of the database."""
+        return bool(self.settings.carriers or self.stored)
 
 
 def always(_: Scene) -> bool:

@@ -7,21 +7,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
+from dastak import config_secrets
+from dastak.carriers.carrier_book import revealed
+from dastak.carriers.trial import Opener, Trial, opener, opener_of_file, refuse
+from dastak.carriers.trial_report import Errand
 from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read
-from dastak.config import CarrierSettings, smpp_settings
+from dastak.config import smpp_settings
+from dastak.core.carrier import Carrier
+from dastak.core.errors import DastakError
 from dastak.core.tenant import Mode
-from dastak.sms.esme import BindState, Esme
-from dastak.sms.submission import Delivery
+from dastak.store.seal import AesGcmSealer
 from dastak.tenancy.keys import is_live
 
 TLS_TIMEOUT_S: Final = 5.0
 # Renewal by ACME is tried from 30 days on; two weeks before the end it has failed for long.
 CERTIFICATE_LIFE_MIN: Final = timedelta(days=14)
+# How a carrier of the database is named; one of the settings file has the path of its settings.
+STORED: Final = "carrier "
 
 
 def has_carriers(scene: Scene) -> bool:
     """Apply where there is a carrier."""
-    return bool(scene.settings.carriers)
+    return scene.has_carriers
 
 
 def has_https(scene: Scene) -> bool:
@@ -33,10 +40,13 @@ def has_https(scene: Scene) -> bool:
 def carriers(scene: Scene) -> Fault | None:
     """Find carriers that do not take our bind."""
     reasons = asyncio.run(_bind_all(scene))
-    told = [f"carriers.{name}: {reason}" for name, reason in reasons.items() if reason is not None]
-    if not told:
+    bad = {name: reason for name, reason in reasons.items() if reason is not None}
+    if not bad:
         return None
-    return Fault("; ".join(told), "dastak config show --origin  (compare host, system_id and password)")
+    command = "dastak config show --origin  (compare host, system_id and password)"
+    if all(name.startswith(STORED) for name in bad):
+        command = f"dastak carrier test {next(iter(bad)).removeprefix(STORED)}"
+    return Fault("; ".join(f"{name}: {reason}" for name, reason in bad.items()), command)
 
 
 def certificate(scene: Scene) -> Fault | None:
@@ -83,6 +93,11 @@ def spend_cap(scene: Scene) -> Fault | None:
         if not carrier.price_micros:
             what = f"carriers.{name}.price_micros is 0, so the spend cap counts nothing"
             return Fault(what, f"export DASTAK__CARRIERS__{name.upper()}__PRICE_MICROS=...", warning=True)
+    for stored in scene.stored:
+        if not stored.lane.price_micros:
+            what = f"price_micros of {STORED}{stored.name} is 0, so the spend cap counts nothing"
+            command = f"dastak carrier set {stored.name} --lane price_micros=... --why 'its price'"
+            return Fault(what, command, warning=True)
     capless = [
         found.name for found in scene.tenancy.tenants if found.n in live and not found.daily_spend_cap_micros
     ]
@@ -95,31 +110,31 @@ def spend_cap(scene: Scene) -> Fault | None:
 
 
 async def _bind_all(scene: Scene) -> dict[str, str | None]:
-    found = scene.settings.carriers
-    reasons = await asyncio.gather(*(_bind(carrier) for carrier in found.values()))
-    return dict(zip(found, reasons, strict=True))
+    """Return why each carrier does not take our bind, those of the settings file first."""
+    tries = {
+        f"carriers.{name}": _try(name, opener_of_file(name, smpp_settings(carrier)))
+        for name, carrier in scene.settings.carriers.items()
+    }
+    tries |= {f"{STORED}{carrier.name}": _try_stored(scene, carrier) for carrier in scene.stored}
+    return dict(zip(tries, await asyncio.gather(*tries.values()), strict=True))
 
 
-async def _bind(carrier: CarrierSettings) -> str | None:
-    """Bind and unbind; return why that does not go, in words."""
-    settings = smpp_settings(carrier)
-    answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-
-    def on_state(state: BindState, reason: str) -> None:
-        if not answer.done():
-            answer.set_result(None if state is BindState.BOUND else reason)
-
+async def _try_stored(scene: Scene, carrier: Carrier) -> str | None:
     try:
-        esme = Esme(settings, on_deliver=_ignore, on_state=on_state)
-    except OSError as error:
-        return f"its TLS files cannot be used: {error}"
-    # It tells within its own time limits for connecting and binding.
-    async with esme:
-        return await answer
+        sealer = AesGcmSealer(config_secrets.read_keys(scene.settings))
+        open_one = opener(carrier, revealed(carrier, sealer))
+    except DastakError as error:
+        return error.detail
+    return await _try(carrier.name, open_one)
 
 
-def _ignore(_: Delivery) -> None:
-    """Leave a receipt that comes now unanswered: the carrier brings it again to the service."""
+async def _try(name: str, open_one: Opener) -> str | None:
+    """Bind and unbind as `dastak carrier test` does; return why that does not go, in words.
+
+    An HTTP carrier has no bind: its settings are read, and nothing is sent.
+    """
+    report = await Trial(name, open_one, Errand(), tell=lambda _: None, others=refuse).run()
+    return None if report.linked else report.steps[-1].words
 
 
 def _tls() -> ssl.SSLContext:
