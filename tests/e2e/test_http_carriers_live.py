@@ -134,6 +134,36 @@ async def test_receipt_counts_once_and_only_when_it_is_signed(
     assert after.count("delivered") == 1
 
 
+async def test_late_receipt_of_a_carrier_that_is_off_counts_until_it_is_removed(
+    installation: Installation, vendor: VendorServer
+) -> None:
+    def act() -> tuple[list[int], list[str], list[str], bool]:
+        operator = operator_of(installation)
+        assert operator.post(CARRIERS, twilio_at(vendor.url)).status == 201
+        api = installation.live_client()
+        verification_id = submitted(api)
+        url = dict(parse_qsl(vendor.seen[-1].body.decode()))["StatusCallback"]
+        here = url.replace(PUBLIC_URL, installation.url)
+        form = {"MessageSid": "SM01", "MessageStatus": "delivered"}
+        signature = RequestValidator(SECRET).compute_signature(url, form)
+
+        installation.command("carrier", "off", "tw", "--why", "contract ended")
+        until(lambda: operator.get(f"{CARRIERS}/tw").body["link"] == "it is off")
+        statuses = [post(here, form).status]
+        before = types(api, verification_id)
+        statuses += [post(here, form, x_twilio_signature=signature).status]
+        after = types(api, verification_id)
+        bound = operator.get(f"{CARRIERS}/tw").body["available"]
+        assert operator.post(f"{CARRIERS}/tw/remove", {"why": "contract ended"}).status == 200
+        until(lambda: post(here, form, x_twilio_signature=signature).status == 401)
+        return statuses, before, after, bound
+
+    statuses, before, after, bound = await asyncio.to_thread(act)
+
+    assert statuses == [401, 200]
+    assert ("delivered" in before, "delivered" in after, bound) == (False, True, False)
+
+
 async def test_receipt_that_comes_before_its_message_is_kept_for_it(
     installation: Installation, vendor: VendorServer
 ) -> None:
