@@ -5,6 +5,7 @@ import gzip
 import logging
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from dastak.core.errors import CarrierRejected, CarrierUnavailable, MalformedRequest, Unauthenticated
 from dastak.core.message import CarrierRef
 from dastak.http_carriers.http_route import ANSWER_OCTETS_MAX, UNMAPPED_MAX, Callback, HttpRoute
-from dastak.http_carriers.http_settings import read_http_settings
+from dastak.http_carriers.http_settings import PROFILES, read_http_settings
 from tests.support.http_samples import CALLBACK_URL, NOW, is_foreign, some_carrier, some_hook, some_outgoing
 from tests.support.serve_installation import free_port
 from tests.support.vendor_server import Say, VendorServer
@@ -35,6 +36,23 @@ async def test_message_is_taken_over_a_connection_that_was_warm() -> None:
     assert vendor.connections == 1
     assert vendor.seen[0].target == "/2010-04-01/Accounts/acc0unt/Messages.json"
     assert b"Body=Your%20Acme%20code%20is%20482913." in vendor.seen[0].body
+
+
+async def test_host_that_an_option_names_is_connected_to_before_the_first_message(tmp_path: Path) -> None:
+    async with VendorServer(YES) as vendor:
+        profile = (PROFILES / "twilio.toml").read_text().replace("https://api.twilio.com", "http://{host}")
+        file = tmp_path / "own.toml"
+        file.write_text(profile.replace("[request]", '[options.host]\nabout = "yours"\n\n[request]'))
+        given = {"profile_file": str(file), "account": "a", "secret": "s"}
+        carrier = read_http_settings({**given, "options": {"host": vendor.url.removeprefix("http://")}})
+        async with HttpRoute(
+            "main", carrier, Callback(("t0ken",), CALLBACK_URL), foreign=is_foreign
+        ) as route:
+            await asyncio.wait_for(route.wait_warm(), 10)
+            warm = vendor.connections
+            await route.submit(some_outgoing())
+
+    assert (warm, vendor.connections, route.fault) == (1, 1, "it is closed")
 
 
 async def test_no_is_a_refusal_and_what_no_table_knows_is_counted() -> None:

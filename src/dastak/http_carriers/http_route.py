@@ -21,8 +21,9 @@ from dastak.core.ports import Outgoing
 from dastak.http_carriers.hook_proof import Hook, is_proven
 from dastak.http_carriers.hook_receipts import address_to_confirm, read_receipts
 from dastak.http_carriers.http_answer import judge_answer
-from dastak.http_carriers.http_render import HttpRequest, Surroundings, own_id, render
+from dastak.http_carriers.http_render import HttpRequest, Surroundings, for_url, own_id, render
 from dastak.http_carriers.http_settings import HttpCarrier
+from dastak.http_carriers.placeholders import fill
 
 ANSWER_OCTETS_MAX: Final = 64 * 1024
 # Vendors close idle connections after a minute or more; ours ends first, and is renewed before it does.
@@ -145,6 +146,23 @@ class HttpRoute:
         return f"{self.carrier.profile.title} is reached over HTTP{hint}"
 
     @property
+    def fault(self) -> str:
+        """Why the carrier cannot be connected to; empty when it can."""
+        return self._fault
+
+    @property
+    def unheard(self) -> str:
+        """What to do so that its receipts come in here; empty when they do."""
+        if self.carrier.profile.receipt is None:
+            return f"look at the phone: the profile of {self.carrier.profile.title} knows no receipts"
+        if not self.callback.url:
+            return (
+                "its receipts come to a running server that has server.public_url set: have that try it, "
+                "with --on-server"
+            )
+        return ""
+
+    @property
     def in_flight(self) -> int:
         """How many messages wait for the carrier's answer."""
         return self._in_flight
@@ -235,13 +253,19 @@ class HttpRoute:
     async def _warm(self) -> str:
         assert self._client is not None
         url = urlsplit(self.carrier.settings.base_url or self.carrier.profile.request.url)
-        if "{" in url.netloc:
+        # Some give every account a host of its own.
+        host = fill(
+            url.netloc, {**self.carrier.options, "account": self.carrier.settings.account}, safe=for_url
+        )
+        if host is None:
             return ""
         try:
             async with asyncio.timeout(WARM_WITHIN_S):
-                await self._client.head(f"{url.scheme}://{url.netloc}/")
-        except (httpx.HTTPError, TimeoutError) as error:
-            return f"{url.netloc} could not be connected to lately: {type(error).__name__}"
+                await self._client.head(f"{url.scheme}://{host}/")
+        except (httpx.ConnectError, httpx.ConnectTimeout, TimeoutError) as error:
+            return f"{host} could not be connected to lately: {type(error).__name__}"
+        except httpx.HTTPError:
+            pass  # it took the connection; what it thinks of HEAD says nothing of messages
         return ""
 
     def _count(self, code: str) -> str:
