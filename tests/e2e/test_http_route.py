@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from dastak.core.errors import CarrierRejected, CarrierUnavailable, MalformedRequest, Unauthenticated
+from dastak.core.errors import (
+    CarrierFull,
+    CarrierRejected,
+    CarrierUnavailable,
+    MalformedRequest,
+    Unauthenticated,
+)
 from dastak.core.message import CarrierRef
 from dastak.http_carriers.http_route import ANSWER_OCTETS_MAX, UNMAPPED_MAX, Callback, HttpRoute
 from dastak.http_carriers.http_settings import PROFILES, read_http_settings
@@ -132,13 +138,51 @@ async def test_full_window_sends_a_message_elsewhere_at_once() -> None:
         first = asyncio.create_task(route.submit(some_outgoing()))
         await asyncio.wait_for(vendor.came.wait(), 10)
 
-        assert (route.available, route.in_flight) == (False, 1)
-        with pytest.raises(CarrierUnavailable) as busy:
+        assert (route.available, route.in_flight, route.in_flight_max) == (True, 1, 1)
+        with pytest.raises(CarrierFull) as busy:
             await route.submit(some_outgoing())
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
 
     assert not busy.value.outcome_unknown
+
+
+async def test_rate_of_the_contract_leaves_little_room_and_its_end_is_told_at_once() -> None:
+    async with VendorServer(YES) as vendor, route_to(vendor.url, rate_per_s=0.01) as route:
+        before = route.in_flight_max
+        await route.submit(some_outgoing())
+        with pytest.raises(CarrierFull) as full:
+            await route.submit(some_outgoing())
+        room = (route.available, route.in_flight_max, route.in_flight)
+
+    assert (before, room, len(vendor.seen)) == (2, (True, 0, 0), 1)
+    assert not full.value.outcome_unknown
+
+
+async def test_carrier_that_throttles_gets_half_of_what_it_got() -> None:
+    throttle = Say(429, b'{"code":20429,"status":429}')
+    async with VendorServer(*[YES] * 8, throttle) as vendor, route_to(vendor.url) as route:
+        await asyncio.wait_for(route.wait_warm(), 10)
+        for _ in range(8):
+            await route.submit(some_outgoing())
+        free = route.in_flight_max
+        with pytest.raises(CarrierRejected) as refused:
+            await route.submit(some_outgoing())
+        slowed, told = route.in_flight_max, route.reason
+
+    assert (free, refused.value.outcome) == (50, "throttled")
+    assert slowed <= 2
+    assert re.search(r"it throttles, so it gets [0-9.]+ requests/s at present$", told)
+
+
+async def test_rate_of_the_profile_counts_where_the_carrier_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text("rate_per_s = 7\n" + (PROFILES / "twilio.toml").read_text())
+    given = {"profile_file": str(file), "account": "a", "secret": "s"}
+
+    rates = [read_http_settings({**given, **more}).rate_per_s for more in ({}, {"rate_per_s": 9})]
+
+    assert rates == [7.0, 9.0]
 
 
 async def test_packed_answer_is_not_unpacked() -> None:

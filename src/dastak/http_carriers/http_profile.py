@@ -206,6 +206,7 @@ class Profile(_Part, frozen=True, kw_only=True):
         account: What `account` is there; empty where it has none.
         secret: What `secret` is there.
         proof_secret: What signs its receipts, where that is not the secret.
+        rate_per_s: How many requests it takes of one account, where it says so.
         content: Whether it takes a whole text, or fills a template of its own.
         sample: Values of the options, for the test that every profile gets.
     """
@@ -216,6 +217,7 @@ class Profile(_Part, frozen=True, kw_only=True):
     account: str = ""
     secret: str = ""
     proof_secret: str = ""
+    rate_per_s: Annotated[float, Meta(gt=0)] | None = None
     content: Literal["text", "template"] = "text"
     options: dict[str, Option] = {}
     request: RequestForm

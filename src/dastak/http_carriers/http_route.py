@@ -17,6 +17,7 @@ import msgspec
 from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable, Unauthenticated
 from dastak.core.message import CarrierRef, Receipt
 from dastak.core.outcome import Outcome
+from dastak.core.pace import ROOM_WITHIN_S
 from dastak.core.ports import Outgoing
 from dastak.http_carriers.hook_proof import Hook, is_proven
 from dastak.http_carriers.hook_receipts import address_to_confirm, read_receipts
@@ -24,6 +25,7 @@ from dastak.http_carriers.http_answer import judge_answer
 from dastak.http_carriers.http_render import HttpRequest, Surroundings, for_url, own_id, render
 from dastak.http_carriers.http_settings import HttpCarrier
 from dastak.http_carriers.placeholders import fill
+from dastak.http_carriers.turnstile import Turnstile
 
 ANSWER_OCTETS_MAX: Final = 64 * 1024
 # Vendors close idle connections after a minute or more; ours ends first, and is renewed before it does.
@@ -79,6 +81,7 @@ class HttpRoute:
         self.callback = callback
         self.unmapped: Counter[str] = Counter()
         self._foreign = foreign
+        self._turnstile = Turnstile(carrier.rate_per_s)
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -120,19 +123,20 @@ class HttpRoute:
             self._warming.cancel()
             await asyncio.wait([self._warming], timeout=CANCEL_AGAIN_S)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), self.carrier.settings.total_s)
+            await asyncio.wait_for(self._idle.wait(), ROOM_WITHIN_S + self.carrier.settings.total_s)
         if self._client is not None:
             await self._client.aclose()
 
     @property
     def available(self) -> bool:
-        """Whether there is room for one more request; a carrier that is down says so by its failures."""
-        return self._open and self._in_flight < self.carrier.settings.window
+        """Whether it is open; a carrier that is down says so by its failures."""
+        return self._open
 
     @property
     def in_flight_max(self) -> int:
-        """How many requests may be under way at once."""
-        return self.carrier.settings.window
+        """How many messages may be under way at once; at a rate those under way, and what leaves soon."""
+        window, room = self.carrier.settings.window, self._turnstile.room
+        return window if room is None else min(window, self._in_flight + room)
 
     @property
     def reason(self) -> str:
@@ -143,6 +147,8 @@ class HttpRoute:
             return self._fault
         deaf = self.carrier.profile.receipt is not None and not self.callback.url
         hint = "; its receipts cannot come in, for server.public_url is not set" if deaf else ""
+        if self._turnstile.slowed:
+            hint += f"; it throttles, so it gets {self._turnstile.rate_per_s:.3g} requests/s at present"
         return f"{self.carrier.profile.title} is reached over HTTP{hint}"
 
     @property
@@ -164,7 +170,7 @@ class HttpRoute:
 
     @property
     def in_flight(self) -> int:
-        """How many messages wait for the carrier's answer."""
+        """How many messages wait for the carrier's answer, or a moment for their turn."""
         return self._in_flight
 
     async def wait_warm(self) -> None:
@@ -176,15 +182,18 @@ class HttpRoute:
 
         Raises:
             CarrierRejected: The carrier said no.
-            CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
+            CarrierUnavailable: No answer; with `outcome_unknown` it may have it. CarrierFull: no room now.
         """
-        if not self.available:
+        if not self._open:
+            raise CarrierUnavailable("The route to this carrier is closed.")
+        if self._in_flight >= self.carrier.settings.window:
             raise CarrierFull("As many requests as are allowed are under way to this carrier.")
         around = Surroundings(datetime.now(UTC), self._foreign, self.callback.url)
         request = render(outgoing, self.carrier, around)
         self._in_flight += 1
         self._idle.clear()
         try:
+            await self._turnstile.take()
             within_s = min(self.carrier.settings.total_s, float(max(outgoing.validity_s, 1)))
             status, body = await self._send(request, within_s)
         finally:
@@ -194,6 +203,8 @@ class HttpRoute:
         try:
             return CarrierRef(self.name, judge_answer(self.carrier, status, body, own_id=own_id(outgoing)))
         except CarrierRejected as refusal:
+            if refusal.outcome == Outcome.THROTTLED:
+                self._turnstile.throttled()
             if refusal.outcome == Outcome.UNKNOWN:
                 refusal.status = self._count(refusal.status)
             raise
