@@ -18,6 +18,7 @@ from dastak.core.errors import (
     Unauthenticated,
 )
 from dastak.core.message import CarrierRef
+from dastak.http_carriers.hook_proof import Hook
 from dastak.http_carriers.http_route import ANSWER_OCTETS_MAX, UNMAPPED_MAX, Callback, HttpRoute
 from dastak.http_carriers.http_settings import PROFILES, read_http_settings
 from tests.support.http_samples import CALLBACK_URL, NOW, is_foreign, some_carrier, some_hook, some_outgoing
@@ -26,6 +27,22 @@ from tests.support.vendor_server import Say, VendorServer
 
 YES = Say(201, b'{"sid":"SM01","status":"queued"}')
 NO = Say(400, b'{"code":21211,"message":"The number +919876543210 is not valid","status":400}')
+
+
+TWO_PARTS = Say(200, b'{"messages":[{"status":"0","message-id":"0A0"},{"status":"0","message-id":"0A1"}]}')
+
+
+def vonage_to(url: str, directory: Path) -> HttpRoute:
+    """Return a route to a Vonage that signs nothing."""
+    file = directory / "own.toml"
+    file.write_text((PROFILES / "vonage.toml").read_text().replace('proof = "vonage"', 'proof = "path"'))
+    given = {"profile_file": str(file), "account": "a", "secret": "s", "proof_secret": "p", "base_url": url}
+    callback = Callback(("t0ken",), CALLBACK_URL)
+    return HttpRoute("main", read_http_settings(given), callback, foreign=is_foreign)
+
+
+def vonage(ref: str, status: str) -> Hook:
+    return some_hook(f'{{"messageId":"{ref}","status":"{status}"}}')
 
 
 def route_to(url: str, **settings: Any) -> HttpRoute:
@@ -59,6 +76,47 @@ async def test_host_that_an_option_names_is_connected_to_before_the_first_messag
             await route.submit(some_outgoing())
 
     assert (warm, vendor.connections, route.fault) == (1, 1, "it is closed")
+
+
+@pytest.mark.parametrize(
+    ("reported", "outcomes"),
+    [
+        ([("0A0", "delivered"), ("0A1", "delivered")], ["enroute", "delivered"]),
+        ([("0A1", "delivered"), ("0A1", "delivered"), ("0A0", "delivered")], ["enroute"] * 2 + ["delivered"]),
+        ([("0A0", "delivered"), ("0A1", "rejected")], ["enroute", "operator_reject"]),
+        ([("0A0", "expired")], ["expired"]),
+    ],
+)
+async def test_long_text_is_delivered_when_all_its_parts_are(
+    tmp_path: Path, reported: list[tuple[str, str]], outcomes: list[str]
+) -> None:
+    async with VendorServer(TWO_PARTS) as vendor, vonage_to(vendor.url, tmp_path) as route:
+        taken = await route.submit(some_outgoing())
+        receipts = [
+            one for ref, status in reported for one in route.receive(vonage(ref, status), "t0ken", now=NOW)
+        ]
+
+    assert taken == CarrierRef("main", "0A1")
+    assert [(one.carrier, one.outcome) for one in receipts] == [(taken, outcome) for outcome in outcomes]
+    assert [one.evidence.rpartition(" ")[2] for one in receipts] == [
+        f"part:{int(ref[-1]) + 1}/2" for ref, _ in reported
+    ]
+
+
+async def test_receipt_of_a_part_that_overtakes_the_answer_counts(tmp_path: Path) -> None:
+    async with (
+        VendorServer(Say(fault="silent"), TWO_PARTS) as vendor,
+        vonage_to(vendor.url, tmp_path) as route,
+    ):
+        slow = asyncio.create_task(route.submit(some_outgoing()))
+        await asyncio.wait_for(vendor.came.wait(), 10)
+        route.receive(vonage("0A0", "delivered"), "t0ken", now=NOW)
+        taken = await route.submit(some_outgoing())
+        (last,) = route.receive(vonage("0A1", "delivered"), "t0ken", now=NOW)
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+
+    assert (last.carrier, last.outcome) == (taken, "delivered")
 
 
 async def test_no_is_a_refusal_and_what_no_table_knows_is_counted() -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import hmac
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -19,6 +19,7 @@ from dastak.core.message import CarrierRef, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.pace import ROOM_WITHIN_S
 from dastak.core.ports import Outgoing
+from dastak.core.receipt_parts import PartsLedger
 from dastak.http_carriers.hook_proof import Hook, is_proven
 from dastak.http_carriers.hook_receipts import address_to_confirm, read_receipts
 from dastak.http_carriers.http_answer import judge_answer
@@ -36,6 +37,7 @@ WARM_WITHIN_S: Final = 5.0
 CANCEL_AGAIN_S: Final = 0.2
 # Different codes that are counted apart; a carrier that makes up more shares the last place.
 UNMAPPED_MAX: Final = 100
+OVERTOOK_MAX: Final = 1000
 
 log = logging.getLogger("dastak.http_carrier")
 
@@ -81,6 +83,9 @@ class HttpRoute:
         self.callback = callback
         self.unmapped: Counter[str] = Counter()
         self._foreign = foreign
+        self._parts = PartsLedger()
+        # Of what was reported while requests were under way: it may be a part of a text not yet answered.
+        self._overtook: deque[str] = deque(maxlen=OVERTOOK_MAX)
         self._turnstile = Turnstile(carrier.rate_per_s)
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -201,13 +206,14 @@ class HttpRoute:
             if not self._in_flight:
                 self._idle.set()
         try:
-            return CarrierRef(self.name, judge_answer(self.carrier, status, body, own_id=own_id(outgoing)))
+            refs = judge_answer(self.carrier, status, body, own_id=own_id(outgoing))
         except CarrierRejected as refusal:
             if refusal.outcome == Outcome.THROTTLED:
                 self._turnstile.throttled()
             if refusal.outcome == Outcome.UNKNOWN:
                 refusal.status = self._count(refusal.status)
             raise
+        return CarrierRef(self.name, self._noted(outgoing, refs))
 
     def receive(self, hook: Hook, token: str, *, now: datetime) -> tuple[Receipt, ...]:
         """Read the receipts of a webhook that is proven to be the carrier's.
@@ -232,7 +238,32 @@ class HttpRoute:
         for receipt in receipts:
             if receipt.outcome is Outcome.UNKNOWN:
                 self._count(receipt.evidence)
-        return receipts
+        return tuple(map(self._of_whole, receipts))
+
+    def _noted(self, outgoing: Outgoing, refs: Sequence[str]) -> str:
+        """Note the ids of the parts of a text, and return the one that stands for it."""
+        if len(refs) > 1:
+            text = self._parts.begin(outgoing.msisdn, len(refs))
+            for number, ref in enumerate(refs, 1):
+                self._parts.took(text, ref)
+                if ref in self._overtook:
+                    text.delivered.add(number)
+            self._parts.end(text)
+        return refs[-1]
+
+    def _of_whole(self, receipt: Receipt) -> Receipt:
+        """Make the receipt of a part one of its text."""
+        judged = self._parts.judge([receipt.carrier.ref], receipt.outcome)
+        if judged is None:
+            if receipt.outcome is Outcome.DELIVERED and self._in_flight:
+                self._overtook.append(receipt.carrier.ref)
+            return receipt
+        return msgspec.structs.replace(
+            receipt,
+            carrier=CarrierRef(self.name, judged.ref),
+            outcome=judged.outcome,
+            evidence=f"{receipt.evidence} part:{judged.number}/{judged.total}",
+        )
 
     async def _send(self, request: HttpRequest, within_s: float) -> tuple[int, bytes]:
         """Send a request and return status and body of its answer."""
