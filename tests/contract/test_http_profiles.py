@@ -192,8 +192,8 @@ def test_any_answer_is_a_yes_a_no_or_unclear(name: str, tree: Any, octets: bytes
         assert judged(some_carrier(name), status, body)
 
 
-def judged(carrier: HttpCarrier, status: int, body: bytes) -> str | Outcome | bool:
-    """Judge an answer: its id, what a refusal means, or that nobody can tell."""
+def judged(carrier: HttpCarrier, status: int, body: bytes) -> tuple[str, ...] | Outcome | bool:
+    """Judge an answer: its ids, what a refusal means, or that nobody can tell."""
     try:
         return judge_answer(carrier, status, body, own_id="own")
     except CarrierRejected as refusal:

@@ -15,11 +15,11 @@ import pytest
 from tests.support.api_client import ApiClient
 from tests.support.carrier_process import CarrierProcess
 from tests.support.patience import until
-from tests.support.serve_installation import Installation
+from tests.support.serve_installation import Installation, free_port
 from tests.support.terminal_session import Terminal, same
 
 HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to"
-PAGES = [HOW_TO / name for name in ("connect-a-carrier.md", "find-out-why.md")]
+PAGES = [HOW_TO / name for name in ("connect-a-carrier.md", "find-out-why.md", "add-an-http-carrier.md")]
 SESSION = re.compile(r"<!-- session: ([a-z-]+) -->\n```text\n(.*?)\n```", re.DOTALL)
 WRITE = os.environ.get("DASTAK_WRITE_SESSIONS") == "1"
 
@@ -48,8 +48,12 @@ def shown() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def captured(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     home = tmp_path_factory.mktemp("sessions")
-    installation = Installation(home / "otp")
+    port = free_port()
+    public_url = f"http://127.0.0.1:{port}"
+    installation = Installation(home / "otp", port=port, DASTAK__SERVER__PUBLIC_URL=public_url)
+    vendor = CarrierProcess(home / "vendor", faults=FAULTS, over_http=True)
     with (
+        vendor,
         CarrierProcess(home / "airtel", faults=FAULTS) as airtel,
         CarrierProcess(home / "jio", faults="[[faults]]\nresponse = 0.02\nreceipt = 0.3\n") as jio,
     ):
@@ -58,7 +62,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
         places = {str(airtel): "2775", str(jio): "2776"}
         sessions = dict(before_the_server(installation, places))
         with installation:
-            sessions |= with_the_server(installation, places)
+            sessions |= with_the_server(installation, places, vendor.http_url)
     if WRITE:
         write(sessions)
     return sessions
@@ -87,7 +91,7 @@ def before_the_server(installation: Installation, places: Mapping[str, str]) -> 
     return sessions
 
 
-def with_the_server(installation: Installation, places: Mapping[str, str]) -> dict[str, str]:
+def with_the_server(installation: Installation, places: Mapping[str, str], vendor_url: str) -> dict[str, str]:
     made = installation.command(
         *(
             "keys",
@@ -121,7 +125,23 @@ def with_the_server(installation: Installation, places: Mapping[str, str]) -> di
         "dastak carrier restore airtel --why 'they mended it'",
         "dastak carrier history airtel",
     )
+    add_twilio(api, vendor_url)
+    sessions["over-http"] = terminal.type("dastak carrier test twilio_us --to +12025550123 --on-server")
     return sessions
+
+
+def add_twilio(api: ApiClient, url: str) -> None:
+    account = "AC" + "1".rjust(32, "0")
+    settings = {
+        "profile": "twilio",
+        "account": account,
+        "secret": "sim",
+        "sender": "+12025550150",
+        "base_url": url,
+    }
+    added = api.post("/v1/admin/carriers", {"name": "twilio_us", "kind": "http", "settings": settings})
+    assert added.status == 201, added
+    until(lambda: api.get("/v1/admin/carriers/twilio_us").body["available"])
 
 
 def links(api: ApiClient) -> list[int]:

@@ -23,7 +23,8 @@ FOLDERS_DEEP_MAX = 2
 
 # Packages that are larger, each with its reason. A number here is a bound as well: it shall not grow unseen.
 LARGER_PACKAGES = {
-    "core": (24, "the rules are many small subjects of one kind, and a folder below would only hide them"),
+    "core": (25, "the rules are many small subjects of one kind, and a folder below would only hide them"),
+    "http_carriers": (13, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (26, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (19, "an endpoint table and a schema for each subject, beside the edge that serves them"),
     "store": (16, "one kind of database in many short modules; another kind will have a package of its own"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ PUBLIC_URL = "https://otp.example.in"
 SECRET = "0123456789abcdef0123456789abcdef"
 FORM = "application/x-www-form-urlencoded"
 TO = "+919876543210"
+RATE_PER_S = 4
+TEXTS = 8
 FLOW = {"flow_id": "64a1b2c3d4e5f60718293a4b"}
 
 
@@ -132,6 +135,59 @@ async def test_receipt_counts_once_and_only_when_it_is_signed(
     assert "delivered" not in before
     # The answer left after the receipt was durable, so it is there at once, and once.
     assert after.count("delivered") == 1
+
+
+async def test_more_texts_than_the_rate_allows_wait_and_all_leave(
+    installation: Installation, vendor: VendorServer
+) -> None:
+    def act() -> tuple[float, list[list[str]]]:
+        wanted = twilio_at(vendor.url)
+        wanted["settings"]["rate_per_s"] = RATE_PER_S
+        assert operator_of(installation).post(CARRIERS, wanted).status == 201
+        api = installation.live_client()
+        submitted(api)
+        begun_at = time.monotonic()
+        started = [api.start(f"+9198765432{n:02d}").body["id"] for n in range(20, 20 + TEXTS)]
+        until(lambda: all("submitted" in types(api, one) for one in started), within_s=30)
+        return time.monotonic() - begun_at, [types(api, one) for one in started]
+
+    took_s, timelines = await asyncio.to_thread(act)
+
+    # One token may be there at the beginning; the others come with time.
+    assert took_s >= (TEXTS - 1) / RATE_PER_S
+    assert len({dict(parse_qsl(seen.body.decode()))["To"] for seen in vendor.seen}) == TEXTS + 1
+    # They waited in the lane, so that nobody was refused.
+    assert not [timeline for timeline in timelines if "refused" in timeline]
+
+
+async def test_late_receipt_of_a_carrier_that_is_off_counts_until_it_is_removed(
+    installation: Installation, vendor: VendorServer
+) -> None:
+    def act() -> tuple[list[int], list[str], list[str], bool]:
+        operator = operator_of(installation)
+        assert operator.post(CARRIERS, twilio_at(vendor.url)).status == 201
+        api = installation.live_client()
+        verification_id = submitted(api)
+        url = dict(parse_qsl(vendor.seen[-1].body.decode()))["StatusCallback"]
+        here = url.replace(PUBLIC_URL, installation.url)
+        form = {"MessageSid": "SM01", "MessageStatus": "delivered"}
+        signature = RequestValidator(SECRET).compute_signature(url, form)
+
+        installation.command("carrier", "off", "tw", "--why", "contract ended")
+        until(lambda: operator.get(f"{CARRIERS}/tw").body["link"] == "it is off")
+        statuses = [post(here, form).status]
+        before = types(api, verification_id)
+        statuses += [post(here, form, x_twilio_signature=signature).status]
+        after = types(api, verification_id)
+        bound = operator.get(f"{CARRIERS}/tw").body["available"]
+        assert operator.post(f"{CARRIERS}/tw/remove", {"why": "contract ended"}).status == 200
+        until(lambda: post(here, form, x_twilio_signature=signature).status == 401)
+        return statuses, before, after, bound
+
+    statuses, before, after, bound = await asyncio.to_thread(act)
+
+    assert statuses == [401, 200]
+    assert ("delivered" in before, "delivered" in after, bound) == (False, True, False)
 
 
 async def test_receipt_that_comes_before_its_message_is_kept_for_it(

@@ -5,20 +5,44 @@ import gzip
 import logging
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dastak.core.errors import CarrierRejected, CarrierUnavailable, MalformedRequest, Unauthenticated
+from dastak.core.errors import (
+    CarrierFull,
+    CarrierRejected,
+    CarrierUnavailable,
+    MalformedRequest,
+    Unauthenticated,
+)
 from dastak.core.message import CarrierRef
+from dastak.http_carriers.hook_proof import Hook
 from dastak.http_carriers.http_route import ANSWER_OCTETS_MAX, UNMAPPED_MAX, Callback, HttpRoute
-from dastak.http_carriers.http_settings import read_http_settings
+from dastak.http_carriers.http_settings import PROFILES, read_http_settings
 from tests.support.http_samples import CALLBACK_URL, NOW, is_foreign, some_carrier, some_hook, some_outgoing
 from tests.support.serve_installation import free_port
 from tests.support.vendor_server import Say, VendorServer
 
 YES = Say(201, b'{"sid":"SM01","status":"queued"}')
 NO = Say(400, b'{"code":21211,"message":"The number +919876543210 is not valid","status":400}')
+
+
+TWO_PARTS = Say(200, b'{"messages":[{"status":"0","message-id":"0A0"},{"status":"0","message-id":"0A1"}]}')
+
+
+def vonage_to(url: str, directory: Path) -> HttpRoute:
+    """Return a route to a Vonage that signs nothing."""
+    file = directory / "own.toml"
+    file.write_text((PROFILES / "vonage.toml").read_text().replace('proof = "vonage"', 'proof = "path"'))
+    given = {"profile_file": str(file), "account": "a", "secret": "s", "proof_secret": "p", "base_url": url}
+    callback = Callback(("t0ken",), CALLBACK_URL)
+    return HttpRoute("main", read_http_settings(given), callback, foreign=is_foreign)
+
+
+def vonage(ref: str, status: str) -> Hook:
+    return some_hook(f'{{"messageId":"{ref}","status":"{status}"}}')
 
 
 def route_to(url: str, **settings: Any) -> HttpRoute:
@@ -35,6 +59,64 @@ async def test_message_is_taken_over_a_connection_that_was_warm() -> None:
     assert vendor.connections == 1
     assert vendor.seen[0].target == "/2010-04-01/Accounts/acc0unt/Messages.json"
     assert b"Body=Your%20Acme%20code%20is%20482913." in vendor.seen[0].body
+
+
+async def test_host_that_an_option_names_is_connected_to_before_the_first_message(tmp_path: Path) -> None:
+    async with VendorServer(YES) as vendor:
+        profile = (PROFILES / "twilio.toml").read_text().replace("https://api.twilio.com", "http://{host}")
+        file = tmp_path / "own.toml"
+        file.write_text(profile.replace("[request]", '[options.host]\nabout = "yours"\n\n[request]'))
+        given = {"profile_file": str(file), "account": "a", "secret": "s"}
+        carrier = read_http_settings({**given, "options": {"host": vendor.url.removeprefix("http://")}})
+        async with HttpRoute(
+            "main", carrier, Callback(("t0ken",), CALLBACK_URL), foreign=is_foreign
+        ) as route:
+            await asyncio.wait_for(route.wait_warm(), 10)
+            warm = vendor.connections
+            await route.submit(some_outgoing())
+
+    assert (warm, vendor.connections, route.fault) == (1, 1, "it is closed")
+
+
+@pytest.mark.parametrize(
+    ("reported", "outcomes"),
+    [
+        ([("0A0", "delivered"), ("0A1", "delivered")], ["enroute", "delivered"]),
+        ([("0A1", "delivered"), ("0A1", "delivered"), ("0A0", "delivered")], ["enroute"] * 2 + ["delivered"]),
+        ([("0A0", "delivered"), ("0A1", "rejected")], ["enroute", "operator_reject"]),
+        ([("0A0", "expired")], ["expired"]),
+    ],
+)
+async def test_long_text_is_delivered_when_all_its_parts_are(
+    tmp_path: Path, reported: list[tuple[str, str]], outcomes: list[str]
+) -> None:
+    async with VendorServer(TWO_PARTS) as vendor, vonage_to(vendor.url, tmp_path) as route:
+        taken = await route.submit(some_outgoing())
+        receipts = [
+            one for ref, status in reported for one in route.receive(vonage(ref, status), "t0ken", now=NOW)
+        ]
+
+    assert taken == CarrierRef("main", "0A1")
+    assert [(one.carrier, one.outcome) for one in receipts] == [(taken, outcome) for outcome in outcomes]
+    assert [one.evidence.rpartition(" ")[2] for one in receipts] == [
+        f"part:{int(ref[-1]) + 1}/2" for ref, _ in reported
+    ]
+
+
+async def test_receipt_of_a_part_that_overtakes_the_answer_counts(tmp_path: Path) -> None:
+    async with (
+        VendorServer(Say(fault="silent"), TWO_PARTS) as vendor,
+        vonage_to(vendor.url, tmp_path) as route,
+    ):
+        slow = asyncio.create_task(route.submit(some_outgoing()))
+        await asyncio.wait_for(vendor.came.wait(), 10)
+        route.receive(vonage("0A0", "delivered"), "t0ken", now=NOW)
+        taken = await route.submit(some_outgoing())
+        (last,) = route.receive(vonage("0A1", "delivered"), "t0ken", now=NOW)
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+
+    assert (last.carrier, last.outcome) == (taken, "delivered")
 
 
 async def test_no_is_a_refusal_and_what_no_table_knows_is_counted() -> None:
@@ -114,13 +196,51 @@ async def test_full_window_sends_a_message_elsewhere_at_once() -> None:
         first = asyncio.create_task(route.submit(some_outgoing()))
         await asyncio.wait_for(vendor.came.wait(), 10)
 
-        assert (route.available, route.in_flight) == (False, 1)
-        with pytest.raises(CarrierUnavailable) as busy:
+        assert (route.available, route.in_flight, route.in_flight_max) == (True, 1, 1)
+        with pytest.raises(CarrierFull) as busy:
             await route.submit(some_outgoing())
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
 
     assert not busy.value.outcome_unknown
+
+
+async def test_rate_of_the_contract_leaves_little_room_and_its_end_is_told_at_once() -> None:
+    async with VendorServer(YES) as vendor, route_to(vendor.url, rate_per_s=0.01) as route:
+        before = route.in_flight_max
+        await route.submit(some_outgoing())
+        with pytest.raises(CarrierFull) as full:
+            await route.submit(some_outgoing())
+        room = (route.available, route.in_flight_max, route.in_flight)
+
+    assert (before, room, len(vendor.seen)) == (2, (True, 0, 0), 1)
+    assert not full.value.outcome_unknown
+
+
+async def test_carrier_that_throttles_gets_half_of_what_it_got() -> None:
+    throttle = Say(429, b'{"code":20429,"status":429}')
+    async with VendorServer(*[YES] * 8, throttle) as vendor, route_to(vendor.url) as route:
+        await asyncio.wait_for(route.wait_warm(), 10)
+        for _ in range(8):
+            await route.submit(some_outgoing())
+        free = route.in_flight_max
+        with pytest.raises(CarrierRejected) as refused:
+            await route.submit(some_outgoing())
+        slowed, told = route.in_flight_max, route.reason
+
+    assert (free, refused.value.outcome) == (50, "throttled")
+    assert slowed <= 2
+    assert re.search(r"it throttles, so it gets [0-9.]+ requests/s at present$", told)
+
+
+async def test_rate_of_the_profile_counts_where_the_carrier_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text("rate_per_s = 7\n" + (PROFILES / "twilio.toml").read_text())
+    given = {"profile_file": str(file), "account": "a", "secret": "s"}
+
+    rates = [read_http_settings({**given, **more}).rate_per_s for more in ({}, {"rate_per_s": 9})]
+
+    assert rates == [7.0, 9.0]
 
 
 async def test_packed_answer_is_not_unpacked() -> None:

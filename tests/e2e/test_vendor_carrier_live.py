@@ -39,6 +39,17 @@ def add(operator: ApiClient, name: str, **settings: Any) -> None:
     assert answer.status == 201, answer
 
 
+def twilio_of(carrier: CarrierProcess) -> dict[str, str]:
+    """Return the settings of its Twilio."""
+    return {
+        "profile": "twilio",
+        "account": ACCOUNT_SID,
+        "secret": "sim",
+        "sender": "+12025550150",
+        "base_url": carrier.http_url,
+    }
+
+
 def start(api: ApiClient) -> str:
     """Start a verification as soon as there is a way."""
 
@@ -64,15 +75,7 @@ def told(api: ApiClient, verification: str, kind: str) -> list[tuple[Any, ...]]:
 def test_text_by_a_twilio_of_its_own_process_is_delivered(tmp_path: Path) -> None:
     carrier = CarrierProcess(tmp_path / "carrier", over_http=True)
     with carrier, running(tmp_path) as (installation, operator):
-        add(
-            operator,
-            "tw",
-            profile="twilio",
-            account=ACCOUNT_SID,
-            secret="sim",
-            sender="+12025550150",
-            base_url=carrier.http_url,
-        )
+        add(operator, "tw", **twilio_of(carrier))
         api = installation.live_client()
         verification = start(api)
         facts = told(api, verification, "delivered")
@@ -82,6 +85,33 @@ def test_text_by_a_twilio_of_its_own_process_is_delivered(tmp_path: Path) -> Non
     assert facts == [("submitted", "tw"), ("delivered", None)]
     assert (text["msisdn"], text["route"], text["sender"]) == (TO, "twilio_1", "+12025550150")
     assert check.body["approved"] is True
+
+
+UNKNOWN_NUMBER = """
+[[faults]]
+account = "twilio_1"
+stat = "UNDELIV"
+err = "001"
+"""
+
+
+def test_receipt_that_says_undelivered_with_30005_settles_as_unknown_number(tmp_path: Path) -> None:
+    carrier = CarrierProcess(tmp_path / "carrier", over_http=True, faults=UNKNOWN_NUMBER)
+    with carrier, running(tmp_path) as (installation, operator):
+        add(operator, "tw", **twilio_of(carrier))
+        api = installation.live_client()
+        verification = start(api)
+        told(api, verification, "failed")
+        events = {event["type"]: event for event in api.timeline(verification)}
+        state = api.get(f"/v1/verifications/{verification}").body["state"]
+
+    assert events["submitted"]["route"] == "tw"
+    assert (events["undelivered"]["outcome"], events["undelivered"]["evidence"]) == (
+        "unknown_number",
+        "status:undelivered code:30005",
+    )
+    # A number that is nobody's is not tried by another way.
+    assert (state, events["failed"]["cause"], carrier.texts) == ("failed", "unknown_number", [])
 
 
 def test_text_by_the_msg91_in_the_box_is_on_a_virtual_phone_and_reported(tmp_path: Path) -> None:

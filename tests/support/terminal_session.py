@@ -18,6 +18,7 @@ VARIABLE: Final = (
     (re.compile(r"latency_ms \d+"), "latency_ms N"),
     (re.compile(r"ver_[0-9a-f]{32}"), "ver_ID"),
     (re.compile(r"\b(?=[0-9a-f]*[a-f])[0-9a-f]{9,16}\b"), "ID"),
+    (re.compile(r"\bSM[0-9a-f]{32}\b"), "SM_ID"),
     (re.compile(r"\bdone \d{10}"), "done DATE"),
     (re.compile(r"user_message_reference 0x[0-9a-f]{4}"), "user_message_reference REF"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "DATE"),

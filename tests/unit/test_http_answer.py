@@ -53,11 +53,29 @@ TAKEN = [
 ]
 
 
+def parts(*statuses: str) -> dict[str, object]:
+    """Return Vonage's answer to a text of several parts."""
+    return {"messages": [{"status": status, "message-id": f"0A{n}"} for n, status in enumerate(statuses)]}
+
+
+def test_yes_to_a_long_text_names_all_its_parts() -> None:
+    answer = json.dumps(parts("0", "0", "0")).encode()
+
+    assert judge_answer(some_carrier("vonage"), 200, answer, own_id="0wn") == ("0A0", "0A1", "0A2")
+
+
+@pytest.mark.parametrize("statuses", [("0", "1"), ("1", "0"), ("0", "1", "0")])
+def test_long_text_of_which_a_part_is_refused_is_refused(statuses: tuple[str, ...]) -> None:
+    refused = refusal("vonage", 200, parts(*statuses))
+
+    assert (refused.status, refused.outcome) == ("1", Outcome.THROTTLED)
+
+
 @pytest.mark.parametrize(("name", "status", "body", "ref"), TAKEN)
 def test_yes_names_the_message(name: str, status: int, body: object, ref: str) -> None:
     answer = body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
-    assert judge_answer(some_carrier(name), status, answer, own_id="0wn") == ref
+    assert judge_answer(some_carrier(name), status, answer, own_id="0wn") == (ref,)
 
 
 VONAGE = {

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.sms.pace import Pace
+from dastak.core.pace import Pace
 
 
 def sent_in(pace: Pace, begin: float, seconds: float, step: float = 0.01) -> int:

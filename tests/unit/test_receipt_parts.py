@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dastak.core.outcome import Outcome
-from dastak.sms.receipt_parts import TEXTS_MAX, WAITING_MAX, PartJudgement, PartsLedger
+from dastak.core.receipt_parts import TEXTS_MAX, WAITING_MAX, PartJudgement, PartsLedger
 
 PHONE = "919876543210"
 BAD = Outcome.ABSENT_SUBSCRIBER

@@ -30,7 +30,10 @@ class PlainRoute:
         outcomes: tuple[Outcome, ...] = (),
         error: Exception | None = None,
         up: bool = True,
+        fault: str = "",
+        unheard: str = "",
     ) -> None:
+        self.fault, self.unheard = fault, unheard
         self.available = up
         self.reason = "ready"
         self._take, self._outcomes, self._error, self._up = take, outcomes, error, up
@@ -43,6 +46,9 @@ class PlainRoute:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.available = False
+
+    async def wait_warm(self) -> None:
+        """It has been connected to before."""
 
     async def submit(self, outgoing: Outgoing) -> CarrierRef:
         if self._error is not None:
@@ -74,11 +80,27 @@ async def test_route_that_cannot_be_used_tells_its_reason_with_nothing_a_termina
     assert not report.linked
 
 
-async def test_receipt_that_goes_to_the_server_is_looked_for_there() -> None:
+async def test_carrier_that_cannot_be_connected_to_is_not_sent_to() -> None:
+    report = await run(fault="api.example.com could not be connected to lately: ConnectError")
+
+    assert [step.name for step in report.steps] == ["connect"]
+    assert "base_url" in report.steps[0].next
+    assert not report.linked
+
+
+async def test_receipt_that_does_not_come_is_asked_for_at_its_address() -> None:
     report = await run()
 
     assert (report.steps[-1].name, report.outcome) == ("receipt", Outcome.ACCEPTED)
-    assert "--on-server" in report.steps[-1].next
+    assert "dastak carrier hook north" in report.steps[-1].next
+
+
+async def test_receipt_that_cannot_come_in_is_not_waited_for() -> None:
+    report = await run(unheard="have the running server try it")
+
+    receipt = report.steps[-1]
+    assert (receipt.name, receipt.ok, report.outcome) == ("receipt", False, Outcome.ACCEPTED)
+    assert (receipt.words, receipt.next) == ("no receipt can come in here", "have the running server try it")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def hook_routes(fleet: Fleet, take: TakeReceipt, clock: Clock) -> list[Route]:
     """Return the pages that carriers call.
 
     Args:
-        fleet: Knows which carriers there are now.
+        fleet: Knows which carriers there are now, those that are off too: their late receipts are facts.
         take: Settles a receipt, and says whether it is durable.
         clock: For signatures that tell their time.
     """
@@ -50,10 +50,10 @@ def hook_routes(fleet: Fleet, take: TakeReceipt, clock: Clock) -> list[Route]:
 
 def _route(fleet: Fleet, name: str) -> HttpRoute:
     """Return the route of an HTTP carrier; who guesses names learns nothing."""
-    found = fleet.find(name)
-    if found is None or not isinstance(found[1], HttpRoute):
+    route = fleet.hears(name)
+    if not isinstance(route, HttpRoute):
         raise Unauthenticated("This is not an address that a carrier was given.")
-    return found[1]
+    return route
 
 
 async def _hook(request: Request, url: str) -> Hook:

@@ -3,6 +3,7 @@
 1. A route whose settings did not change is not touched, however its weight or state changes.
 2. A route that is replaced ends what is under way while the new one connects.
 3. One carrier that cannot be opened stops no other one; the reason is kept and shown.
+4. A carrier that is off sends nothing, and is heard where it calls us: what it says of earlier texts is true.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from dastak.carriers.carrier_book import CarrierBook
-from dastak.carriers.carrier_kinds import LivingRoute
+from dastak.carriers.carrier_kinds import KINDS, LivingRoute
 from dastak.core.carrier import Carrier, CarrierState
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.errors import DastakError
@@ -57,6 +58,8 @@ class Fleet:
         self._revision = -1
         self._price_micros = 0
         self._opened: dict[str, _Opened] = {}
+        # Made and never entered: they connect to nobody, and can read what comes in.
+        self._off: dict[str, _Opened] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.faults: dict[str, str] = {}
 
@@ -89,6 +92,11 @@ class Fleet:
         """Return an open route with its carrier, if there is one of this name."""
         return self._opened.get(name)
 
+    def hears(self, name: str) -> LivingRoute | None:
+        """Return the route that reads the webhooks of a carrier, be it open or off, if there is one."""
+        found = self._opened.get(name) or self._off.get(name)
+        return None if found is None else found.route
+
     async def refresh(self) -> bool:
         """Take over what the database has now; False when that is nothing new."""
         async with self._one_at_a_time:
@@ -103,11 +111,19 @@ class Fleet:
             carrier.name: carrier for carrier in listed.carriers if carrier.state is not CarrierState.OFF
         }
         fixed = {carrier.name for carrier, _ in self._fixed}
+        off = {
+            carrier.name: heard
+            for carrier in listed.carriers
+            if carrier.name not in wanted and (heard := self._heard(carrier)) is not None
+        }
+        # Whoever goes on or off is heard all the while.
+        self._off |= off
         for name in [name for name in self._opened if name not in wanted and name not in fixed]:
             self._close(name)
         self.faults.clear()
         for carrier in wanted.values():
             await self._take_over(carrier)
+        self._off = off
         self._revision = listed.revision
         self._price_micros = max((carrier.lane.price_micros for carrier, _ in self.entries), default=0)
         self._on_change(self.entries)
@@ -118,8 +134,7 @@ class Fleet:
             self._opened[carrier.name] = _Opened(carrier, known.route)
             return
         try:
-            settings = self.book.revealed(carrier)
-            fresh = self._open_route(carrier, settings)
+            fresh = self._open_route(carrier, self.book.revealed(carrier))
         except DastakError as error:
             self.faults[carrier.name] = error.detail
             log.error("carrier %s cannot be opened: %s", carrier.name, error.detail)
@@ -128,6 +143,19 @@ class Fleet:
             self._close(carrier.name)
         await fresh.__aenter__()
         self._opened[carrier.name] = _Opened(carrier, fresh)
+
+    def _heard(self, carrier: Carrier) -> _Opened | None:
+        """Return a carrier that is off with what reads its webhooks; None where it has none."""
+        if not KINDS[carrier.kind].hooked:
+            return None
+        known = self._off.get(carrier.name)
+        if known is not None and _same_settings(known.carrier, carrier):
+            return _Opened(carrier, known.route)
+        try:
+            return _Opened(carrier, self._open_route(carrier, self.book.revealed(carrier)))
+        except DastakError as error:
+            log.error("carrier %s is off, and its receipts cannot be read: %s", carrier.name, error.detail)
+            return None
 
     def _close(self, name: str) -> None:
         """Let a route end what is under way, behind our back."""

@@ -67,6 +67,16 @@ LINK_REMEDIES: Final = (
         "the carrier hung up: ask whether your address is allowed, and whether this port wants TLS",
     ),
     ("the peer hung up", "TLS ended before it began: ask the carrier for its TLS port, or set tls=null"),
+    (
+        "ConnectTimeout",
+        "look whether this machine may call out over HTTPS; if the way is long, raise connect_s: "
+        "dastak carrier set {name} --set connect_s=1 --why distance",
+    ),
+    (
+        "could not be connected to",
+        "compare base_url with the vendor's letter; look whether this machine knows the name (getent hosts "
+        "HOST) and may call out over HTTPS",
+    ),
     ("connection lost", "the carrier hung up: ask whether your address is allowed, and whether it wants TLS"),
 )
 ELSE: Final = "dastak carrier show {name}, and compare each value with the carrier's letter"

@@ -44,6 +44,8 @@ from dastak.sms.smpp_settings import SmppSettings
 LINK_S_MAX: Final = 20.0
 # As long as a code lives, so that the carrier tries as it will for one.
 VALIDITY_S: Final = 300
+# What a template of a vendor's own is filled with, for it takes no text; nobody asked for this code.
+CODE: Final = "000000"
 # Receipts that passed by before the carrier's id was known.
 OVERHEARD_MAX: Final = 1000
 # A link that fails tells nobody but who looks.
@@ -62,6 +64,22 @@ class Observed(Protocol):
 
     def binds(self) -> tuple[BindView, ...]:
         """Return every bind as it stands."""
+
+
+@runtime_checkable
+class Warmed(Protocol):
+    """What a route shows that connects for each request, and is called back with receipts."""
+
+    async def wait_warm(self) -> None:
+        """Return as soon as the carrier was connected to, or could not be."""
+
+    @property
+    def fault(self) -> str:
+        """Why the carrier cannot be connected to; empty when it can."""
+
+    @property
+    def unheard(self) -> str:
+        """What to do so that its receipts come in here; empty when they do."""
 
 
 class _Standing(NamedTuple):
@@ -183,6 +201,10 @@ class Trial:
         observed = isinstance(route, Observed)
         try:
             async with asyncio.timeout(LINK_S_MAX):
+                if isinstance(route, Warmed):
+                    await route.wait_warm()
+                    if route.fault:
+                        return self._no_link(route.fault)
                 while not all(bind.up for bind in _standing(route)):
                     for bind, was in zip(_standing(route), before, strict=True):
                         if not bind.up and bind != was:
@@ -193,7 +215,7 @@ class Trial:
         if observed:
             self._step(StepName.BIND, "the carrier took it", ok=True)
         else:
-            self._step(StepName.CONNECT, route.reason, ok=True)
+            self._step(StepName.CONNECT, "connected", ok=True)
         return True
 
     async def _wait_for_news(self) -> None:
@@ -211,24 +233,29 @@ class Trial:
         sender, text = self._errand.sender, self._errand.text
         told = f"a text of {len(text)} characters to {mask(to)}" + (f" from {sender}" if sender else "")
         self._step(StepName.SUBMIT, told, ok=True)
+        dlt, observed = self._errand.dlt, isinstance(route, Observed)
         key = MessageKey(VerificationId(os.urandom(ID_OCTETS)), 0)
         self._submitting = True
         try:
             async with asyncio.timeout(self._errand.timeout_s):
-                self._ref = await route.submit(Outgoing(key, to, text, sender, VALIDITY_S, self._errand.dlt))
+                self._ref = await route.submit(Outgoing(key, to, text, sender, VALIDITY_S, dlt, CODE))
         except TimeoutError:
-            self._unanswered(CarrierUnavailable("no answer in time", outcome_unknown=True))
+            self._unanswered(CarrierUnavailable("no answer in time", outcome_unknown=True), observed)
         except CarrierError as error:
-            self._unanswered(error)
+            self._unanswered(error, observed)
         finally:
             self._submitting = False
             self._release()
         if self._ref is not None:
             self._outcome = Outcome.ACCEPTED
             self._step(StepName.ANSWER, f"the carrier took it as {self._ref.ref}", ok=True)
-            await self._wait_for_receipt(self._ref)
+            unheard = route.unheard if isinstance(route, Warmed) else ""
+            if unheard:
+                self._step(StepName.RECEIPT, "no receipt can come in here", next_=unheard)
+            else:
+                await self._wait_for_receipt(self._ref)
 
-    def _unanswered(self, error: CarrierError) -> None:
+    def _unanswered(self, error: CarrierError, over_smpp: bool) -> None:
         """Tell why the carrier did not take the text."""
         if isinstance(error, CarrierRejected):
             self._outcome = _outcome(error.outcome)
@@ -236,10 +263,11 @@ class Trial:
             words = f"{error.detail} ({self._outcome}): the carrier {remedy.means}"
             self._step(StepName.ANSWER, words, next_=remedy.action)
             return
-        action = "try again; if it stays, ask the carrier what it does with your submit_sm"
+        request, patience = ("submit_sm", "response_timeout_s") if over_smpp else ("request", "total_s")
+        action = f"try again; if it stays, ask the carrier what it does with your {request}"
         if isinstance(error, CarrierUnavailable) and error.outcome_unknown:
             action = (
-                "look whether the text came all the same; if so, raise response_timeout_s, after which codes "
+                f"look whether the text came all the same; if so, raise {patience}, after which codes "
                 "take the next route"
             )
         self._step(StepName.ANSWER, error.detail, next_=action)
@@ -261,10 +289,9 @@ class Trial:
 
     def _where_receipts_are(self, ref: CarrierRef) -> str:
         """Say what to do where no receipt came."""
-        if not self._pdus:
-            return "its receipts come to the running server: have that try it, with --on-server"
+        where = "to this account" if self._pdus else f"where dastak carrier hook {self.name} says"
         return (
-            "look whether the text came: if so, have the carrier send receipts to this account; if not, ask "
+            f"look whether the text came: if so, have the carrier send receipts {where}; if not, ask "
             f"it what became of {ref.ref}"
         )
 

@@ -82,6 +82,8 @@ def show_profile(*, name: str, to: str, as_json: bool) -> None:
     for option, told in profile.options.items():
         default = "" if told.default is None else f" (else {told.default!r})"
         click.echo(f"options.{option}: {told.about}{default}")
+    if profile.rate_per_s:
+        click.echo(f"rate_per_s: {profile.rate_per_s:g}, unless the carrier has its own")
     for line in profile.not_verified:
         click.echo(f"not verified: {line}")
     for request in requests:

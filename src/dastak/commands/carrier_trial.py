@@ -14,7 +14,17 @@ from dastak import config_secrets
 from dastak.api.carrier_schema import TRIAL_S_MAX
 from dastak.carriers.carrier_book import Act, CarrierBook
 from dastak.carriers.trial import LINK_S_MAX, Opener, Trial, opener, opener_of_file, refuse
-from dastak.carriers.trial_report import TEXT, TIMEOUT_S, TIMEOUT_S_MAX, Errand, Report, Step, Told, in_order
+from dastak.carriers.trial_report import (
+    TEXT,
+    TIMEOUT_S,
+    TIMEOUT_S_MAX,
+    Errand,
+    Report,
+    Step,
+    StepName,
+    Told,
+    in_order,
+)
 from dastak.cli import Exit
 from dastak.commands.admin import with_store
 from dastak.commands.printing import json_option, print_json, progress
@@ -139,7 +149,8 @@ def _print_verdict(report: Report, errand: Errand) -> None:
     if not report.linked:
         click.echo(f"{report.carrier}: no link")
     elif errand.to is None:
-        click.echo(f"{report.carrier}: takes our bind; nothing was sent")
+        bound = any(step.name is StepName.BIND for step in report.steps)
+        click.echo(f"{report.carrier}: takes our {'bind' if bound else 'connection'}; nothing was sent")
         progress(f"Next: dastak carrier test {report.carrier} --to +91…")
     elif report.delivered:
         click.echo(f"{report.carrier}: delivered, all in {took_ms} ms")

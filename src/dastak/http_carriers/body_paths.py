@@ -9,25 +9,22 @@ VALUE_CHARACTERS_MAX: Final = 200
 
 def value_at(body: Any, path: str) -> str:
     """Return what stands at a path, as text; empty when nothing or no plain value is there."""
-    found = body
-    for step in path.split("."):
-        if isinstance(found, Mapping) and step in found:
-            found = found[step]
-        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
-            found = found[int(step)]
-        else:
-            return ""
-    return _plain(found)
+    return _plain(_down(body, path))
+
+
+def values_at(body: Any, path: str) -> list[str]:
+    """Return all that stands at a path that may have `*` in it, as texts, those that say something."""
+    head, star, tail = path.partition("*")
+    if not star:
+        return [value for value in (value_at(body, path),) if value]
+    found = _down(body, head.strip("."))
+    items = found if isinstance(found, list) else []
+    return [value for item in items[:EVENTS_MAX] for value in values_at(item, tail.strip("."))]
 
 
 def value_in(body: Any, key: str) -> Any:
     """Return what stands under a key, whatever it is; None when nothing does."""
     return body.get(key) if key and isinstance(body, Mapping) else None
-
-
-def first_at(body: Any, paths: tuple[str, ...]) -> str:
-    """Return the first of several that says something."""
-    return next(filter(None, (value_at(body, path) for path in paths)), "")
 
 
 def events_at(body: Any, path: str) -> list[Mapping[str, Any]]:
@@ -44,6 +41,19 @@ def events_at(body: Any, path: str) -> list[Mapping[str, Any]]:
     if len(events) > EVENTS_MAX:
         raise ValueError(f"a webhook has at most {EVENTS_MAX} events")
     return events
+
+
+def _down(body: Any, path: str) -> Any:
+    """Return what stands at a path without `*`; None when nothing does."""
+    found = body
+    for step in filter(None, path.split(".")):
+        if isinstance(found, Mapping) and step in found:
+            found = found[step]
+        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return None
+    return found
 
 
 def _walk(around: Mapping[str, Any], body: Any, steps: list[str]) -> Iterator[tuple[Mapping[str, Any], Any]]:

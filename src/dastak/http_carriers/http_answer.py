@@ -10,7 +10,7 @@ import msgspec
 
 from dastak.core.errors import CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
-from dastak.http_carriers.body_paths import first_at, value_at
+from dastak.http_carriers.body_paths import values_at
 from dastak.http_carriers.code_tables import outcome_of, told
 from dastak.http_carriers.http_profile import AnswerForm
 from dastak.http_carriers.http_settings import HttpCarrier
@@ -26,8 +26,8 @@ STATUS_OUTCOMES = {
 }
 
 
-def judge_answer(carrier: HttpCarrier, status: int, body: bytes, *, own_id: str) -> str:
-    """Return the id under which the carrier took the message.
+def judge_answer(carrier: HttpCarrier, status: int, body: bytes, *, own_id: str) -> tuple[str, ...]:
+    """Return the id under which the carrier took the message; several where each part has one, in order.
 
     Raises:
         CarrierRejected: It said no.
@@ -37,14 +37,14 @@ def judge_answer(carrier: HttpCarrier, status: int, body: bytes, *, own_id: str)
     read = _read(form, body)
     code = _code(form, read)
     if status in form.ok and _says_yes(form, read):
-        ref = own_id if form.own_ref else _at(form, read, form.ref)
-        if ref:
-            return ref
+        refs = (own_id,) if form.own_ref else tuple(_all_at(form, read, form.ref))
+        if refs:
+            return refs
         raise CarrierUnavailable("The carrier said yes, but gave no id.", outcome_unknown=True)
     tables = (carrier.settings.outcomes, form.outcomes)
     outcome = outcome_of(code, *tables) or outcome_of(str(status), form.statuses, STATUS_OUTCOMES)
     if outcome is Outcome.ACCEPTED and form.own_ref:
-        return own_id  # it has this very message already
+        return (own_id,)  # it has this very message already
     unclear = status >= 500 or (status in form.ok and not code)
     if outcome is None and unclear:
         raise CarrierUnavailable(f"The carrier answered {status}.", outcome_unknown=True)
@@ -65,19 +65,31 @@ def _read(form: AnswerForm, body: bytes) -> Any:
 
 def _says_yes(form: AnswerForm, read: Any) -> bool:
     wanted = form.ok_when
-    return wanted is None or _at(form, read, wanted.path).lower() in {word.lower() for word in wanted.any_of}
+    if wanted is None:
+        return True
+    said = _all_at(form, read, wanted.path)
+    return bool(said) and all(word.lower() in _yes(form) for word in said)
 
 
 def _code(form: AnswerForm, read: Any) -> str:
-    if form.format == "json":
-        return first_at(read, form.codes)
-    return next(filter(None, (_at(form, read, pattern) for pattern in form.codes)), "")
+    """Return the first reason; a part that was taken gives none for the others."""
+    for where in form.codes:
+        said = _all_at(form, read, where)
+        reasons = [word for word in said if word.lower() not in _yes(form)] if len(said) > 1 else said
+        if reasons:
+            return reasons[0]
+    return ""
 
 
-def _at(form: AnswerForm, read: Any, where: str) -> str:
+def _yes(form: AnswerForm) -> set[str]:
+    return set() if form.ok_when is None else {word.lower() for word in form.ok_when.any_of}
+
+
+def _all_at(form: AnswerForm, read: Any, where: str) -> list[str]:
+    """Return what stands at a place: once, or once for each part where the path has a `*`."""
     if read is None or not where:
-        return ""
+        return []
     if form.format == "json":
-        return value_at(read, where)
+        return values_at(read, where)
     found = re.search(where, read)
-    return found[1].strip()[:200] if found else ""
+    return [found[1].strip()[:200]] if found and found[1].strip() else []

@@ -119,7 +119,7 @@ class Auth(_Part, frozen=True, kw_only=True):
 
 
 class Test(_Part, frozen=True, kw_only=True):
-    """A condition on the body: what stands at `path` is one of `any_of`."""
+    """A condition on the body: what stands at `path` is one of `any_of`; with `*` in it, each is."""
 
     path: str
     any_of: tuple[str, ...]
@@ -132,7 +132,7 @@ class AnswerForm(_Part, frozen=True, kw_only=True):
         format: `text` is searched with regular expressions (their first group), for XML and plain lines.
         ok: HTTP statuses of success.
         ok_when: What the body must say as well.
-        ref: Where the carrier's id of the message stands.
+        ref: Where the carrier's id of the message stands; with `*` one for each part of a long text.
         own_ref: The id we gave it is the one of its receipts.
         codes: Where the reason of a refusal stands; the first that is there counts.
         outcomes: What these reasons mean; `200-210` is a range.
@@ -206,6 +206,7 @@ class Profile(_Part, frozen=True, kw_only=True):
         account: What `account` is there; empty where it has none.
         secret: What `secret` is there.
         proof_secret: What signs its receipts, where that is not the secret.
+        rate_per_s: How many requests it takes of one account, where it says so.
         content: Whether it takes a whole text, or fills a template of its own.
         sample: Values of the options, for the test that every profile gets.
     """
@@ -216,6 +217,7 @@ class Profile(_Part, frozen=True, kw_only=True):
     account: str = ""
     secret: str = ""
     proof_secret: str = ""
+    rate_per_s: Annotated[float, Meta(gt=0)] | None = None
     content: Literal["text", "template"] = "text"
     options: dict[str, Option] = {}
     request: RequestForm

@@ -82,7 +82,7 @@ def _render(outgoing: Outgoing, carrier: HttpCarrier, around: Surroundings) -> H
     query = _table(form.query, values, conditions)
     headers = _table(form.headers, values, conditions)
     fields = _table(form.fields, values, conditions, numbers=form.body is BodyKind.JSON)
-    url = fill(form.url, values, safe=lambda value: quote(value, safe=""))
+    url = fill(form.url, values, safe=for_url)
     if url is None:
         raise ValueError("the address has an empty field")
     _place(auth, values, query=query, headers=headers, fields=fields)
@@ -92,6 +92,11 @@ def _render(outgoing: Outgoing, carrier: HttpCarrier, around: Surroundings) -> H
     url = _with_query(_at(url, carrier.settings.base_url), query)
     request = HttpRequest(form.method, url, {name.lower(): value for name, value in headers.items()}, body)
     return _signed(request, auth, values, around.now)
+
+
+def for_url(value: str) -> str:
+    """Encode a value for its place in an address; a host may have a port."""
+    return quote(value, safe=":")
 
 
 def _values(outgoing: Outgoing, carrier: HttpCarrier, around: Surroundings) -> dict[str, str]:

@@ -3,8 +3,8 @@
 import asyncio
 import hmac
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -17,12 +17,16 @@ import msgspec
 from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable, Unauthenticated
 from dastak.core.message import CarrierRef, Receipt
 from dastak.core.outcome import Outcome
+from dastak.core.pace import ROOM_WITHIN_S
 from dastak.core.ports import Outgoing
+from dastak.core.receipt_parts import PartsLedger
 from dastak.http_carriers.hook_proof import Hook, is_proven
 from dastak.http_carriers.hook_receipts import address_to_confirm, read_receipts
 from dastak.http_carriers.http_answer import judge_answer
-from dastak.http_carriers.http_render import HttpRequest, Surroundings, own_id, render
+from dastak.http_carriers.http_render import HttpRequest, Surroundings, for_url, own_id, render
 from dastak.http_carriers.http_settings import HttpCarrier
+from dastak.http_carriers.placeholders import fill
+from dastak.http_carriers.turnstile import Turnstile
 
 ANSWER_OCTETS_MAX: Final = 64 * 1024
 # Vendors close idle connections after a minute or more; ours ends first, and is renewed before it does.
@@ -33,6 +37,7 @@ WARM_WITHIN_S: Final = 5.0
 CANCEL_AGAIN_S: Final = 0.2
 # Different codes that are counted apart; a carrier that makes up more shares the last place.
 UNMAPPED_MAX: Final = 100
+OVERTOOK_MAX: Final = 1000
 
 log = logging.getLogger("dastak.http_carrier")
 
@@ -78,6 +83,10 @@ class HttpRoute:
         self.callback = callback
         self.unmapped: Counter[str] = Counter()
         self._foreign = foreign
+        self._parts = PartsLedger()
+        # Of what was reported while requests were under way: it may be a part of a text not yet answered.
+        self._overtook: deque[str] = deque(maxlen=OVERTOOK_MAX)
+        self._turnstile = Turnstile(carrier.rate_per_s)
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -119,19 +128,20 @@ class HttpRoute:
             self._warming.cancel()
             await asyncio.wait([self._warming], timeout=CANCEL_AGAIN_S)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), self.carrier.settings.total_s)
+            await asyncio.wait_for(self._idle.wait(), ROOM_WITHIN_S + self.carrier.settings.total_s)
         if self._client is not None:
             await self._client.aclose()
 
     @property
     def available(self) -> bool:
-        """Whether there is room for one more request; a carrier that is down says so by its failures."""
-        return self._open and self._in_flight < self.carrier.settings.window
+        """Whether it is open; a carrier that is down says so by its failures."""
+        return self._open
 
     @property
     def in_flight_max(self) -> int:
-        """How many requests may be under way at once."""
-        return self.carrier.settings.window
+        """How many messages may be under way at once; at a rate those under way, and what leaves soon."""
+        window, room = self.carrier.settings.window, self._turnstile.room
+        return window if room is None else min(window, self._in_flight + room)
 
     @property
     def reason(self) -> str:
@@ -142,11 +152,30 @@ class HttpRoute:
             return self._fault
         deaf = self.carrier.profile.receipt is not None and not self.callback.url
         hint = "; its receipts cannot come in, for server.public_url is not set" if deaf else ""
+        if self._turnstile.slowed:
+            hint += f"; it throttles, so it gets {self._turnstile.rate_per_s:.3g} requests/s at present"
         return f"{self.carrier.profile.title} is reached over HTTP{hint}"
 
     @property
+    def fault(self) -> str:
+        """Why the carrier cannot be connected to; empty when it can."""
+        return self._fault
+
+    @property
+    def unheard(self) -> str:
+        """What to do so that its receipts come in here; empty when they do."""
+        if self.carrier.profile.receipt is None:
+            return f"look at the phone: the profile of {self.carrier.profile.title} knows no receipts"
+        if not self.callback.url:
+            return (
+                "its receipts come to a running server that has server.public_url set: have that try it, "
+                "with --on-server"
+            )
+        return ""
+
+    @property
     def in_flight(self) -> int:
-        """How many messages wait for the carrier's answer."""
+        """How many messages wait for the carrier's answer, or a moment for their turn."""
         return self._in_flight
 
     async def wait_warm(self) -> None:
@@ -158,15 +187,18 @@ class HttpRoute:
 
         Raises:
             CarrierRejected: The carrier said no.
-            CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
+            CarrierUnavailable: No answer; with `outcome_unknown` it may have it. CarrierFull: no room now.
         """
-        if not self.available:
+        if not self._open:
+            raise CarrierUnavailable("The route to this carrier is closed.")
+        if self._in_flight >= self.carrier.settings.window:
             raise CarrierFull("As many requests as are allowed are under way to this carrier.")
         around = Surroundings(datetime.now(UTC), self._foreign, self.callback.url)
         request = render(outgoing, self.carrier, around)
         self._in_flight += 1
         self._idle.clear()
         try:
+            await self._turnstile.take()
             within_s = min(self.carrier.settings.total_s, float(max(outgoing.validity_s, 1)))
             status, body = await self._send(request, within_s)
         finally:
@@ -174,11 +206,14 @@ class HttpRoute:
             if not self._in_flight:
                 self._idle.set()
         try:
-            return CarrierRef(self.name, judge_answer(self.carrier, status, body, own_id=own_id(outgoing)))
+            refs = judge_answer(self.carrier, status, body, own_id=own_id(outgoing))
         except CarrierRejected as refusal:
+            if refusal.outcome == Outcome.THROTTLED:
+                self._turnstile.throttled()
             if refusal.outcome == Outcome.UNKNOWN:
                 refusal.status = self._count(refusal.status)
             raise
+        return CarrierRef(self.name, self._noted(outgoing, refs))
 
     def receive(self, hook: Hook, token: str, *, now: datetime) -> tuple[Receipt, ...]:
         """Read the receipts of a webhook that is proven to be the carrier's.
@@ -203,7 +238,32 @@ class HttpRoute:
         for receipt in receipts:
             if receipt.outcome is Outcome.UNKNOWN:
                 self._count(receipt.evidence)
-        return receipts
+        return tuple(map(self._of_whole, receipts))
+
+    def _noted(self, outgoing: Outgoing, refs: Sequence[str]) -> str:
+        """Note the ids of the parts of a text, and return the one that stands for it."""
+        if len(refs) > 1:
+            text = self._parts.begin(outgoing.msisdn, len(refs))
+            for number, ref in enumerate(refs, 1):
+                self._parts.took(text, ref)
+                if ref in self._overtook:
+                    text.delivered.add(number)
+            self._parts.end(text)
+        return refs[-1]
+
+    def _of_whole(self, receipt: Receipt) -> Receipt:
+        """Make the receipt of a part one of its text."""
+        judged = self._parts.judge([receipt.carrier.ref], receipt.outcome)
+        if judged is None:
+            if receipt.outcome is Outcome.DELIVERED and self._in_flight:
+                self._overtook.append(receipt.carrier.ref)
+            return receipt
+        return msgspec.structs.replace(
+            receipt,
+            carrier=CarrierRef(self.name, judged.ref),
+            outcome=judged.outcome,
+            evidence=f"{receipt.evidence} part:{judged.number}/{judged.total}",
+        )
 
     async def _send(self, request: HttpRequest, within_s: float) -> tuple[int, bytes]:
         """Send a request and return status and body of its answer."""
@@ -235,13 +295,19 @@ class HttpRoute:
     async def _warm(self) -> str:
         assert self._client is not None
         url = urlsplit(self.carrier.settings.base_url or self.carrier.profile.request.url)
-        if "{" in url.netloc:
+        # Some give every account a host of its own.
+        host = fill(
+            url.netloc, {**self.carrier.options, "account": self.carrier.settings.account}, safe=for_url
+        )
+        if host is None:
             return ""
         try:
             async with asyncio.timeout(WARM_WITHIN_S):
-                await self._client.head(f"{url.scheme}://{url.netloc}/")
-        except (httpx.HTTPError, TimeoutError) as error:
-            return f"{url.netloc} could not be connected to lately: {type(error).__name__}"
+                await self._client.head(f"{url.scheme}://{host}/")
+        except (httpx.ConnectError, httpx.ConnectTimeout, TimeoutError) as error:
+            return f"{host} could not be connected to lately: {type(error).__name__}"
+        except httpx.HTTPError:
+            pass  # it took the connection; what it thinks of HEAD says nothing of messages
         return ""
 
     def _count(self, code: str) -> str:

@@ -36,6 +36,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         base_url: Scheme and host, where they are not the profile's; without TLS only on this machine.
         outcomes: What codes of the carrier mean, before all tables of the profile.
         window: Requests that may be under way; past that a message goes elsewhere.
+        rate_per_s: The contracted rate; without it the profile's, and without that no limit until a throttle.
         connect_s: For a connection.
         total_s: For the whole answer; past that its outcome is unknown.
     """
@@ -50,6 +51,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     base_url: str = ""
     outcomes: Mapping[str, Outcome] = {}
     window: Annotated[int, Meta(ge=1, le=1000)] = 50
+    rate_per_s: Annotated[float, Meta(gt=0)] | None = None
     connect_s: Annotated[float, Meta(gt=0, le=10)] = CONNECT_S
     total_s: Annotated[float, Meta(gt=0, le=30)] = TOTAL_S
 
@@ -74,6 +76,11 @@ class HttpCarrier(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Show which carrier, and no secret."""
         return f"HttpCarrier({self.profile.title!r})"
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """How many requests may be sent; None has no limit until the carrier throttles."""
+        return self.settings.rate_per_s or self.profile.rate_per_s
 
 
 def read_http_settings(given: Mapping[str, Any]) -> HttpCarrier:
@@ -166,7 +173,7 @@ def _as_texts(given: Mapping[str, Any]) -> dict[str, Any]:
         name: {key: _as_text(item) for key, item in value.items()}
         if name == "options" and isinstance(value, dict)
         else value
-        if name in {"window", "connect_s", "total_s"}
+        if name in {"window", "rate_per_s", "connect_s", "total_s"}
         else _as_text(value)
         for name, value in given.items()
     }

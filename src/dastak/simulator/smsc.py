@@ -15,10 +15,10 @@ from typing import Annotated, Final, Self
 
 import msgspec
 
+from dastak.core.pace import Pace
 from dastak.simulator.faults import FaultScript
 from dastak.simulator.receipts_out import ReceiptsOut
 from dastak.simulator.smsc_bind import Served, SimMessage, SmscBind
-from dastak.sms.pace import Pace
 from dastak.sms.pdu import encode_body, encode_sm
 from dastak.sms.pdu_bodies import AlertNotification, Bind, Sm
 from dastak.sms.smpp_codes import Command, Status, Tag

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from dastak.core.pace import Pace
 from dastak.simulator.faults import Answer, Fate
 from dastak.simulator.receipt_text import id_text, receipt_body
 from dastak.simulator.receipts_out import ReceiptsOut
-from dastak.sms.pace import Pace
 from dastak.sms.pdu_bodies import Bind, BindResp, DataSm, MessageIdResp, Sm, as_sm
 from dastak.sms.smpp_codes import INTERFACE_VERSION, Status, Tag
 from dastak.sms.smpp_link import SmppLink

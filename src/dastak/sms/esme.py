@@ -19,8 +19,8 @@ from typing import Final, Self
 
 from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
+from dastak.core.pace import Pace
 from dastak.sms.in_hand import InHand
-from dastak.sms.pace import Pace
 from dastak.sms.pdu import (
     CSTRING_OCTETS_MAX,
     LONG_PASSWORD,

@@ -5,15 +5,11 @@ code that ends first leaves first.
 """
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from dastak.core.errors import CarrierFull
+from dastak.core.pace import ROOM_WITHIN_S, in_hand_max
 from dastak.sms.submission import Done
-
-# So much of its rate a bind has in hand.
-IN_HAND_S: Final = 0.25
-# What has not left by then is better off on another route, before it is taken for unanswered.
-ROOM_WITHIN_S: Final = 1.0
 
 
 class Queued(NamedTuple):
@@ -41,7 +37,7 @@ class InHand:
 
     def room(self, rate_per_s: float | None) -> int:
         """Return how many more may wait at this rate; less than none are to be put out."""
-        at_rate = self._queue_max if rate_per_s is None else max(1, int(rate_per_s * IN_HAND_S))
+        at_rate = self._queue_max if rate_per_s is None else in_hand_max(rate_per_s)
         return min(self._queue_max, at_rate) - len(self._queue)
 
     def add(self, body: bytes, done: Done, now: float) -> None:

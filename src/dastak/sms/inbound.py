@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 
 from dastak.core.message import CarrierRef, Receipt
 from dastak.core.outcome import Outcome
+from dastak.core.receipt_parts import PartsLedger
 from dastak.core.reply import Reply
 from dastak.sms.correlation import Correlator, Trace, phone_key
 from dastak.sms.dlr import Dlr, is_receipt, parse_dlr
 from dastak.sms.pdu_bodies import AlertNotification
-from dastak.sms.receipt_parts import PartsLedger
 from dastak.sms.replies import ReplyParts, phone_of, read_reply
 from dastak.sms.smpp_codes import Status
 from dastak.sms.smpp_settings import SmppSettings

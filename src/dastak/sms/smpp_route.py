@@ -8,13 +8,13 @@ from typing import Final, Self
 
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.ports import Outgoing
+from dastak.core.receipt_parts import LongText
 from dastak.sms.bind_group import BindGroup, BindView, Count
 from dastak.sms.coded_text import write_text
 from dastak.sms.correlation import Trace, phone_key
 from dastak.sms.esme import BindState
 from dastak.sms.inbound import Inbound, OnAlert, TakeReceipt, TakeReply
 from dastak.sms.pdu_words import Seen
-from dastak.sms.receipt_parts import LongText
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.sms.submission import Accepted, Submission, SubmitResult
 from dastak.sms.vendor_tlvs import fill_tlvs

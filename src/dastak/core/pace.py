@@ -1,4 +1,4 @@
-"""How fast one bind may send: a token bucket whose rate halves when the carrier throttles and rises slowly.
+"""How fast one link may send: a token bucket whose rate halves when the carrier throttles and rises slowly.
 
 1. The rate of the contract is never exceeded; without one there is no limit until the first throttle.
 2. A throttle halves what is really sent at that time, not what would be allowed.
@@ -6,6 +6,11 @@
 """
 
 from typing import Final
+
+# So much of its rate a link has in hand; all else is better off on another one.
+IN_HAND_S: Final = 0.25
+# What has not left by then goes elsewhere, before it is taken for unanswered.
+ROOM_WITHIN_S: Final = 1.0
 
 # A burst of refusals within this time is one answer to one burst of ours, not many.
 _SAME_THROTTLE_S: Final = 1.0
@@ -23,7 +28,7 @@ _BURST_S: Final = 0.2
 
 
 class Pace:
-    """Tokens for one bind.
+    """Tokens for one link, such as a bind.
 
     Args:
         rate_per_s: The rate in the carrier's contract; None when there is none.
@@ -66,8 +71,15 @@ class Pace:
         rate_per_s = self.rate_per_s or 0.0
         return int(min(max(1.0, rate_per_s * _BURST_S), self._tokens + (now - self._counted_at) * rate_per_s))
 
+    def wait_s(self, now: float) -> float:
+        """Return how long it takes until there is a token, at the present rate."""
+        rate_per_s = self.rate_per_s
+        if rate_per_s is None:
+            return 0.0
+        return max(0.0, (1.0 - self._tokens) / rate_per_s - (now - self._counted_at))
+
     def throttled(self, now: float) -> None:
-        """Halve the rate: the carrier said ESME_RTHROTTLED or ESME_RMSGQFUL."""
+        """Halve the rate: the carrier said ESME_RTHROTTLED, ESME_RMSGQFUL or 429."""
         if now - self._throttled_at < _SAME_THROTTLE_S:
             return
         self._throttled_at = now
@@ -105,3 +117,8 @@ class Pace:
         if gone >= 2.0:
             return 0.0
         return (self._sent + self._sent_before * max(0.0, 1.0 - gone)) / max(_MEASURED_S, gone * _MEASURED_S)
+
+
+def in_hand_max(rate_per_s: float) -> int:
+    """Return how many messages may wait before a link of such a rate."""
+    return max(1, int(rate_per_s * IN_HAND_S))
