@@ -41,6 +41,7 @@ from dastak.dlt.registers import Registers
 from dastak.entropy import Entropy
 from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
+from dastak.guard.call_limits import CallLimits
 from dastak.guard.limits import SendLimits
 from dastak.http_carriers.http_route import unmapped_codes
 from dastak.http_server import serve, served_beside
@@ -160,9 +161,11 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     inward = Inward.of(metrics.on_reply)
     learning = await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))
     health = learning.health
-    listeners: Sequence[Listener] = (metrics.on_events, inward.settlement.on_events, health.on_events)
+    calls = app_carriers.make_simulated_calls(box, inward)
+    settled = inward.settlement.on_events
+    listeners = (metrics.on_events, settled, health.on_events, *(call.on_events for call in calls))
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
-    table = app_carriers.make_route_table(settings, simulated, health)
+    table = app_carriers.make_route_table(settings, simulated, calls, health)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
@@ -170,6 +173,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         entropy=Entropy(),
         store=store,
         limits=limits,
+        calls=CallLimits(),
         routes=table,
         keys=keys,
         sealer=AesGcmSealer(keys),

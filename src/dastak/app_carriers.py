@@ -1,7 +1,7 @@
 """Wire the carriers: those in a box, those of the settings file, and those of the database."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from dastak.carriers.callback_address import callback_of
@@ -17,10 +17,13 @@ from dastak.core.codes import KeyRing
 from dastak.core.ports import Clock
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
+from dastak.flows.inward import Inward
 from dastak.simulator.box import Box
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.store.seal import AesGcmSealer
+from dastak.voice.prompts import pack
+from dastak.voice.voice_route import VoiceRoute
 
 
 def make_learning(settings: Settings, store: CarrierStore, clock: Clock) -> Learning:
@@ -33,10 +36,13 @@ def make_learning(settings: Settings, store: CarrierStore, clock: Clock) -> Lear
     )
 
 
-def make_route_table(settings: Settings, simulated: Mapping[str, SmppRoute], judge: Health) -> RouteTable:
+def make_route_table(
+    settings: Settings, simulated: Mapping[str, SmppRoute], calls: Sequence[VoiceRoute], judge: Health
+) -> RouteTable:
     """Make what chooses ways out; the fleet tells it of carriers."""
     return RouteTable(
         simulated=list(simulated.values()),
+        simulated_calls=calls,
         judge=judge,
         chance=random.random,
         exploration=settings.routing.exploration,
@@ -47,6 +53,21 @@ def make_simulated(box: Box | None, ears: Ears) -> dict[str, SmppRoute]:
     """Make the routes to the carrier in a box, if there is one."""
     binds = {} if box is None else box.binds
     return {name: _smpp_route(name, smpp, ears) for name, smpp in binds.items()}
+
+
+def make_simulated_calls(box: Box | None, inward: Inward) -> list[VoiceRoute]:
+    """Make the way that rings the virtual phones, if there are any."""
+    if box is None:
+        return []
+    return [
+        VoiceRoute(
+            "sim_call",
+            box.switchboard,
+            speech_of=pack,
+            take_receipt=inward.settlement.take,
+            take_step=inward.call_steps.take,
+        )
+    ]
 
 
 def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:

@@ -18,7 +18,7 @@ from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
-from dastak.core.ports import Outgoing
+from dastak.core.way_out import Outgoing
 from dastak.simulator.faults import Fault
 from dastak.sms.pdu_words import Seen
 from dastak.sms.smpp_codes import Status

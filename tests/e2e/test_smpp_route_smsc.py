@@ -12,7 +12,7 @@ from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
-from dastak.core.ports import Outgoing
+from dastak.core.way_out import Outgoing
 from dastak.simulator.faults import Echo, Fault, IdForm
 from dastak.simulator.smsc import Smsc
 from dastak.sms.bind_group import WATCHED_MAX, Count

@@ -11,8 +11,8 @@ from dastak.core.events import FallbackDue, MessageQueued, MessageSubmitted, Rec
 from dastak.core.message import MessageState
 from dastak.core.outcome import OUTCOMES, Outcome, When
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Route
 from dastak.core.verification import Verification
+from dastak.core.way_out import Route
 from dastak.delivery.failover import ATTEMPTS_MAX, USEFUL_LIFE_S
 from tests.support.house import PRICE_MICROS, RECEIPT_WITHIN_S, House, ScriptedRoute, open_house
 from tests.support.samples import ms

@@ -83,8 +83,8 @@ async def test_receipt_never_approves(house: House, outcome: Outcome) -> None:
 
     await house.receive("north-1", outcome)
 
-    expected = State.FAILED if outcome is Outcome.UNKNOWN_NUMBER else State.PENDING
-    assert (await house.found(started)).state is expected
+    ended = {Outcome.UNKNOWN_NUMBER: State.FAILED, Outcome.REPORTED: State.CANCELED}
+    assert (await house.found(started)).state is ended.get(outcome, State.PENDING)
     assert house.told_of(VerificationApproved) == []
 
 

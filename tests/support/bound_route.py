@@ -10,7 +10,7 @@ import msgspec
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.msisdn import Msisdn
-from dastak.core.ports import Outgoing
+from dastak.core.way_out import Outgoing
 from dastak.sms.inbound import Acknowledge
 from dastak.sms.replies import Reply
 from dastak.sms.smpp_route import SmppRoute

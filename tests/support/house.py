@@ -17,9 +17,10 @@ from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Change, Filter, Held, Once, Outgoing, Ports, Replayed
+from dastak.core.ports import Change, Filter, Held, Once, Ports, Replayed
 from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Judgement, Step, Verification
+from dastak.core.way_out import Outgoing
 from dastak.delivery.routing import RouteTable
 from dastak.dlt.registers import Registers
 from dastak.flows.cancel import cancel
@@ -30,6 +31,8 @@ from dastak.flows.resend import Resent, resend
 from dastak.flows.settle import Settlement, receipt_overdue, settle
 from dastak.flows.start import Ask, Started, start
 from dastak.guard.buckets import Rate
+from dastak.guard.call_limits import TEST as MANY_CALLS
+from dastak.guard.call_limits import CallLimits, CallSettings
 from dastak.guard.limits import LIMITS, LimitSettings, SendLimits
 from dastak.store.seal import AesGcmSealer
 from tests.support.samples import MSISDN, NOW, RING, some_key, some_service, some_tenant
@@ -112,6 +115,7 @@ class House:
         *,
         policy: Policy = PLAIN,
         limits: LimitSettings = WIDE,
+        call_limits: CallSettings = MANY_CALLS,
         cap_micros: int = 10**9,
         seed: int = 0,
     ) -> None:
@@ -129,6 +133,7 @@ class House:
             entropy=random.Random(seed).randbytes,
             store=store,
             limits=SendLimits(live=limits, test=limits),
+            calls=CallLimits(live=call_limits, test=call_limits),
             routes=RouteTable(carriers=(), simulated=()),
             keys=RING,
             sealer=AesGcmSealer(RING),

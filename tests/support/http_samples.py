@@ -5,7 +5,7 @@ from typing import Any
 
 from dastak.core.message import MessageKey
 from dastak.core.msisdn import Msisdn
-from dastak.core.ports import Outgoing
+from dastak.core.way_out import Outgoing
 from dastak.http_carriers.hook_proof import Hook
 from dastak.http_carriers.http_profile import Profile
 from dastak.http_carriers.http_render import HttpRequest, Surroundings, render

@@ -18,9 +18,9 @@ from dastak.core.message import CarrierRef, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
-from dastak.core.ports import Outgoing, Wanted
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
+from dastak.core.way_out import Outgoing, Wanted
 from dastak.delivery.demotions import Demotion
 from dastak.delivery.failover import ANSWER_WITHIN_S
 from dastak.delivery.health import Health

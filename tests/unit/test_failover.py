@@ -44,6 +44,20 @@ TABLE = {
     Outcome.ROUTE_CONFIG: ("other_route 0", "voice 0", "other_route 0", "stop"),
     Outcome.NETWORK_TEMPORARY: ("other_route 0", "voice 0", "other_route 0", "same_route 0"),
     Outcome.UNKNOWN: ("other_route 8", "voice 15", "other_route 8", "stop"),
+    # Of calls, after which nobody asked again.
+    **dict.fromkeys(
+        (
+            Outcome.BUSY,
+            Outcome.DECLINED,
+            Outcome.NOT_ANSWERED,
+            Outcome.NO_HUMAN,
+            Outcome.WRONG_KEY,
+            Outcome.HUNG_UP,
+            Outcome.REPORTED,
+        ),
+        ("stop", "stop", "stop", "stop"),
+    ),
+    Outcome.CONGESTION: ("other_route 0", "stop", "other_route 0", "stop"),
     Silence.NOT_TAKEN: ("other_route 0", "voice 0", "other_route 0", "same_route 1"),
     Silence.NO_ANSWER: ("other_route 0", "voice 0", "other_route 0", "stop"),
     Silence.NO_RECEIPT: ("other_route 0", "voice 15", "other_route 0", "stop"),

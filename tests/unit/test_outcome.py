@@ -7,7 +7,7 @@ from dastak.core.outcome import OUTCOMES, Outcome, When
 
 def test_outcomes_has_advice_for_every_outcome() -> None:
     assert set(OUTCOMES) == set(Outcome)
-    assert len(Outcome) == 21
+    assert len(Outcome) == 29
 
 
 def test_never_is_the_only_false_answer() -> None:

@@ -11,8 +11,8 @@ from dastak.core.carrier import Carrier, CarrierKind, CarrierState, Lane
 from dastak.core.message import CarrierRef
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
-from dastak.core.ports import Outgoing, Wanted
 from dastak.core.tenant import Mode
+from dastak.core.way_out import Outgoing, Wanted
 from dastak.delivery.networks import Place
 from dastak.delivery.routing import EXPLORATION, LITTLE, RouteTable, Unjudged, fits
 from tests.support.samples import MSISDN

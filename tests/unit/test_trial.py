@@ -12,7 +12,7 @@ from dastak.core.errors import CarrierRejected, CarrierUnavailable
 from dastak.core.message import CarrierRef, Receipt
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
-from dastak.core.ports import Outgoing
+from dastak.core.way_out import Outgoing
 
 TO = Msisdn("+919876543210")
 

@@ -13,8 +13,8 @@ import msgspec
 from dastak.core.carrier import CarrierKind
 from dastak.core.errors import InvalidRequest
 from dastak.core.message import Receipt
-from dastak.core.ports import Route
 from dastak.core.reply import Reply
+from dastak.core.way_out import Route
 from dastak.http_carriers.http_route import Callback, HttpRoute
 from dastak.http_carriers.http_settings import HttpCarrier, HttpSettings, read_http_settings, wanted_secrets
 from dastak.sms.gsm7 import first_foreign

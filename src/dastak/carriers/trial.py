@@ -31,8 +31,8 @@ from dastak.core.ids import ID_OCTETS, VerificationId
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.msisdn import Msisdn, mask
 from dastak.core.outcome import OUTCOMES, Outcome
-from dastak.core.ports import Outgoing
 from dastak.core.remedies import REMEDIES
+from dastak.core.way_out import Outgoing
 from dastak.http_carriers.http_route import Callback
 from dastak.sms.bind_group import BindView
 from dastak.sms.esme import BindState

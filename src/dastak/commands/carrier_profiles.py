@@ -19,7 +19,7 @@ from dastak.core.errors import CarrierError, InvalidRequest, NotFound
 from dastak.core.ids import VerificationId
 from dastak.core.message import MessageKey
 from dastak.core.msisdn import parse
-from dastak.core.ports import Outgoing
+from dastak.core.way_out import Outgoing
 from dastak.http_carriers.http_profile import Profile
 from dastak.http_carriers.http_render import HttpRequest, Surroundings, render
 from dastak.http_carriers.http_settings import profile_in, profile_names, read_http_settings, shipped_profile

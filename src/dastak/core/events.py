@@ -52,7 +52,7 @@ class VerificationExpired(Event, frozen=True, tag="expired"):
 
 
 class VerificationCanceled(Event, frozen=True, tag="canceled"):
-    """It was called off: `canceled`, `superseded` or `transaction_changed`."""
+    """It was called off: `canceled`, `superseded`, `transaction_changed`, or `reported` by the person."""
 
     cause: str
 
@@ -154,6 +154,14 @@ class PhoneReturned(Event, frozen=True, tag="returned"):
     followed_by: int
 
 
+class CallNoted(Event, frozen=True, tag="call"):
+    """A step of a call, such as `ringing` or `answered`; `detail` is the word of the trunk."""
+
+    ordinal: int
+    step: str
+    detail: str = ""
+
+
 class MessageResumed(Event, frozen=True, tag="resumed"):
     """The program was started again while this message was in its hands; a carrier may have it."""
 
@@ -181,6 +189,7 @@ AnyEvent = (
     | ReplyHeard
     | PhoneReturned
     | MessageResumed
+    | CallNoted
 )
 
 _ENCODER: Final = msgspec.json.Encoder()

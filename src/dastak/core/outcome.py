@@ -35,6 +35,15 @@ class Outcome(StrEnum):
     ROUTE_CONFIG = "route_config"  # credentials, sender, TLV, balance
     NETWORK_TEMPORARY = "network_temporary"
     UNKNOWN = "unknown"
+    # Of calls. One that was answered and whose code was spoken in full is delivered.
+    BUSY = "busy"
+    DECLINED = "declined"
+    NOT_ANSWERED = "not_answered"
+    NO_HUMAN = "no_human"  # nobody pressed a key: voicemail, or nobody listened
+    WRONG_KEY = "wrong_key"
+    HUNG_UP = "hung_up"  # before the code was spoken in full
+    REPORTED = "reported"  # the person says that they did not ask for it
+    CONGESTION = "congestion"
 
 
 class When(StrEnum):
@@ -94,4 +103,14 @@ OUTCOMES: Final[Mapping[Outcome, Advice]] = {
     Outcome.ROUTE_CONFIG: Advice(True, When.NEVER, When.NOW, When.IF_NO_ROUTE),
     Outcome.NETWORK_TEMPORARY: Advice(True, When.ONCE, When.NOW, When.IF_NO_ROUTE),
     Outcome.UNKNOWN: Advice(False, When.NEVER, When.BY_CLOCK, When.BY_CLOCK),
+    # After a call nothing follows by itself: it rang, and that is as loud as we get.
+    Outcome.BUSY: Advice(True, When.NEVER, When.NEVER, When.IF_ASKED),
+    Outcome.DECLINED: Advice(True, When.NEVER, When.NEVER, When.NEVER),
+    Outcome.NOT_ANSWERED: Advice(True, When.NEVER, When.NEVER, When.IF_ASKED),
+    Outcome.NO_HUMAN: Advice(True, When.NEVER, When.NEVER, When.IF_ASKED),
+    Outcome.WRONG_KEY: Advice(True, When.NEVER, When.NEVER, When.IF_ASKED),
+    Outcome.HUNG_UP: Advice(True, When.NEVER, When.NEVER, When.IF_ASKED),
+    Outcome.REPORTED: Advice(True, When.NEVER, When.NEVER, When.NEVER),
+    # It never rang, so that another trunk may still ring it once.
+    Outcome.CONGESTION: Advice(True, When.NEVER, When.NOW, When.IF_ASKED),
 }

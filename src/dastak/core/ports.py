@@ -5,9 +5,8 @@
 3. A rule that raises changes nothing, and only its own caller hears of it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -18,10 +17,10 @@ from dastak.core.ids import VerificationId
 from dastak.core.lockout import Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, RecordedText
 from dastak.core.msisdn import Msisdn
-from dastak.core.policy import Channel
 from dastak.core.scrubbing import Dlt
 from dastak.core.tenant import ApiKey, Caller, Mode, Service, Tenant
 from dastak.core.verification import State, Verification
+from dastak.core.way_out import Routes
 
 T = TypeVar("T")
 
@@ -266,84 +265,6 @@ class Clock(Protocol):
         """Call `bell` once after so many seconds, unless the answer is called before."""
 
 
-class Outgoing(msgspec.Struct, frozen=True):
-    """What a route carries.
-
-    Attributes:
-        sender: The header or number it comes from.
-        validity_s: The remaining life of the code; the carrier must not try longer.
-        dlt: What India's scrubbers want to know of it: `pe_id`, `template_id`, `chain` and `category`; also
-            the template's variables as `var1`, `var2` and so on. Empty elsewhere.
-        code: The code alone, for carriers that fill it into a template of theirs.
-    """
-
-    key: MessageKey
-    msisdn: Msisdn
-    text: str
-    sender: str
-    validity_s: int
-    dlt: Mapping[str, str] = MappingProxyType({})
-    code: str = ""
-
-    def __repr__(self) -> str:
-        """Show no text and no number: the one is a code, the other a person."""
-        return f"Outgoing({self.key!r}, sender={self.sender!r})"
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a way out is wanted for.
-
-    Attributes:
-        remaining_s: The remaining life of the code.
-        tried: The routes that this code was already handed to; another one is better.
-        tenant: Its number in the store.
-        anew: The person asked again, so this is no time to try something out.
-    """
-
-    mode: Mode
-    channel: Channel
-    tenant: int
-    msisdn: Msisdn
-    remaining_s: float
-    tried: tuple[str, ...] = ()
-    anew: bool = False
-
-
-class Route(Protocol):
-    """One way out."""
-
-    name: str
-
-    @property
-    def available(self) -> bool:
-        """Whether it can take a message now."""
-
-    @property
-    def in_flight_max(self) -> int:
-        """How many messages may be under way with it at once; the others wait in the lane."""
-
-    async def submit(self, outgoing: Outgoing) -> CarrierRef:
-        """Hand a message over.
-
-        Raises:
-            CarrierRejected: The carrier said no.
-            CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
-        """
-
-
-class Routes(Protocol):
-    """All ways out."""
-
-    def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
-        """Say whether there is any way, be it up or down now."""
-
-    def order(self, wanted: Wanted) -> Sequence[Route]:
-        """Return the routes a message may take, best first; none when there is no way."""
-
-    def median_s(self, route: str, msisdn: Msisdn) -> float:
-        """Return how long a route needs to a phone, half of the time."""
-
-
 class Limits(Protocol):
     """How often somebody may ask."""
 
@@ -353,6 +274,16 @@ class Limits(Protocol):
         Raises:
             RateLimited: The limit that is met; nothing was counted.
         """
+
+
+class Calls(Protocol):
+    """How often a number may be called."""
+
+    def wait_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
+        """Return the whole seconds until a number may be called; 0 is now."""
+
+    def take(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> None:
+        """Count one call. Raises: RateLimited (the number was called too often; nothing was counted)."""
 
 
 class Sealer(Protocol):
@@ -384,6 +315,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     entropy: Callable[[int], bytes]
     store: Store
     limits: Limits
+    calls: Calls
     routes: Routes
     keys: KeyRing
     sealer: Sealer

@@ -234,7 +234,7 @@ def expire(verification: Verification, *, now: datetime) -> Step:
 
 
 def call_off(verification: Verification, cause: str, *, now: datetime) -> Step:
-    """End a pending verification without an answer: `canceled`, `superseded` or `transaction_changed`."""
+    """End a pending verification without an answer: `canceled`, `superseded`, `reported` and the like."""
     return _move(verification, Input.CALLED_OFF, VerificationCanceled(_ms(now), cause))
 
 

@@ -18,8 +18,8 @@ from typing import Final, NamedTuple, Protocol
 from dastak.core.carrier import Carrier, CarrierKind, CarrierState, Lane
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
-from dastak.core.ports import Route, Wanted
 from dastak.core.tenant import Mode
+from dastak.core.way_out import Route, Wanted
 from dastak.delivery.networks import Place, country_of
 
 EXPLORATION: Final = 0.03
@@ -123,7 +123,8 @@ class RouteTable:
 
     Args:
         carriers: Routes without rules, for a house that has no carriers written down.
-        simulated: The ways to the virtual phones, in the order to try them.
+        simulated: The ways of texts to the virtual phones, in the order to try them.
+        simulated_calls: The ways of calls to them.
         judge: Knows how good routes are.
         chance: Returns a number from 0 to 1, evenly spread. Without it the best route always comes first.
         exploration: The share of messages that go first to a little known route.
@@ -135,6 +136,7 @@ class RouteTable:
         *,
         carriers: Sequence[Route] = (),
         simulated: Sequence[Route] = (),
+        simulated_calls: Sequence[Route] = (),
         judge: Judge | None = None,
         chance: Callable[[], float] | None = None,
         exploration: float = EXPLORATION,
@@ -142,6 +144,7 @@ class RouteTable:
     ) -> None:
         self._judge: Judge = judge or Unjudged()
         self._simulated = tuple(simulated)
+        self._simulated_calls = tuple(simulated_calls)
         self._chance, self._exploration, self._at_home = chance, exploration, at_home
         self._version = -1
         self._plans: dict[tuple[int, str, str, str], _Plan] = {}
@@ -169,14 +172,14 @@ class RouteTable:
     def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
         """Say whether there is any way."""
         if channel is not Channel.SMS:
-            return False
+            return bool(self._calls(mode))
         return bool(self._simulated if mode is Mode.TEST else self._plan(tenant, msisdn).ranked)
 
     def order(self, wanted: Wanted) -> Sequence[Route]:
         """Return the routes a message may take, best first."""
         if wanted.channel is not Channel.SMS:
-            return ()
-        if wanted.mode is Mode.TEST:
+            routes = self._calls(wanted.mode)
+        elif wanted.mode is Mode.TEST:
             routes = self._simulated
         else:
             plan = self._plan(wanted.tenant, wanted.msisdn)
@@ -191,6 +194,9 @@ class RouteTable:
             else:
                 return routes
         return sorted(routes, key=lambda route: (not route.available, route.name in wanted.tried))
+
+    def _calls(self, mode: Mode) -> Routes:
+        return self._simulated_calls if mode is Mode.TEST else ()
 
     def shares(self, tenant: int, msisdn: Msisdn) -> tuple[Place, dict[str, float]]:
         """Return where a number is, and the chance of each route to be asked first for a message to it.

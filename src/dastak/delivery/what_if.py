@@ -14,7 +14,7 @@ import msgspec
 from dastak.core.carrier import Carrier, CarrierState, Lane
 from dastak.core.errors import CarrierUnavailable, InvalidRequest
 from dastak.core.message import CarrierRef, RecordedText
-from dastak.core.ports import Outgoing
+from dastak.core.way_out import Outgoing
 from dastak.delivery.networks import Place
 from dastak.delivery.routing import EXPLORATION, Judge, RouteTable
 from dastak.delivery.scores import Chances

@@ -21,12 +21,15 @@ from dastak.core.errors import (
     CarrierRejected,
     CarrierUnavailable,
     DastakError,
+    RateLimited,
 )
 from dastak.core.events import MessageRefused
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep
 from dastak.core.outcome import OUTCOMES, Outcome, When
-from dastak.core.ports import Outgoing, Ports, Route
+from dastak.core.policy import Channel
+from dastak.core.ports import Ports
 from dastak.core.verification import State, Verification
+from dastak.core.way_out import Outgoing, Route
 from dastak.delivery.failover import (
     ANSWER_WITHIN_S,
     USEFUL_LIFE_S,
@@ -40,6 +43,8 @@ from dastak.flows.compose import code_of, text_of
 from dastak.flows.fall_back import situation, wanted
 from dastak.flows.record import Decision, record
 
+# From the dial to the end of a call at the latest, with some to spare.
+CALL_S_MAX: Final = 150.0
 # Why a message is dropped that could leave, but not arrive in time.
 LATE: Final = "late"
 
@@ -62,6 +67,11 @@ async def deliver(
     cause = await _not_wanted_now(ports, verification, now)
     if cause is not None:
         return await drop(ports, message, cause)
+    if message.channel is Channel.VOICE and not message.tries:
+        try:
+            ports.calls.take(verification.mode, verification.msisdn, now=now)
+        except RateLimited as often:
+            return await drop(ports, message, "call_limit", why=often.detail)
     ways = ways_of(ports, verification, message, now) if ways is None else ways
     if not ways and ports.routes.carry(
         verification.mode, message.channel, verification.tenant, verification.msisdn
@@ -137,6 +147,8 @@ class _Delivery:
         def hedge() -> None:
             self._hedging = asyncio.get_running_loop().create_task(self._unanswered(route))
 
+        if self._message.channel is not Channel.SMS:
+            return await route.submit(outgoing)  # two calls at once are no help
         unwanted = self._ports.clock.ring(ANSWER_WITHIN_S, hedge)
         try:
             return await route.submit(outgoing)
@@ -189,7 +201,11 @@ class _Delivery:
         """Note who took the message, who did not before, and when its receipt should be there."""
         ports, now = self._ports, self._ports.clock.now()
         latency_ms = int((now - offered_at).total_seconds() * 1000)
-        within_s = ports.receipt_within_s(carrier.route, self._verification.msisdn)
+        within_s = (
+            ports.receipt_within_s(carrier.route, self._verification.msisdn)
+            if self._message.channel is Channel.SMS
+            else CALL_S_MAX
+        )
         receipt_by = now + timedelta(seconds=within_s)
         refusals = () if late else tuple(self._refusals)  # what came before was told with the silence
 
@@ -265,6 +281,8 @@ def _outgoing(
     ports: Ports, verification: Verification, message: Message, route: str, now: datetime
 ) -> Outgoing:
     """Make what a route carries. Raises: CarrierRejected (it may not carry this text)."""
+    if message.channel is Channel.VOICE:
+        return _call(ports, verification, message, now)
     code = code_of(ports, verification, message.generation)
     text = text_of(ports, verification, code)
     sender = ports.service_of(verification.service).sender
@@ -276,6 +294,21 @@ def _outgoing(
         validity_s=int((verification.expires_at - now).total_seconds()),
         dlt=ports.dlt.fields(verification, sender, text, route, now),
         code=code,
+    )
+
+
+def _call(ports: Ports, verification: Verification, message: Message, now: datetime) -> Outgoing:
+    """Make what a call says: no text, but a code to be spoken once a person is there."""
+    service = ports.service_of(verification.service)
+    return Outgoing(
+        key=message.key,
+        msisdn=verification.msisdn,
+        text="",
+        sender=service.sender,
+        validity_s=int((verification.expires_at - now).total_seconds()),
+        code=code_of(ports, verification, message.generation),
+        locale=verification.particulars.locale,
+        brand=service.brand,
     )
 
 

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 from dastak.core.errors import DastakError
 from dastak.core.message import Message, MessageKey
-from dastak.core.ports import Ports, Route
+from dastak.core.ports import Ports
 from dastak.core.verification import Verification
+from dastak.core.way_out import Route
 from dastak.delivery.failover import USEFUL_LIFE_S
 from dastak.delivery.lane import GivenUp, OtpLane, Waiting
 from dastak.flows.deliver import LATE, deliver, drop, ways_of

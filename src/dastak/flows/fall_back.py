@@ -15,8 +15,9 @@ from dastak.core.events import Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
-from dastak.core.ports import Held, Ports, Spend, Wanted
+from dastak.core.ports import Held, Ports, Spend
 from dastak.core.verification import State, Verification
+from dastak.core.way_out import Wanted
 from dastak.delivery.failover import (
     Action,
     Cause,
@@ -101,13 +102,18 @@ def situation(
         other_routes=other_routes,
         same_route_tries=message.tries,
         followed=verification.fallbacks,
-        call_ready=ports.routes.carry(
-            verification.mode, Channel.VOICE, verification.tenant, verification.msisdn
-        ),
+        call_ready=may_call(ports, verification, now),
         call_in_s=(call_at - now).total_seconds(),
         asked=verification.sends,
         affordable=affordable,
     )
+
+
+def may_call(ports: Ports, verification: Verification, now: datetime) -> bool:
+    """Say whether there is a way for a call, and the number was not called too often."""
+    mode, msisdn = verification.mode, verification.msisdn
+    way = ports.routes.carry(mode, Channel.VOICE, verification.tenant, msisdn)
+    return way and not ports.calls.wait_s(mode, msisdn, now=now)
 
 
 def fall_back(
@@ -117,6 +123,9 @@ def fall_back(
     verification = held.verification
     if verification.state is State.PENDING and cause is Outcome.UNKNOWN_NUMBER:
         ended = verification_rules.give_up(verification, cause, now=now)
+        return Aftermath(verification=ended.verification, events=ended.events)
+    if verification.state is State.PENDING and cause is Outcome.REPORTED:
+        ended = verification_rules.call_off(verification, cause, now=now)
         return Aftermath(verification=ended.verification, events=ended.events)
     # After a call that failed, nothing follows by itself.
     waited_for = verification.state is State.PENDING and is_newest(verification, failed)

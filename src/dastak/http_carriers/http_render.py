@@ -15,7 +15,7 @@ import msgspec
 from dastak.core.errors import CarrierRejected
 from dastak.core.msisdn import parse
 from dastak.core.outcome import Outcome
-from dastak.core.ports import Outgoing
+from dastak.core.way_out import Outgoing
 from dastak.http_carriers.aws_sigv4 import sign_v4
 from dastak.http_carriers.http_auth import basic, hmac_signature
 from dastak.http_carriers.http_profile import UNIT_MS, Auth, AuthKind, BodyKind, Ttl, is_conditional

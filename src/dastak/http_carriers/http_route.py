@@ -18,8 +18,8 @@ from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable,
 from dastak.core.message import CarrierRef, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.pace import ROOM_WITHIN_S
-from dastak.core.ports import Outgoing
 from dastak.core.receipt_parts import PartsLedger
+from dastak.core.way_out import Outgoing
 from dastak.http_carriers.hook_proof import Hook, is_proven
 from dastak.http_carriers.hook_receipts import address_to_confirm, read_receipts
 from dastak.http_carriers.http_answer import judge_answer

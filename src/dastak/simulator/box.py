@@ -18,11 +18,13 @@ from starlette.routing import Route
 
 from dastak.core.errors import InvalidMsisdn, InvalidRequest
 from dastak.core.msisdn import Msisdn
+from dastak.simulator.call_pages import call_routes, news_of
 from dastak.simulator.faults import FaultScript, parse_faults, plain_faults
 from dastak.simulator.handset import Handset
 from dastak.simulator.phone import Phones, Text, read_number
 from dastak.simulator.smsc import Account, Smsc
 from dastak.simulator.smsc_bind import SimMessage
+from dastak.simulator.switchboard import Switchboard
 from dastak.simulator.vendor_http.vendor_carrier import VendorCarrier
 from dastak.sms.coded_text import TextOptions, write_text
 from dastak.sms.pdu_bodies import Sm
@@ -51,6 +53,7 @@ class Box:
 
     Attributes:
         phones: What arrived.
+        switchboard: What rings them.
         binds: How to bind to it, by route name; known once it listens.
     """
 
@@ -71,6 +74,7 @@ class Box:
         # Nobody else shall bind to the carrier in the box.
         self._password = secrets.token_hex(4)
         faults = FaultScript(Random(seed))  # noqa: S311 - repeatable on purpose
+        self.switchboard = Switchboard(faults, lambda call: self.phones.tell(news_of(call)))
         self._smsc = Smsc(
             [Account(system_id=name, password=self._password) for name in ROUTES],
             on_message=self._on_message,
@@ -109,6 +113,7 @@ class Box:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop."""
+        self.switchboard.close()
         self.phones.close()
         await self._stack.aclose()
 
@@ -145,6 +150,7 @@ class Box:
             Route("/sim/vendors", self._show_vendors),
             Route("/sim/vendors", self._set_vendors, methods=["PUT"]),
             Route("/sim/phones/{msisdn}/return", self._return, methods=["POST"]),
+            *call_routes(self.switchboard),
         ]
 
     def _on_message(self, message: SimMessage) -> None:

@@ -58,6 +58,18 @@ class Echo(StrEnum):
     NONE = "none"
 
 
+class CallFate(StrEnum):
+    """What a phone does when it is called."""
+
+    RING = "ring"  # until somebody answers
+    ANSWER = "answer"  # by itself
+    VOICEMAIL = "voicemail"  # answers by itself, and its greeting may play keys
+    DECLINE = "decline"
+    BUSY = "busy"
+    UNREACHABLE = "unreachable"
+    CONGESTION = "congestion"
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How messages to some numbers over some accounts are treated. The default is a carrier without a fault.
 
@@ -88,6 +100,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         garbage: Over HTTP, take this share as usual, and answer what nobody can read.
         http_status: Over HTTP, refuse with this status, a `status_share` of them; over SMPP ESME_RSYSERR.
         vendor_code: What the vendor's own code in a refusal or a receipt over HTTP is.
+        call: What the phone does when it is called.
+        call_keys: What a phone presses that answers by itself, one after the other.
     """
 
     number: Pattern = "*"
@@ -117,6 +131,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     garbage: Share = 0.0
     http_status: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
     vendor_code: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    call: CallFate = CallFate.RING
+    call_keys: Annotated[str, msgspec.Meta(pattern=r"^[0-9*#]{0,40}$")] = ""
 
 
 _Faults: TypeAlias = Annotated[tuple[Fault, ...], msgspec.Meta(max_length=FAULTS_MAX)]
@@ -135,6 +151,10 @@ MAGIC: Final[Mapping[str, Fault]] = {
     "+12025550107": Fault(),  # the fraud guard stops it before it comes here
     "+12025550108": Fault(duplicates=1),
     "+12025550109": Fault(receipt_first=True),
+    # Texts that do not arrive, so that the phone is called.
+    "+12025550110": Fault(stat="REJECTD", err="633", call=CallFate.BUSY),
+    "+12025550111": Fault(stat="REJECTD", err="633", call=CallFate.DECLINE),
+    "+12025550112": Fault(stat="REJECTD", err="633", call=CallFate.VOICEMAIL, call_keys="1234567890"),
 }
 
 
@@ -197,6 +217,11 @@ class FaultScript:
         self.faults = faults
         self._chance = chance
         self._usual = usual
+
+    def fault_of(self, msisdn: str) -> Fault:
+        """Return what is wrong with a phone that is called."""
+        found = (fault for fault in self.faults if _matches(fault.number, msisdn))
+        return next(found, MAGIC.get(msisdn) or Fault())
 
     def fate_of(self, msisdn: str, account: str) -> Fate:
         """Decide what happens to one message."""

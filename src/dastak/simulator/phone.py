@@ -76,23 +76,38 @@ class Cleared(msgspec.Struct, frozen=True):
     msisdn: Msisdn
 
 
+class CallNews(msgspec.Struct, frozen=True, kw_only=True):
+    """A call to a phone as it stands: `ringing`, `answered` or `ended`, and then `why`."""
+
+    id: int
+    msisdn: Msisdn
+    caller: str
+    state: str
+    began_at: datetime
+    why: str
+    keys: str
+
+
+Update = Text | Cleared | CallNews
+
+
 class Follower:
     """Gets what happens on one phone, or on all, from now on; ends when it is let go of."""
 
     def __init__(self, msisdn: Msisdn | None) -> None:
         self._msisdn = msisdn
-        self._updates: deque[Text | Cleared] = deque()
+        self._updates: deque[Update] = deque()
         self._news = asyncio.Event()
         self._ended = False
 
-    async def update(self) -> Text | Cleared | None:
+    async def update(self) -> Update | None:
         """Wait for the next update; None when there will be no more."""
         while not self._updates and not self._ended:
             self._news.clear()
             await self._news.wait()
         return self._updates.popleft() if self._updates else None
 
-    def tell(self, update: Text | Cleared) -> None:
+    def tell(self, update: Update) -> None:
         """Take an update, or end when too many were not fetched."""
         if self._msisdn not in (None, update.msisdn):
             return
@@ -148,7 +163,7 @@ class Phones:
         arrival = self._arrivals.pop(text.msisdn, None)
         if arrival is not None:
             arrival.set()
-        self._tell(text)
+        self.tell(text)
         return text
 
     def messages(self, msisdn: Msisdn) -> list[Text]:
@@ -163,7 +178,7 @@ class Phones:
     def clear(self, msisdn: Msisdn) -> None:
         """Empty a phone."""
         if self._phones.pop(msisdn, None):
-            self._tell(Cleared(msisdn))
+            self.tell(Cleared(msisdn))
 
     async def next(self, msisdn: Msisdn, *, timeout_s: float, after: int | None = None) -> Text | None:
         """Wait for a text and take it.
@@ -224,7 +239,8 @@ class Phones:
             phone.taken = text.id
         return text
 
-    def _tell(self, update: Text | Cleared) -> None:
+    def tell(self, update: Update) -> None:
+        """Let everybody know who follows."""
         for follower in list(self._followers):
             follower.tell(update)
 

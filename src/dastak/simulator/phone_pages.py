@@ -16,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from dastak.core.errors import DastakError, InvalidRequest, Overloaded, Refused
+from dastak.core.errors import DastakError, InvalidRequest, NotFound, Overloaded, Refused
 from dastak.core.msisdn import Msisdn
-from dastak.simulator.phone import Cleared, Follower, Phones, Text, read_number
+from dastak.simulator.phone import Cleared, Follower, Phones, Text, Update, read_number
 
 N = TypeVar("N", int, float)
+Answered = Callable[[Request], Awaitable[Response]]
 Handler = Callable[[Phones, Request], Awaitable[Response]]
 
 WAIT_S_DEFAULT: Final = 10.0
@@ -61,7 +62,7 @@ class Send(Protocol):
 
 
 _BACK: Final = msgspec.json.Decoder(Back)
-_STATUS: Final = {InvalidRequest: 422, Refused: 403, Overloaded: 503}
+_STATUS: Final = {InvalidRequest: 422, NotFound: 404, Refused: 403, Overloaded: 503}
 
 
 def phone_routes(
@@ -98,7 +99,7 @@ def phone_routes(
         )
 
     def ours(path: str, handler: Handler, method: str = "GET") -> Route:
-        return Route(path, _for_our_pages(phones, handler), methods=[method])
+        return Route(path, for_our_pages(partial(handler, phones)), methods=[method])
 
     return [
         Route("/sim/pages/{name}", page_file),
@@ -116,12 +117,12 @@ def phone_routes(
 
 async def _overview(phones: Phones, _: Request) -> Response:
     """Answer with every phone, its newest text and how many it has."""
-    return _json([{"messages": count, "newest": _shown(text)} for text, count in phones.newest()])
+    return write_json([{"messages": count, "newest": _shown(text)} for text, count in phones.newest()])
 
 
 async def _messages(phones: Phones, request: Request) -> Response:
     """Answer with the texts of one phone, oldest first."""
-    return _json([_shown(text) for text in phones.messages(_msisdn(request))])
+    return write_json([_shown(text) for text in phones.messages(_msisdn(request))])
 
 
 async def _write_back(phones: Phones, request: Request, *, send: Send) -> Response:
@@ -156,8 +157,8 @@ async def _next(phones: Phones, request: Request) -> Response:
 
     Who hangs up no longer waits, so that the text is still there for the next who asks.
     """
-    timeout_s = _quantity(request, "timeout_s", float, WAIT_S_MAX)
-    after = _quantity(request, "after", int, 2**63)
+    timeout_s = quantity(request, "timeout_s", float, WAIT_S_MAX)
+    after = quantity(request, "after", int, 2**63)
     wait_s = WAIT_S_DEFAULT if timeout_s is None else timeout_s
     waiting = asyncio.create_task(phones.next(_msisdn(request), timeout_s=wait_s, after=after))
     leaving = asyncio.create_task(_hangs_up(request))
@@ -167,7 +168,7 @@ async def _next(phones: Phones, request: Request) -> Response:
     finally:
         waiting.cancel()
         leaving.cancel()
-    return Response(status_code=204, headers=HEADERS) if text is None else _json(_shown(text))
+    return Response(status_code=204, headers=HEADERS) if text is None else write_json(_shown(text))
 
 
 async def _hangs_up(request: Request) -> None:
@@ -190,22 +191,31 @@ async def _stream(follower: Follower, heartbeat_s: float) -> AsyncIterator[bytes
             continue
         if update is None:
             return
-        kind, value = ("cleared", update) if isinstance(update, Cleared) else ("text", _shown(update))
+        kind, value = _news_of(update)
         # JSON has no line ends within, so that it is one line of data.
         yield b"event: %s\ndata: %s\n\n" % (kind.encode(), msgspec.json.encode(value))
 
 
-def _for_our_pages(phones: Phones, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def for_our_pages(handler: Answered) -> Answered:
+    """Answer programs and pages of ours, and write errors as problems."""
+
     async def answered(request: Request) -> Response:
         try:
             # Browsers say whose page asks; programs say nothing.
             if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
                 raise Refused("Another site's page may not read or empty the phones.", reason="cross_site")
-            return await handler(phones, request)
+            return await handler(request)
         except DastakError as error:
             return _problem(error)
 
     return answered
+
+
+def _news_of(update: Update) -> tuple[str, object]:
+    """Return the name of an event of the stream, and what it says."""
+    if isinstance(update, Text):
+        return "text", _shown(update)
+    return ("cleared" if isinstance(update, Cleared) else "call"), update
 
 
 def _shown(text: Text) -> dict[str, Any]:
@@ -232,7 +242,7 @@ def _number(spelling: str) -> Msisdn:
     return read_number(spelling.strip())
 
 
-def _quantity(request: Request, name: str, read: Callable[[str], N], most: float) -> N | None:
+def quantity(request: Request, name: str, read: Callable[[str], N], most: float) -> N | None:
     """Read a number from the query; None when it is not there.
 
     Raises:
@@ -267,7 +277,8 @@ def _problem(error: DastakError) -> Response:
     return response
 
 
-def _json(value: object) -> Response:
+def write_json(value: object) -> Response:
+    """Answer with JSON."""
     return _answer(msgspec.json.encode(value), "application/json")
 
 

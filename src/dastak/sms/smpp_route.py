@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from dastak.core.message import CarrierRef, MessageKey
-from dastak.core.ports import Outgoing
 from dastak.core.receipt_parts import LongText
+from dastak.core.way_out import Outgoing
 from dastak.sms.bind_group import BindGroup, BindView, Count
 from dastak.sms.coded_text import write_text
 from dastak.sms.correlation import Trace, phone_key

@@ -7,7 +7,7 @@ const AGAIN_MS_MAX = 10000;
  * read() shows everything anew; it runs whenever the stream opened, for what happened before is not repeated.
  * What happens while it runs waits for it.
  */
-export function follow({msisdn, read, text, cleared}) {
+export function follow({msisdn, read, text, cleared, call = () => {}}) {
   const query = msisdn ? `?msisdn=${encodeURIComponent(msisdn)}` : "";
   let pause = AGAIN_MS;
 
@@ -25,6 +25,7 @@ export function follow({msisdn, read, text, cleared}) {
     };
     stream.addEventListener("text", then(text));
     stream.addEventListener("cleared", then(cleared));
+    stream.addEventListener("call", then(call));
     stream.addEventListener("error", lost, {once: true});
     stream.addEventListener("open", () => {
       caughtUp = read().then(() => {

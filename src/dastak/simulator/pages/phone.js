@@ -1,5 +1,6 @@
 // One phone: its texts as a conversation, the newest code, and what a developer needs beside it.
 import {follow, get} from "./feed.js";
+import {show} from "./call.js";
 import {address, chip, copyCode, make, offer, said, shown, speak, time} from "./text.js";
 
 const CODINGS = {0: "GSM 7-bit", 1: "ASCII", 3: "Latin-1", 8: "UCS-2"};
@@ -92,6 +93,9 @@ async function read() {
   const known = last;
   offer(document.getElementById("curl"), await (await get(`${address(msisdn)}/curl`)).text());
   const all = await (await get(`${address(msisdn)}/messages`)).json();
+  const calls = await (await get(`${address(msisdn)}/calls`)).json();
+  const now = calls.findLast(({state}) => state !== "ended");
+  if (now) show(now);
   empty();
   all.forEach(put);
   settle();
@@ -152,4 +156,4 @@ tick();
 setInterval(tick, 1000);
 document.getElementById("number").textContent = shown(msisdn);
 offer(document.getElementById("wait"), `curl '${location.origin}${address(msisdn)}/messages/next?timeout_s=10'`);
-follow({msisdn, read, text, cleared});
+follow({msisdn, read, text, cleared, call: show});

@@ -1,0 +1,94 @@
+"""A way out, as the flows see it: what it carries, when it is asked for, and what it may answer."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Protocol
+
+import msgspec
+
+from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.msisdn import Msisdn
+from dastak.core.policy import Channel
+from dastak.core.tenant import Mode
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """What a route carries.
+
+    Attributes:
+        sender: The header or number it comes from.
+        validity_s: The remaining life of the code; the carrier must not try longer.
+        dlt: What India's scrubbers want to know of it: `pe_id`, `template_id`, `chain` and `category`; also
+            the template's variables as `var1`, `var2` and so on. Empty elsewhere.
+        code: The code alone, for carriers that fill it into a template of theirs, and for calls.
+        locale: In which language a call speaks.
+        brand: On whose behalf it calls.
+    """
+
+    key: MessageKey
+    msisdn: Msisdn
+    text: str
+    sender: str
+    validity_s: int
+    dlt: Mapping[str, str] = MappingProxyType({})
+    code: str = ""
+    locale: str = ""
+    brand: str = ""
+
+    def __repr__(self) -> str:
+        """Show no text and no number: the one is a code, the other a person."""
+        return f"Outgoing({self.key!r}, sender={self.sender!r})"
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a way out is wanted for.
+
+    Attributes:
+        remaining_s: The remaining life of the code.
+        tried: The routes that this code was already handed to; another one is better.
+        tenant: Its number in the store.
+        anew: The person asked again, so this is no time to try something out.
+    """
+
+    mode: Mode
+    channel: Channel
+    tenant: int
+    msisdn: Msisdn
+    remaining_s: float
+    tried: tuple[str, ...] = ()
+    anew: bool = False
+
+
+class Route(Protocol):
+    """One way out."""
+
+    name: str
+
+    @property
+    def available(self) -> bool:
+        """Whether it can take a message now."""
+
+    @property
+    def in_flight_max(self) -> int:
+        """How many messages may be under way with it at once; the others wait in the lane."""
+
+    async def submit(self, outgoing: Outgoing) -> CarrierRef:
+        """Hand a message over.
+
+        Raises:
+            CarrierRejected: The carrier said no.
+            CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
+        """
+
+
+class Routes(Protocol):
+    """All ways out."""
+
+    def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
+        """Say whether there is any way, be it up or down now."""
+
+    def order(self, wanted: Wanted) -> Sequence[Route]:
+        """Return the routes a message may take, best first; none when there is no way."""
+
+    def median_s(self, route: str, msisdn: Msisdn) -> float:
+        """Return how long a route needs to a phone, half of the time."""

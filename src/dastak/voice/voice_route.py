@@ -1,0 +1,224 @@
+"""A way out that rings and speaks: one call for each message, from the dial to what came of it.
+
+1. A message is taken once the phone rings. Until then another trunk may be tried, and nobody was disturbed.
+2. It is delivered once the code was spoken in full to somebody who pressed the right digit; answering is not
+   enough, and a call that ends otherwise says how.
+3. A call whose code is not wanted any more does not go on ringing.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from dastak.core.errors import CarrierRejected, CarrierUnavailable
+from dastak.core.events import (
+    Event,
+    MessageDelivered,
+    VerificationApproved,
+    VerificationCanceled,
+    VerificationExhausted,
+    VerificationExpired,
+    VerificationFailed,
+)
+from dastak.core.ids import VerificationId
+from dastak.core.message import CarrierRef, MessageKey, Receipt
+from dastak.core.outcome import Outcome
+from dastak.core.verification import Verification
+from dastak.core.way_out import Outgoing
+from dastak.voice.ivr import Ended, Ivr, Speech, Step
+from dastak.voice.line import Dial, Leg, Line
+
+RING_S_MAX: Final = 28.0
+# To hear anything from a trunk after the dial; then the next one is tried.
+HEARD_WITHIN_S: Final = 6.0
+
+TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
+TakeStep = Callable[[MessageKey, str, str], None]
+
+_OUTCOMES: Final[Mapping[Ended, Outcome]] = {
+    Ended.COMPLETED: Outcome.DELIVERED,
+    Ended.TYPED: Outcome.DELIVERED,
+    Ended.NO_HUMAN: Outcome.NO_HUMAN,
+    Ended.WRONG_KEY: Outcome.WRONG_KEY,
+    Ended.HUNG_UP: Outcome.HUNG_UP,
+    Ended.REPORTED: Outcome.REPORTED,
+}
+_OVER: Final = (
+    VerificationApproved,
+    VerificationCanceled,
+    VerificationExhausted,
+    VerificationExpired,
+    VerificationFailed,
+)
+
+
+class VoiceRoute:
+    """A `core.way_out.Route` for calls.
+
+    Args:
+        name: Of the route.
+        line: What rings.
+        speech_of: Returns how a locale is spoken.
+        take_receipt: Told what came of each call.
+        take_step: Told what happens in each.
+        chance: Draws the digit that each call asks for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        line: Line,
+        *,
+        speech_of: Callable[[str], Speech],
+        take_receipt: TakeReceipt,
+        take_step: TakeStep,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.name = name
+        self._line, self._speech_of = line, speech_of
+        self._take_receipt, self._take_step = take_receipt, take_step
+        self._chance = chance or random.SystemRandom()
+        self._calls: dict[VerificationId, _Call] = {}
+        self._dialled = 0
+
+    @property
+    def available(self) -> bool:
+        """Whether it can ring now."""
+        return self._line.available
+
+    @property
+    def in_flight_max(self) -> int:
+        """How many calls may be under way at once."""
+        return self._line.calls_max
+
+    async def submit(self, outgoing: Outgoing) -> CarrierRef:
+        """Ring; return as soon as the phone does.
+
+        Raises:
+            CarrierRejected: It did not ring, and why.
+            CarrierUnavailable: The trunk does not answer.
+        """
+        self._dialled += 1
+        ref = CarrierRef(self.name, f"{outgoing.key.verification.hex()[:12]}-{self._dialled}")
+        call = _Call(self, ref, outgoing)
+        of = outgoing.key.verification
+        self._calls[of] = call
+        try:
+            dial = Dial(outgoing.msisdn, outgoing.sender, min(RING_S_MAX, float(outgoing.validity_s)))
+            call.leg = self._line.dial(dial, call)
+            self._take_step(outgoing.key, "dialled", "")
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                await call.rings
+        except TimeoutError:
+            call.hang_up("nothing was heard of the trunk")
+            raise CarrierUnavailable("The trunk does not answer.") from None
+        finally:
+            if not call.taken:
+                self._forget(of, call)
+        return ref
+
+    def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
+        """Stop ringing for a code that is not wanted any more, or that a late text has brought."""
+        call = self._calls.get(verification.id)
+        if call is None:
+            return
+        for event in told:
+            if isinstance(event, _OVER):
+                call.hang_up("the code is not wanted any more")
+            elif isinstance(event, MessageDelivered) and event.ordinal != call.outgoing.key.ordinal:
+                call.stop_ringing("the text arrived")
+
+    def ivr_for(self, call: "_Call") -> Ivr:
+        """Return what a call says, with a digit of its own."""
+        outgoing = call.outgoing
+        return Ivr(
+            self._speech_of(outgoing.locale),
+            gate=str(self._chance.randrange(10)),
+            code=outgoing.code,
+            tell=call.on_step,
+        )
+
+    def step(self, call: "_Call", step: str, detail: str = "") -> None:
+        """Tell what happens in a call."""
+        self._take_step(call.outgoing.key, step, detail)
+
+    def ended(self, call: "_Call", outcome: Outcome, evidence: str) -> None:
+        """Tell what came of a call that had rung."""
+        self._forget(call.outgoing.key.verification, call)
+        self._take_receipt(Receipt(call.ref, outcome, evidence), _nobody)
+
+    def _forget(self, of: VerificationId, call: "_Call") -> None:
+        if self._calls.get(of) is call:
+            del self._calls[of]
+
+
+class _Call:
+    """One call; a `Hearer` of its line."""
+
+    leg: Leg
+
+    def __init__(self, route: VoiceRoute, ref: CarrierRef, outgoing: Outgoing) -> None:
+        self.ref, self.outgoing = ref, outgoing
+        self.rings: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._route = route
+        self._ivr: Ivr | None = None
+        self._why_ended = ""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the phone rang."""
+        return self.rings.done() and not self.rings.cancelled() and self.rings.exception() is None
+
+    def hang_up(self, why: str) -> None:
+        """End it, whatever it does."""
+        self._why_ended = why
+        self.leg.hang_up()
+
+    def stop_ringing(self, why: str) -> None:
+        """End it unless it was answered."""
+        if self._ivr is None:
+            self.hang_up(why)
+
+    def on_ringing(self, detail: str) -> None:
+        """See `Hearer`."""
+        self._route.step(self, "ringing", detail)
+        self._rang()
+
+    def on_answered(self, detail: str) -> None:
+        """See `Hearer`."""
+        self._rang()
+        self._route.step(self, "answered", detail)
+        self._ivr = self._route.ivr_for(self)
+        self.leg.speak(self._ivr.frame)
+
+    def on_key(self, digit: str) -> None:
+        """See `Hearer`."""
+        if self._ivr is not None:
+            self._ivr.key(digit)
+
+    def on_step(self, step: Step, _typed: str) -> None:
+        """Take a step of what is said."""
+        self._route.step(self, step)
+
+    def on_ended(self, outcome: Outcome | None, detail: str) -> None:
+        """See `Hearer`."""
+        if self._ivr is not None:
+            outcome = _OUTCOMES[self._ivr.ended]
+        outcome = outcome or Outcome.NOT_ANSWERED
+        evidence = self._why_ended or detail
+        self._route.step(self, "hung_up", evidence)
+        if self.taken:
+            self._route.ended(self, outcome, f"call:{evidence}")
+        elif not self.rings.done():
+            self.rings.set_exception(
+                CarrierRejected(f"The call did not ring: {evidence}", status=evidence, outcome=outcome)
+            )
+
+    def _rang(self) -> None:
+        if not self.rings.done():
+            self.rings.set_result(None)
+
+
+def _nobody(_taken: bool) -> None:
+    """Acknowledge to nobody: a call does not end twice."""

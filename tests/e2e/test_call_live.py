@@ -1,0 +1,164 @@
+"""The call that follows a text that does not arrive, through the real program to a phone that listens."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import ViewportSize, expect
+
+from tests.support.api_client import ApiClient
+from tests.support.browser import chromium, opened, shortcomings
+from tests.support.dastak_process import DastakProcess
+from tests.support.patience import until
+from tests.support.virtual_caller import Handset
+
+# Numbers whose texts do not arrive; the phone rings, is busy, declines, is a voicemail that plays keys.
+RINGS, BUSY, DECLINES, VOICEMAIL = (f"+120255501{xx}" for xx in ("05", "10", "11", "12"))
+ARRIVES = "+919876543210"
+DESKTOP: Final[ViewportSize] = {"width": 1280, "height": 880}
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
+    with DastakProcess(tmp_path_factory.mktemp("calls") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def api(dev: DastakProcess) -> ApiClient:
+    return ApiClient(dev.url, dev.api_key)
+
+
+def started(api: ApiClient, to: str, **fields: Any) -> str:
+    answer = api.start(to, **fields)
+    assert answer.status == 201, answer
+    return str(answer.body["id"])
+
+
+def event(api: ApiClient, of: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Wait until an event of a timeline holds."""
+    return until(lambda: next(filter(holds, api.timeline(of)), None), within_s=30)
+
+
+def step(api: ApiClient, of: str, name: str) -> dict[str, Any]:
+    return event(api, of, lambda told: told["type"] == "call" and told["step"] == name)
+
+
+def lost(api: ApiClient, of: str) -> str:
+    """Return the outcome of the call."""
+    return str(event(api, of, lambda told: told["type"] == "undelivered" and told["ordinal"] == 1)["outcome"])
+
+
+@pytest.mark.parametrize("locale", ["en", "hi"])
+def test_phone_rings_at_once_speaks_the_code_after_the_digit_and_the_code_is_right(
+    api: ApiClient, locale: str
+) -> None:
+    of = started(api, RINGS, locale=locale)
+    phone = Handset(api, RINGS, language=locale)
+    assert phone.rings()
+    phone.answer()
+    phone.press(phone.gate())
+    step(api, of, "spoken")
+    phone.hang_up()
+    code = phone.code()
+    delivered = event(api, of, lambda told: told["type"] == "delivered")
+
+    assert api.check(of, code[:6]).body["approved"] is True
+    assert delivered["evidence"] == "call:BYE"
+    told = api.timeline(of)
+    assert [one["type"] for one in told][:6] == [
+        "started", "queued", "submitted", "undelivered", "fallback", "queued",
+    ]  # fmt: skip
+    steps = [one["step"] for one in told if one["type"] == "call"]
+    assert steps == ["dialled", "ringing", "answered", "right_key", "spoken", "hung_up"]
+    assert code[:6] not in str(told)
+
+
+@pytest.mark.parametrize(("to", "outcome"), [(BUSY, "busy"), (DECLINES, "declined")])
+def test_phone_that_does_not_take_the_call_says_why(api: ApiClient, to: str, outcome: str) -> None:
+    of = started(api, to)
+
+    assert lost(api, of) == outcome
+
+
+def test_voicemail_that_plays_all_keys_records_no_digit_of_the_code(api: ApiClient) -> None:
+    of = started(api, VOICEMAIL)
+    phone = Handset(api, VOICEMAIL)
+    assert phone.rings()
+
+    assert lost(api, of) == "no_human"
+    assert phone.hears("gate_" + phone.gate())
+    assert phone.code() == ""
+
+
+def test_wrong_key_and_hanging_up_early_tell_nothing(api: ApiClient) -> None:
+    outcomes = []
+    for act in (lambda phone: phone.press(str((int(phone.gate()) + 1) % 10)), lambda phone: phone.hang_up()):
+        of = started(api, RINGS)
+        phone = Handset(api, RINGS)
+        assert phone.rings()
+        phone.answer()
+        act(phone)
+        outcomes.append(lost(api, of))
+        assert phone.code() == ""
+
+    assert outcomes == ["wrong_key", "hung_up"]
+
+
+def test_who_did_not_ask_ends_the_verification_by_a_key(api: ApiClient) -> None:
+    of = started(api, RINGS)
+    phone = Handset(api, RINGS)
+    assert phone.rings()
+    phone.answer()
+    phone.press(phone.gate())
+    step(api, of, "spoken")
+    phone.press("9")
+
+    canceled = event(api, of, lambda told: told["type"] == "canceled")
+    assert canceled["cause"] == "reported"
+    assert api.check(of, phone.code()[:6]).status == 409
+
+
+def test_person_may_ask_for_a_call_and_typing_the_code_of_the_text_ends_the_ringing(
+    dev: DastakProcess, api: ApiClient
+) -> None:
+    of = started(api, ARRIVES)
+    code = api.next_text(ARRIVES)["code"]
+    until(lambda: api.post(f"/v1/verifications/{of}/resend", {"channel": "voice"}).status == 200, within_s=60)
+    phone = Handset(api, ARRIVES)
+    assert phone.rings()
+
+    assert api.check(of, code).body["approved"] is True
+    until(lambda: phone.state == "ended")
+
+
+async def test_page_rings_takes_the_digit_and_is_usable_without_a_mouse(
+    dev: DastakProcess, api: ApiClient, tmp_path: Path
+) -> None:
+    async with (
+        chromium() as browser,
+        opened(browser, f"{dev.phones_url}/{RINGS}", viewport=DESKTOP) as (
+            page,
+            faults,
+        ),
+    ):
+        await expect(page.locator("#line")).to_have_attribute("data-state", "live")
+        of = started(api, RINGS)
+        await expect(page.get_by_role("button", name="Answer")).to_be_focused()
+        await page.screenshot(path=tmp_path / "ringing.png")
+        assert await shortcomings(page) == []
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("group", name="Keypad")).to_be_visible()
+        phone = Handset(api, RINGS)
+        phone.call = api.get(f"/sim/phones/{RINGS}/calls").body[-1]
+        await page.keyboard.press(phone.gate())
+        await expect(page.locator(".pressed")).not_to_be_empty()
+        await page.screenshot(path=tmp_path / "speaking.png")
+        assert await shortcomings(page) == []
+        step(api, of, "spoken")
+        await page.get_by_role("button", name="Hang up").click()
+        await expect(page.get_by_text("Call ended", exact=True)).to_be_visible()
+
+    assert api.check(of, phone.code()[:6]).body["approved"] is True
+    assert faults == []

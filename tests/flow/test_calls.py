@@ -1,0 +1,125 @@
+"""Calls on their way: how often a number is called, what a call does not do, and what the person reports."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dastak.core.errors import CarrierUnavailable, RateLimited
+from dastak.core.events import (
+    CallNoted,
+    FallbackDue,
+    MessageDropped,
+    MessageSubmitted,
+    VerificationCanceled,
+)
+from dastak.core.message import MessageKey, MessageState
+from dastak.core.outcome import Outcome
+from dastak.core.policy import Channel
+from dastak.core.tenant import Mode
+from dastak.core.verification import State
+from dastak.flows.call_steps import CallSteps
+from dastak.guard.buckets import Rate
+from dastak.guard.call_limits import CallLimits, CallSettings
+from tests.flow.test_fall_back import sent, with_calls
+from tests.support.house import House, open_house
+from tests.support.samples import MSISDN, NOW, some_msisdn
+
+FEW = CallSettings(
+    apart=Rate(count=1, per_s=60), hourly=Rate(count=2, per_s=3600), daily=Rate(count=3, per_s=86400)
+)
+
+
+async def called(house: House) -> None:
+    """Have a text fail so that a call follows, and have that taken."""
+    await sent(house)
+    await house.receive(f"north-{len(house.routes[0].offered)}", Outcome.SPAM_OR_CONTENT)
+    await house.deliver()
+
+
+async def test_call_that_a_limit_forbids_is_not_due(tmp_path: Path) -> None:
+    async with open_house(tmp_path, call_limits=FEW) as house:
+        calls = with_calls(house)
+        await called(house)
+        house.clock.advance(30)
+        await called(house)
+
+        assert len(calls.offered) == 1
+        assert [event.followed_by for event in house.told_of(FallbackDue)][-1] is None
+
+
+async def test_call_that_met_a_limit_on_its_way_is_dropped_with_the_reason(tmp_path: Path) -> None:
+    async with open_house(tmp_path, call_limits=FEW) as house:
+        calls = with_calls(house)
+        started = await sent(house)
+        await house.receive("north-1", Outcome.SPAM_OR_CONTENT)
+        house.ports.calls.take(started.mode, started.msisdn, now=house.clock.now())
+        await house.deliver()
+
+        assert calls.offered == []
+        assert [event.cause for event in house.told_of(MessageDropped)] == ["call_limit"]
+
+
+async def test_asking_for_a_call_too_often_is_refused_with_the_wait(tmp_path: Path) -> None:
+    async with open_house(tmp_path, call_limits=FEW) as house:
+        with_calls(house)
+        await house.start(channel=Channel.VOICE)
+        await house.deliver()
+        house.clock.advance(20)
+
+        with pytest.raises(RateLimited) as refused:
+            await house.start(channel=Channel.VOICE)
+
+        assert (refused.value.limit, refused.value.retry_after_s) == ("call", 40)
+
+
+def test_limits_count_over_the_minute_the_hour_and_the_day() -> None:
+    limits, now, waits = CallLimits(live=FEW), NOW, []
+    for _ in range(4):
+        limits.take(Mode.LIVE, MSISDN, now=now)
+        waits.append(limits.wait_s(Mode.LIVE, MSISDN, now=now))
+        now += timedelta(seconds=waits[-1])
+
+    # Two at once in an hour refill each half of it, and three in a day each third.
+    assert waits == [60, 1800 - 60, 28_800 - 1800, 28_800]
+    assert limits.wait_s(Mode.LIVE, some_msisdn(9), now=NOW) == 0
+
+
+async def test_silence_of_a_trunk_rings_no_second_time(house: House) -> None:
+    calls = with_calls(house)
+    calls.script = [CarrierUnavailable("no answer", outcome_unknown=True)]
+    await called(house)
+
+    assert len(house.told_of(FallbackDue)) == 1
+    assert house.handed == []
+
+
+async def test_person_who_did_not_ask_ends_the_verification(house: House) -> None:
+    with_calls(house)
+    started = await sent(house)
+    await house.receive("north-1", Outcome.SPAM_OR_CONTENT)
+    await house.deliver()
+
+    await house.receive("trunk-1", Outcome.REPORTED)
+
+    assert (await house.found(started)).state is State.CANCELED
+    assert [event.cause for event in house.told_of(VerificationCanceled)] == ["reported"]
+    assert (await house.message(started, 1)).state is MessageState.UNDELIVERED
+
+
+async def test_steps_of_a_call_stand_on_the_timeline_in_their_order(house: House) -> None:
+    calls = with_calls(house)
+    started = await sent(house)
+    await house.receive("north-1", Outcome.SPAM_OR_CONTENT)
+    await house.deliver()
+    steps = CallSteps()
+    steps.begin(house.ports)
+    for step in ("dialled", "ringing", "answered", "right_key", "spoken"):
+        steps.take(MessageKey(started.id, 1), step, "word")
+    await house.sees(CallNoted, 5)
+
+    assert calls.offered
+    told = [event for event in await house.timeline(started) if isinstance(event, CallNoted)]
+    assert [event.step for event in told] == ["dialled", "ringing", "answered", "right_key", "spoken"]
+    assert {(event.ordinal, event.detail) for event in told} == {(1, "word")}
+    assert len(house.told_of(MessageSubmitted)) == 2

@@ -1,0 +1,213 @@
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dastak.voice.ivr import (
+    AGAIN_MAX,
+    FRAME_OCTETS,
+    FRAMES_PER_S,
+    GATE_ROUND_S,
+    GATE_ROUNDS,
+    READINGS,
+    SILENCE,
+    Ended,
+    Ivr,
+    Step,
+)
+
+CODE = "4711"
+CALL_S_MAX = 90
+
+
+class Words:
+    """A language whose recordings are their own names, one frame a word."""
+
+    def clip(self, name: str) -> bytes:
+        return name.encode().ljust(FRAME_OCTETS, b".")
+
+    def code(self, text: str) -> Iterator[bytes]:
+        return (self.clip(f"char_{character}") for character in text)
+
+
+class Person:
+    """Listens to a call, and writes down what is heard."""
+
+    def __init__(self, *, code: str = CODE, typed: int = 0, gate: str = "7") -> None:
+        self.steps: list[tuple[Step, str]] = []
+        self.ivr = Ivr(Words(), gate=gate, code=code, typed=typed, tell=self.on_step)
+        self.heard: list[str] = []
+        self.frames = 0
+
+    def on_step(self, step: Step, typed: str) -> None:
+        self.steps.append((step, typed))
+
+    def times(self, word: str) -> int:
+        return self.heard.count(word)
+
+    @property
+    def heard_code(self) -> str:
+        return "".join(word[5:] for word in self.heard if word.startswith("char_"))
+
+
+def after_gate(person: Person, key: str, then: str = "", *, hangs_up_at: str = "") -> Ended:
+    """Press a key in the silence after the gate's prompt, and others after the menu."""
+    gate_seen = False
+    keys = list(then)
+    while (frame := person.ivr.frame()) is not None:
+        person.frames += 1
+        if frame == SILENCE:
+            if gate_seen and key:
+                person.ivr.key(key)
+                key = ""
+            continue
+        word = frame.decode().rstrip(".")
+        person.heard.append(word)
+        if word == hangs_up_at:
+            break
+        gate_seen = gate_seen or word.startswith("gate_")
+        if word == "menu" and keys:
+            person.ivr.key(keys.pop(0))
+    return person.ivr.ended
+
+
+def test_right_key_hears_the_code_twice() -> None:
+    person = Person()
+
+    assert after_gate(person, "7") is Ended.COMPLETED
+    assert person.heard_code == CODE * READINGS
+    assert person.heard[:2] == ["greeting", "gate_7"]
+    assert person.heard[-1] == "goodbye"
+    assert [step for step, _ in person.steps] == [Step.RIGHT_KEY, Step.SPOKEN, Step.SPOKEN]
+
+
+@pytest.mark.parametrize("key", [*"012345689", "*", "#"])
+def test_wrong_key_hears_nothing_secret(key: str) -> None:
+    person = Person()
+
+    assert after_gate(person, key) is Ended.WRONG_KEY
+    assert person.heard_code == ""
+    assert person.heard[-2:] == ["wrong_key", "goodbye"]
+
+
+def test_nobody_is_asked_twice_and_hears_nothing_secret() -> None:
+    person = Person()
+
+    assert after_gate(person, "") is Ended.NO_HUMAN
+    assert person.times("gate_7") == GATE_ROUNDS
+    assert person.heard_code == ""
+    assert GATE_ROUNDS * GATE_ROUND_S <= person.frames / FRAMES_PER_S < GATE_ROUNDS * GATE_ROUND_S + 2
+
+
+def test_voicemail_whose_greeting_plays_all_keys_while_we_speak_hears_nothing() -> None:
+    """Its tones come before the digit is named, and of those after it only the first counts."""
+    person = Person()
+    for key in "1234567890":
+        person.ivr.key(key)
+    frame = person.ivr.frame()
+    seen = 0
+    while frame is not None:
+        if frame != SILENCE:
+            person.heard.append(frame.decode().rstrip("."))
+        elif "gate_7" in person.heard and seen < 10:
+            person.ivr.key("1234567890"[seen])
+            seen += 1
+        frame = person.ivr.frame()
+
+    assert person.ivr.ended is Ended.WRONG_KEY
+    assert person.heard_code == ""
+
+
+def test_one_says_it_again_as_often_as_allowed() -> None:
+    person = Person()
+
+    assert after_gate(person, "7", "1" * 10) is Ended.COMPLETED
+    assert person.heard_code == CODE * (READINGS + AGAIN_MAX)
+    assert person.frames / FRAMES_PER_S < CALL_S_MAX
+
+
+def test_nine_reports_that_nobody_asked() -> None:
+    person = Person()
+
+    assert after_gate(person, "7", "9") is Ended.REPORTED
+    assert person.heard[-2:] == ["reported", "goodbye"]
+    assert (Step.REPORTED, "") in person.steps
+
+
+def test_other_keys_in_the_menu_change_nothing() -> None:
+    person = Person()
+
+    assert after_gate(person, "7", "5") is Ended.COMPLETED
+    assert person.heard_code == CODE * READINGS
+
+
+@pytest.mark.parametrize(
+    ("at", "ended"),
+    [
+        ("greeting", Ended.HUNG_UP),
+        ("gate_7", Ended.HUNG_UP),
+        ("char_7", Ended.HUNG_UP),
+        ("once_more", Ended.COMPLETED),
+        ("goodbye", Ended.COMPLETED),
+    ],
+)
+def test_who_hangs_up_after_a_whole_reading_has_heard_the_code(at: str, ended: Ended) -> None:
+    assert after_gate(Person(), "7", hangs_up_at=at) is ended
+
+
+def test_digits_of_the_page_are_taken_and_no_code_is_spoken() -> None:
+    person = Person(code="", typed=3)
+    while (frame := person.ivr.frame()) is not None:
+        word = frame.decode("latin-1").rstrip(".")
+        person.heard.append(word)
+        if word == "match":
+            for digit in "830":
+                person.ivr.key(digit)
+
+    assert person.ivr.ended is Ended.TYPED
+    assert person.steps == [(Step.TYPED, "830")]
+    assert person.heard_code == ""
+
+
+def test_too_few_digits_of_the_page_are_nobody() -> None:
+    person = Person(code="", typed=3)
+    person.ivr.key("8")
+    while person.ivr.frame() is not None:
+        pass
+
+    assert person.ivr.ended is Ended.NO_HUMAN
+
+
+def test_call_speaks_a_code_or_takes_digits() -> None:
+    with pytest.raises(ValueError, match="and not both"):
+        Ivr(Words(), gate="1", code="1234", typed=2)
+    with pytest.raises(ValueError, match="and not both"):
+        Ivr(Words(), gate="1")
+
+
+@given(st.lists(st.tuples(st.integers(0, 700), st.sampled_from("0123456789*#")), max_size=30))
+def test_without_the_right_first_key_after_the_prompt_no_keys_ever_hear_the_code(
+    pressed: list[tuple[int, str]],
+) -> None:
+    person = Person()
+    named_at: list[int] = []
+    first: str | None = None
+    at = 0
+    keys = sorted(pressed)
+    while (frame := person.ivr.frame()) is not None:
+        if frame != SILENCE:
+            word = frame.decode().rstrip(".")
+            person.heard.append(word)
+            if word.startswith("gate_"):
+                named_at.append(at)
+        while keys and keys[0][0] <= at:
+            key = keys.pop(0)[1]
+            # From the end of a prompt on the first key decides.
+            if named_at and at >= named_at[-1] and first is None:
+                first = key
+            person.ivr.key(key)
+        at += 1
+
+    assert (person.heard_code != "") == (first == "7")
+    assert at / FRAMES_PER_S < CALL_S_MAX
