@@ -1,0 +1,1 @@
+"""Calls: the SIP engine, its media, the prompts, and what the person hears."""
