@@ -1,6 +1,6 @@
 """RTCP reports: what we sent, what the callee says of how it arrived, and a farewell.
 
-Every packet we make is compound, as the standard asks: a report first, then our name, then perhaps a farewell.
+Every packet we make is compound, as the standard asks: a report, then our name, then perhaps a farewell.
 Source: RFC 3550, section 6.
 """
 
@@ -121,7 +121,7 @@ def middle_of(ntp: int) -> int:
 
 
 def round_trip_s(block: ReportBlock, *, ntp: int) -> float | None:
-    """Return how long our report and the answer to it were under way, if it was one, heard at this NTP time."""
+    """Return how long our report and this answer to it, heard at that NTP time, were under way."""
     if not block.last_report:
         return None
     under_way = (middle_of(ntp) - block.last_report - block.delay) & _32_BITS

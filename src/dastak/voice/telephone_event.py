@@ -23,9 +23,9 @@ _TIMESTAMPS: Final = 1 << 32
 
 KEYS: Final = "0123456789*#"
 
-# Packets of a press may come behind those of the next; older ones than this many presses are not awaited.
+# Packets of a press may come behind those of the next, but not behind those of so many.
 _PRESSES_KEPT_MAX: Final = 8
-# A gateway that turns a tone into INFO waits for its end, and a proxy may send INFO again after half a second.
+# A gateway that turns a tone into INFO waits for its end, and INFO may be sent again after half a second.
 BOTH_WAYS_S: Final = 2.0
 _INFO_OCTETS_MAX: Final = 256
 # RFC 2976 names no body; these two are what gateways send: `Signal=5` and lines more, or the key alone.
@@ -95,7 +95,7 @@ class KeyPresses:
     __slots__ = ("_alone", "_begun")
 
     def __init__(self) -> None:
-        # Timestamps of presses heard, newest last, each with the timestamp at which a longer one would go on.
+        # Presses heard: the timestamp, that at which a longer one would go on, and the event.
         self._begun: deque[tuple[int, int, int]] = deque(maxlen=_PRESSES_KEPT_MAX)
         # Presses heard by one way only, each with the way and its time.
         self._alone: deque[tuple[str, Way, float]] = deque(maxlen=_PRESSES_KEPT_MAX)
