@@ -1,1 +1,1 @@
-"""The automatic call that speaks the code: SIP, media, prompts and the script of the call."""
+"""Calls: the SIP engine, its media, the prompts, and what the person hears."""

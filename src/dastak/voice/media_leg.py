@@ -37,8 +37,6 @@ Frame: TypeAlias = Callable[[], bytes | None]
 
 # More than any packet of 20 ms; what is longer is cut, and then refused.
 _DATAGRAM_OCTETS_MAX: Final = RTCP_OCTETS_MAX + SRTP_EXTRA_OCTETS_MAX
-# So many are read before other calls have their turn.
-_DATAGRAMS_A_TURN_MAX: Final = 16
 # Reports go every 5 s, each 0.5 to 1.5 times that, so that calls do not report in step (RFC 3550, 6.2).
 _REPORT_TICKS: Final = 5_000 // FRAME_MS
 _CNAME_OCTETS: Final = 12
@@ -246,15 +244,13 @@ class MediaLeg:
         return payload
 
     def _read(self, ours: socket.socket, hear: Callable[[bytes, Any], None]) -> None:
-        for _ in range(_DATAGRAMS_A_TURN_MAX):
-            try:
-                octets, source = ours.recvfrom(_DATAGRAM_OCTETS_MAX + 1)
-            except OSError:
-                return
-            if self._audio is not None:
-                hear(octets, source)
-            if self._closed:
-                return
+        # One at a time: mostly there is no second, and if there is we are woken again.
+        try:
+            octets, source = ours.recvfrom(_DATAGRAM_OCTETS_MAX + 1)
+        except OSError:
+            return
+        if self._audio is not None:
+            hear(octets, source)
 
     def _hear(self, octets: bytes, source: Any) -> None:
         try:
