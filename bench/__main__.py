@@ -29,6 +29,7 @@ from bench.loopback_carrier import Carrier
 from bench.neighbour import slowdown
 from bench.processes import LOAD_CORE, Pinned
 from bench.report import Memory, Report, machine, text
+from bench.spoken_calls import measure_spoken_calls
 from bench.subject import free_port, make_installation
 from bench.submits import measure_submits
 
@@ -49,10 +50,11 @@ class Scale(msgspec.Struct, frozen=True):
     open_s: int
     pending: int
     fsync_s: float
+    spoken_s: float
 
 
-FULL = Scale(rounds=3, operations=20_000, open_s=20, pending=100_000, fsync_s=3.0)
-QUICK = Scale(rounds=1, operations=6_000, open_s=4, pending=10_000, fsync_s=0.5)
+FULL = Scale(rounds=3, operations=20_000, open_s=20, pending=100_000, fsync_s=3.0, spoken_s=10.0)
+QUICK = Scale(rounds=1, operations=6_000, open_s=4, pending=10_000, fsync_s=0.5, spoken_s=2.0)
 
 
 def main() -> None:
@@ -86,6 +88,8 @@ async def measure(scale: Scale, directory: Path) -> Report:
     submits = await measure_submits(directory, count=2 * scale.operations, rounds=scale.rounds)
     rounds, latencies, started_mib, ended_mib = await measure_program(scale, directory / "cases")
     failover = await measure_failover(scale, directory / "failover")
+    tell("speaking calls")
+    spoken_calls = measure_spoken_calls(directory, seconds=scale.spoken_s)
     footprint, filled_mib = await fill(scale, directory / "fill")
     return Report(
         machine=machine(),
@@ -97,6 +101,7 @@ async def measure(scale: Scale, directory: Path) -> Report:
         latencies=latencies,
         submits=submits,
         failover=failover,
+        spoken_calls=spoken_calls,
         memory=Memory(started_mib=started_mib, ended_mib=ended_mib, filled_mib=filled_mib),
         footprint=footprint,
     )

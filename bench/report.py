@@ -11,6 +11,7 @@ import msgspec
 
 from bench.cases import Failover, Latencies, Throughput
 from bench.footprint import Footprint
+from bench.spoken_calls import SpokenCalls
 from bench.submits import Submits
 
 
@@ -34,6 +35,7 @@ class Report(msgspec.Struct, kw_only=True):
         rounds: All rounds.
         submits: One bind alone, against a carrier that costs nothing.
         failover: One of two binds is cut under load.
+        spoken_calls: So many calls that speak and hear at one time.
     """
 
     machine: dict[str, str]
@@ -45,6 +47,7 @@ class Report(msgspec.Struct, kw_only=True):
     latencies: list[Latencies]
     submits: list[Submits]
     failover: Failover
+    spoken_calls: list[SpokenCalls]
     memory: Memory
     footprint: Footprint
 
@@ -106,6 +109,7 @@ def targets(report: Report) -> list[Reached]:
         at_most("a bind is cut: texts lost", 0, failover.lost),
         at_most("a bind is cut: twice without being in doubt", 0, failover.twice - failover.in_doubt),
         at_most("a bind is cut: extra p99 ms", 1_000, failover.cut_p99_ms - failover.calm_p99_ms),
+        at_most("500 speaking calls: gap between packets, p99 ms", 30, report.spoken_calls[-1].gap_p99_ms),
         at_most("disk per 100,000 pending, MiB", 31, footprint.per_100k_mib),
         at_most("disk left after the sweep, MiB", 1, footprint.swept_mib - footprint.empty_mib),
         at_most("answers that were not 2xx", 0, failed),
@@ -129,6 +133,7 @@ def text(report: Report) -> str:
             _table(_SUBMITS, [_submits_row(case) for case in report.submits]),
             _table(_LATENCIES, [_latency_row(case) for case in report.latencies]),
             _table(_FAILOVER, [_failover_row(report.failover)]),
+            _table(_SPOKEN, [_spoken_row(case) for case in report.spoken_calls]),
             f"memory        {memory.started_mib:.0f} MiB started, {memory.ended_mib:.0f} after the cases, "
             f"{memory.filled_mib:.0f} in a fresh one after {footprint.pending:,} starts\n"
             f"disk          {footprint.empty_mib:.1f} MiB empty, {footprint.full_mib:.1f} with "
@@ -147,6 +152,9 @@ _SUBMITS = ("one bind, window 50", "per s", "CPU us")
 _FAILOVER = (
     "a bind is cut", "per s", "lost", "in doubt", "twice", "calm p99 ms", "cut p99 ms", "longest ms",
 )  # fmt: skip
+_SPOKEN = (
+    "speaking calls", "CPU % each", "gap p50 ms", "gap p99 ms", "p99.9 ms", "longest ms", "lost", "MiB",
+)  # fmt: skip
 _TARGETS = ("target", "to reach", "measured", "")
 
 
@@ -158,6 +166,17 @@ def _failover_row(case: Failover) -> Sequence[str]:
     figures = (case.calm_p99_ms, case.cut_p99_ms, case.longest_ms)
     counts = (case.lost, case.in_doubt, case.twice)
     return ("starts", f"{case.per_s:,.0f}", *map(str, counts), *(f"{figure:,.1f}" for figure in figures))
+
+
+def _spoken_row(case: SpokenCalls) -> Sequence[str]:
+    gaps = (case.gap_p50_ms, case.gap_p99_ms, case.gap_p999_ms, case.longest_ms)
+    return (
+        str(case.calls),
+        f"{case.cpu_share * 100:.3f}",
+        *(f"{gap:.1f}" for gap in gaps),
+        f"{case.lost} of {case.packets:,}",
+        f"{case.resident_mib:.0f}",
+    )
 
 
 def _throughput_row(case: Throughput, floor: dict[int, float]) -> Sequence[str]:
