@@ -1,5 +1,6 @@
 """SIP messages as phones, trunks and proxies send them, to read and to spoil."""
 
+import random
 from collections.abc import Sequence
 
 from dastak.voice.sip_message import Header, SipMessage, encode_request, encode_response
@@ -101,3 +102,26 @@ def ask(
         ],
         body,
     )
+
+
+def spoiled(octets: bytes, dice: random.Random) -> bytes:
+    """Change a message in a few places as bad networks and worse people do."""
+    spoilt = bytearray(octets)
+    for _ in range(dice.randint(1, 4)):
+        at = dice.randrange(len(spoilt))
+        match dice.randrange(5):
+            case 0:
+                spoilt[at] = dice.randrange(256)
+            case 1:
+                del spoilt[at : at + dice.randrange(12)]
+            case 2:
+                spoilt[at:at] = dice.choice(
+                    [b'"', b"<", b">", b";", b",", b"\r\n", b"\0", b"\xff", b"=", b" "]
+                )
+            case 3:
+                other = dice.choice(ALL)
+                start = dice.randrange(len(other))
+                spoilt[at:at] = other[start : start + 20]
+            case _:
+                spoilt[at : at + 3] = b"9" * dice.randrange(40)
+    return bytes(spoilt)

@@ -191,7 +191,7 @@ def test_spoiled_messages_raise_nothing_but_malformed_sip(seed: int) -> None:
     read = 0
 
     for _ in range(2_500):
-        octets = spoiled(dice.choice(sip_samples.ALL), dice)
+        octets = sip_samples.spoiled(dice.choice(sip_samples.ALL), dice)
         try:
             message = parse(octets)
         except MalformedSip:
@@ -201,26 +201,3 @@ def test_spoiled_messages_raise_nothing_but_malformed_sip(seed: int) -> None:
         assert parse(answered).call_id == message.call_id
 
     assert read > 100
-
-
-def spoiled(octets: bytes, dice: random.Random) -> bytes:
-    """Change a message in a few places as bad networks and worse people do."""
-    spoilt = bytearray(octets)
-    for _ in range(dice.randint(1, 4)):
-        at = dice.randrange(len(spoilt))
-        match dice.randrange(5):
-            case 0:
-                spoilt[at] = dice.randrange(256)
-            case 1:
-                del spoilt[at : at + dice.randrange(12)]
-            case 2:
-                spoilt[at:at] = dice.choice(
-                    [b'"', b"<", b">", b";", b",", b"\r\n", b"\0", b"\xff", b"=", b" "]
-                )
-            case 3:
-                other = dice.choice(sip_samples.ALL)
-                start = dice.randrange(len(other))
-                spoilt[at:at] = other[start : start + 20]
-            case _:
-                spoilt[at : at + 3] = b"9" * dice.randrange(40)
-    return bytes(spoilt)

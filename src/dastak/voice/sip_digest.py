@@ -19,7 +19,9 @@ from dastak.voice.sip_message import Header, SipMessage
 
 # The realms a trunk is known to ask for, its own and those of proxies before it.
 REALMS_MAX: Final = 4
+# In one response.
 CHALLENGES_MAX: Final = 8
+CHALLENGE_OCTETS_MAX: Final = 2048
 
 # The stronger first: a trunk that offers several has the best of them.
 _ALGORITHMS: Final[Mapping[str, str]] = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
@@ -183,7 +185,7 @@ def digest(algorithm: str, text: str) -> str:
 def _challenges(values: Iterable[str]) -> Iterable[Challenge]:
     for value in values:
         try:
-            challenge = read_challenge(value)
+            challenge = read_challenge(value) if len(value) <= CHALLENGE_OCTETS_MAX else None
         except MalformedSip:
             continue
         if challenge is not None:

@@ -27,7 +27,7 @@ _VIA: Final = re.compile(
     rf"SIP\s*/\s*2\.0\s*/\s*([A-Za-z\-]+)\s+({_HOST})(?:\s*:\s*([0-9]{{1,5}}))?\s*(;.*)?", re.ASCII
 )
 _URI: Final = re.compile(
-    rf"(sips?):(?:([^@<>\s]*)@)?({_HOST})(?::([0-9]{{1,5}}))?((?:;[^?<>\s]*)?)(?:\?[^<>\s]*)?",
+    rf'(sips?):(?:([^@<>"\s]*)@)?({_HOST})(?::([0-9]{{1,5}}))?((?:;[^?<>"\s]*)?)(?:\?[^<>"\s]*)?',
     re.ASCII | re.IGNORECASE,
 )
 _NAME_ADDR: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^"<>]*?)\s*<([^<>\s]+)>\s*(;.*)?', re.DOTALL)

@@ -28,6 +28,9 @@ from dastak.voice.sip_headers import (
 )
 
 MESSAGE_OCTETS_MAX: Final = 64 * 1024
+# The headers of one message. What we answer copies some of them, so this leaves room below the bound above.
+HEAD_OCTETS_MAX: Final = 16 * 1024
+assert 3 * HEAD_OCTETS_MAX < MESSAGE_OCTETS_MAX
 HEADERS_MAX: Final = 128
 # Shorter datagrams are keep-alives (CRLF, STUN) and no business of ours.
 MESSAGE_OCTETS_MIN: Final = 20
@@ -131,7 +134,7 @@ def parse(octets: bytes) -> SipMessage:
     if not MESSAGE_OCTETS_MIN <= len(octets) <= MESSAGE_OCTETS_MAX:
         raise MalformedSip("too short or too long")
     head, blank, body = octets.partition(_END_OF_HEAD)
-    if not blank:
+    if not blank or len(head) > HEAD_OCTETS_MAX:
         raise MalformedSip("the headers do not end")
     start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
     headers = tuple(_headers(lines))
@@ -250,10 +253,11 @@ class StreamFramer:
         head_end = self._buffer.find(_END_OF_HEAD, max(0, self._searched - 3))
         if head_end < 0:
             self._searched = len(self._buffer) if self._buffer != b"\r" else 0
-            self._bounded(len(self._buffer))
+            self._bounded(len(self._buffer), HEAD_OCTETS_MAX)
             return False
+        self._bounded(head_end, HEAD_OCTETS_MAX)
         self._end = head_end + len(_END_OF_HEAD) + self._body_octets(head_end)
-        self._bounded(self._end)
+        self._bounded(self._end, MESSAGE_OCTETS_MAX)
         return True
 
     def _body_octets(self, head_end: int) -> int:
@@ -264,9 +268,9 @@ class StreamFramer:
             raise MalformedSip("a message in a stream has no Content-Length")
         return length
 
-    def _bounded(self, octets: int) -> None:
-        if octets > MESSAGE_OCTETS_MAX:
-            raise MalformedSip(f"a message of more than {MESSAGE_OCTETS_MAX} octets")
+    def _bounded(self, octets: int, octets_max: int) -> None:
+        if octets > octets_max:
+            raise MalformedSip(f"a message of more than {octets_max} octets")
 
 
 def _seen_from(via: Via, source: Address) -> Via:
