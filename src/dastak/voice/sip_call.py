@@ -123,6 +123,7 @@ class SipCall:
     Attributes:
         packets: What is to be sent; the shell takes it away.
         events: What has happened; the shell takes it away.
+        noted: The deadline that whoever watches the clock knows of.
 
     Raises:
         MalformedSip: A number or name would end its line.
@@ -134,6 +135,7 @@ class SipCall:
         self.state = CallState.CALLING
         self.packets: list[Packet] = []
         self.events: list[CallEvent] = []
+        self.noted: float | None = None
         local = NameAddr(callee.caller.uri, callee.caller.display, {"tag": draw()})
         self.party = CallParty(trunk=trunk, call_id=draw(), local=local, digest=digest, draw=draw)
         self._trunk = trunk
