@@ -31,6 +31,10 @@ PAGES: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
         "the tables of transitions in src/dastak/core",
         pages_of_rules.states,
     ),
+    "docs/explanation/sip-states.md": (
+        "the tables of transitions in src/dastak/voice",
+        pages_of_rules.sip_states,
+    ),
     "docs/openapi.json": ("", pages_of_surface.openapi),
 }
 

@@ -13,6 +13,9 @@ from dastak.core.outcome import OUTCOMES
 from dastak.core.remedies import REMEDIES
 from dastak.core.verification import TRANSITIONS, State
 from dastak.dlt.scrub_codes import all_meanings, families
+from dastak.voice.sip_call import CALL_TRANSITIONS, CallState
+from dastak.voice.sip_transactions import TRANSITIONS as TRANSACTION_TRANSITIONS
+from dastak.voice.sip_transactions import State as TransactionState
 from tools.markdown import code, join, table
 
 
@@ -30,6 +33,36 @@ def states() -> str:
         _diagram(MESSAGE_TRANSITIONS, MessageState.QUEUED),
         f"Final: {_final(MessageState, MESSAGE_TRANSITIONS)}. `delivered` wins over `undelivered`: carriers "
         "sometimes bring a text after they said they would not.",
+    )
+
+
+def sip_states() -> str:
+    """Make the page of the SIP machines, drawn from their tables."""
+    transactions = {key: move.to for key, move in TRANSACTION_TRANSITIONS.items()}
+    kinds = (
+        ("We invite", TransactionState.INVITE_CALLING),
+        ("We ask anything else", TransactionState.ASKING_TRYING),
+        ("We are invited again", TransactionState.INVITED_PROCEEDING),
+        ("We are asked anything else", TransactionState.ASKED_TRYING),
+    )
+    parts = [
+        part
+        for heading, start in kinds
+        for part in (f"## {heading}", _diagram(_from(start, transactions), start))
+    ]
+    return join(
+        "# The states of a call over SIP",
+        "A call is one machine; every message of it that waits for an answer has one of its own below it. "
+        "None of them knows a clock or a socket: messages and times go in, messages and events come out. "
+        "What is not drawn changes nothing.",
+        "## The call",
+        _diagram(CALL_TRANSITIONS, CallState.CALLING),
+        "Called off before the trunk said anything, a call is `abandoned`: a CANCEL must not overtake its "
+        "INVITE, so it waits for the first provisional answer. Answered after all, while it is being called "
+        "off, it is hung up at once.",
+        *parts,
+        "A capital letter is a timer of RFC 3261. Over TCP and TLS nothing is repeated but the 2xx to an "
+        "INVITE. How long a silent trunk is waited for (B and F) is set for each trunk.",
     )
 
 
@@ -107,8 +140,18 @@ def _diagram(transitions: Mapping[Any, StrEnum], start: StrEnum) -> str:
     for (state, happened), to in transitions.items():
         moves.setdefault((str(state), str(to)), []).append(str(happened))
     arrows = [f"    {state} --> {to}: {', '.join(inputs)}" for (state, to), inputs in moves.items()]
-    ends = [f"    {state} --> [*]" for state in type(start) if state in _ends(type(start), transitions)]
+    reached = {start, *transitions.values()}
+    ends = [f"    {state} --> [*]" for state in _ends(type(start), transitions) if state in reached]
     return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {start}", *arrows, *ends, "```"])
+
+
+def _from(start: StrEnum, transitions: Mapping[Any, StrEnum]) -> Mapping[Any, StrEnum]:
+    """Return the rows that can be reached from one state."""
+    reached, size = {start}, 0
+    while size != len(reached):
+        size = len(reached)
+        reached |= {to for (state, _), to in transitions.items() if state in reached}
+    return {key: to for key, to in transitions.items() if key[0] in reached}
 
 
 def _ends(states: type[StrEnum], transitions: Mapping[Any, StrEnum]) -> list[StrEnum]:

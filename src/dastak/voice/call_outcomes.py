@@ -1,0 +1,163 @@
+"""What became of a call, in our words: from SIP status and Q.850 cause, by tables that a trunk can override.
+
+1. A status that says something definite is believed; one that only says "not now" is refined by the cause.
+2. Trunks differ, so every row can be overridden for one trunk, as data: see `read_overrides`.
+3. An answered call is no delivery: `COMPLETED` is said by whoever spoke the code, never by this table.
+
+Source: RFC 3261, section 21; RFC 3398, section 7.2.4.1 for causes; ITU-T Q.850.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+import msgspec
+
+
+class CallOutcome(StrEnum):
+    """How a call ended."""
+
+    COMPLETED = "completed"
+    NO_HUMAN = "no_human"
+    REMOTE_HANGUP = "remote_hangup"
+    BUSY = "busy"
+    DECLINED = "declined"
+    NO_ANSWER = "no_answer"
+    ABSENT = "absent"
+    INVALID_NUMBER = "invalid_number"
+    UNREACHABLE = "unreachable"
+    TRUNK_DOWN = "trunk_down"
+    AUTH_FAILED = "auth_failed"
+    FORBIDDEN = "forbidden"
+    CODEC = "codec"
+    CANCELED = "canceled"
+    MAX_DURATION = "max_duration"
+    FAILED = "failed"
+
+
+class CallNext(StrEnum):
+    """What may follow."""
+
+    NOTHING = "nothing"
+    LATER = "later"  # the same number may be called again, within its limits
+    NEVER = "never"  # this number is not to be called for this verification again
+    NEXT_TRUNK = "next_trunk"  # at once: this number has not been rung
+    OPERATOR = "operator"  # somebody has to mend our settings or pay
+
+
+class CallAdvice(msgspec.Struct, frozen=True):
+    """What an outcome means and what may follow."""
+
+    means: str
+    next: CallNext
+
+
+CALL_OUTCOMES: Final[Mapping[CallOutcome, CallAdvice]] = {
+    CallOutcome.COMPLETED: CallAdvice("the code was spoken in full", CallNext.NOTHING),
+    CallOutcome.NO_HUMAN: CallAdvice("nobody pressed the digit that was asked for", CallNext.LATER),
+    CallOutcome.REMOTE_HANGUP: CallAdvice("the person hung up", CallNext.LATER),
+    CallOutcome.BUSY: CallAdvice("the line is busy", CallNext.LATER),
+    CallOutcome.DECLINED: CallAdvice("the person declined the call", CallNext.NEVER),
+    CallOutcome.NO_ANSWER: CallAdvice("it rang and nobody answered", CallNext.LATER),
+    CallOutcome.ABSENT: CallAdvice("the phone is off or out of reach", CallNext.NEVER),
+    CallOutcome.INVALID_NUMBER: CallAdvice("no such number", CallNext.NEVER),
+    CallOutcome.UNREACHABLE: CallAdvice("the trunk did not answer", CallNext.NEXT_TRUNK),
+    CallOutcome.TRUNK_DOWN: CallAdvice("the trunk or its network cannot carry the call", CallNext.NEXT_TRUNK),
+    CallOutcome.AUTH_FAILED: CallAdvice("the trunk does not accept our credentials", CallNext.OPERATOR),
+    CallOutcome.FORBIDDEN: CallAdvice("the trunk forbids it: caller id, credit or range", CallNext.OPERATOR),
+    CallOutcome.CODEC: CallAdvice("the trunk and we share no codec", CallNext.OPERATOR),
+    CallOutcome.CANCELED: CallAdvice("it was called off by us", CallNext.NOTHING),
+    CallOutcome.MAX_DURATION: CallAdvice("it took longer than a call may", CallNext.LATER),
+    CallOutcome.FAILED: CallAdvice("it failed; see status and cause", CallNext.LATER),
+}
+
+_O: Final = CallOutcome
+
+BY_STATUS: Final[Mapping[int, CallOutcome]] = {
+    401: _O.AUTH_FAILED,
+    403: _O.FORBIDDEN,
+    404: _O.INVALID_NUMBER,
+    407: _O.AUTH_FAILED,
+    408: _O.UNREACHABLE,
+    410: _O.INVALID_NUMBER,
+    480: _O.NO_ANSWER,
+    484: _O.INVALID_NUMBER,
+    486: _O.BUSY,
+    487: _O.NO_ANSWER,
+    488: _O.CODEC,
+    500: _O.TRUNK_DOWN,
+    502: _O.TRUNK_DOWN,
+    503: _O.TRUNK_DOWN,
+    504: _O.TRUNK_DOWN,
+    600: _O.BUSY,
+    603: _O.DECLINED,
+    604: _O.INVALID_NUMBER,
+    606: _O.CODEC,
+    607: _O.DECLINED,
+}
+
+BY_CAUSE: Final[Mapping[int, CallOutcome]] = {
+    1: _O.INVALID_NUMBER,  # unallocated number
+    17: _O.BUSY,
+    18: _O.NO_ANSWER,  # no user responding
+    19: _O.NO_ANSWER,  # no answer, user alerted
+    20: _O.ABSENT,
+    21: _O.DECLINED,
+    27: _O.TRUNK_DOWN,  # destination out of order
+    28: _O.INVALID_NUMBER,  # address incomplete
+    34: _O.TRUNK_DOWN,  # no circuit
+    38: _O.TRUNK_DOWN,  # network out of order
+    41: _O.TRUNK_DOWN,  # temporary failure
+    42: _O.TRUNK_DOWN,  # congestion
+}
+
+# What these say of the person is nothing, so that a cause beside them says more.
+VAGUE_STATUSES: Final = frozenset({480, 487, 500, 502, 503, 504})
+
+# (status, cause) -> outcome; None stands for any.
+Overrides: TypeAlias = Mapping[tuple[int | None, int | None], CallOutcome]
+NO_OVERRIDES: Final[Overrides] = {}
+OVERRIDES_MAX: Final = 256
+
+_OVERRIDE: Final = re.compile(r"([1-6][0-9]{2}|\*)/([0-9]{1,3}|\*)", re.ASCII)
+_CAUSE_MAX: Final = 127
+
+
+def call_outcome(status: int, cause: int | None, overrides: Overrides = NO_OVERRIDES) -> CallOutcome:
+    """Name how a call ended that was not answered.
+
+    Args:
+        status: The final SIP status.
+        cause: That of Q.850, where the trunk gave one.
+        overrides: Those of the trunk; the more particular row wins.
+    """
+    for row in ((status, cause), (status, None), (None, cause)):
+        if row in overrides:
+            return overrides[row]
+    by_status = BY_STATUS.get(status, CallOutcome.FAILED)
+    if cause is not None and (status in VAGUE_STATUSES or by_status is CallOutcome.FAILED):
+        return BY_CAUSE.get(cause, by_status)
+    return by_status
+
+
+def read_overrides(settings: Mapping[str, str]) -> Overrides:
+    """Read a trunk's own rows, such as `"503/17" = "busy"`, `"480/*" = "absent"` or `"*/31" = "no_answer"`.
+
+    Raises:
+        ValueError: A row is no such pair, or its outcome has no such name.
+    """
+    if len(settings) > OVERRIDES_MAX:
+        raise ValueError(f"more than {OVERRIDES_MAX} outcomes of one trunk")
+    overrides: dict[tuple[int | None, int | None], CallOutcome] = {}
+    for pair, name in settings.items():
+        found = _OVERRIDE.fullmatch(pair)
+        if found is None or pair == "*/*" or (found[2] != "*" and int(found[2]) > _CAUSE_MAX):
+            raise ValueError(
+                f"{pair!r} is no pair of SIP status and Q.850 cause such as 503/17, 480/* or */31"
+            )
+        if name not in set(CallOutcome):
+            raise ValueError(f"{name!r} is no outcome of a call; there are {', '.join(CallOutcome)}")
+        status, cause = (None if one == "*" else int(one) for one in found.groups())
+        overrides[status, cause] = CallOutcome(name)
+    return overrides

@@ -1,0 +1,141 @@
+"""All calls over one trunk without I/O: octets to the call they belong to, and what belongs to none.
+
+1. Junk is counted and never answered. So is a stranger's request: a scanner learns nothing, not even that
+   something listens.
+2. The trunk itself is answered outside of calls as well: OPTIONS says that we live; an INVITE is refused, for
+   Dastak takes no calls.
+3. Finding what is due costs no look at every call.
+
+Source: RFC 3261, sections 8.2, 11 and 12.2.2.
+"""
+
+import heapq
+from collections.abc import Callable, Collection
+from typing import Final
+
+from dastak.voice.call_events import CallEvent
+from dastak.voice.sip_asking import Callee
+from dastak.voice.sip_call import SipCall
+from dastak.voice.sip_dialog import ALLOW, SDP, Packet, SipTrunk
+from dastak.voice.sip_digest import DigestClient
+from dastak.voice.sip_headers import MalformedSip
+from dastak.voice.sip_message import MESSAGE_OCTETS_MIN, Address, SipMessage, answer, answer_to, parse
+
+# What the trunk is told when it asks for something outside of any call. ACK is never answered.
+_OUTSIDE: Final = {"OPTIONS": (200, "OK"), "INVITE": (403, "Forbidden")}
+_GONE: Final = (481, "Call/Transaction Does Not Exist")
+_UNKNOWN: Final = (405, "Method Not Allowed")
+
+
+class SipEndpoint:
+    """The calls of one trunk.
+
+    Args:
+        trunk: How we look to it.
+        digest: Our proofs.
+        draw: Gives a new unguessable token at each call.
+        hosts: The addresses of the trunk; requests outside of calls are answered to them alone.
+
+    Attributes:
+        packets: What is to be sent; the shell takes it away.
+        events: What happened in which call; the shell takes it away.
+        dropped: How many messages could not be read.
+        strangers: How many requests came from somebody who has no business here.
+    """
+
+    def __init__(
+        self,
+        trunk: SipTrunk,
+        digest: DigestClient,
+        draw: Callable[[], str],
+        *,
+        hosts: Collection[str] = (),
+    ) -> None:
+        self.packets: list[Packet] = []
+        self.events: list[tuple[SipCall, CallEvent]] = []
+        self.dropped = 0
+        self.strangers = 0
+        self._trunk = trunk
+        self._digest = digest
+        self._draw = draw
+        self._hosts = frozenset(hosts)
+        self._calls: dict[str, SipCall] = {}
+        self._due: list[tuple[float, str]] = []
+
+    @property
+    def calls(self) -> int:
+        """Return how many calls are kept, those that only wait for late messages included."""
+        return len(self._calls)
+
+    @property
+    def deadline(self) -> float | None:
+        """Return when `tick` is due at the latest; it may come to nothing."""
+        return self._due[0][0] if self._due else None
+
+    def call(self, callee: Callee, now: float) -> SipCall:
+        """Begin a call.
+
+        Raises:
+            MalformedSip: A number or name would end its line.
+        """
+        call = SipCall(self._trunk, callee, self._digest, self._draw, now=now)
+        self._calls[call.party.call_id] = call
+        self.touched(call)
+        return call
+
+    def receive(self, octets: bytes, source: Address, now: float) -> None:
+        """Take one message, whatever it may be."""
+        if len(octets) < MESSAGE_OCTETS_MIN:
+            return  # keep-alives
+        try:
+            message = parse(octets)
+            call = self._calls.get(message.call_id)
+            if call is not None:
+                call.receive(message, source, now)
+                self.touched(call)
+            elif not message.status:
+                self._answer(message, source)
+        except MalformedSip:
+            self.dropped += 1
+
+    def tick(self, now: float) -> None:
+        """Do what is due in every call."""
+        while self._due and self._due[0][0] <= now:
+            call = self._calls.get(heapq.heappop(self._due)[1])
+            if call is not None:
+                call.tick(now)
+                self.touched(call)
+
+    def reopen(self, trunk: SipTrunk, hosts: Collection[str]) -> None:
+        """Learn how we look now that there is another connection. Calls of before are over."""
+        self._trunk = trunk
+        self._hosts = frozenset(hosts)
+
+    def lose(self) -> None:
+        """Learn that the connection is lost, and every call with it."""
+        for call in list(self._calls.values()):
+            call.lose()
+            self.touched(call)
+
+    def touched(self, call: SipCall) -> None:
+        """Collect what a call has to say after something was done with it."""
+        self.packets += call.packets
+        call.packets.clear()
+        self.events += [(call, event) for event in call.events]
+        call.events.clear()
+        call_id = call.party.call_id
+        if call.finished:
+            self._calls.pop(call_id, None)
+        elif (deadline := call.deadline) is not None and deadline != call.noted:
+            call.noted = deadline
+            heapq.heappush(self._due, (deadline, call_id))
+
+    def _answer(self, request: SipMessage, source: Address) -> None:
+        if source[0] not in self._hosts:
+            self.strangers += 1
+        elif request.method != "ACK":
+            outside = _OUTSIDE.get(request.method, _UNKNOWN)
+            status, reason = _GONE if request.to_tag or request.method == "CANCEL" else outside
+            headers = [ALLOW, ("Accept", SDP[1])] if status in {200, 405} else []
+            octets = answer(request, status, reason, source=source, to_tag=self._draw(), headers=headers)
+            self.packets.append(Packet(octets, answer_to(request, source)))

@@ -1,0 +1,367 @@
+"""The sockets and the clock of one SIP trunk: UDP, TCP or TLS around the pure endpoint.
+
+1. No name is resolved inside a send: a name is looked up first, while everything else goes on.
+2. A lost connection ends the calls on it; the next call opens a new one.
+3. What waits is bounded: events of a call, octets of a connection, names being looked up.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from dastak.voice.call_events import CallEvent, Ended
+from dastak.voice.call_outcomes import CallOutcome
+from dastak.voice.sip_asking import Callee
+from dastak.voice.sip_call import CallState, SipCall
+from dastak.voice.sip_dialog import Packet, SipTrunk
+from dastak.voice.sip_digest import Credentials, DigestClient
+from dastak.voice.sip_endpoint import SipEndpoint
+from dastak.voice.sip_headers import SIP_PORT, SIPS_PORT, MalformedSip
+from dastak.voice.sip_message import Address, StreamFramer
+
+EVENTS_MAX: Final = 256
+LOOKUPS_MAX: Final = 64
+UNSENT_OCTETS_MAX: Final = 1024 * 1024
+CONNECT_S_MAX: Final = 5.0
+_READ_OCTETS: Final = 64 * 1024
+
+
+class TrunkUnreachable(OSError):  # noqa: N818 - what it is
+    """No connection to the trunk can be had, or its name cannot be found."""
+
+
+class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a trunk is and how it is reached.
+
+    Attributes:
+        trunk: How we look to it; `sent_by` and `contact` are set when the socket is there.
+        host: Of the trunk or its proxy, name or address.
+        port: None means the usual one of the transport.
+        credentials: None for a trunk that knows us by our address.
+        local_host: Where to listen; empty means whatever address reaches the trunk.
+        advertised: Host and port that the trunk sees, where they are not the local ones.
+        tls: For transport TLS: whose certificates are believed.
+    """
+
+    trunk: SipTrunk
+    host: str
+    port: int | None = None
+    credentials: Credentials | None = None
+    local_host: str = ""
+    local_port: int = 0
+    advertised: Address | None = None
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def port_used(self) -> int:
+        """Return the port of the trunk."""
+        return self.port or (SIPS_PORT if self.trunk.transport == "TLS" else SIP_PORT)
+
+
+class LineCall:
+    """One call as the rest of the program sees it: its events, and three things to say.
+
+    Attributes:
+        events: What happens; `Ended` is the last.
+    """
+
+    def __init__(self, line: "SipLine", call: SipCall) -> None:
+        self.events: asyncio.Queue[CallEvent] = asyncio.Queue(EVENTS_MAX)
+        self._line = line
+        self._call = call
+
+    def hang_up(self, outcome: CallOutcome) -> None:
+        """End it, whatever state it is in."""
+        self._call.hang_up(outcome, self._line.now())
+        self._line.flush(self._call)
+
+    def answer_offer(self, sdp: bytes | None) -> None:
+        """Answer what `Offered` told of; None refuses it."""
+        self._call.answer_offer(sdp, self._line.now())
+        self._line.flush(self._call)
+
+
+class SipLine:
+    """The line to one trunk: `async with SipLine(...) as line`, then `await line.call(...)`.
+
+    Args:
+        settings: Where the trunk is.
+        draw: Gives a new unguessable token at each call.
+    """
+
+    def __init__(self, settings: LineSettings, draw: Callable[[], str]) -> None:
+        self._settings = settings
+        self._draw = draw
+        self._digest = DigestClient(settings.credentials, draw)
+        self._loop = asyncio.get_running_loop()
+        self._link: _Datagrams | _Stream | None = None
+        self._endpoint: SipEndpoint | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._calls: dict[SipCall, LineCall] = {}
+        self._ending: set[SipCall] = set()
+        self._lookups: set[asyncio.Task[None]] = set()
+        self._opening = asyncio.Lock()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self, *, within_s: float = 2.0) -> None:
+        """Hang up every call, give the last messages a moment, and close. Stopping twice is fine."""
+        for call in list(self._calls):
+            call.hang_up(CallOutcome.CANCELED, self.now())
+            self.flush(call)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), within_s)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._link is not None:
+            await self._link.close()
+            self._link = None
+        if self._endpoint is not None:
+            self._endpoint.lose()
+            self._deliver()
+
+    async def call(self, callee: Callee) -> LineCall:
+        """Begin a call.
+
+        Raises:
+            TrunkUnreachable: There is no connection and none can be had.
+            MalformedSip: A number or name would end its line.
+        """
+        await self._open()
+        assert self._endpoint is not None
+        call = self._endpoint.call(callee, self.now())
+        line_call = self._calls[call] = LineCall(self, call)
+        self._idle.clear()
+        self._deliver()
+        return line_call
+
+    def now(self) -> float:
+        """Return the monotonic time."""
+        return self._loop.time()
+
+    @property
+    def junk(self) -> tuple[int, int]:
+        """Return how many messages could not be read, and how many came from strangers."""
+        return (self._endpoint.dropped, self._endpoint.strangers) if self._endpoint else (0, 0)
+
+    def flush(self, call: SipCall) -> None:
+        """Send and tell what a call has to say."""
+        if self._endpoint is not None:
+            self._endpoint.touched(call)
+            self._deliver()
+
+    def hear(self, octets: bytes, source: Address) -> None:
+        """Take one message from the network."""
+        if self._endpoint is not None:
+            self._endpoint.receive(octets, source, self.now())
+            self._deliver()
+
+    def lost(self) -> None:
+        """Learn that the connection is gone."""
+        self._link = None
+        if self._endpoint is not None:
+            self._endpoint.lose()
+            self._deliver()
+
+    async def _open(self) -> None:
+        """Have a socket; where there is one already this does nothing."""
+        async with self._opening:
+            if self._link is not None:
+                return
+            addresses = await self._look_up(self._settings.host, self._settings.port_used)
+            trunk = self._settings.trunk
+            link = _Stream(self) if trunk.reliable else _Datagrams(self)
+            local = await link.open(self._settings, addresses[0])
+            host, port = self._settings.advertised or local
+            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            over = f";transport={trunk.transport.lower()}" if trunk.reliable else ""
+            trunk = msgspec.structs.replace(trunk, sent_by=shown, contact=f"sip:dastak@{shown}{over}")
+            hosts = {address[0] for address in addresses}
+            if self._endpoint is None:
+                self._endpoint = SipEndpoint(trunk, self._digest, self._draw, hosts=hosts)
+            else:
+                self._endpoint.reopen(trunk, hosts)
+            self._link = link
+
+    async def _look_up(self, host: str, port: int) -> list[Address]:
+        try:
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            raise TrunkUnreachable(f"the name {host} cannot be found") from error
+        return [(str(address[0]), int(address[1])) for *_, address in found]
+
+    def _deliver(self) -> None:
+        """Send and tell whatever the endpoint has, and set the clock."""
+        assert self._endpoint is not None
+        packets, events = self._endpoint.packets, self._endpoint.events
+        self._endpoint.packets, self._endpoint.events = [], []
+        for packet in packets:
+            self._send(packet)
+        for call, event in events:
+            self._tell(call, event)
+        self._ending = {call for call in self._ending if call.state is not CallState.OVER}
+        if not self._calls and not self._ending:
+            self._idle.set()
+        deadline = self._endpoint.deadline
+        if self._timer is not None and self._timer.when() != deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tell(self, call: SipCall, event: CallEvent) -> None:
+        line_call = self._calls.get(call)
+        if line_call is None:
+            return
+        if isinstance(event, Ended):
+            del self._calls[call]
+            self._ending.add(call)
+        if line_call.events.full():
+            line_call.events.get_nowait()  # a flood of keys; the end is never lost
+        line_call.events.put_nowait(event)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._endpoint is not None:
+            self._endpoint.tick(self.now())
+            self._deliver()
+
+    def _send(self, packet: Packet) -> None:
+        if self._link is None:
+            return
+        if packet.to is None or self._settings.trunk.reliable or _is_address(packet.to[0]):
+            self._link.send(packet.octets, packet.to)
+        elif len(self._lookups) < LOOKUPS_MAX:
+            lookup = self._loop.create_task(self._send_by_name(packet.octets, packet.to))
+            self._lookups.add(lookup)
+            lookup.add_done_callback(self._lookups.discard)
+
+    async def _send_by_name(self, octets: bytes, to: Address) -> None:
+        """Send to a name; what cannot be found is lost, as a datagram may be, and is repeated."""
+        with suppress(TrunkUnreachable):
+            address, *_ = await self._look_up(*to)
+            if self._link is not None:
+                self._link.send(octets, address)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """One UDP socket."""
+
+    def __init__(self, line: SipLine) -> None:
+        self._line = line
+        self._transport: asyncio.DatagramTransport | None = None
+        self._trunk: Address = ("", 0)
+
+    async def open(self, settings: LineSettings, address: Address) -> Address:
+        self._trunk = address
+        loop = asyncio.get_running_loop()
+        try:
+            host = settings.local_host or _local_host(address)
+            self._transport, _ = await loop.create_datagram_endpoint(
+                lambda: self, local_addr=(host, settings.local_port)
+            )
+        except OSError as error:
+            raise TrunkUnreachable("no UDP socket can be had for the trunk") from error
+        name = self._transport.get_extra_info("sockname")
+        return str(name[0]), int(name[1])
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._line.hear(data, (addr[0], addr[1]))
+
+    def send(self, octets: bytes, to: Address | None) -> None:
+        if self._transport is not None:
+            self._transport.sendto(octets, to or self._trunk)
+
+    async def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+class _Stream:
+    """One TCP or TLS connection."""
+
+    def __init__(self, line: SipLine) -> None:
+        self._line = line
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def open(self, settings: LineSettings, address: Address) -> Address:
+        tls = settings.trunk.transport == "TLS"
+        context = (settings.tls or ssl.create_default_context()) if tls else None
+        try:
+            async with asyncio.timeout(CONNECT_S_MAX):
+                reader, self._writer = await asyncio.open_connection(
+                    *address, ssl=context, server_hostname=settings.host if tls else None
+                )
+        except (OSError, TimeoutError) as error:
+            raise TrunkUnreachable(
+                f"no connection to {settings.host}: {error or 'it took too long'}"
+            ) from error
+        self._reading = asyncio.create_task(self._read(reader, address))
+        name = self._writer.get_extra_info("sockname")
+        return str(name[0]), int(name[1])
+
+    async def _read(self, reader: asyncio.StreamReader, source: Address) -> None:
+        framer = StreamFramer()
+        with suppress(OSError, MalformedSip):
+            while octets := await reader.read(_READ_OCTETS):
+                for message in framer.feed(octets):
+                    self._line.hear(message, source)
+        assert self._writer is not None
+        self._writer.close()
+        if not self._closing:
+            self._line.lost()
+
+    def send(self, octets: bytes, to: Address | None) -> None:  # noqa: ARG002 - all go the same way
+        if self._writer is None:
+            return
+        if self._writer.transport.get_write_buffer_size() > UNSENT_OCTETS_MAX:
+            self._writer.transport.abort()  # the trunk reads no more; reading ends, and with it the line
+        else:
+            self._writer.write(octets)
+
+    async def close(self) -> None:
+        self._closing = True
+        if self._writer is not None:
+            self._writer.close()
+        if self._reading is not None:
+            self._reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reading
+        if self._writer is not None:
+            with suppress(OSError):
+                await self._writer.wait_closed()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _local_host(address: Address) -> str:
+    """Return the address of ours from which another is reached; nothing is sent for that."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(address)
+        return str(probe.getsockname()[0])
