@@ -173,7 +173,9 @@ def spoken_words(octets: bytes) -> str:
 
 def words_digest(words: Words) -> str:
     """Return what changes whenever the words or the voice do, so that a pack can be told to be behind them."""
-    said = json.dumps([dict(spoken(words)), msgspec.to_builtins(words.voice)], sort_keys=True, ensure_ascii=True)
+    said = json.dumps(
+        [dict(spoken(words)), msgspec.to_builtins(words.voice)], sort_keys=True, ensure_ascii=True
+    )
     return hashlib.sha256(said.encode()).hexdigest()
 
 

@@ -1,0 +1,215 @@
+"""A SIP trunk as a line: each call is dialled by the engine, and its sound goes by RTP.
+
+1. The signalling says who is called and never what is said; the code is in the sound alone.
+2. What the network plays before the answer is no answer, and nothing is played into it.
+3. A peer may put us on hold and take us back; the announcement waits meanwhile.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Final, Self
+
+from dastak.core.errors import Overloaded
+from dastak.core.outcome import Outcome
+from dastak.voice.call_events import Answered, CallEvent, Ended, Key, Offered, Ringing, Settled
+from dastak.voice.call_outcomes import CallOutcome
+from dastak.voice.line import Dial, Frames, Hearer
+from dastak.voice.media import Media
+from dastak.voice.media_leg import MediaLeg
+from dastak.voice.sdp import Audio, Ours, UnusableSdp, read_answer, read_offer, write_answer, write_offer
+from dastak.voice.sip_asking import Callee
+from dastak.voice.sip_headers import MalformedSip, NameAddr
+from dastak.voice.sip_transport import LineCall, SipLine, TrunkUnreachable
+
+log = logging.getLogger("dastak.trunk")
+
+_OUTCOMES: Final[Mapping[CallOutcome, Outcome]] = {
+    CallOutcome.BUSY: Outcome.BUSY,
+    CallOutcome.DECLINED: Outcome.DECLINED,
+    CallOutcome.NO_ANSWER: Outcome.NOT_ANSWERED,
+    CallOutcome.ABSENT: Outcome.ABSENT_SUBSCRIBER,
+    CallOutcome.INVALID_NUMBER: Outcome.UNKNOWN_NUMBER,
+    CallOutcome.UNREACHABLE: Outcome.NETWORK_TEMPORARY,
+    CallOutcome.TRUNK_DOWN: Outcome.CONGESTION,
+    CallOutcome.AUTH_FAILED: Outcome.ROUTE_CONFIG,
+    CallOutcome.FORBIDDEN: Outcome.ROUTE_CONFIG,
+    CallOutcome.CODEC: Outcome.ROUTE_CONFIG,
+    CallOutcome.CANCELED: Outcome.NOT_ANSWERED,
+    CallOutcome.FAILED: Outcome.NETWORK_TEMPORARY,
+}
+
+
+class TrunkLine:
+    """A `dastak.voice.line.Line`; `async with` it.
+
+    Args:
+        sip: The signalling; opened and closed here.
+        media: The sound of all calls.
+        address: Where we hear, in digits, as the peer sees it.
+        domain: What stands behind the number in addresses, mostly the trunk's name.
+        caller: The number that phones are shown.
+        calls_max: How many calls the contract allows at once.
+    """
+
+    def __init__(
+        self, sip: SipLine, media: Media, *, address: str, domain: str, caller: str, calls_max: int
+    ) -> None:
+        self.calls_max = calls_max
+        self.sip, self.media = sip, media
+        self.address, self.domain, self.caller = address, domain, caller
+        self._calls: set[asyncio.Task[None]] = set()
+        self._open = False
+
+    async def __aenter__(self) -> Self:
+        await self.sip.__aenter__()
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hang up what is under way, and close."""
+        self._open = False
+        await self.sip.__aexit__(kind, error, trace)
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=1.0)
+
+    @property
+    def available(self) -> bool:
+        """Whether it can ring now."""
+        return self._open and len(self._calls) < self.calls_max
+
+    def dial(self, dial: Dial, hearer: Hearer) -> "TrunkLeg":
+        """See `Line`."""
+        leg = TrunkLeg(self, hearer)
+        task = asyncio.get_running_loop().create_task(leg.run(dial))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return leg
+
+
+class TrunkLeg:
+    """One call over a trunk; a `dastak.voice.line.Leg`."""
+
+    def __init__(self, line: TrunkLine, hearer: Hearer) -> None:
+        self._line, self._hearer = line, hearer
+        self._call: LineCall | None = None
+        self._media: MediaLeg | None = None
+        self._ours: Ours | None = None
+        self._audio: Audio | None = None
+        self._given_up = False
+
+    def speak(self, frames: Frames) -> None:
+        """See `Leg`."""
+        if self._media is not None:
+            self._media.speak(frames)
+
+    def hang_up(self) -> None:
+        """See `Leg`."""
+        self._given_up = True
+        if self._call is not None:
+            self._call.hang_up(CallOutcome.NO_ANSWER if self._audio is None else CallOutcome.COMPLETED)
+
+    async def run(self, dial: Dial) -> None:
+        """Call, and tell what happens until it is over."""
+        try:
+            self._media = self._line.media.open(on_key=self._hearer.on_key, on_end=self.hang_up)
+            self._ours = Ours(
+                address=self._line.address,
+                port=self._media.port,
+                session_id=int.from_bytes(secrets.token_bytes(4), "big"),
+            )
+            self._call = await self._line.sip.call(self._callee(dial, self._ours))
+            if self._given_up:
+                self.hang_up()
+            while not isinstance(event := await self._call.events.get(), Ended):
+                self._take(event)
+            self._end(event)
+        except (TrunkUnreachable, Overloaded) as error:
+            self._hearer.on_ended(Outcome.NETWORK_TEMPORARY, str(error))
+        except MalformedSip:
+            self._hearer.on_ended(Outcome.ROUTE_CONFIG, "the number or the caller is no SIP address")
+        except Exception:
+            log.exception("a call over a trunk failed")
+            self._hearer.on_ended(Outcome.NETWORK_TEMPORARY, "a defect of ours")
+        finally:
+            if self._media is not None:
+                self._media.close()
+
+    def _callee(self, dial: Dial, ours: Ours) -> Callee:
+        caller = self._line.caller or dial.caller
+        return Callee(
+            uri=f"sip:{dial.msisdn}@{self._line.domain}",
+            caller=NameAddr(f"sip:{caller}@{self._line.domain}"),
+            offer=write_offer(ours),
+        )
+
+    def _take(self, event: CallEvent) -> None:
+        assert self._media is not None
+        match event:
+            case Ringing(status):
+                self._hearer.on_ringing(f"SIP {status}")
+            case Answered(sdp):
+                self._answered(sdp)
+            case Key(digit):
+                self._media.hear_info(f"Signal={digit}".encode())
+            case Offered(sdp):
+                self._offered(sdp)
+            case Settled(sdp):
+                self._settled(sdp)
+            case _:
+                pass
+
+    def _answered(self, sdp: bytes) -> None:
+        assert self._media is not None
+        assert self._call is not None
+        assert self._ours is not None
+        try:
+            self._audio = read_answer(sdp, self._ours)
+            self._media.start(self._audio, self._ours)
+        except UnusableSdp:
+            self._call.hang_up(CallOutcome.CODEC)
+            return
+        self._hearer.on_answered("SIP 200")
+
+    def _offered(self, sdp: bytes) -> None:
+        """Answer a re-INVITE: hold, resume, or another place for the sound."""
+        assert self._call is not None
+        assert self._ours is not None
+        ours = replace(self._ours, version=self._ours.version + 1)
+        if not sdp:
+            self._ours = ours
+            self._call.answer_offer(write_offer(ours))
+            return
+        try:
+            audio = read_offer(sdp, ours, in_use=None if self._audio is None else self._audio.codec)
+            answer = write_answer(ours, audio)
+        except UnusableSdp:
+            self._call.answer_offer(None)
+            return
+        self._ours = ours
+        self._call.answer_offer(answer)
+        self._change(audio)
+
+    def _settled(self, sdp: bytes) -> None:
+        assert self._ours is not None
+        try:
+            self._change(read_answer(sdp, self._ours))
+        except UnusableSdp:
+            log.warning("a peer's answer to our offer cannot be used; the sound stays as it was")
+
+    def _change(self, audio: Audio) -> None:
+        assert self._media is not None
+        assert self._ours is not None
+        self._audio = audio
+        self._media.change(audio, self._ours)
+
+    def _end(self, ended: Ended) -> None:
+        words = f"SIP {ended.status}" if ended.status else ended.outcome.replace("_", " ")
+        detail = words if ended.cause is None else f"{words}, cause {ended.cause}"
+        answered = self._audio is not None
+        self._hearer.on_ended(None if answered else _OUTCOMES.get(ended.outcome, Outcome.UNKNOWN), detail)

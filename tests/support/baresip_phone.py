@@ -1,0 +1,103 @@
+"""A softphone that nobody here wrote: Debian's baresip answers by itself and records what it hears."""
+
+import json
+import random
+import socket
+import struct
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.support.foreign_daemon import ForeignDaemon
+from tests.support.patience import until
+from tests.support.serve_installation import free_port
+
+SAMPLES_PER_S: Final = 8000
+NOISE_S: Final = 60
+MODULES: Final = "/usr/lib/baresip/modules"
+RTP_PORTS: Final = 40
+
+
+class BaresipPhone:
+    """One phone at `sip:number@127.0.0.1:port`."""
+
+    def __init__(self, directory: Path, port: int, control_port: int) -> None:
+        self.directory, self.port = directory, port
+        self._control_port = control_port
+
+    def heard(self) -> bytes:
+        """Return what the phone heard, 16-bit samples; it is complete once the call is over."""
+        [recording] = sorted(self.directory.glob("dump-*-dec.wav"))[-1:]
+        with wave.open(str(recording), "rb") as read:
+            return read.readframes(read.getnframes())
+
+    def press(self, key: str) -> None:
+        """Press a key in the call."""
+        self._command("sndcode", key)
+
+    def hang_up(self) -> None:
+        """End the call."""
+        self._command("hangup", "")
+
+    def _command(self, command: str, parameters: str) -> None:
+        octets = json.dumps({"command": command, "params": parameters, "token": "t"}).encode()
+        with socket.create_connection(("127.0.0.1", self._control_port), 5) as control:
+            control.sendall(b"%d:%s," % (len(octets), octets))
+            control.recv(4096)
+
+
+@contextmanager
+def baresip(
+    directory: Path, *, number: str, answers: str = "auto", options: str = ""
+) -> Iterator[BaresipPhone]:
+    """Run a phone; skip loudly where there is none.
+
+    Args:
+        directory: Empty; its settings and recordings.
+        number: Who it is.
+        answers: `auto` picks up by itself, `manual` lets it ring.
+        options: More of the account, such as `;dtmfmode=info`.
+    """
+    port, control_port, rtp = free_port(), free_port(), random.randrange(30_000, 50_000, 100)  # noqa: S311
+    noise = directory / "noise.wav"
+    with wave.open(str(noise), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLES_PER_S)
+        hum = random.Random(1)  # noqa: S311 - a quiet noise, the same each time
+        out.writeframes(
+            b"".join(struct.pack("<h", hum.randrange(-40, 40)) for _ in range(NOISE_S * SAMPLES_PER_S))
+        )
+    settings = [
+        f"sip_listen 127.0.0.1:{port}",
+        f"rtp_ports {rtp}-{rtp + RTP_PORTS}",
+        f"ctrl_tcp_listen 127.0.0.1:{control_port}",
+        f"audio_source aufile,{noise}",
+        "audio_player aubridge,nowhere",
+        "audio_alert aubridge,nowhere2",
+        "audio_srate 8000-8000",
+        "ausrc_srate 8000",
+        "auplay_srate 8000",
+        "audio_channels 1-1",
+        f"snd_path {directory}",
+        f"module_path {MODULES}",
+        *(f"module {name}.so" for name in ("g711", "sndfile", "aufile", "aubridge", "srtp")),
+        "module_tmp account.so",
+        "module_app menu.so",
+        "module_app ctrl_tcp.so",
+    ]
+    account = (
+        f"<sip:{number}@127.0.0.1:{port}>;regint=0;answermode={answers};"
+        f"audio_codecs=PCMU/8000/1,PCMA/8000/1;dtmfmode=rtpevent{options}"
+    )
+    for name, text in {"config": "\n".join(settings), "accounts": account, "contacts": ""}.items():
+        (directory / name).write_text(f"{text}\n")
+    daemon = ForeignDaemon("baresip", ["-4", "-f", str(directory)], directory=directory)
+    try:
+        daemon.until_listening(control_port)
+        until(lambda: "baresip is ready" in daemon.log())
+        yield BaresipPhone(directory, port, control_port)
+    finally:
+        daemon.stop()
