@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -159,13 +160,12 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     metrics = Metrics()
     inward = Inward.of(metrics.on_reply)
-    learning = await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))
-    health = learning.health
-    calls = app_carriers.make_simulated_calls(box, inward)
-    settled = inward.settlement.on_events
-    listeners = (metrics.on_events, settled, health.on_events, *(call.on_events for call in calls))
+    health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
+    calls = app_carriers.make_simulated_calls(box, inward)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
+    ringing = partial(app_carriers.tell_calls, table)
+    listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, ringing)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(

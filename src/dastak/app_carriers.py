@@ -14,7 +14,9 @@ from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, carrier_record, smpp_settings
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.codes import KeyRing
+from dastak.core.events import Event
 from dastak.core.ports import Clock
+from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
 from dastak.flows.inward import Inward
@@ -70,6 +72,13 @@ def make_simulated_calls(box: Box | None, inward: Inward) -> list[VoiceRoute]:
     ]
 
 
+def tell_calls(table: RouteTable, of: Verification, told: Sequence[Event]) -> None:
+    """Let calls that ring stop where an event ends the need for them."""
+    for route in table.speaking:
+        if isinstance(route, VoiceRoute):
+            route.on_events(of, told)
+
+
 def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
     return SmppRoute(
         name,
@@ -117,6 +126,7 @@ def make_fleet(
             take_reply=ears.take_reply,
             on_alert=partial(ears.on_alert, carrier.name),
             callback=callbacks(carrier.name),
+            take_step=ears.take_step,
         ),
         on_change=table.replace,
     )

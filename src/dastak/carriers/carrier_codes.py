@@ -99,4 +99,5 @@ def _first(where: Where, code: str, tables: Mapping[str, Mapping[str, Outcome]])
 _READERS: Final[Mapping[CarrierKind, Callable[[Any, str], Iterator[CodeReading]]]] = {
     CarrierKind.SMPP: _by_smpp,
     CarrierKind.HTTP: _by_http,
+    CarrierKind.SIP: lambda _settings, _code: iter(()),
 }

@@ -20,6 +20,9 @@ from dastak.http_carriers.http_settings import HttpCarrier, HttpSettings, read_h
 from dastak.sms.gsm7 import first_foreign
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
+from dastak.voice.sip_route import SipRoute
+from dastak.voice.sip_settings import SipSettings
+from dastak.voice.voice_route import TakeStep
 
 Acknowledge = Callable[[bool], None]
 TakeReceipt = Callable[[Receipt, Acknowledge], None]
@@ -31,11 +34,13 @@ class Ears(NamedTuple):
 
     Attributes:
         on_alert: Told a route and the number of a phone that is back.
+        take_step: Told what happens in a call.
     """
 
     take_receipt: TakeReceipt
     take_reply: TakeReply
     on_alert: Callable[[str, str], None]
+    take_step: TakeStep
 
 
 NO_CALLBACK: Final = Callback()
@@ -73,6 +78,7 @@ class Kind(msgspec.Struct, frozen=True):
         for_trial: Settings that a trial has instead of a carrier's own.
         asked: Those secrets that a carrier with such settings cannot do without.
         hooked: Whether it calls us with receipts; then `make` takes `callback`.
+        speaks: Whether it carries calls; then `make` takes `take_step`.
     """
 
     fields: tuple[str, ...]
@@ -83,6 +89,7 @@ class Kind(msgspec.Struct, frozen=True):
     hears: bool = False
     for_trial: Mapping[str, Any] = MappingProxyType({})
     hooked: bool = False
+    speaks: bool = False
 
 
 def _http_route(name: str, carrier: HttpCarrier, _take: TakeReceipt, *, callback: Callback) -> HttpRoute:
@@ -108,6 +115,14 @@ KINDS: Final[Mapping[CarrierKind, Kind]] = {
         wanted_secrets,
         hooked=True,
     ),
+    CarrierKind.SIP: Kind(
+        SipSettings.__struct_fields__,
+        frozenset({"password"}),
+        lambda settings: msgspec.convert(settings, SipSettings),
+        SipRoute,
+        lambda settings: frozenset({"password"} if settings.get("username") else ()),
+        speaks=True,
+    ),
 }
 
 
@@ -120,6 +135,7 @@ def open_route(
     take_reply: TakeReply | None = None,
     on_alert: Callable[[str], None] | None = None,
     callback: Callback = NO_CALLBACK,
+    take_step: TakeStep = lambda _key, _step, _detail: None,
 ) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
 
@@ -131,6 +147,7 @@ def open_route(
         take_reply: Given every text from a phone; without it they are taken and forgotten.
         on_alert: Told the number of a phone that is back.
         callback: Where its webhooks come in, where it has such.
+        take_step: Told what happens in a call, where it carries such.
 
     Raises:
         InvalidRequest: The settings are not such a kind's.
@@ -138,6 +155,8 @@ def open_route(
     read = read_settings(kind, settings)
     if KINDS[kind].hears:
         return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert)
+    if KINDS[kind].speaks:
+        return KINDS[kind].make(name, read, take, take_step=take_step)
     if KINDS[kind].hooked:
         return KINDS[kind].make(name, read, take, callback=callback)
     return KINDS[kind].make(name, read, take)

@@ -20,6 +20,7 @@ class CarrierKind(StrEnum):
 
     SMPP = "smpp"
     HTTP = "http"
+    SIP = "sip"  # calls
 
 
 class CarrierState(StrEnum):

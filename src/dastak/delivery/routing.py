@@ -146,6 +146,7 @@ class RouteTable:
         self._simulated = tuple(simulated)
         self._simulated_calls = tuple(simulated_calls)
         self._chance, self._exploration, self._at_home = chance, exploration, at_home
+        self._live_calls: Routes = ()
         self._version = -1
         self._plans: dict[tuple[int, str, str, str], _Plan] = {}
         self._half_open: tuple[str, ...] = ()
@@ -158,7 +159,12 @@ class RouteTable:
     def replace(self, entries: Iterable[Entry]) -> None:
         """Send by these carriers from now on."""
         active = [entry for entry in entries if entry[0].state is CarrierState.ACTIVE]
-        self._use(active)
+        self._live_calls = tuple(
+            route
+            for carrier, route in sorted(active, key=lambda entry: entry[0].lane.priority)
+            if carrier.kind is CarrierKind.SIP
+        )
+        self._use([entry for entry in active if entry[0].kind is not CarrierKind.SIP])
         self._judge.watch({carrier.name: carrier.revision for carrier, _ in active})
 
     def _use(self, active: Sequence[Entry]) -> None:
@@ -196,7 +202,12 @@ class RouteTable:
         return sorted(routes, key=lambda route: (not route.available, route.name in wanted.tried))
 
     def _calls(self, mode: Mode) -> Routes:
-        return self._simulated_calls if mode is Mode.TEST else ()
+        return self._simulated_calls if mode is Mode.TEST else self._live_calls
+
+    @property
+    def speaking(self) -> Routes:
+        """The routes of calls."""
+        return (*self._simulated_calls, *self._live_calls)
 
     def shares(self, tenant: int, msisdn: Msisdn) -> tuple[Place, dict[str, float]]:
         """Return where a number is, and the chance of each route to be asked first for a message to it.

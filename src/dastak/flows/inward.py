@@ -30,7 +30,7 @@ class Inward(NamedTuple):
     def ears(self, *, test: bool = False) -> Ears:
         """Return who hears a carrier; `test` is the one in the box, whose phones are virtual."""
         take_reply, on_alert = partial(self.hearing.take, test=test), partial(self.returns.take, test=test)
-        return Ears(self.settlement.take, take_reply, on_alert)
+        return Ears(self.settlement.take, take_reply, on_alert, self.call_steps.take)
 
     def begin(self, ports: Ports, store: ReplyStore, owners_of: OwnersOf) -> None:
         """Take in from now on."""

@@ -107,6 +107,7 @@ class SipLine:
         self._calls: dict[SipCall, LineCall] = {}
         self._ending: set[SipCall] = set()
         self._lookups: set[asyncio.Task[None]] = set()
+        self._local: Address = ("", 0)
         self._opening = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -157,6 +158,11 @@ class SipLine:
         return self._loop.time()
 
     @property
+    def local_host(self) -> str:
+        """Return the address of ours that reaches the trunk; known once the line is open."""
+        return self._local[0]
+
+    @property
     def junk(self) -> tuple[int, int]:
         """Return how many messages could not be read, and how many came from strangers."""
         return (self._endpoint.dropped, self._endpoint.strangers) if self._endpoint else (0, 0)
@@ -188,8 +194,8 @@ class SipLine:
             addresses = await self._look_up(self._settings.host, self._settings.port_used)
             trunk = self._settings.trunk
             link = _Stream(self) if trunk.reliable else _Datagrams(self)
-            local = await link.open(self._settings, addresses[0])
-            host, port = self._settings.advertised or local
+            self._local = await link.open(self._settings, addresses[0])
+            host, port = self._settings.advertised or self._local
             shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             over = f";transport={trunk.transport.lower()}" if trunk.reliable else ""
             trunk = msgspec.structs.replace(trunk, sent_by=shown, contact=f"sip:dastak@{shown}{over}")
@@ -273,7 +279,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._trunk = address
         loop = asyncio.get_running_loop()
         try:
-            host = settings.local_host or _local_host(address)
+            host = settings.local_host or local_host_to(address)
             self._transport, _ = await loop.create_datagram_endpoint(
                 lambda: self, local_addr=(host, settings.local_port)
             )
@@ -359,7 +365,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _local_host(address: Address) -> str:
+def local_host_to(address: Address) -> str:
     """Return the address of ours from which another is reached; nothing is sent for that."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:

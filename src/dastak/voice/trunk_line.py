@@ -49,7 +49,7 @@ class TrunkLine:
     Args:
         sip: The signalling; opened and closed here.
         media: The sound of all calls.
-        address: Where we hear, in digits, as the peer sees it.
+        address: Where we hear, in digits, as the peer sees it; empty is the address that reaches the trunk.
         domain: What stands behind the number in addresses, mostly the trunk's name.
         caller: The number that phones are shown.
         calls_max: How many calls the contract allows at once.
@@ -66,6 +66,8 @@ class TrunkLine:
 
     async def __aenter__(self) -> Self:
         await self.sip.__aenter__()
+        if not self.address:
+            self.address = self.sip.local_host
         self._open = True
         return self
 
@@ -75,8 +77,14 @@ class TrunkLine:
         """Hang up what is under way, and close."""
         self._open = False
         await self.sip.__aexit__(kind, error, trace)
+        await self.media.__aexit__(kind, error, trace)
         if self._calls:
             await asyncio.wait(self._calls, timeout=1.0)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return len(self._calls)
 
     @property
     def available(self) -> bool:

@@ -1,0 +1,72 @@
+"""What a SIP trunk wants of its settings."""
+
+import ssl
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from dastak.voice.call_outcomes import read_overrides
+from dastak.voice.sip_dialog import SipTrunk
+from dastak.voice.sip_digest import Credentials
+from dastak.voice.sip_transport import LineSettings
+
+RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+
+
+class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One trunk.
+
+    Attributes:
+        host: The trunk or its proxy, name or address.
+        port: None is the usual one of the transport.
+        transport: How signalling travels.
+        username: By digest; empty where the trunk knows us by our address.
+        password: The one it issued.
+        domain: What stands behind numbers in addresses; empty is the host.
+        caller: The number that phones are shown; the trunk must have allotted it.
+        calls_max: How many calls the contract allows at once.
+        ring_s: How long a phone may ring.
+        media_host: Where we hear, as the trunk sees it; empty is the address that reaches the trunk.
+        rtp_ports: The first and the last port for sound, two for each call.
+        ca_file: Whose certificates are believed with TLS; empty is the system's.
+        outcomes: Rows of its own for SIP status and Q.850 cause, such as `503/17 = busy`.
+    """
+
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    port: Port | None = None
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    username: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    password: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    domain: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    caller: Annotated[str, msgspec.Meta(pattern=r"\A\+?[0-9]{3,15}\Z")]
+    calls_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 30
+    ring_s: Annotated[float, msgspec.Meta(ge=5, le=60)] = 25.0
+    media_host: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    rtp_ports: tuple[Port, Port] = RTP_PORTS_DEFAULT
+    ca_file: str = ""
+    outcomes: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        first, last = self.rtp_ports
+        if last - first + 1 < 2 * self.calls_max:
+            raise ValueError(f"rtp_ports holds too few ports for {self.calls_max} calls: two for each")
+        if bool(self.username) != bool(self.password):
+            raise ValueError("username and password belong together")
+        read_overrides(self.outcomes)
+
+    def line(self) -> LineSettings:
+        """Return how the line is reached."""
+        tls = None
+        if self.transport == "tls":
+            tls = ssl.create_default_context(cafile=self.ca_file or None)
+        # Where we are is known once the socket is there.
+        trunk = SipTrunk(
+            transport=self.transport.upper(),
+            sent_by="",
+            contact="",
+            ring_s=self.ring_s,
+            overrides=read_overrides(self.outcomes),
+        )
+        credentials = Credentials(self.username, self.password) if self.username else None
+        return LineSettings(trunk=trunk, host=self.host, port=self.port, credentials=credentials, tls=tls)
