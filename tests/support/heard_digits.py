@@ -1,7 +1,7 @@
 """A matched filter: finds which clips of a pack a recording holds, and where, in any language.
 
-The recording is correlated with every clip; a hit is what is alike to 0.8 of what a perfect copy would be. Two
-clips cannot sound at once, so of hits that overlap the better one is kept.
+The recording is correlated with every clip; a hit is alike to 0.8 of what a perfect copy would be. Two clips
+cannot sound at once, so of hits that overlap the better one is kept.
 """
 
 from collections.abc import Iterable, Mapping

@@ -168,7 +168,9 @@ def test_letters_are_said_in_either_case() -> None:
     assert clip_of("aB3d", plain()) == clip_of("AB3D", plain())
 
 
-@pytest.mark.parametrize("code", ["", "1" * (CODE_CHARACTERS_MAX + 1), "12 34", "12-34", "१२३४", "12ß4", "12\n4"])
+@pytest.mark.parametrize(
+    "code", ["", "1" * (CODE_CHARACTERS_MAX + 1), "12 34", "12-34", "१२३४", "12ß4", "12\n4"]
+)
 def test_code_is_refused_at_once_and_not_repeated(code: str) -> None:
     with pytest.raises(ValueError, match="a code has") as refused:
         plain().code(code)

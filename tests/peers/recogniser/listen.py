@@ -1,4 +1,4 @@
-"""Writes down what Whisper hears: run by test_prompts_recognised.py in .recogniser-venv, not a part of Dastak.
+"""Writes down what Whisper hears: run by test_prompts_recognised.py, in an environment of its own.
 
 Arguments: WAV files of a telephone, 8 kHz. Output: a JSON list of what is said in each.
 """
