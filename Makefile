@@ -2,7 +2,7 @@
 # ARGS goes to the program behind a target: make test ARGS="tests/unit -k gsm7"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint types imports pages bench docs format lock servers clean
+.PHONY: help dev test check lint types imports pages bench docs prompts format lock servers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 PEERS := tests/peers/node_modules/.package-lock.json
+LISTENER := .recogniser-venv/.installed
 PRISM := tests/peers/prism/node_modules/.package-lock.json
 
 help: ## List the targets
@@ -18,7 +19,7 @@ help: ## List the targets
 dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves this machine
 	@exec $(BIN)/dastak dev $(ARGS)
 
-test: $(DEV) servers $(PEERS) $(PRISM) ## Run all tests, with real peers where they can be had
+test: $(DEV) servers $(PEERS) $(PRISM) $(LISTENER) ## Run all tests, with real peers where they can be had
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types imports pages ## Lint, format, types, imports, generated pages
@@ -42,6 +43,10 @@ bench: $(DEV) ## Measure this machine
 docs: $(DEV) ## Write the generated pages of docs/ again
 	$(BIN)/python -m tools.generate_docs
 
+prompts: $(DEV) ## Speak the prompts of calls again, and pack them; needs espeak-ng, sox and npm
+	@tools/prompts-venv.sh
+	$(BIN)/python -m tools.render_prompts $(ARGS)
+
 format: $(DEV) ## Format the code and mend what can be mended by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -50,7 +55,7 @@ lock: ## Choose the newest dependencies again and write their hashes down
 	tools/lock.sh
 
 clean: ## Remove what was built and installed, but no data
-	rm -rf $(VENV) .lock-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist tests/peers/node_modules tests/peers/prism/node_modules
+	rm -rf $(VENV) .lock-venv .prompts-venv .recogniser-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist tests/peers/node_modules tests/peers/prism/node_modules
 	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # What tests talk to and this machine does not have. Said loudly when it fails, fatal only with DASTAK_CI=1.
@@ -71,6 +76,10 @@ $(DEV): requirements/dev.txt $(RUN)
 	@echo "Installing what tests and checks need"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
+
+$(LISTENER): requirements/recogniser.txt
+	@echo "Installing what listens to the prompts"
+	@tools/recogniser-venv.sh
 
 # Peers written by others in JavaScript. npm itself checks the hashes of its lock file.
 $(PEERS) $(PRISM): %/node_modules/.package-lock.json: %/package-lock.json

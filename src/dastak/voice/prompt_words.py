@@ -1,8 +1,8 @@
 """The words of a call in each language: what is said, by which voice, and what is known of how it sounds.
 
-1. The files `packs/*.toml` are the only place where they stand; `make prompts` speaks them, nothing at run time.
-2. No marketing, no account and no number to call back: whoever answers learns nothing but that a code was asked for.
-3. A language says what nobody has checked. Where its voice is not acceptable, the nearest one that is speaks.
+1. They stand in `packs/*.toml` and nowhere else; `make prompts` speaks them, nothing does at run time.
+2. No marketing, no account and no number to call back: whoever answers learns only that a code was asked for.
+3. A language says what nobody has checked. Where its voice is not acceptable, the nearest that is speaks.
 """
 
 import string

@@ -1,8 +1,8 @@
 """The recordings of a call: one pack for each language, and codes spliced from it.
 
 1. Everything is G.711 u-law in whole frames of 20 ms, rendered long before; nothing is synthesised in a call.
-2. A code is handed out clip by clip. Nothing here keeps, caches or logs the audio of a whole code, and no error
-   repeats a character of it.
+2. A code is handed out clip by clip. Nothing here keeps, caches or logs the audio of a whole code, and no
+   error repeats a character of it.
 3. A pack that is missing or not acceptable is replaced by the nearest language's; `Pack.language` tells which
    one is heard, so that the person and the timeline can be told.
 """
@@ -20,10 +20,9 @@ from typing import Final
 import msgspec
 
 from dastak.core.codes import CODE_CHARACTERS_MAX
+from dastak.voice.g711 import FRAME_MS, FRAME_OCTETS
 from dastak.voice.prompt_words import CLIPS, LETTERS, Words, all_words, spoken
 
-FRAME_OCTETS: Final = 160  # 20 ms at 8,000 octets a second
-FRAME_MS: Final = 20
 SILENCE: Final = b"\xff" * FRAME_OCTETS
 # A person writes a character down in the pause after it; pauses are whole frames, so 350 ms become 360.
 AFTER_CHARACTER_MS: Final = 350
@@ -40,7 +39,7 @@ _MAGIC: Final = b"dastak prompts 1\n"
 
 
 class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The second line of a pack: the digest of what was spoken, and the frames of each clip in their order."""
+    """The second line of a pack: the digest of what was spoken, and the frames of each clip in order."""
 
     words: str
     frames: dict[str, int]
@@ -88,7 +87,12 @@ class Pack:
             yield pause(BETWEEN_GROUPS_MS if between else AFTER_CHARACTER_MS)
 
 
-def pack(language: str, *, own: Mapping[str, Mapping[str, bytes]] | None = None) -> Pack:
+def pack(
+    language: str,
+    *,
+    own: Mapping[str, Mapping[str, bytes]] | None = None,
+    languages: Mapping[str, Words] | None = None,
+) -> Pack:
     """Choose what a person who asked for a language hears.
 
     A customer's own recordings go over the pack's. If they are all there, a pack that is missing or not
@@ -97,12 +101,16 @@ def pack(language: str, *, own: Mapping[str, Mapping[str, bytes]] | None = None)
     Args:
         language: The tag of a language; one that nobody speaks here is answered in English.
         own: The customer's recordings of each language, from `recordings.read_recordings`.
+        languages: What is known of each language, if not what the package says.
+
+    Raises:
+        LookupError: Not even English can be spoken; the installation is damaged.
     """
-    own = own or {}
-    known = all_words().get(language)
+    own, languages = own or {}, languages or all_words()
+    known = languages.get(language)
     for candidate in (language, *(known.nearest if known else ()), LAST_RESORT):
-        clips = {**_shipped(candidate), **own.get(candidate, {})}
-        if not clips.keys() ^ set(CLIPS):
+        clips = {**_shipped(languages.get(candidate), candidate), **own.get(candidate, {})}
+        if clips.keys() == set(CLIPS):
             return Pack(asked=language, language=candidate, clips=MappingProxyType(clips))
     raise LookupError("the English pack is missing from the installation")
 
@@ -112,13 +120,12 @@ def pause(milliseconds: int) -> bytes:
     return SILENCE * -(-milliseconds // FRAME_MS)
 
 
-def _shipped(language: str) -> Mapping[str, bytes]:
+def _shipped(words: Words | None, language: str) -> Mapping[str, bytes]:
     """Return the clips of a language that may be used; none if it has no acceptable pack."""
-    words = all_words().get(language)
     if words is None or not words.acceptable:
         return {}
-    borrowed = {name: _clips(words.letters_of)[name] for name in LETTERS} if words.letters_of else {}
-    return {**borrowed, **_clips(language)}
+    letters = _clips(words.letters_of) if words.letters_of else {}
+    return {**{name: letters[name] for name in LETTERS if name in letters}, **_clips(language)}
 
 
 @lru_cache(maxsize=64)  # files of the package; there are thirteen
@@ -172,11 +179,9 @@ def spoken_words(octets: bytes) -> str:
 
 
 def words_digest(words: Words) -> str:
-    """Return what changes whenever the words or the voice do, so that a pack can be told to be behind them."""
-    said = json.dumps(
-        [dict(spoken(words)), msgspec.to_builtins(words.voice)], sort_keys=True, ensure_ascii=True
-    )
-    return hashlib.sha256(said.encode()).hexdigest()
+    """Return what changes with the words and the voice, so that a pack can be told to be behind them."""
+    voice = [words.voice.engine, words.voice.name, words.voice.words_per_minute]
+    return hashlib.sha256(json.dumps([voice, dict(spoken(words))], sort_keys=True).encode()).hexdigest()
 
 
 def _opened(octets: bytes) -> tuple[_Index, bytes]:
