@@ -82,6 +82,9 @@ class _Phones:
                 octets, ancillary, _, source = phone.recvmsg(2_048, 64)
             except BlockingIOError:
                 return
+            if source[1] % 2:
+                # A report for the port below, which belongs to nobody here or to another phone.
+                continue
             phone.sendto(octets, source)
             seconds, ns = _TIMESPEC.unpack(ancillary[0][2][: _TIMESPEC.size])
             heard.setdefault(source[1], []).append((seconds + ns / 1e9, _SEQUENCE.unpack_from(octets, 2)[0]))

@@ -16,6 +16,7 @@ osmo-msc:osmo-msc
 osmo-hlr:osmo-hlr
 osmo-stp:osmo-stp
 gcc:gcc libc6-dev
+sipp:sip-tester
 '
 
 complain() {

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -14,8 +15,9 @@ from dastak.voice.g711 import SILENT_FRAME, ulaw_to_alaw
 from dastak.voice.media import Media
 from dastak.voice.media_leg import MediaLeg
 from dastak.voice.rtcp import Bye, ReportBlock, SenderReport, SourceDescription, read_compound
-from dastak.voice.sdes import Crypto, Suite
+from dastak.voice.sdes import Crypto, Suite, new_keys
 from dastak.voice.sdp import Audio, Codec, Direction, Ours
+from tests.support.needed import missing
 from tests.support.rtp_phone import WAIT_S, Heard, RtpPhone, parse
 
 # Below the ports that the system gives away by itself; pairs in use are passed over.
@@ -80,6 +82,14 @@ def check_stream(packets: list[Heard], *, payload_type: int = 0) -> None:
     assert [packet.timestamp for packet in packets] == [
         (first.timestamp + 160 * place) % 2**32 for place in range(len(packets))
     ]
+
+
+def mutated(octets: bytes, chance: random.Random) -> bytes:
+    """Change a few octets, and sometimes cut the end off."""
+    changed = bytearray(octets)
+    for _ in range(chance.randrange(4)):
+        changed[chance.randrange(len(changed))] = chance.randrange(256)
+    return bytes(changed[: chance.choice([len(changed), chance.randrange(1, len(changed))])])
 
 
 async def until(phone: RtpPhone, look: Callable[[], bool]) -> None:
@@ -282,6 +292,58 @@ async def test_rubbish_is_counted_and_changes_nothing(media: Media, phone: RtpPh
     check_stream(phone.packets)
 
 
+async def test_mutated_packets_stop_nothing(
+    media: Media, phone: RtpPhone, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner, chance = Owner(media), random.Random(4733)
+    owner.leg.start(at(phone), OURS)
+    await phone.hears(1)
+    good = [*phone.press("1"), phone.packet(bytes(160), 0), b"\xbf\x65" + bytes(80)]
+    report = bytes.fromhex("81c90007 00ca11ee 00000001" + "00" * 20 + "81ca0003 00ca11ee 0103614062000000")
+
+    # No more at a time than the socket holds.
+    for _ in range(40):
+        for _ in range(25):
+            phone.sends(mutated(chance.choice(good), chance), owner.leg.port)
+            phone.sends_report(mutated(report, chance), owner.leg.port)
+        await phone.hears_more(1)
+    await until(phone, lambda: owner.leg.counts.received + owner.leg.counts.junk >= 1_000)
+    while not owner.keys.empty():
+        owner.keys.get_nowait()
+    phone.presses("*", owner.leg.port)
+
+    assert await owner.key() == "*"
+    assert owner.leg.counts.strangers == 0
+    assert caplog.messages == []
+    check_stream(phone.packets)
+
+
+async def test_call_over_ipv6_is_heard(phone: RtpPhone) -> None:
+    loop = asyncio.get_running_loop()
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    class Inbox(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            heard.put_nowait(data)
+
+    try:
+        transport, _ = await loop.create_datagram_endpoint(Inbox, local_addr=("::1", 0))
+    except OSError:
+        missing("needs the IPv6 loopback")
+    async with Media("::1", PORTS) as media:
+        owner, port = Owner(media), transport.get_extra_info("sockname")[1]
+        owner.leg.start(at(phone, address="::1", port=port, rtcp_port=port), replace(OURS, address="::1"))
+        async with asyncio.timeout(WAIT_S):
+            packets = [parse(await heard.get()) for _ in range(3)]
+        for octets in phone.press("6"):
+            transport.sendto(octets, ("::1", owner.leg.port))
+
+        assert await owner.key() == "6"
+        assert owner.leg.counts.strangers == 0
+        check_stream(packets)
+    transport.close()
+
+
 async def test_what_the_peer_loses_on_its_way_is_counted(media: Media, phone: RtpPhone) -> None:
     owner = Owner(media)
     owner.leg.start(at(phone), OURS)
@@ -391,6 +453,27 @@ async def test_encrypted_call_speaks_and_hears_keys(
     report, _, bye = read_compound(opens.unprotect_rtcp(await phone.reads_report()))
     assert report.ssrc == packets[0].ssrc
     assert bye == Bye(ssrcs=(report.ssrc,))
+
+
+async def test_encrypted_call_is_held_and_resumed_with_the_same_keys(media: Media, phone: RtpPhone) -> None:
+    keys = new_keys(os.urandom)
+    theirs = Crypto(tag=1, suite=keys[0].suite, key=os.urandom(30))
+    opens = Session(Policy(key=keys[0].key, ssrc_type=Policy.SSRC_ANY_INBOUND))
+    seals = Session(Policy(key=theirs.key, ssrc_type=Policy.SSRC_ANY_OUTBOUND))
+    ours, owner = replace(OURS, cryptos=keys), Owner(media)
+    owner.leg.start(at(phone, crypto=theirs), ours)
+    await phone.hears(3)
+
+    owner.leg.change(at(phone, crypto=theirs, direction=Direction.INACTIVE), ours)
+    for octets in phone.press("1"):
+        phone.sends(seals.protect(octets), owner.leg.port)
+    assert await owner.key() == "1"
+    owner.leg.change(at(phone, crypto=theirs), ours)
+    await phone.hears_more(3)
+
+    packets = [parse(opens.unprotect(octets)) for octets in phone.datagrams]
+    assert [packet.sequence - packets[0].sequence for packet in packets] == list(range(len(packets)))
+    assert owner.leg.counts.junk == 0
 
 
 async def test_defect_of_one_call_leaves_the_others_speaking(

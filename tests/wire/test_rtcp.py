@@ -1,8 +1,10 @@
-"""RTCP on the wire: golden octets, round trips, rubbish, and the arithmetic of a round trip in time."""
+"""RTCP on the wire: golden octets, round trips, a second author, rubbish, and how a way is timed."""
 
 from contextlib import suppress
 
+import aiortp
 import pytest
+from aiortp.packet import RtcpReceiverInfo, RtcpSenderInfo, RtcpSourceInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,6 +97,44 @@ def test_compound_comes_back_as_it_was(report: Report, cname: bytes, leaving: bo
         report,
         SourceDescription(ssrc=report.ssrc, cname=cname),
         *([Bye(ssrcs=(report.ssrc,))] if leaving else []),
+    )
+
+
+def theirs(report: Report) -> aiortp.RtcpSrPacket | aiortp.RtcpRrPacket:
+    """Write a report down as aiortp has it."""
+    blocks = [
+        RtcpReceiverInfo(
+            ssrc=block.ssrc,
+            fraction_lost=block.fraction_lost,
+            packets_lost=block.lost,
+            highest_sequence=block.highest,
+            jitter=block.jitter,
+            lsr=block.last_report,
+            dlsr=block.delay,
+        )
+        for block in report.blocks
+    ]
+    if isinstance(report, ReceiverReport):
+        return aiortp.RtcpRrPacket(ssrc=report.ssrc, reports=blocks)
+    sent = RtcpSenderInfo(
+        ntp_timestamp=report.ntp,
+        rtp_timestamp=report.timestamp,
+        packet_count=report.packets,
+        octet_count=report.octets,
+    )
+    return aiortp.RtcpSrPacket(ssrc=report.ssrc, sender_info=sent, reports=blocks)
+
+
+@given(REPORTS, st.binary(min_size=1, max_size=255))
+def test_aiortp_reads_the_same_and_we_read_what_it_writes(report: Report, cname: bytes) -> None:
+    name = aiortp.RtcpSdesPacket(chunks=[RtcpSourceInfo(ssrc=report.ssrc, items=[(1, cname)])])
+    bye = aiortp.RtcpByePacket(sources=[report.ssrc])
+
+    assert aiortp.RtcpPacket.parse(write_compound(report, cname, leaving=True)) == [theirs(report), name, bye]
+    assert read_compound(bytes(theirs(report)) + bytes(name) + bytes(bye)) == (
+        report,
+        SourceDescription(ssrc=report.ssrc, cname=cname),
+        Bye(ssrcs=(report.ssrc,)),
     )
 
 

@@ -1,7 +1,8 @@
-"""RTP on the wire: golden octets, round trips, rubbish, and the numbers of a stream that we send."""
+"""RTP on the wire: golden octets, round trips, a second author, rubbish, and the numbers of a stream."""
 
 from contextlib import suppress
 
+import aiortp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +63,27 @@ def test_golden_octets_are_read_and_written(octets: str, packet: RtpPacket) -> N
 @given(PACKETS)
 def test_packet_comes_back_as_it_was(packet: RtpPacket) -> None:
     assert read_rtp(write_rtp(packet)) == packet
+
+
+@given(PACKETS)
+def test_aiortp_reads_the_same_and_we_read_what_it_writes(packet: RtpPacket) -> None:
+    # Of extensions it keeps only those of browsers.
+    plain = packet._replace(extension=None)
+
+    theirs = aiortp.RtpPacket.parse(write_rtp(packet))
+
+    assert (theirs.payload_type, theirs.marker, theirs.sequence_number) == (
+        packet.payload_type,
+        packet.marker,
+        packet.sequence,
+    )
+    assert (theirs.timestamp, theirs.ssrc, tuple(theirs.csrc)) == (
+        packet.timestamp,
+        packet.ssrc,
+        packet.csrcs,
+    )
+    assert (theirs.payload, theirs.padding_size) == (packet.payload, packet.padding_octets)
+    assert read_rtp(theirs.serialize()) == plain
 
 
 @given(PACKETS, st.data())

@@ -1,5 +1,6 @@
 """Descriptions of sound on the wire: what we write, what real peers write, and what nobody should."""
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.sdes import SRTP_KEY_OCTETS, Crypto, Suite, read_crypto, write_crypto
+from dastak.voice.sdes import SRTP_KEY_OCTETS, Crypto, Suite, new_keys, read_crypto, write_crypto
 from dastak.voice.sdp import (
     MEDIA_LINES_MAX,
     MIRRORED,
@@ -292,6 +293,14 @@ def test_key_is_read_with_what_may_be_overlooked(more: str) -> None:
 )
 def test_key_that_wants_what_we_do_not_do_is_passed_over(value: str) -> None:
     assert read_crypto(value) is None
+
+
+def test_every_call_gets_fresh_keys_and_the_longer_signature_first() -> None:
+    one, two = new_keys(os.urandom), new_keys(os.urandom)
+
+    assert [(key.tag, key.suite) for key in one] == [(key.tag, key.suite) for key in KEYS]
+    assert len({key.key for key in (*one, *two)}) == 4
+    assert {len(key.key) for key in one} == {SRTP_KEY_OCTETS}
 
 
 def test_key_is_in_no_repr() -> None:

@@ -4,6 +4,7 @@ Source: RFC 4568, sections 4, 6 and 9.
 """
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -33,6 +34,13 @@ class Crypto:
     tag: int
     suite: Suite
     key: bytes = field(repr=False)
+
+
+def new_keys(entropy: Callable[[int], bytes]) -> tuple[Crypto, ...]:
+    """Return what we offer for one call: a fresh key of each suite, the longer signature first."""
+    return tuple(
+        Crypto(tag=tag, suite=suite, key=entropy(SRTP_KEY_OCTETS)) for tag, suite in enumerate(Suite, start=1)
+    )
 
 
 def write_crypto(crypto: Crypto) -> str:
