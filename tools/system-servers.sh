@@ -15,6 +15,7 @@ bearerbox:kannel
 osmo-msc:osmo-msc
 osmo-hlr:osmo-hlr
 osmo-stp:osmo-stp
+sipp:sip-tester
 gcc:gcc libc6-dev
 sipp:sip-tester
 '

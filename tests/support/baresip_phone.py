@@ -60,13 +60,13 @@ def baresip(
         answers: `auto` picks up by itself, `manual` lets it ring.
         options: More of the account, such as `;dtmfmode=info`.
     """
-    port, control_port, rtp = free_port(), free_port(), random.randrange(30_000, 50_000, 100)  # noqa: S311
+    port, control_port, rtp = free_port(), free_port(), random.randrange(30_000, 50_000, 100)
     noise = directory / "noise.wav"
     with wave.open(str(noise), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(SAMPLES_PER_S)
-        hum = random.Random(1)  # noqa: S311 - a quiet noise, the same each time
+        hum = random.Random(1)
         out.writeframes(
             b"".join(struct.pack("<h", hum.randrange(-40, 40)) for _ in range(NOISE_S * SAMPLES_PER_S))
         )
