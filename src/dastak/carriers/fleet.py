@@ -146,7 +146,8 @@ class Fleet:
 
     def _heard(self, carrier: Carrier) -> _Opened | None:
         """Return a carrier that is off with what reads its webhooks; None where it has none."""
-        if not KINDS[carrier.kind].hooked:
+        kind = KINDS.get(carrier.kind)
+        if kind is None or not kind.hooked:
             return None
         known = self._off.get(carrier.name)
         if known is not None and _same_settings(known.carrier, carrier):
