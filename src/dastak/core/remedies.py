@@ -125,29 +125,38 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = {
         "ask the carrier what its code means, and add it to status_outcomes or receipt_outcomes",
         Who.OPERATOR,
     ),
-    Outcome.BUSY: Remedy("finds the line busy", "ask the person to end the other call, then call again"),
-    Outcome.DECLINED: Remedy("tells that the call was declined", "do not call again unless the person asks"),
+    Outcome.BUSY: Remedy(
+        "finds the line busy", "ask the person to end the other call, then call again", Who.PERSON
+    ),
+    Outcome.DECLINED: Remedy(
+        "tells that the call was declined", "do not call again unless the person asks", Who.PERSON
+    ),
     Outcome.NOT_ANSWERED: Remedy(
-        "rang, and nobody answered", "call again when the person asks; a text needs no answer"
+        "rang, and nobody answered", "call again when the person asks; a text needs no answer", Who.PERSON
     ),
     Outcome.NO_HUMAN: Remedy(
         "was answered, and nobody pressed the digit that was asked for: a voicemail, or nobody listened",
         "nothing secret was said; call again when the person is at the phone",
+        Who.PERSON,
     ),
     Outcome.WRONG_KEY: Remedy(
         "was answered, and another digit was pressed than the one asked for",
         "nothing secret was said; call again when the person asks",
+        Who.PERSON,
     ),
     Outcome.HUNG_UP: Remedy(
         "was answered, and the person hung up before the code was spoken in full",
         "call again when the person asks",
+        Who.PERSON,
     ),
     Outcome.REPORTED: Remedy(
         "was answered, and the person says that they did not ask for a code",
         "the verification was called off; look who started it, somebody may have the password",
+        Who.OPERATOR,
     ),
     Outcome.CONGESTION: Remedy(
         "has no line free to this number",
         "another trunk is tried at once; if it stays, buy more channels or lower the rate of calls",
+        Who.OPERATOR,
     ),
 }
