@@ -31,6 +31,7 @@ from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.carriers.fleet import Fleet
+from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback, sqlite_path
 from dastak.core.events import Event
@@ -193,6 +194,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         await stack.enter_async_context(route)
     await stack.enter_async_context(fleet)
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
+    outages = Outages(store, clock, lambda: fleet.entries)
+    await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
     await stack.enter_async_context(worker)
     await worker.run(ports)
     house = House(

@@ -565,8 +565,8 @@ async def test_recorded_texts_say_who_took_each_and_leave_out_test_messages(stor
     newest = await store.recorded_texts(NOW - timedelta(days=1), limit=1)
 
     assert texts == [
-        RecordedText(1, some_msisdn(4), 1, ""),
-        RecordedText(2, some_msisdn(2), 1, "north"),
+        RecordedText(1, some_msisdn(4), 1, "", ms(NOW)),
+        RecordedText(2, some_msisdn(2), 1, "north", ms(NOW)),
     ]
     assert newest == texts[:1]
 

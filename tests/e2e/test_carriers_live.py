@@ -99,6 +99,28 @@ def test_carrier_of_the_settings_file_has_its_binds_and_its_weight(tmp_path: Pat
     assert {one["check"]: one["status"] for one in findings}["carriers.bind"] == "ok"
 
 
+def test_outage_stands_in_the_history_and_what_if_gives_that_carrier_no_text_of_then(
+    installation: Installation, operator: ApiClient, ports: list[int], tmp_path: Path
+) -> None:
+    with CarrierProcess(tmp_path / "gone") as port:
+        add(operator, "north", port)
+    add(operator, "south", ports[0])
+
+    def told() -> Any:
+        changes = operator.get(f"{CARRIERS}/north/history").body["changes"]
+        return [(change["what"], change["why"]) for change in changes if change["who"] == "link"]
+
+    outage = until(told, within_s=30)
+    took = route_taken(installation.live_client())
+    asked = operator.post("/v1/admin/routes/what-if", {"lanes": {"north": {"weight": 1000}}})
+
+    found = {one["route"]: one for one in asked.body["outlook"]["routes"]}
+    assert [what for what, _ in outage] == ["down"]
+    assert took == "south"
+    assert {name: one["down"] for name, one in found.items()} == {"north": 1, "south": 0}
+    assert {name: one["then"]["texts"] for name, one in found.items()} == {"north": 0.0, "south": 1.0}
+
+
 def test_order_and_drain_decide_who_is_asked_and_why_is_kept(
     installation: Installation, operator: ApiClient, ports: list[int]
 ) -> None:

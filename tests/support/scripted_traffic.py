@@ -187,7 +187,7 @@ class Traffic:
 
 def recorded(offers: list[Offer]) -> list[RecordedText]:
     """Return messages as a store remembers them."""
-    return [RecordedText(1, offer.msisdn, 1, offer.route) for offer in offers]
+    return [RecordedText(1, offer.msisdn, 1, offer.route, 0) for offer in offers]
 
 
 def shares(offers: list[Offer]) -> dict[str, float]:

@@ -1,13 +1,16 @@
 """What-if: traffic that ran is replayed against other rules; nothing changes by asking."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from dastak.core.carrier import Carrier, CarrierState, Lane
+from dastak.core.carrier import Carrier, CarrierChange, CarrierState, Lane
 from dastak.core.errors import InvalidRequest
 from dastak.core.message import RecordedText
+from dastak.delivery.downtime import DOWN, LINK, UP, Downtime
 from dastak.delivery.networks import Place
 from dastak.delivery.scores import Chances
 from dastak.delivery.what_if import Outlook, Replay, RouteOutlook, with_changes
@@ -77,7 +80,7 @@ def test_what_if_tells_what_leaving_a_bad_route_brings_and_costs() -> None:
 
 def test_every_text_is_counted_once_on_each_side() -> None:
     traffic = two(bad=Lane(countries=("GB",)))
-    texts = [RecordedText(1, some_msisdn(n), 1 + n % 3, "good") for n in range(300)]
+    texts = [RecordedText(1, some_msisdn(n), 1 + n % 3, "good", n) for n in range(300)]
     replay = Replay(
         traffic.carriers,
         with_changes(traffic.carriers, {"good": {"prefixes": ["91980000000"]}}),
@@ -93,6 +96,35 @@ def test_every_text_is_counted_once_on_each_side() -> None:
     assert outlook.then.texts + outlook.without_route_then == pytest.approx(300)
     assert outlook.without_route_then == 290
     assert outlook.then.entered == pytest.approx(5)
+
+
+def test_text_that_began_while_a_route_was_down_goes_by_another_whatever_the_rules() -> None:
+    traffic = two()
+    at = datetime(2026, 11, 28, 9, tzinfo=UTC)
+    lines = [
+        CarrierChange(carrier="bad", at=at + timedelta(seconds=s), who=LINK, what=what, why="")
+        for s, what in ((100, DOWN), (200, UP))
+    ]
+    replay = Replay(
+        traffic.carriers,
+        with_changes(traffic.carriers, {"good": {"weight": 0, "priority": 900}}),
+        judge=traffic.health,
+        expect=lambda _route, _place: Chances(1.0, 1.0),
+        exploration=0.0,
+        downtime=Downtime(
+            {"bad": lines, "good": [msgspec.structs.replace(lines[0], carrier="good")]}, broken=()
+        ),
+    )
+    began = [int(at.timestamp() * 1000) + s * 1000 for s in (50, 150, 250)]
+
+    replay.add([RecordedText(1, some_msisdn(n), 1, "bad", at_ms) for n, at_ms in enumerate(began)])
+    outlook = replay.outlook()
+
+    assert [of(outlook, name).down for name in ("good", "bad")] == [2, 1]
+    assert (outlook.without_route_now, outlook.without_route_then) == (1, 1)
+    assert of(outlook, "bad").then.texts == pytest.approx(2)
+    assert of(outlook, "good").then.texts == 0
+    assert of(outlook, "good").now.texts == pytest.approx(0.5)
 
 
 def test_asking_changes_nothing() -> None:

@@ -1,6 +1,7 @@
 """Routes over HTTP, for operators: how good each is and why, and what other rules would change."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -12,12 +13,15 @@ from dastak.api.exchange import Response, answer
 from dastak.core.carrier import Carrier
 from dastak.core.errors import NotFound
 from dastak.core.tenant import Scope
+from dastak.delivery.downtime import Downtime
 from dastak.delivery.what_if import Replay, with_changes
 
 # A day of a small house, or the last minutes of a large one; some seconds of one core at most.
 TEXTS_MAX: Final = 20_000
 # So many hold the loop for some ten milliseconds.
 TEXTS_AT_ONCE: Final = 200
+# Of each carrier's history; outages before the oldest of them are not known.
+LINES_MAX: Final = 200
 
 
 async def list_routes(api: Api, _call: Call) -> Response:
@@ -42,7 +46,12 @@ async def ask_what_if(api: Api, call: Call) -> Response:
     since = api.ports.clock.now() - timedelta(hours=body.hours)
     texts = await api.ports.store.recorded_texts(since, limit=TEXTS_MAX + 1)
     replay = Replay(
-        carriers, changed, judge=api.health, expect=api.health.chances, exploration=api.exploration
+        carriers,
+        changed,
+        judge=api.health,
+        expect=api.health.chances,
+        exploration=api.exploration,
+        downtime=await _downtime(api, carriers),
     )
     for begin in range(0, min(len(texts), TEXTS_MAX), TEXTS_AT_ONCE):
         replay.add(texts[begin : min(begin + TEXTS_AT_ONCE, TEXTS_MAX)])
@@ -50,6 +59,12 @@ async def ask_what_if(api: Api, call: Call) -> Response:
         await asyncio.sleep(0)
     view = schema.WhatIfView(since=since, complete=len(texts) <= TEXTS_MAX, outlook=replay.outlook())
     return answer(200, view)
+
+
+async def _downtime(api: Api, carriers: Sequence[Carrier]) -> Downtime:
+    names = [carrier.name for carrier in carriers]
+    histories = {name: await api.fleet.book.lines(name, limit=LINES_MAX) for name in names}
+    return Downtime(histories, broken=filter(api.health.trips, names))
 
 
 async def _carriers(api: Api) -> tuple[Carrier, ...]:

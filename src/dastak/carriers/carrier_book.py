@@ -161,10 +161,14 @@ class CarrierBook:
 
     async def history(self, name: str, *, limit: int = 50) -> tuple[CarrierChange, ...]:
         """Return what was done to a carrier, newest first. Raises: NotFound (there never was one)."""
-        history = await self._store.carrier_history(name, limit=limit)
+        history = await self.lines(name, limit=limit)
         if not history:
             raise NotFound(f"There is no carrier {name[:NAME_CHARACTERS_MAX]!r}.")
         return history
+
+    async def lines(self, name: str, *, limit: int) -> tuple[CarrierChange, ...]:
+        """Return the same, and nothing where nothing was done."""
+        return await self._store.carrier_history(name, limit=limit)
 
     def _with_settings(self, carrier: Carrier, settings: Mapping[str, Any]) -> Carrier:
         """Check settings and put their secrets apart."""

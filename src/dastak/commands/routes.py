@@ -94,9 +94,10 @@ def what_if(
         print_json(found)
         return
     outlook = found["outlook"]
-    heads = ("route", "took", *(f"{what} {side}" for what in ("share", *_KINDS) for side in SIDES))
-    routes = [(one["route"], one["took"], *_compared(one)) for one in outlook["routes"]]
-    print_table(heads, [*routes, ("all", sum(one["took"] for one in outlook["routes"]), *_compared(outlook))])
+    heads = ("route", "took", "down", *(f"{what} {side}" for what in ("share", *_KINDS) for side in SIDES))
+    routes = [(one["route"], one["took"], one["down"], *_compared(one)) for one in outlook["routes"]]
+    took = sum(one["took"] for one in outlook["routes"])
+    print_table(heads, [*routes, ("all", took, "", *_compared(outlook))])
     progress(
         f"{outlook['texts']} texts since {found['since']}"
         + ("" if found["complete"] else ", the newest of more")

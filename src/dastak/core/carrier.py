@@ -83,7 +83,8 @@ class CarrierChange(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         who: A key's id, `cli`, or the rule of the program that made it.
-        what: `added`, `settings`, `state`, `lane`, `removed`, `demoted`, `recovered` or `tested`.
+        what: `added`, `settings`, `state`, `lane`, `removed`, `demoted`, `recovered`, `tested`, or of its
+            link `down` and `up`.
         before: What it was, as JSON; empty for a new one. Never a secret.
     """
 

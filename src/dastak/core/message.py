@@ -120,12 +120,16 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class RecordedText(NamedTuple):
-    """One text that was sent, as routing saw it; `route` took it, or nobody."""
+    """One text that was sent, as routing saw it; `route` took it, or nobody.
+
+    `at_ms` is the start of its verification.
+    """
 
     tenant: int
     msisdn: Msisdn
     segments: int
     route: str
+    at_ms: int
 
 
 class MessageStep(msgspec.Struct, frozen=True):

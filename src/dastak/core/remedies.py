@@ -152,7 +152,7 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = {
     Outcome.REPORTED: Remedy(
         "was answered, and the person says that they did not ask for a code",
         "the verification was called off; look who started it, somebody may have the password",
-        Who.SENDER,
+        Who.OPERATOR,
     ),
     Outcome.CONGESTION: Remedy(
         "has no line free to this number",

@@ -11,7 +11,7 @@
 """
 
 from bisect import bisect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple, Protocol
 
@@ -209,27 +209,32 @@ class RouteTable:
         """The routes of calls."""
         return (*self._simulated_calls, *self._live_calls)
 
-    def shares(self, tenant: int, msisdn: Msisdn) -> tuple[Place, dict[str, float]]:
+    def shares(
+        self, tenant: int, msisdn: Msisdn, *, down: Collection[str] = ()
+    ) -> tuple[Place, dict[str, float]]:
         """Return where a number is, and the chance of each route to be asked first for a message to it.
 
-        Whether a route is up now does not count, nor do the single messages that try a broken one.
+        Routes that are down are passed by. Whether one is up now does not count, nor do the single messages
+        that try a broken one.
         """
         plan = self._plan(tenant, msisdn)
         place = Place(country_of(msisdn), self._judge.operator_of(msisdn))
         if self._chance is None or not plan.bounds:
-            chances = dict.fromkeys((route.name for route in plan.ranked[:1]), 1.0)
+            drawn = [(plan.ranked, 1.0)]
         else:
             ends = (0.0, *plan.bounds, 1.0)
-            chances = {
-                order[0].name: end - begin
-                for order, (begin, end) in zip(plan.orders, pairwise(ends), strict=True)
-            }
+            drawn = [
+                (order, end - begin) for order, (begin, end) in zip(plan.orders, pairwise(ends), strict=True)
+            ]
         if self._chance is not None and plan.little_known:
             explored = self._exploration
-            chances = {name: chance * (1 - explored) for name, chance in chances.items()}
-            for order in plan.little_known:
-                name = order[0].name
-                chances[name] = chances.get(name, 0.0) + explored / len(plan.little_known)
+            drawn = [(order, chance * (1 - explored)) for order, chance in drawn]
+            drawn += [(order, explored / len(plan.little_known)) for order in plan.little_known]
+        chances: dict[str, float] = {}
+        for order, chance in drawn:
+            first = next((route.name for route in order if route.name not in down), None)
+            if first is not None:
+                chances[first] = chances.get(first, 0.0) + chance
         return place, chances
 
     def median_s(self, route: str, msisdn: Msisdn) -> float:

@@ -2,11 +2,12 @@
 
 1. Nothing is drawn: a text counts for each route by the route's chance to be asked first, so that the same
    question has the same answer.
-2. Both sides are judged by the scores of now; what differs is the rules alone.
+2. Both sides are judged by the scores of now; what differs is the rules alone. A route takes no text that
+   began while it was down, by either of them.
 3. The replay only looks. It takes no probe, and neither scores nor breakers change by it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from dastak.core.carrier import Carrier, CarrierState, Lane
 from dastak.core.errors import CarrierUnavailable, InvalidRequest
 from dastak.core.message import CarrierRef, RecordedText
 from dastak.core.way_out import Outgoing
+from dastak.delivery.downtime import Downtime
 from dastak.delivery.networks import Place
 from dastak.delivery.routing import EXPLORATION, Judge, RouteTable
 from dastak.delivery.scores import Chances
@@ -25,6 +27,7 @@ Expect = Callable[[str, Place], Chances]
 Changes = Mapping[str, Mapping[str, Any]]
 
 STATE: Final = "state"
+ALWAYS_UP: Final = Downtime({}, broken=())
 
 
 class Prospect(msgspec.Struct, kw_only=True):
@@ -57,10 +60,12 @@ class RouteOutlook(msgspec.Struct, kw_only=True):
 
     Attributes:
         took: How many texts it took in truth.
+        down: How many began while it was down.
     """
 
     route: str
     took: int = 0
+    down: int = 0
     now: Prospect = msgspec.field(default_factory=Prospect)
     then: Prospect = msgspec.field(default_factory=Prospect)
 
@@ -70,7 +75,7 @@ class Outlook(msgspec.Struct, kw_only=True):
 
     Attributes:
         texts: How many were replayed.
-        without_route_now: How many of them have no way by the rules of now, and by the others.
+        without_route_now: How many of them have no way that was up by the rules of now, and by the others.
         now: All routes together.
     """
 
@@ -91,6 +96,7 @@ class Replay:
         judge: Knows how good routes are.
         expect: See `Expect`.
         exploration: See `RouteTable`.
+        downtime: Which routes were down when.
     """
 
     def __init__(
@@ -101,10 +107,13 @@ class Replay:
         judge: Judge,
         expect: Expect,
         exploration: float = EXPLORATION,
+        downtime: Downtime = ALWAYS_UP,
     ) -> None:
         self._now = _Side(carriers, judge, expect, exploration)
         self._then = _Side(changed, judge, expect, exploration)
         self._took: dict[str, int] = {carrier.name: 0 for carrier in carriers}
+        self._downtime = downtime
+        self._down = dict.fromkeys(self._took, 0)
         self._texts = 0
 
     def add(self, texts: Iterable[RecordedText]) -> None:
@@ -113,8 +122,11 @@ class Replay:
             self._texts += 1
             if text.route:
                 self._took[text.route] = self._took.get(text.route, 0) + 1
-            self._now.add(text)
-            self._then.add(text)
+            down = self._downtime.at(text.at_ms)
+            for route in down & self._down.keys():
+                self._down[route] += 1
+            self._now.add(text, down)
+            self._then.add(text, down)
 
     def outlook(self) -> Outlook:
         """Return what was counted."""
@@ -125,7 +137,13 @@ class Replay:
             now=self._now.total(),
             then=self._then.total(),
             routes=tuple(
-                RouteOutlook(route=name, took=took, now=self._now.of(name), then=self._then.of(name))
+                RouteOutlook(
+                    route=name,
+                    took=took,
+                    down=self._down.get(name, 0),
+                    now=self._now.of(name),
+                    then=self._then.of(name),
+                )
                 for name, took in self._took.items()
             ),
         )
@@ -168,9 +186,9 @@ class _Side:
         self._prospects: dict[str, Prospect] = {}
         self.without_route = 0
 
-    def add(self, text: RecordedText) -> None:
-        """Replay one text."""
-        place, shares = self._table.shares(text.tenant, text.msisdn)
+    def add(self, text: RecordedText, down: Collection[str]) -> None:
+        """Replay one text that began while these routes were down."""
+        place, shares = self._table.shares(text.tenant, text.msisdn, down=down)
         if not shares:
             self.without_route += 1
         for route, share in shares.items():
@@ -199,16 +217,24 @@ class _Side:
 
 
 class _AsOfNow:
-    """A judge that can be asked and not moved."""
+    """A judge that can be asked and not moved.
+
+    It trips nobody: a breaker that is open now was closed for most of the texts, and downtime has the rest.
+    """
 
     version = 0
 
     def __init__(self, judge: Judge) -> None:
-        self.factors, self.trips = judge.factors, judge.trips
+        self.factors = judge.factors
         self.median_s, self.operator_of = judge.median_s, judge.operator_of
 
     def watch(self, revisions: Mapping[str, int]) -> None:
         """Learn nothing: the routes are only thought of."""
+
+    def trips(self, route: str) -> bool:
+        """Trip nobody."""
+        del route
+        return False
 
     def half_open(self) -> tuple[str, ...]:
         """Try nobody."""

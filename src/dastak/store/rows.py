@@ -261,6 +261,6 @@ def sends_of(row: Sequence[Any]) -> tuple[PastSend, ...]:
 
 def recorded_text_of(row: Sequence[Any]) -> RecordedText:
     """Read a text without its message: of a delivered one only the trace knows who took it."""
-    _, tenant, msisdn, segments, trace = row
+    at_ms, tenant, msisdn, segments, trace = row
     took = (event.route for event in from_lines(trace) if isinstance(event, MessageSubmitted))
-    return RecordedText(tenant, Msisdn(f"+{msisdn}"), segments, next(took, ""))
+    return RecordedText(tenant, Msisdn(f"+{msisdn}"), segments, next(took, ""), at_ms)
