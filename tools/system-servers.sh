@@ -12,6 +12,7 @@ node:nodejs
 npm:npm
 faketime:faketime
 bearerbox:kannel
+baresip:baresip-core
 osmo-msc:osmo-msc
 osmo-hlr:osmo-hlr
 osmo-stp:osmo-stp

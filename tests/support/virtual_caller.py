@@ -1,14 +1,34 @@
 """A virtual phone in the hands of a test: it answers, listens for recordings, and presses keys."""
 
-from typing import Any
+import re
+from typing import Any, Final
 from urllib.request import urlopen
 
 from dastak.voice.prompts import Pack, pack
-
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
 
-WAV_HEAD_OCTETS = 58
+WAV_HEAD_OCTETS: Final = 58
+ENGLISH: Final = pack("en")
+
+
+# A code of six, as it is heard: twice.
+CODES: Final = re.compile(r"([0-9]{6})\1")
+
+
+def digits_in(heard: bytes, spoken: Pack = ENGLISH) -> str:
+    """Return the digits of a code in what was heard, G.711 µ-law bit for bit."""
+    found = []
+    for digit in "0123456789":
+        clip, at = spoken.clip(digit), -1
+        while (at := heard.find(clip, at + 1)) >= 0:
+            found.append((at, digit))
+    return "".join(digit for _, digit in sorted(found))
+
+
+def gate_in(heard: bytes, spoken: Pack = ENGLISH) -> str | None:
+    """Return the digit that was asked for, once it was named."""
+    return next((digit for digit in "0123456789" if spoken.clip(f"gate_{digit}") in heard), None)
 
 
 class Handset:
@@ -46,16 +66,11 @@ class Handset:
 
     def gate(self) -> str:
         """Wait until a digit was asked for, and return it."""
-        return until(lambda: next((str(n) for n in range(10) if self.hears(f"gate_{n}")), None), within_s=20)
+        return until(lambda: gate_in(self.heard(), self._pack), within_s=20)
 
     def code(self) -> str:
         """Return the characters that were heard, of all readings together."""
-        heard, found = self.heard(), list[tuple[int, str]]()
-        for digit in "0123456789":
-            clip, at = self._pack.clip(digit), -1
-            while (at := heard.find(clip, at + 1)) >= 0:
-                found.append((at, digit))
-        return "".join(digit for _, digit in sorted(found))
+        return digits_in(self.heard(), self._pack)
 
     @property
     def state(self) -> str:
