@@ -16,7 +16,6 @@ baresip:baresip-core
 osmo-msc:osmo-msc
 osmo-hlr:osmo-hlr
 osmo-stp:osmo-stp
-sipp:sip-tester
 gcc:gcc libc6-dev
 sipp:sip-tester
 '
