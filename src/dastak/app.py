@@ -192,10 +192,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     inward.begin(ports, store, directory.owners_of)
     for route in simulated.values():
         await stack.enter_async_context(route)
-    await stack.enter_async_context(fleet)
-    await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
-    outages = Outages(store, clock, lambda: fleet.entries)
-    await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
+    await _set_out(stack, fleet, Outages(store, clock, lambda: fleet.entries))
     await stack.enter_async_context(worker)
     await worker.run(ports)
     house = House(
@@ -213,6 +210,13 @@ async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory
     await stack.enter_async_context(every(REVISION_EVERY_S, lambda: directory.refresh(store)))
     await stack.enter_async_context(every(REVISION_EVERY_S, lambda: registers.refresh(store)))
     return directory, registers
+
+
+async def _set_out(stack: AsyncExitStack, fleet: Fleet, outages: Outages) -> None:
+    """Open all carriers, follow their changes, and write down when their links are down."""
+    await stack.enter_async_context(fleet)
+    await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
+    await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
 
 
 def _box(settings: Settings) -> Box:

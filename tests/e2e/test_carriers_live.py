@@ -102,6 +102,7 @@ def test_carrier_of_the_settings_file_has_its_binds_and_its_weight(tmp_path: Pat
 def test_outage_stands_in_the_history_and_what_if_gives_that_carrier_no_text_of_then(
     installation: Installation, operator: ApiClient, ports: list[int], tmp_path: Path
 ) -> None:
+    shop = installation.live_client()
     with CarrierProcess(tmp_path / "gone") as port:
         add(operator, "north", port)
     add(operator, "south", ports[0])
@@ -111,7 +112,7 @@ def test_outage_stands_in_the_history_and_what_if_gives_that_carrier_no_text_of_
         return [(change["what"], change["why"]) for change in changes if change["who"] == "link"]
 
     outage = until(told, within_s=30)
-    took = route_taken(installation.live_client())
+    took = route_taken(shop)
     asked = operator.post("/v1/admin/routes/what-if", {"lanes": {"north": {"weight": 1000}}})
 
     found = {one["route"]: one for one in asked.body["outlook"]["routes"]}
