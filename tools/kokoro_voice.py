@@ -1,7 +1,7 @@
 """Speak phonemes with Kokoro-82M: run by render_prompts.py, in the environment of requirements/prompts.txt.
 
-Arguments: the file of the voice's style, and the folder for the recordings. Input: lines of `name TAB
-phonemes`; each becomes `name.wav`, 24 kHz. The packages bring the model in four parts and its alphabet of
+Arguments: the file of the voice's style, and the folder for the recordings. Input: lines of `name TAB speed
+TAB phonemes`; each becomes `name.wav`, 24 kHz. The packages bring the model in four parts and its alphabet of
 phonemes; their own code is not used, for it reads Japanese.
 """
 
@@ -18,8 +18,6 @@ import onnxruntime
 
 SAMPLE_RATE: Final = 24000
 STYLE_COLUMNS: Final = 256
-# Slower than a person talks: what is heard is written down.
-SPEED: Final = 0.9
 # espeak-ng's pairs that Kokoro's alphabet has as one sign.
 _FOLDED: Final = {
     "aɪ": "I", "aʊ": "W", "eɪ": "A", "oʊ": "O", "əʊ": "O", "ɔɪ": "Y", "dʒ": "ʤ", "tʃ": "ʧ",
@@ -39,12 +37,12 @@ def main() -> None:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(_model(), options, providers=["CPUExecutionProvider"])
     for line in sys.stdin:
-        name, _, phonemes = line.rstrip("\n").partition("\t")
+        name, speed, phonemes = line.rstrip("\n").split("\t")
         tokens = _tokens(phonemes, alphabet)
         inputs = {
             "tokens": numpy.array([[0, *tokens, 0]], dtype=numpy.int64),
             "style": style[len(tokens)][None, :],
-            "speed": numpy.array([SPEED], dtype=numpy.float32),
+            "speed": numpy.array([float(speed)], dtype=numpy.float32),
         }
         (audio,) = session.run(None, inputs)
         _write(folder / f"{name}.wav", audio.reshape(-1))

@@ -33,6 +33,8 @@ _CHAIN: Final = (
     *("lowpass", "3400"),
     *("norm", "-3"),
 )
+# Slower than a person talks: what is heard is written down.
+KOKORO_SPEED: Final = 0.9
 # espeak-ng's digits take a fifth of a second in some languages; a person has to write them down.
 DIGIT_PACE: Final = 0.75
 
@@ -81,12 +83,16 @@ def _speak_by_espeak(words: Words, name: str, text: str, folder: Path) -> None:
 def _speak_by_kokoro(words: Words, texts: Mapping[str, str], folder: Path) -> None:
     """Have Kokoro speak what espeak-ng reads as phonemes, in one process: its model takes a second to load.
 
-    A digit has no full stop here: with one, "two" is heard as "zero" (9 of 12 codes recognised, without 12).
+    A digit has no full stop and is not slowed: "two" would become all breath, which a telephone does not
+    carry, and be heard as "zero" (Whisper took down 9 of 12 codes; without either 12).
     """
     style = KOKORO / f"{words.voice.name}.bin"
     if not style.exists():
         raise SystemExit("Kokoro is not installed. Next: tools/prompts-venv.sh")
-    lines = "".join(f"{name}\t{_phonemes(text)}\n" for name, text in texts.items())
+    lines = "".join(
+        f"{name}\t{1.0 if name in DIGITS else KOKORO_SPEED}\t{_phonemes(text)}\n"
+        for name, text in texts.items()
+    )
     program = str(ROOT / "tools" / "kokoro_voice.py")
     _run(str(KOKORO / "bin" / "python"), program, str(style), str(folder), stdin=lines)
 
