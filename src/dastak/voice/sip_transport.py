@@ -25,11 +25,13 @@ from dastak.voice.sip_digest import Credentials, DigestClient
 from dastak.voice.sip_endpoint import SipEndpoint
 from dastak.voice.sip_headers import SIP_PORT, SIPS_PORT, MalformedSip
 from dastak.voice.sip_message import Address, StreamFramer
+from dastak.voice.sip_registration import Registered, Registrar
 
 EVENTS_MAX: Final = 256
 LOOKUPS_MAX: Final = 64
 UNSENT_OCTETS_MAX: Final = 1024 * 1024
 CONNECT_S_MAX: Final = 5.0
+_AT_REST: Final = frozenset(Registered) - {Registered.ASKING}
 _READ_OCTETS: Final = 64 * 1024
 
 
@@ -47,6 +49,7 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
         credentials: None for a trunk that knows us by our address.
         local_host: Where to listen; empty means whatever address reaches the trunk.
         advertised: Host and port that the trunk sees, where they are not the local ones.
+        registrar: For trunks that want us in their book.
         tls: For transport TLS: whose certificates are believed.
     """
 
@@ -57,6 +60,7 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
     local_host: str = ""
     local_port: int = 0
     advertised: Address | None = None
+    registrar: Registrar | None = None
     tls: ssl.SSLContext | None = None
 
     @property
@@ -126,6 +130,10 @@ class SipLine:
         for call in list(self._calls):
             call.hang_up(CallOutcome.CANCELED, self.now())
             self.flush(call)
+        if self._endpoint is not None:
+            self._idle.clear()
+            self._endpoint.leave(self.now())
+            self._deliver()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), within_s)
         if self._timer is not None:
@@ -161,6 +169,12 @@ class SipLine:
     def local_host(self) -> str:
         """Return the address of ours that reaches the trunk; known once the line is open."""
         return self._local[0]
+
+    @property
+    def registered(self) -> Registered | None:
+        """Return how we stand in the trunk's book; None where it keeps none or there is no connection."""
+        registration = self._endpoint.registration if self._endpoint else None
+        return registration.state if registration else None
 
     @property
     def junk(self) -> tuple[int, int]:
@@ -205,6 +219,9 @@ class SipLine:
             else:
                 self._endpoint.reopen(trunk, hosts)
             self._link = link
+            if self._settings.registrar is not None:
+                self._endpoint.register(self._settings.registrar, self.now())
+                self._deliver()
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
         try:
@@ -223,7 +240,7 @@ class SipLine:
         for call, event in events:
             self._tell(call, event)
         self._ending = {call for call in self._ending if call.state is not CallState.OVER}
-        if not self._calls and not self._ending:
+        if not self._calls and not self._ending and self.registered in {None, *_AT_REST}:
             self._idle.set()
         deadline = self._endpoint.deadline
         if self._timer is not None and self._timer.when() != deadline:
