@@ -31,7 +31,6 @@ EVENTS_MAX: Final = 256
 LOOKUPS_MAX: Final = 64
 UNSENT_OCTETS_MAX: Final = 1024 * 1024
 CONNECT_S_MAX: Final = 5.0
-_AT_REST: Final = frozenset(Registered) - {Registered.ASKING}
 _READ_OCTETS: Final = 64 * 1024
 
 
@@ -115,6 +114,7 @@ class SipLine:
         self._opening = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._settled = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -176,6 +176,11 @@ class SipLine:
         registration = self._endpoint.registration if self._endpoint else None
         return registration.state if registration else None
 
+    async def registration_settled(self) -> Registered | None:
+        """Wait until the trunk has said yes or no to our registration, or nothing for too long."""
+        await self._settled.wait()
+        return self.registered
+
     @property
     def junk(self) -> tuple[int, int]:
         """Return how many messages could not be read, and how many came from strangers."""
@@ -220,6 +225,7 @@ class SipLine:
                 self._endpoint.reopen(trunk, hosts)
             self._link = link
             if self._settings.registrar is not None:
+                self._settled.clear()
                 self._endpoint.register(self._settings.registrar, self.now())
                 self._deliver()
 
@@ -240,8 +246,10 @@ class SipLine:
         for call, event in events:
             self._tell(call, event)
         self._ending = {call for call in self._ending if call.state is not CallState.OVER}
-        if not self._calls and not self._ending and self.registered in {None, *_AT_REST}:
-            self._idle.set()
+        if self.registered is not Registered.ASKING:
+            self._settled.set()
+            if not self._calls and not self._ending:
+                self._idle.set()
         deadline = self._endpoint.deadline
         if self._timer is not None and self._timer.when() != deadline:
             self._timer.cancel()
