@@ -18,7 +18,6 @@ osmo-stp:osmo-stp
 sipp:sip-tester
 kamailio:kamailio kamailio-tls-modules
 gcc:gcc libc6-dev
-sipp:sip-tester
 '
 
 complain() {
