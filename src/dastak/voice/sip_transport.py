@@ -1,7 +1,7 @@
 """The sockets and the clock of one SIP trunk: UDP, TCP or TLS around the pure endpoint.
 
 1. No name is resolved inside a send: a name is looked up first, while everything else goes on.
-2. A lost connection ends the calls on it; the next call opens a new one.
+2. A lost connection ends the calls on it. Another is tried for after a pause, and at once by the next call.
 3. What waits is bounded: events of a call, octets of a connection, names being looked up.
 """
 
@@ -48,6 +48,7 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
         credentials: None for a trunk that knows us by our address.
         local_host: Where to listen; empty means whatever address reaches the trunk.
         advertised: Host and port that the trunk sees, where they are not the local ones.
+        reopen_s: How long to wait before a lost connection is tried again.
         registrar: For trunks that want us in their book.
         tls: For transport TLS: whose certificates are believed.
     """
@@ -59,6 +60,7 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
     local_host: str = ""
     local_port: int = 0
     advertised: Address | None = None
+    reopen_s: float = 5.0
     registrar: Registrar | None = None
     tls: ssl.SSLContext | None = None
 
@@ -115,6 +117,7 @@ class SipLine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._settled = asyncio.Event()
+        self._reopening: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -127,6 +130,10 @@ class SipLine:
 
     async def stop(self, *, within_s: float = 2.0) -> None:
         """Hang up every call, give the last messages a moment, and close. Stopping twice is fine."""
+        if self._reopening is not None:
+            self._reopening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reopening
         for call in list(self._calls):
             call.hang_up(CallOutcome.CANCELED, self.now())
             self.flush(call)
@@ -204,6 +211,16 @@ class SipLine:
         if self._endpoint is not None:
             self._endpoint.lose()
             self._deliver()
+        if self._reopening is None:
+            self._reopening = self._loop.create_task(self._reopen())
+
+    async def _reopen(self) -> None:
+        """Try for a connection until there is one."""
+        while self._link is None:
+            await asyncio.sleep(self._settings.reopen_s)
+            with suppress(TrunkUnreachable):
+                await self._open()
+        self._reopening = None
 
     async def _open(self) -> None:
         """Have a socket; where there is one already this does nothing."""
