@@ -46,6 +46,7 @@ def test_trunk_is_shaped_as_it_wants() -> None:
         silence_s=8,
         ring_s=40,
         prack=True,
+        session_s=0,
         assert_identity=True,
         outcomes={"503/17": "busy"},
     ).line()
@@ -53,7 +54,7 @@ def test_trunk_is_shaped_as_it_wants() -> None:
     assert (line.port_used, line.trunk.reliable, line.trunk.ring_s) == (5061, True, 40.0)
     assert line.tls is not None
     assert line.trunk.timing.silence_s == 8.0
-    assert (line.trunk.prack, line.trunk.assert_identity) == (True, True)
+    assert (line.trunk.prack, line.trunk.session_s, line.trunk.assert_identity) == (True, 0, True)
     assert line.trunk.overrides == {(503, 17): CallOutcome.BUSY}
 
 
@@ -63,6 +64,7 @@ def test_trunk_is_shaped_as_it_wants() -> None:
         {"register": True},
         {"username": "shop"},
         {"silence_s": 0},
+        {"session_s": 60},
         {"register_s": 10},
         {"caller": "shop"},
         {"caller": "+91\r\n160"},

@@ -14,6 +14,8 @@ from dastak.voice.sip_transactions import Timing
 from dastak.voice.sip_transport import LineSettings
 
 RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
+# RFC 4028, section 5.
+SESSION_S_MIN: Final = 90
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
 
@@ -34,6 +36,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         register: Whether it wants us in its book, under the username.
         register_s: How long an entry there shall last.
         prack: Whether to offer reliable provisional answers; a trunk that demands them gets them anyway.
+        session_s: How often the trunk shall make sure that we still live (RFC 4028); 0 does not ask for it.
         assert_identity: Whether the caller is repeated as P-Asserted-Identity.
         media_host: Where we hear, as the trunk sees it; empty is the address that reaches the trunk.
         rtp_ports: The first and the last port for sound, two for each call.
@@ -54,6 +57,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     register: bool = False
     register_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 300
     prack: bool = False
+    session_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 90
     assert_identity: bool = False
     media_host: Annotated[str, msgspec.Meta(max_length=64)] = ""
     rtp_ports: tuple[Port, Port] = RTP_PORTS_DEFAULT
@@ -68,6 +72,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("username and password belong together")
         if self.register and not self.username:
             raise ValueError("register needs the username under which the trunk keeps us")
+        if 0 < self.session_s < SESSION_S_MIN:
+            raise ValueError(f"session_s is 0 or at least {SESSION_S_MIN}")
         read_overrides(self.outcomes)
 
     def line(self) -> LineSettings:
@@ -82,6 +88,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             contact="",
             ring_s=self.ring_s,
             prack=self.prack,
+            session_s=self.session_s,
             assert_identity=self.assert_identity,
             timing=Timing(silence_s=self.silence_s),
             overrides=read_overrides(self.outcomes),
