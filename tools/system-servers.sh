@@ -16,8 +16,9 @@ baresip:baresip-core
 osmo-msc:osmo-msc
 osmo-hlr:osmo-hlr
 osmo-stp:osmo-stp
-gcc:gcc libc6-dev
 sipp:sip-tester
+kamailio:kamailio kamailio-tls-modules
+gcc:gcc libc6-dev
 '
 
 complain() {
@@ -62,7 +63,7 @@ if ! { $apt update && $apt install -y --no-install-recommends $missing; } >"$log
 fi
 rm -f "$log"
 if command -v systemctl >/dev/null; then
-    for service in kannel osmo-msc osmo-hlr osmo-stp; do
+    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp; do
         case " $missing " in *" $service "*) $as_root systemctl disable --quiet "$service" 2>/dev/null || true ;; esac
     done
 fi

@@ -10,6 +10,7 @@ import pytest
 from dastak.voice.call_events import Answered, Ended, Ringing
 from dastak.voice.call_outcomes import CallOutcome
 from dastak.voice.sip_message import parse
+from dastak.voice.sip_registration import Registered, Registrar
 from dastak.voice.sip_transport import EVENTS_MAX, TrunkUnreachable
 from tests.e2e.test_sip_sipp import callee, events_of, line_to
 from tests.support import sip_samples
@@ -95,6 +96,43 @@ async def test_lost_connection_ends_its_calls_and_the_next_call_opens_another() 
         Ended(CallOutcome.BUSY, 486),
     ]
     assert phone.connections == 2
+
+
+async def test_lost_connection_is_opened_again_without_a_call_and_registers_again() -> None:
+    registrar = Registrar(uri="sip:trunk.example", address="sip:shop@trunk.example")
+    async with (
+        sip_phone() as phone,
+        line_to(phone.port, transport="TCP", registrar=registrar, reopen_s=0.01) as line,
+    ):
+        first = await phone.hears("REGISTER")
+        phone.say(sip_samples.reply(first, 200))
+        granted = await soon(line.registration_settled())
+        phone.cut()
+        second = await phone.hears("REGISTER")
+        phone.say(sip_samples.reply(second, 200))
+        stopping = asyncio.create_task(line.stop(within_s=30.0))
+        last = await phone.hears("REGISTER")
+        phone.say(sip_samples.reply(last, 200))
+        await soon(stopping)
+
+    assert granted is Registered.YES
+    assert second.call_id != first.call_id
+    assert last.first("Expires") == "0"
+    assert line.registered is None
+
+
+async def test_trunk_that_stays_away_is_tried_for_until_the_line_stops() -> None:
+    async with sip_phone() as phone:
+        line = line_to(phone.port, transport="TCP", reopen_s=0.01)
+        await line.__aenter__()
+        await soon(phone.called.get())
+        for _ in range(3):
+            phone.cut()
+            await soon(phone.called.get())
+    await line.stop()
+    await line.stop()
+
+    assert phone.connections == 4
 
 
 async def test_stream_that_is_no_sip_is_given_up() -> None:

@@ -16,12 +16,14 @@ class SipPhone:
         heard: Every message, in order.
         port: Where it listens.
         connections: How many were made.
+        called: One entry for each connection as it is made.
     """
 
     def __init__(self) -> None:
         self.heard: asyncio.Queue[SipMessage] = asyncio.Queue()
         self.port = 0
         self.connections = 0
+        self.called: asyncio.Queue[int] = asyncio.Queue()
         self._writer: asyncio.StreamWriter | None = None
 
     async def hears(self, method: str) -> SipMessage:
@@ -43,6 +45,7 @@ class SipPhone:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self.connections += 1
+        self.called.put_nowait(self.connections)
         framer = StreamFramer()
         while octets := await reader.read(4096):
             for message in framer.feed(octets):

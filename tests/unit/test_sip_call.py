@@ -42,19 +42,26 @@ def test_invite_says_who_calls_whom_and_from_where() -> None:
     assert invite.first("To") == "<sip:+919876543210@trunk.example>"
     assert invite.first("Contact") == "<sip:dastak@127.0.0.1:5070>"
     assert invite.first("Content-Type") == "application/sdp"
-    assert invite.all("Supported") == []
+    assert invite.tokens("Supported") == {"timer"}
+    assert invite.first("Session-Expires") == "90;refresher=uas"
     assert invite.all("P-Asserted-Identity") == []
 
 
 def test_invite_says_what_the_trunk_is_set_to() -> None:
     trunk = TRUNK.__class__(
-        sent_by="h", contact="sip:h", routes=("<sip:proxy;lr>",), prack=True, assert_identity=True
+        sent_by="h",
+        contact="sip:h",
+        routes=("<sip:proxy;lr>",),
+        prack=True,
+        session_s=0,
+        assert_identity=True,
     )
 
     invite = Conversation(trunk).invite
 
     assert invite.all("Route") == ["<sip:proxy;lr>"]
     assert invite.tokens("Supported") == {"100rel"}
+    assert invite.all("Session-Expires") == []
     assert invite.first("P-Asserted-Identity") == '"Shop" <sip:+911600100200@trunk.example>'
 
 
@@ -242,6 +249,26 @@ def test_challenge_of_an_unknown_kind_is_the_end() -> None:
     talk.reply(401, headers=(("WWW-Authenticate", "Basic realm=x"),))
 
     assert talk.news() == [Ended(CallOutcome.AUTH_FAILED, 401)]
+
+
+def test_session_too_short_for_the_trunk_is_lengthened() -> None:
+    talk = Conversation()
+
+    ack, again = talk.reply(422, headers=(("Min-SE", "180;x"),))
+    talk.reply(422, again, headers=(("Min-SE", "180"),))
+
+    assert (ack.method, again.method, again.cseq) == ("ACK", "INVITE", 2)
+    assert again.first("Session-Expires") == "180;refresher=uas"
+    assert talk.news() == [Ended(CallOutcome.FAILED, 422)]
+
+
+@pytest.mark.parametrize("least", ["", "soon", "60", "99999999999"])
+def test_session_that_cannot_be_agreed_on_is_the_end(least: str) -> None:
+    talk = Conversation()
+
+    talk.reply(422, headers=(("Min-SE", least),))
+
+    assert talk.news() == [Ended(CallOutcome.FAILED, 422)]
 
 
 def test_silent_trunk_is_unreachable_after_timer_b() -> None:

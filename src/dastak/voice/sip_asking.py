@@ -3,10 +3,12 @@
 1. The ACK to a refusal and a CANCEL go the very way of the INVITE: branch, number, URI and Route.
 2. A challenged request is asked anew, with another number and branch.
 
-Source: RFC 3261, sections 9.1, 13.2, 17.1 and 22.
+Source: RFC 3261, sections 9.1, 13.2, 17.1 and 22; RFC 4028, section 7.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -14,6 +16,8 @@ from dastak.voice.sip_dialog import ALLOW, SDP, CallParty, Dialog, Packet
 from dastak.voice.sip_headers import NameAddr
 from dastak.voice.sip_message import Address, Header, SipMessage
 from dastak.voice.sip_transactions import Effect, State, Transaction, happened_by
+
+_SECONDS: Final = re.compile(r"([0-9]{1,6})(?![0-9])", re.ASCII)
 
 
 class Callee(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,7 @@ class OwnRequests:
         self._to = str(NameAddr(callee.uri))
         self._asking: dict[tuple[str, str], Asking] = {}
         self._cseq = 0
+        self._session_s = party.trunk.session_s
 
     @property
     def deadline(self) -> float | None:
@@ -91,8 +96,11 @@ class OwnRequests:
         branch = self._party.new_branch()
         proofs = self._party.digest.proofs("INVITE", self._callee.uri)
         headers: list[Header] = [*proofs, ("Contact", f"<{trunk.contact}>"), ALLOW]
-        if trunk.prack:
-            headers.append(("Supported", "100rel"))
+        supported = [*(["100rel"] if trunk.prack else []), *(["timer"] if self._session_s else [])]
+        if supported:
+            headers.append(("Supported", ", ".join(supported)))
+        if self._session_s:
+            headers.append(("Session-Expires", f"{self._session_s};refresher=uas"))
         if trunk.assert_identity:
             caller = self._callee.caller
             headers.append(("P-Asserted-Identity", str(NameAddr(caller.uri, caller.display))))
@@ -102,6 +110,14 @@ class OwnRequests:
         )
         packet = Packet(octets, None)
         self._begin("INVITE", packet, branch=branch, cseq=self._cseq, proofs=tuple(proofs), now=now)
+
+    def lengthen(self, refusal: SipMessage) -> bool:
+        """Learn from a 422 how long a session has to be; False when it does not say."""
+        said = _SECONDS.match(refusal.first("Min-SE"))
+        if said is None or int(said[1]) <= self._session_s:
+            return False
+        self._session_s = int(said[1])
+        return True
 
     def cancel(self, now: float) -> None:
         """Cancel the newest INVITE. The caller knows that it was answered provisionally."""

@@ -292,16 +292,21 @@ class SipCall:
             self._end(self._wished or CallOutcome.CANCELED, response.status)
 
     def _refused(self, response: SipMessage, now: float) -> None:
-        if response.status in {401, 407} and self.state in _TRYING and self._challenges < CHALLENGES_MAX:
+        if self.state in _TRYING and self._challenges < CHALLENGES_MAX and self._mends(response):
             self._challenges += 1
-            if self.party.digest.challenged(response):
-                self._move(CallInput.CHALLENGED)
-                self._own.invite(now)
-                return
+            self._move(CallInput.CHALLENGED)
+            self._own.invite(now)
+            return
         if self._move(CallInput.REFUSED):
             self._alarms.clear()
             outcome = self._wished or call_outcome(response.status, response.cause, self._trunk.overrides)
             self._end(outcome, response.status, response.cause)
+
+    def _mends(self, refusal: SipMessage) -> bool:
+        """Say whether the INVITE can be said again as the refusal wants it."""
+        if refusal.status in {401, 407}:
+            return self.party.digest.challenged(refusal)
+        return refusal.status == 422 and self._own.lengthen(refusal)
 
     def _take_other(self, asking: Asking, response: SipMessage, now: float) -> None:
         """Take an answer to PRACK, CANCEL or BYE: only a challenge and the end of a BYE mean anything."""

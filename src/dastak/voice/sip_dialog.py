@@ -39,6 +39,8 @@ class SipTrunk(msgspec.Struct, frozen=True, kw_only=True):
         contact: The URI under which the peer reaches us within a dialog.
         routes: An outbound proxy, as `<sip:proxy.example;lr>`.
         prack: Whether to offer reliable provisional answers. One that demands them gets its PRACK anyway.
+        session_s: How often the peer shall make sure that we still live, so that no call stays up when we
+            died; 0 does not ask for it. RFC 4028 allows 90 and more.
         assert_identity: Whether to repeat the caller as P-Asserted-Identity.
         ring_s: How long it may ring.
         talk_s_max: How long a call may last once it is answered.
@@ -49,6 +51,7 @@ class SipTrunk(msgspec.Struct, frozen=True, kw_only=True):
     contact: str
     routes: tuple[str, ...] = ()
     prack: bool = False
+    session_s: int = 90
     assert_identity: bool = False
     user_agent: str = "Dastak"
     timing: Timing = Timing()

@@ -20,6 +20,7 @@ from dastak.voice.sip_dialog import ALLOW, SDP, Packet, SipTrunk
 from dastak.voice.sip_digest import DigestClient
 from dastak.voice.sip_headers import MalformedSip
 from dastak.voice.sip_message import MESSAGE_OCTETS_MIN, Address, SipMessage, answer, answer_to, parse
+from dastak.voice.sip_registration import Registrar, Registration
 
 # What the trunk is told when it asks for something outside of any call. ACK is never answered.
 _OUTSIDE: Final = {"OPTIONS": (200, "OK"), "INVITE": (403, "Forbidden")}
@@ -40,6 +41,7 @@ class SipEndpoint:
         packets: What is to be sent; the shell takes it away.
         events: What happened in which call; the shell takes it away.
         dropped: How many messages could not be read.
+        registration: Our entry in the trunk's book, where it wants one.
         strangers: How many requests came from somebody who has no business here.
     """
 
@@ -59,6 +61,7 @@ class SipEndpoint:
         self._digest = digest
         self._draw = draw
         self._hosts = frozenset(hosts)
+        self.registration: Registration | None = None
         self._calls: dict[str, SipCall] = {}
         self._due: list[tuple[float, str]] = []
 
@@ -70,7 +73,9 @@ class SipEndpoint:
     @property
     def deadline(self) -> float | None:
         """Return when `tick` is due at the latest; it may come to nothing."""
-        return self._due[0][0] if self._due else None
+        first = self._due[0][0] if self._due else None
+        refresh = self.registration.deadline if self.registration else None
+        return min((time for time in (first, refresh) if time is not None), default=None)
 
     def call(self, callee: Callee, now: float) -> SipCall:
         """Begin a call.
@@ -83,6 +88,21 @@ class SipEndpoint:
         self.touched(call)
         return call
 
+    def register(self, registrar: Registrar, now: float) -> None:
+        """Begin to be registered; what was before is forgotten.
+
+        Raises:
+            MalformedSip: A URI would end its line.
+        """
+        self.registration = Registration(self._trunk, registrar, self._digest, self._draw, now=now)
+        self._collect_registration()
+
+    def leave(self, now: float) -> None:
+        """Take our registration back, if there is one."""
+        if self.registration is not None:
+            self.registration.leave(now)
+            self._collect_registration()
+
     def receive(self, octets: bytes, source: Address, now: float) -> None:
         """Take one message, whatever it may be."""
         if len(octets) < MESSAGE_OCTETS_MIN:
@@ -93,6 +113,9 @@ class SipEndpoint:
             if call is not None:
                 call.receive(message, source, now)
                 self.touched(call)
+            elif self.registration is not None and message.call_id == self.registration.party.call_id:
+                self.registration.receive(message, now)
+                self._collect_registration()
             elif not message.status:
                 self._answer(message, source)
         except MalformedSip:
@@ -105,6 +128,9 @@ class SipEndpoint:
             if call is not None:
                 call.tick(now)
                 self.touched(call)
+        if self.registration is not None:
+            self.registration.tick(now)
+            self._collect_registration()
 
     def reopen(self, trunk: SipTrunk, hosts: Collection[str]) -> None:
         """Learn how we look now that there is another connection. Calls of before are over."""
@@ -112,7 +138,8 @@ class SipEndpoint:
         self._hosts = frozenset(hosts)
 
     def lose(self) -> None:
-        """Learn that the connection is lost, and every call with it."""
+        """Learn that the connection is lost, and every call and the registration with it."""
+        self.registration = None
         for call in list(self._calls.values()):
             call.lose()
             self.touched(call)
@@ -129,6 +156,11 @@ class SipEndpoint:
         elif (deadline := call.deadline) is not None and deadline != call.noted:
             call.noted = deadline
             heapq.heappush(self._due, (deadline, call_id))
+
+    def _collect_registration(self) -> None:
+        if self.registration is not None:
+            self.packets += self.registration.packets
+            self.registration.packets.clear()
 
     def _answer(self, request: SipMessage, source: Address) -> None:
         if source[0] not in self._hosts:

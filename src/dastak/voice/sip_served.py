@@ -2,7 +2,7 @@
 
 1. Every request is answered once; a repeated one gets the same octets again, from a bounded store.
 2. What the shell has to decide, other media, waits in `pending`; everything else is answered here.
-3. A session timer is answered so that the peer refreshes: our calls are short.
+3. A session timer is agreed to where the peer refreshes: it notices by that if we die.
 
 Source: RFC 3261, sections 8.2, 12.2.2 and 14.2; RFC 6086 INFO; RFC 3311 UPDATE; RFC 4028 session timers.
 """

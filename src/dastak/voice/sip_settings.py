@@ -8,9 +8,14 @@ import msgspec
 from dastak.voice.call_outcomes import read_overrides
 from dastak.voice.sip_dialog import SipTrunk
 from dastak.voice.sip_digest import Credentials
+from dastak.voice.sip_headers import escape_user
+from dastak.voice.sip_registration import Registrar
+from dastak.voice.sip_transactions import Timing
 from dastak.voice.sip_transport import LineSettings
 
 RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
+# RFC 4028, section 5.
+SESSION_S_MIN: Final = 90
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
 
@@ -27,6 +32,12 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         caller: The number that phones are shown; the trunk must have allotted it.
         calls_max: How many calls the contract allows at once.
         ring_s: How long a phone may ring.
+        silence_s: How long a trunk may say nothing before the call goes by another.
+        register: Whether it wants us in its book, under the username.
+        register_s: How long an entry there shall last.
+        prack: Whether to offer reliable provisional answers; a trunk that demands them gets them anyway.
+        session_s: How often the trunk shall make sure that we still live (RFC 4028); 0 does not ask for it.
+        assert_identity: Whether the caller is repeated as P-Asserted-Identity.
         media_host: Where we hear, as the trunk sees it; empty is the address that reaches the trunk.
         rtp_ports: The first and the last port for sound, two for each call.
         ca_file: Whose certificates are believed with TLS; empty is the system's.
@@ -42,6 +53,12 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     caller: Annotated[str, msgspec.Meta(pattern=r"\A\+?[0-9]{3,15}\Z")]
     calls_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 30
     ring_s: Annotated[float, msgspec.Meta(ge=5, le=60)] = 25.0
+    silence_s: Annotated[float, msgspec.Meta(ge=1, le=32)] = 5.0
+    register: bool = False
+    register_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 300
+    prack: bool = False
+    session_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 90
+    assert_identity: bool = False
     media_host: Annotated[str, msgspec.Meta(max_length=64)] = ""
     rtp_ports: tuple[Port, Port] = RTP_PORTS_DEFAULT
     ca_file: str = ""
@@ -53,6 +70,10 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"rtp_ports holds too few ports for {self.calls_max} calls: two for each")
         if bool(self.username) != bool(self.password):
             raise ValueError("username and password belong together")
+        if self.register and not self.username:
+            raise ValueError("register needs the username under which the trunk keeps us")
+        if 0 < self.session_s < SESSION_S_MIN:
+            raise ValueError(f"session_s is 0 or at least {SESSION_S_MIN}")
         read_overrides(self.outcomes)
 
     def line(self) -> LineSettings:
@@ -66,7 +87,23 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             sent_by="",
             contact="",
             ring_s=self.ring_s,
+            prack=self.prack,
+            session_s=self.session_s,
+            assert_identity=self.assert_identity,
+            timing=Timing(silence_s=self.silence_s),
             overrides=read_overrides(self.outcomes),
         )
         credentials = Credentials(self.username, self.password) if self.username else None
-        return LineSettings(trunk=trunk, host=self.host, port=self.port, credentials=credentials, tls=tls)
+        return LineSettings(
+            trunk=trunk,
+            host=self.host,
+            port=self.port,
+            credentials=credentials,
+            registrar=self._registrar() if self.register else None,
+            tls=tls,
+        )
+
+    def _registrar(self) -> Registrar:
+        domain = self.domain or self.host
+        address = f"sip:{escape_user(self.username)}@{domain}"
+        return Registrar(uri=f"sip:{domain}", address=address, expires_s=self.register_s)

@@ -1,7 +1,7 @@
 """The sockets and the clock of one SIP trunk: UDP, TCP or TLS around the pure endpoint.
 
 1. No name is resolved inside a send: a name is looked up first, while everything else goes on.
-2. A lost connection ends the calls on it; the next call opens a new one.
+2. A lost connection ends the calls on it. Another is tried for after a pause, and at once by the next call.
 3. What waits is bounded: events of a call, octets of a connection, names being looked up.
 """
 
@@ -25,6 +25,7 @@ from dastak.voice.sip_digest import Credentials, DigestClient
 from dastak.voice.sip_endpoint import SipEndpoint
 from dastak.voice.sip_headers import SIP_PORT, SIPS_PORT, MalformedSip
 from dastak.voice.sip_message import Address, StreamFramer
+from dastak.voice.sip_registration import Registered, Registrar
 
 EVENTS_MAX: Final = 256
 LOOKUPS_MAX: Final = 64
@@ -47,6 +48,8 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
         credentials: None for a trunk that knows us by our address.
         local_host: Where to listen; empty means whatever address reaches the trunk.
         advertised: Host and port that the trunk sees, where they are not the local ones.
+        reopen_s: How long to wait before a lost connection is tried again.
+        registrar: For trunks that want us in their book.
         tls: For transport TLS: whose certificates are believed.
     """
 
@@ -57,6 +60,8 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
     local_host: str = ""
     local_port: int = 0
     advertised: Address | None = None
+    reopen_s: float = 5.0
+    registrar: Registrar | None = None
     tls: ssl.SSLContext | None = None
 
     @property
@@ -111,6 +116,8 @@ class SipLine:
         self._opening = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._settled = asyncio.Event()
+        self._reopening: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -123,9 +130,17 @@ class SipLine:
 
     async def stop(self, *, within_s: float = 2.0) -> None:
         """Hang up every call, give the last messages a moment, and close. Stopping twice is fine."""
+        if self._reopening is not None:
+            self._reopening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reopening
         for call in list(self._calls):
             call.hang_up(CallOutcome.CANCELED, self.now())
             self.flush(call)
+        if self._endpoint is not None:
+            self._idle.clear()
+            self._endpoint.leave(self.now())
+            self._deliver()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), within_s)
         if self._timer is not None:
@@ -163,6 +178,17 @@ class SipLine:
         return self._local[0]
 
     @property
+    def registered(self) -> Registered | None:
+        """Return how we stand in the trunk's book; None where it keeps none or there is no connection."""
+        registration = self._endpoint.registration if self._endpoint else None
+        return registration.state if registration else None
+
+    async def registration_settled(self) -> Registered | None:
+        """Wait until the trunk has said yes or no to our registration, or nothing for too long."""
+        await self._settled.wait()
+        return self.registered
+
+    @property
     def junk(self) -> tuple[int, int]:
         """Return how many messages could not be read, and how many came from strangers."""
         return (self._endpoint.dropped, self._endpoint.strangers) if self._endpoint else (0, 0)
@@ -185,6 +211,16 @@ class SipLine:
         if self._endpoint is not None:
             self._endpoint.lose()
             self._deliver()
+        if self._reopening is None:
+            self._reopening = self._loop.create_task(self._reopen())
+
+    async def _reopen(self) -> None:
+        """Try for a connection until there is one."""
+        while self._link is None:
+            await asyncio.sleep(self._settings.reopen_s)
+            with suppress(TrunkUnreachable):
+                await self._open()
+        self._reopening = None
 
     async def _open(self) -> None:
         """Have a socket; where there is one already this does nothing."""
@@ -205,6 +241,10 @@ class SipLine:
             else:
                 self._endpoint.reopen(trunk, hosts)
             self._link = link
+            if self._settings.registrar is not None:
+                self._settled.clear()
+                self._endpoint.register(self._settings.registrar, self.now())
+                self._deliver()
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
         try:
@@ -223,8 +263,10 @@ class SipLine:
         for call, event in events:
             self._tell(call, event)
         self._ending = {call for call in self._ending if call.state is not CallState.OVER}
-        if not self._calls and not self._ending:
-            self._idle.set()
+        if self.registered is not Registered.ASKING:
+            self._settled.set()
+            if not self._calls and not self._ending:
+                self._idle.set()
         deadline = self._endpoint.deadline
         if self._timer is not None and self._timer.when() != deadline:
             self._timer.cancel()

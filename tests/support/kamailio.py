@@ -1,0 +1,125 @@
+"""Kamailio as the trunk: it asks for proof, stays in the way by Record-Route, and rings a phone behind it."""
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.support.foreign_daemon import ForeignDaemon
+from tests.support.serve_installation import free_port
+
+MODULES: Final = f"/usr/lib/{platform.machine()}-linux-gnu/kamailio/modules/"
+
+CONFIGURATION: Final = """
+debug=1
+log_stderror=yes
+children=2
+auto_aliases=no
+enable_tls=yes
+listen=udp:127.0.0.1:{port}
+listen=tcp:127.0.0.1:{port}
+listen=tls:127.0.0.1:{tls_port}
+mpath="{modules}"
+loadmodule "tls.so"
+loadmodule "sl.so"
+loadmodule "tm.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "sanity.so"
+loadmodule "auth.so"
+loadmodule "xlog.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+modparam("tls", "private_key", "{key}")
+modparam("tls", "certificate", "{certificate}")
+modparam("tls", "tls_method", "TLSv1.2+")
+modparam("auth", "nonce_expire", 300)
+modparam("tm", "fr_timer", 5000)
+modparam("rr", "enable_full_lr", 1)
+request_route {{
+    if (!mf_process_maxfwd_header("10") || !sanity_check()) {{ exit; }}
+    if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
+    if (has_totag()) {{
+        if (loose_route()) {{
+            xlog("L_ERR", "within $rm over $pr\\n");
+            t_relay();
+        }} else if (is_method("ACK")) {{
+            t_check_trans();
+        }} else {{
+            sl_send_reply("404", "Not here");
+        }}
+        exit;
+    }}
+    if (is_method("REGISTER")) {{
+        if (!pv_www_authenticate("trunk.example", "secret", "0")) {{
+            www_challenge("trunk.example", "1");
+            exit;
+        }}
+        consume_credentials();
+        save("location");
+        xlog("L_ERR", "registered $tu until $hdr(Expires)\\n");
+        exit;
+    }}
+    if (is_method("INVITE")) {{
+        if (!pv_proxy_authenticate("trunk.example", "secret", "0")) {{
+            proxy_challenge("trunk.example", "1");
+            exit;
+        }}
+        consume_credentials();
+        record_route();
+        $du = "sip:127.0.0.1:{phone_port}";
+        if (!t_relay()) {{ sl_reply_error(); }}
+        exit;
+    }}
+    sl_send_reply("405", "Not here");
+}}
+"""
+
+
+class Kamailio:
+    """A running Kamailio.
+
+    Attributes:
+        port: For UDP and TCP.
+        tls_port: For TLS.
+        daemon: Its process and log.
+    """
+
+    def __init__(self, directory: Path, *, phone_port: int, key: str, certificate: str) -> None:
+        directory.mkdir()
+        self.port, self.tls_port = free_port(), free_port()
+        settings = CONFIGURATION.format(
+            port=self.port,
+            tls_port=self.tls_port,
+            modules=MODULES,
+            key=key,
+            certificate=certificate,
+            phone_port=phone_port,
+        )
+        (directory / "kamailio.cfg").write_text(settings)
+        self.daemon = ForeignDaemon(
+            "kamailio",
+            ["-DD", "-E", "-f", "kamailio.cfg", "-P", "kamailio.pid", "-Y", ".", "-m", "64", "-M", "8"],
+            directory=directory,
+        )
+        self.daemon.until_listening(self.port)
+        self.daemon.until_listening(self.tls_port)
+
+
+@asynccontextmanager
+async def kamailio(
+    directory: Path, *, phone_port: int, key: str, certificate: str
+) -> AsyncIterator[Kamailio]:
+    """Run Kamailio in front of a phone; skip where it cannot be had."""
+    trunk = await asyncio.to_thread(
+        lambda: Kamailio(directory, phone_port=phone_port, key=key, certificate=certificate)
+    )
+    try:
+        yield trunk
+    finally:
+        await asyncio.to_thread(trunk.daemon.stop)

@@ -1,0 +1,78 @@
+"""What a SIP trunk wants of its settings, and what they become."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from dastak.voice.call_outcomes import CallOutcome
+from dastak.voice.sip_digest import Credentials
+from dastak.voice.sip_registration import Registrar
+from dastak.voice.sip_settings import SipSettings
+
+LEAST = {"host": "trunk.example", "caller": "+911600100200"}
+
+
+def read(**changes: Any) -> SipSettings:
+    return msgspec.convert(LEAST | changes, SipSettings)
+
+
+def test_least_settings_fail_over_quickly_and_prove_nothing() -> None:
+    line = read().line()
+
+    assert (line.host, line.port, line.port_used, line.trunk.transport) == (
+        "trunk.example",
+        None,
+        5060,
+        "UDP",
+    )
+    assert line.trunk.timing.silence_s == 5.0
+    assert (line.credentials, line.registrar, line.tls) == (None, None, None)
+    assert (line.trunk.prack, line.trunk.assert_identity) == (False, False)
+
+
+def test_registered_trunk_is_registered_with_under_the_username() -> None:
+    line = read(username="shop 7", password="pw", register=True, register_s=120, domain="sip.example").line()
+
+    assert line.credentials == Credentials("shop 7", "pw")
+    assert line.registrar == Registrar(
+        uri="sip:sip.example", address="sip:shop%207@sip.example", expires_s=120
+    )
+
+
+def test_trunk_is_shaped_as_it_wants() -> None:
+    line = read(
+        transport="tls",
+        silence_s=8,
+        ring_s=40,
+        prack=True,
+        session_s=0,
+        assert_identity=True,
+        outcomes={"503/17": "busy"},
+    ).line()
+
+    assert (line.port_used, line.trunk.reliable, line.trunk.ring_s) == (5061, True, 40.0)
+    assert line.tls is not None
+    assert line.trunk.timing.silence_s == 8.0
+    assert (line.trunk.prack, line.trunk.session_s, line.trunk.assert_identity) == (True, 0, True)
+    assert line.trunk.overrides == {(503, 17): CallOutcome.BUSY}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"register": True},
+        {"username": "shop"},
+        {"silence_s": 0},
+        {"session_s": 60},
+        {"register_s": 10},
+        {"caller": "shop"},
+        {"caller": "+91\r\n160"},
+        {"rtp_ports": [20_000, 20_001]},
+        {"outcomes": {"17": "busy"}},
+        {"surprise": 1},
+    ],
+)
+def test_settings_refuse(changes: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        read(**changes)
