@@ -11,9 +11,9 @@ from itertools import cycle
 
 import uvloop
 
-from dastak.voice.g711 import FRAME_OCTETS
-from dastak.voice.media import Media
-from dastak.voice.sdp import Audio, Codec, Direction, Ours
+from dastak.voice.sound.g711 import FRAME_OCTETS
+from dastak.voice.sound.media import Media
+from dastak.voice.sound.sdp import Audio, Codec, Direction, Ours
 
 # Below what the system gives away by itself.
 PORTS = range(10_000, 30_000)

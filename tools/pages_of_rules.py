@@ -13,9 +13,9 @@ from dastak.core.outcome import OUTCOMES
 from dastak.core.remedies import REMEDIES
 from dastak.core.verification import TRANSITIONS, State
 from dastak.dlt.scrub_codes import all_meanings, families
-from dastak.voice.sip_call import CALL_TRANSITIONS, CallState
-from dastak.voice.sip_transactions import TRANSITIONS as TRANSACTION_TRANSITIONS
-from dastak.voice.sip_transactions import State as TransactionState
+from dastak.voice.sip.sip_call import CALL_TRANSITIONS, CallState
+from dastak.voice.sip.sip_transactions import TRANSITIONS as TRANSACTION_TRANSITIONS
+from dastak.voice.sip.sip_transactions import State as TransactionState
 from tools.markdown import code, join, table
 
 

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from dastak.voice.g711 import FRAME_OCTETS
 from dastak.voice.prompt_words import DIGITS, Words, all_words, spoken
 from dastak.voice.prompts import SILENCE, packed, words_digest
+from dastak.voice.sound.g711 import FRAME_OCTETS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKS: Final = ROOT / "src" / "dastak" / "voice" / "packs"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dastak.voice.g711 import pcm_to_ulaw
+from dastak.voice.sound.g711 import pcm_to_ulaw
 from tests.support.api_client import ApiClient
 from tests.support.baresip_phone import BaresipPhone, baresip
 from tests.support.patience import until

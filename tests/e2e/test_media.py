@@ -11,12 +11,12 @@ import pytest
 from pylibsrtp import Policy, Session
 
 from dastak.core.errors import Overloaded
-from dastak.voice.g711 import SILENT_FRAME, ulaw_to_alaw
-from dastak.voice.media import Media
-from dastak.voice.media_leg import MediaLeg
-from dastak.voice.rtcp import Bye, ReportBlock, SenderReport, SourceDescription, read_compound
-from dastak.voice.sdes import Crypto, Suite, new_keys
-from dastak.voice.sdp import Audio, Codec, Direction, Ours
+from dastak.voice.sound.g711 import SILENT_FRAME, ulaw_to_alaw
+from dastak.voice.sound.media import Media
+from dastak.voice.sound.media_leg import MediaLeg
+from dastak.voice.sound.rtcp import Bye, ReportBlock, SenderReport, SourceDescription, read_compound
+from dastak.voice.sound.sdes import Crypto, Suite, new_keys
+from dastak.voice.sound.sdp import Audio, Codec, Direction, Ours
 from tests.support.needed import missing
 from tests.support.rtp_phone import WAIT_S, Heard, RtpPhone, parse
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from aiortp import RTPSession
 
-from dastak.voice.g711 import ulaw_to_alaw, ulaw_to_pcm
-from dastak.voice.media import Media
-from dastak.voice.media_leg import MediaLeg
-from dastak.voice.sdp import Audio, Codec, Direction, Ours
+from dastak.voice.sound.g711 import ulaw_to_alaw, ulaw_to_pcm
+from dastak.voice.sound.media import Media
+from dastak.voice.sound.media_leg import MediaLeg
+from dastak.voice.sound.sdp import Audio, Codec, Direction, Ours
 from tests.support.needed import program
 from tests.support.rtp_phone import WAIT_S, RtpPhone, free_pair
 

@@ -6,9 +6,9 @@ import subprocess
 import wave
 from pathlib import Path
 
-from dastak.voice.g711 import ulaw_to_pcm
 from dastak.voice.prompt_words import GATES, all_words
 from dastak.voice.prompts import Pack, pack
+from dastak.voice.sound.g711 import ulaw_to_pcm
 from tests.support.needed import PEERS, missing
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dastak.voice.call_events import Answered, Ended
-from dastak.voice.call_outcomes import CallOutcome
-from dastak.voice.sip_digest import Credentials
-from dastak.voice.sip_registration import Registered, Registrar
+from dastak.voice.sip.call_events import Answered, Ended
+from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_digest import Credentials
+from dastak.voice.sip.sip_registration import Registered, Registrar
 from tests.e2e.test_sip_sipp import ACCEPTED_AND_HUNG_UP, callee, events_of, line_to
 from tests.support.authority import Authority
 from tests.support.kamailio import kamailio

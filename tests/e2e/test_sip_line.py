@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dastak.voice.call_events import Answered, Ended, Ringing
-from dastak.voice.call_outcomes import CallOutcome
-from dastak.voice.sip_message import parse
-from dastak.voice.sip_registration import Registered, Registrar
-from dastak.voice.sip_transport import EVENTS_MAX, TrunkUnreachable
+from dastak.voice.sip.call_events import Answered, Ended, Ringing
+from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_message import parse
+from dastak.voice.sip.sip_registration import Registered, Registrar
+from dastak.voice.sip.sip_sockets import TrunkUnreachable
+from dastak.voice.sip.sip_transport import EVENTS_MAX
 from tests.e2e.test_sip_sipp import callee, events_of, line_to
 from tests.support import sip_samples
 from tests.support.authority import Authority

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from dastak.voice.call_events import Answered, CallEvent, EarlyMedia, Ended, Key, Offered, Ringing, Trying
-from dastak.voice.call_outcomes import CallOutcome
-from dastak.voice.sip_asking import Callee
-from dastak.voice.sip_dialog import SipTrunk
-from dastak.voice.sip_digest import Credentials
-from dastak.voice.sip_headers import NameAddr
-from dastak.voice.sip_transactions import Timing
-from dastak.voice.sip_transport import LineCall, LineSettings, SipLine
+from dastak.voice.sip.call_events import Answered, CallEvent, EarlyMedia, Ended, Key, Offered, Ringing, Trying
+from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_asking import Callee
+from dastak.voice.sip.sip_dialog import SipTrunk
+from dastak.voice.sip.sip_digest import Credentials
+from dastak.voice.sip.sip_headers import NameAddr
+from dastak.voice.sip.sip_sockets import LineSettings
+from dastak.voice.sip.sip_transactions import Timing
+from dastak.voice.sip.sip_transport import LineCall, SipLine
 from tests.support.lossy_path import lossy_path
 from tests.support.sipp import Sipp, answer, ask, authenticated, expect, expect_answer, sipp
 from tests.support.smpp_pair import soon

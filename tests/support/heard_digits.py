@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from dastak.voice.g711 import ulaw_to_pcm
+from dastak.voice.sound.g711 import ulaw_to_pcm
 
 ALIKE_MIN = 0.8
 Samples = NDArray[np.float64]

@@ -2,13 +2,13 @@
 
 import itertools
 
-from dastak.voice.call_events import CallEvent
-from dastak.voice.sip_asking import Callee
-from dastak.voice.sip_call import SipCall
-from dastak.voice.sip_dialog import Packet, SipTrunk
-from dastak.voice.sip_digest import Credentials, DigestClient
-from dastak.voice.sip_headers import NameAddr
-from dastak.voice.sip_message import Header, SipMessage, parse
+from dastak.voice.sip.call_events import CallEvent
+from dastak.voice.sip.sip_asking import Callee
+from dastak.voice.sip.sip_call import SipCall
+from dastak.voice.sip.sip_dialog import Packet, SipTrunk
+from dastak.voice.sip.sip_digest import Credentials, DigestClient
+from dastak.voice.sip.sip_headers import NameAddr
+from dastak.voice.sip.sip_message import Header, SipMessage, parse
 from tests.support import sip_samples
 
 PEER = ("127.0.0.1", 5066)

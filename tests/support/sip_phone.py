@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dastak.voice.sip_message import SipMessage, StreamFramer, parse
+from dastak.voice.sip.sip_message import SipMessage, StreamFramer, parse
 from tests.support.smpp_pair import soon
 
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from dastak.voice.sip_message import Header, SipMessage, encode_request, encode_response
+from dastak.voice.sip.sip_message import Header, SipMessage, encode_request, encode_response
 
 INVITE = (
     b"INVITE sip:+919876543210@trunk.example SIP/2.0\r\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dastak.voice.call_outcomes import (
+from dastak.voice.sip.call_outcomes import (
     BY_CAUSE,
     BY_STATUS,
     CALL_OUTCOMES,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.g711 import (
+from dastak.voice.sound.g711 import (
     ALAW_SILENCE,
     FRAME_OCTETS,
     SILENT_FRAME,

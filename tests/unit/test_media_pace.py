@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.media import CAUGHT_UP_S, TICK_S, next_due_s
+from dastak.voice.sound.media import CAUGHT_UP_S, TICK_S, next_due_s
 
 
 def test_deadlines_lie_a_tick_apart_however_late_each_is_met() -> None:

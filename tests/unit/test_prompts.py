@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from dastak.core.codes import CODE_CHARACTERS_MAX, SYMBOLS, Alphabet
 from dastak.core.template import LOCALES
-from dastak.voice.g711 import FRAME_OCTETS
 from dastak.voice.prompt_words import CLIPS, DIGITS, GATES, LETTERS, PHRASES, all_words, spoken, written
 from dastak.voice.prompts import SILENCE, Pack, pack, packed, pause, spoken_words, unpacked, words_digest
+from dastak.voice.sound.g711 import FRAME_OCTETS
 from tests.support.heard_digits import heard, samples
 
 FILES = resources.files("dastak.voice").joinpath("packs")

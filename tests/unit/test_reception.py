@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.reception import Reception
+from dastak.voice.sound.reception import Reception
 
 FRAME = 160
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dastak.voice.g711 import FRAME_OCTETS
 from dastak.voice.prompts import pack
 from dastak.voice.recordings import (
     DECIMATIONS,
@@ -18,6 +17,7 @@ from dastak.voice.recordings import (
     read_recordings,
     telephone,
 )
+from dastak.voice.sound.g711 import FRAME_OCTETS
 from tests.support.heard_digits import heard, samples
 
 EXTENSIBLE_PCM = (

@@ -7,14 +7,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from dastak.voice.call_events import Answered, EarlyMedia, Ended, Ringing, Trying
-from dastak.voice.call_outcomes import CallOutcome, read_overrides
-from dastak.voice.sip_asking import Callee
-from dastak.voice.sip_call import CALL_TRANSITIONS, CHALLENGES_MAX, FORKS_MAX, CallInput, CallState, SipCall
-from dastak.voice.sip_digest import DigestClient
-from dastak.voice.sip_headers import MalformedSip, NameAddr
-from dastak.voice.sip_message import SipMessage, parse
-from dastak.voice.sip_transactions import Timing
+from dastak.voice.sip.call_events import Answered, EarlyMedia, Ended, Ringing, Trying
+from dastak.voice.sip.call_outcomes import CallOutcome, read_overrides
+from dastak.voice.sip.sip_asking import Callee
+from dastak.voice.sip.sip_call import (
+    CALL_TRANSITIONS,
+    CHALLENGES_MAX,
+    FORKS_MAX,
+    CallInput,
+    CallState,
+    SipCall,
+)
+from dastak.voice.sip.sip_digest import DigestClient
+from dastak.voice.sip.sip_headers import MalformedSip, NameAddr
+from dastak.voice.sip.sip_message import SipMessage, parse
+from dastak.voice.sip.sip_transactions import Timing
 from tests.support import sip_samples
 from tests.support.sip_peer import CALLEE, PEER, TRUNK, Conversation
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.sip_digest import (
+from dastak.voice.sip.sip_digest import (
     REALMS_MAX,
     Challenge,
     Credentials,
@@ -16,8 +16,8 @@ from dastak.voice.sip_digest import (
     digest,
     read_challenge,
 )
-from dastak.voice.sip_headers import MalformedSip
-from dastak.voice.sip_message import SipMessage, parse
+from dastak.voice.sip.sip_headers import MalformedSip
+from dastak.voice.sip.sip_message import SipMessage, parse
 from tests.support import sip_samples
 from tests.support.sip_samples import reply
 

@@ -2,12 +2,12 @@
 
 import itertools
 
-from dastak.voice.call_events import Ended, Ringing
-from dastak.voice.call_outcomes import CallOutcome
-from dastak.voice.sip_call import SipCall
-from dastak.voice.sip_digest import DigestClient
-from dastak.voice.sip_endpoint import SipEndpoint
-from dastak.voice.sip_message import SipMessage, parse
+from dastak.voice.sip.call_events import Ended, Ringing
+from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_call import SipCall
+from dastak.voice.sip.sip_digest import DigestClient
+from dastak.voice.sip.sip_endpoint import SipEndpoint
+from dastak.voice.sip.sip_message import SipMessage, parse
 from tests.support import sip_samples
 from tests.support.sip_peer import CALLEE, PEER, TRUNK
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dastak.voice.sip_headers import (
+from dastak.voice.sip.sip_headers import (
     MalformedSip,
     NameAddr,
     SipUri,

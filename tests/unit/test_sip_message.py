@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.sip_headers import MalformedSip, Via
-from dastak.voice.sip_message import (
+from dastak.voice.sip.sip_headers import MalformedSip, Via
+from dastak.voice.sip.sip_message import (
     HEADERS_MAX,
     MESSAGE_OCTETS_MAX,
     Header,

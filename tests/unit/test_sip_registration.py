@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from dastak.voice.sip_digest import Credentials, DigestClient
-from dastak.voice.sip_message import Header, SipMessage, parse
-from dastak.voice.sip_registration import CHALLENGES_MAX, RETRY_S, Registered, Registrar, Registration
+from dastak.voice.sip.sip_digest import Credentials, DigestClient
+from dastak.voice.sip.sip_message import Header, SipMessage, parse
+from dastak.voice.sip.sip_registration import CHALLENGES_MAX, RETRY_S, Registered, Registrar, Registration
 from tests.support import sip_samples
 from tests.support.sip_peer import TRUNK
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.call_events import Ended, Key, Offered, Settled
-from dastak.voice.call_outcomes import CallOutcome
-from dastak.voice.sip_call import CallState
-from dastak.voice.sip_message import Header, SipMessage, parse
-from dastak.voice.sip_served import REQUESTS_MAX, info_digit
+from dastak.voice.sip.call_events import Ended, Key, Offered, Settled
+from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_call import CallState
+from dastak.voice.sip.sip_message import Header, SipMessage, parse
+from dastak.voice.sip.sip_served import REQUESTS_MAX, info_digit
 from tests.support import sip_samples
 from tests.support.sip_peer import Conversation
 

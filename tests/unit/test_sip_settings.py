@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from dastak.voice.call_outcomes import CallOutcome
-from dastak.voice.sip_digest import Credentials
-from dastak.voice.sip_registration import Registrar
+from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_digest import Credentials
+from dastak.voice.sip.sip_registration import Registrar
 from dastak.voice.sip_settings import SipSettings
 
 LEAST = {"host": "trunk.example", "caller": "+911600100200"}

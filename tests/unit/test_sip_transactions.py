@@ -4,7 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from dastak.voice.sip_transactions import (
+from dastak.voice.sip.sip_transactions import (
     ARMED,
     TRANSITIONS,
     Effect,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.telephone_event import (
+from dastak.voice.sound.telephone_event import (
     BOTH_WAYS_S,
     DURATION_MAX,
     KEYS,

@@ -8,7 +8,7 @@ from aiortp.packet import RtcpReceiverInfo, RtcpSenderInfo, RtcpSourceInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.rtcp import (
+from dastak.voice.sound.rtcp import (
     RTCP_OCTETS_MAX,
     Bye,
     MalformedRtcp,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.rtp import (
+from dastak.voice.sound.rtp import (
     HEADER_OCTETS,
     PAYLOAD_TYPE_MAX,
     RTCP_LOOKALIKES,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dastak.voice.sdes import SRTP_KEY_OCTETS, Crypto, Suite, new_keys, read_crypto, write_crypto
-from dastak.voice.sdp import (
+from dastak.voice.sound.sdes import SRTP_KEY_OCTETS, Crypto, Suite, new_keys, read_crypto, write_crypto
+from dastak.voice.sound.sdp import (
     MEDIA_LINES_MAX,
     MIRRORED,
     SDP_OCTETS_MAX,

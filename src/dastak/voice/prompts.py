@@ -20,8 +20,8 @@ from typing import Final
 import msgspec
 
 from dastak.core.codes import CODE_CHARACTERS_MAX
-from dastak.voice.g711 import FRAME_MS, FRAME_OCTETS
 from dastak.voice.prompt_words import CLIPS, LETTERS, Words, all_words, spoken
+from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS
 
 SILENCE: Final = b"\xff" * FRAME_OCTETS
 # A person writes a character down in the pause after it; pauses are whole frames, so 350 ms become 360.

@@ -15,8 +15,8 @@ from operator import mul
 from pathlib import Path
 from typing import Final
 
-from dastak.voice.g711 import FRAME_OCTETS, SAMPLES_PER_S, pcm_to_ulaw
 from dastak.voice.prompt_words import CLIPS, all_words
+from dastak.voice.sound.g711 import FRAME_OCTETS, SAMPLES_PER_S, pcm_to_ulaw
 
 # How many samples become one of the telephone's 8,000 a second.
 DECIMATIONS: Final = {8_000: 1, 16_000: 2, 24_000: 3, 48_000: 6}

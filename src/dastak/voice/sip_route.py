@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from dastak.voice.ivr import Speech
-from dastak.voice.media import Media
 from dastak.voice.prompts import pack
+from dastak.voice.sip.sip_sockets import TrunkUnreachable
+from dastak.voice.sip.sip_transport import SipLine
 from dastak.voice.sip_settings import SipSettings
-from dastak.voice.sip_transport import SipLine, TrunkUnreachable
+from dastak.voice.sound.media import Media
 from dastak.voice.trunk_line import TrunkLine
 from dastak.voice.voice_route import TakeReceipt, TakeStep, VoiceRoute
 

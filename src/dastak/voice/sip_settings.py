@@ -5,13 +5,13 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from dastak.voice.call_outcomes import read_overrides
-from dastak.voice.sip_dialog import SipTrunk
-from dastak.voice.sip_digest import Credentials
-from dastak.voice.sip_headers import escape_user
-from dastak.voice.sip_registration import Registrar
-from dastak.voice.sip_transactions import Timing
-from dastak.voice.sip_transport import LineSettings
+from dastak.voice.sip.call_outcomes import read_overrides
+from dastak.voice.sip.sip_dialog import SipTrunk
+from dastak.voice.sip.sip_digest import Credentials
+from dastak.voice.sip.sip_headers import escape_user
+from dastak.voice.sip.sip_registration import Registrar
+from dastak.voice.sip.sip_sockets import LineSettings
+from dastak.voice.sip.sip_transactions import Timing
 
 RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
 # RFC 4028, section 5.

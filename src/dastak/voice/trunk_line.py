@@ -15,15 +15,24 @@ from typing import Final, Self
 
 from dastak.core.errors import Overloaded
 from dastak.core.outcome import Outcome
-from dastak.voice.call_events import Answered, CallEvent, Ended, Key, Offered, Ringing, Settled
-from dastak.voice.call_outcomes import CallOutcome
 from dastak.voice.line import Dial, Frames, Hearer
-from dastak.voice.media import Media
-from dastak.voice.media_leg import MediaLeg
-from dastak.voice.sdp import Audio, Ours, UnusableSdp, read_answer, read_offer, write_answer, write_offer
-from dastak.voice.sip_asking import Callee
-from dastak.voice.sip_headers import MalformedSip, NameAddr
-from dastak.voice.sip_transport import LineCall, SipLine, TrunkUnreachable
+from dastak.voice.sip.call_events import Answered, CallEvent, Ended, Key, Offered, Ringing, Settled
+from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_asking import Callee
+from dastak.voice.sip.sip_headers import MalformedSip, NameAddr
+from dastak.voice.sip.sip_sockets import TrunkUnreachable
+from dastak.voice.sip.sip_transport import LineCall, SipLine
+from dastak.voice.sound.media import Media
+from dastak.voice.sound.media_leg import MediaLeg
+from dastak.voice.sound.sdp import (
+    Audio,
+    Ours,
+    UnusableSdp,
+    read_answer,
+    read_offer,
+    write_answer,
+    write_offer,
+)
 
 log = logging.getLogger("dastak.trunk")
 

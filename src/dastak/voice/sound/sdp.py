@@ -12,9 +12,9 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from dastak.voice.g711 import FRAME_MS, SAMPLES_PER_S
-from dastak.voice.rtp import PAYLOAD_TYPE_MAX, RTCP_LOOKALIKES
-from dastak.voice.sdes import Crypto, read_crypto, write_crypto
+from dastak.voice.sound.g711 import FRAME_MS, SAMPLES_PER_S
+from dastak.voice.sound.rtp import PAYLOAD_TYPE_MAX, RTCP_LOOKALIKES
+from dastak.voice.sound.sdes import Crypto, read_crypto, write_crypto
 
 SDP_OCTETS_MAX: Final = 16_384
 MEDIA_LINES_MAX: Final = 16

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from dastak.voice.call_events import CallEvent, Key, Offered, Settled
-from dastak.voice.sip_dialog import ALLOW, ALLOWED, SDP, CallParty, Dialog, Packet
-from dastak.voice.sip_message import Address, Header, SipMessage, answer, answer_to
-from dastak.voice.sip_transactions import Effect, Input, State, Transaction, happened_by
+from dastak.voice.sip.call_events import CallEvent, Key, Offered, Settled
+from dastak.voice.sip.sip_dialog import ALLOW, ALLOWED, SDP, CallParty, Dialog, Packet
+from dastak.voice.sip.sip_message import Address, Header, SipMessage, answer, answer_to
+from dastak.voice.sip.sip_transactions import Effect, Input, State, Transaction, happened_by
 
 # Each is kept for 32 s; a person who types into the phone may send an INFO a key.
 REQUESTS_MAX: Final = 64

@@ -6,7 +6,7 @@ Source: RFC 3711; RFC 4568, section 6.
 
 from typing import TYPE_CHECKING, Final
 
-from dastak.voice.sdes import Crypto, Suite
+from dastak.voice.sound.sdes import Crypto, Suite
 
 if TYPE_CHECKING:
     from pylibsrtp import Session

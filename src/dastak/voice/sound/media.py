@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Final, Self
 
-from dastak.voice.g711 import FRAME_MS
-from dastak.voice.media_leg import MediaLeg
-from dastak.voice.media_ports import MediaPorts
+from dastak.voice.sound.g711 import FRAME_MS
+from dastak.voice.sound.media_leg import MediaLeg
+from dastak.voice.sound.media_ports import MediaPorts
 
 SLOTS: Final = 4
 TICK_S: Final = FRAME_MS / 1_000 / SLOTS

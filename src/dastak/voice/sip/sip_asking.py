@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from dastak.voice.sip_dialog import ALLOW, SDP, CallParty, Dialog, Packet
-from dastak.voice.sip_headers import NameAddr
-from dastak.voice.sip_message import Address, Header, SipMessage
-from dastak.voice.sip_transactions import Effect, State, Transaction, happened_by
+from dastak.voice.sip.sip_dialog import ALLOW, SDP, CallParty, Dialog, Packet
+from dastak.voice.sip.sip_headers import NameAddr
+from dastak.voice.sip.sip_message import Address, Header, SipMessage
+from dastak.voice.sip.sip_transactions import Effect, State, Transaction, happened_by
 
 _SECONDS: Final = re.compile(r"([0-9]{1,6})(?![0-9])", re.ASCII)
 

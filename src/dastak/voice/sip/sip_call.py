@@ -15,14 +15,14 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
-from dastak.voice.call_events import Answered, CallEvent, EarlyMedia, Ended, Ringing, Trying
-from dastak.voice.call_outcomes import CallOutcome, call_outcome
-from dastak.voice.sip_asking import Asking, Callee, OwnRequests
-from dastak.voice.sip_dialog import CallParty, Dialog, Packet, SipTrunk
-from dastak.voice.sip_digest import DigestClient
-from dastak.voice.sip_headers import NameAddr
-from dastak.voice.sip_message import CSEQ_MAX, Address, SipMessage
-from dastak.voice.sip_served import PeerRequests
+from dastak.voice.sip.call_events import Answered, CallEvent, EarlyMedia, Ended, Ringing, Trying
+from dastak.voice.sip.call_outcomes import CallOutcome, call_outcome
+from dastak.voice.sip.sip_asking import Asking, Callee, OwnRequests
+from dastak.voice.sip.sip_dialog import CallParty, Dialog, Packet, SipTrunk
+from dastak.voice.sip.sip_digest import DigestClient
+from dastak.voice.sip.sip_headers import NameAddr
+from dastak.voice.sip.sip_message import CSEQ_MAX, Address, SipMessage
+from dastak.voice.sip.sip_served import PeerRequests
 
 CHALLENGES_MAX: Final = 2
 # One INVITE may be answered by several phones; more are left to their own time-outs.

@@ -13,11 +13,11 @@ from typing import Final
 
 import msgspec
 
-from dastak.voice.sip_dialog import CallParty, Packet, SipTrunk
-from dastak.voice.sip_digest import DigestClient
-from dastak.voice.sip_headers import MalformedSip, NameAddr, read_name_addr
-from dastak.voice.sip_message import Header, SipMessage
-from dastak.voice.sip_transactions import Effect, State, Transaction, happened_by
+from dastak.voice.sip.sip_dialog import CallParty, Packet, SipTrunk
+from dastak.voice.sip.sip_digest import DigestClient
+from dastak.voice.sip.sip_headers import MalformedSip, NameAddr, read_name_addr
+from dastak.voice.sip.sip_message import Header, SipMessage
+from dastak.voice.sip.sip_transactions import Effect, State, Transaction, happened_by
 
 CHALLENGES_MAX: Final = 2
 EXPIRES_S_MIN: Final = 10

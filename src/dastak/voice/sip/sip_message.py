@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from dastak.voice.sip_headers import (
+from dastak.voice.sip.sip_headers import (
     SIP_PORT,
     TOKEN,
     MalformedSip,

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from dastak.voice.g711 import FRAME_MS, FRAME_OCTETS, SAMPLES_PER_S, SILENT_FRAME, ulaw_to_alaw
-from dastak.voice.media_ports import Pair
-from dastak.voice.reception import Reception
-from dastak.voice.rtcp import (
+from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS, SAMPLES_PER_S, SILENT_FRAME, ulaw_to_alaw
+from dastak.voice.sound.media_ports import Pair
+from dastak.voice.sound.reception import Reception
+from dastak.voice.sound.rtcp import (
     RTCP_OCTETS_MAX,
     MalformedRtcp,
     ReceiverReport,
@@ -28,10 +28,10 @@ from dastak.voice.rtcp import (
     round_trip_s,
     write_compound,
 )
-from dastak.voice.rtp import START_OCTETS, MalformedRtp, RtpPacket, RtpSender, read_rtp
-from dastak.voice.sdp import PAYLOAD_TYPES, TELEPHONE_EVENT, Audio, Codec, Ours, our_key
-from dastak.voice.srtp import SRTP_EXTRA_OCTETS_MAX, RejectedSrtp, Srtp
-from dastak.voice.telephone_event import KeyPresses, MalformedEvent, read_event, read_info
+from dastak.voice.sound.rtp import START_OCTETS, MalformedRtp, RtpPacket, RtpSender, read_rtp
+from dastak.voice.sound.sdp import PAYLOAD_TYPES, TELEPHONE_EVENT, Audio, Codec, Ours, our_key
+from dastak.voice.sound.srtp import SRTP_EXTRA_OCTETS_MAX, RejectedSrtp, Srtp
+from dastak.voice.sound.telephone_event import KeyPresses, MalformedEvent, read_event, read_info
 
 Frame: TypeAlias = Callable[[], bytes | None]
 

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from dastak.voice.call_outcomes import CallOutcome
+from dastak.voice.sip.call_outcomes import CallOutcome
 
 
 class Trying(msgspec.Struct, frozen=True):

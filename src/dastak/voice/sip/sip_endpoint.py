@@ -13,14 +13,14 @@ import heapq
 from collections.abc import Callable, Collection
 from typing import Final
 
-from dastak.voice.call_events import CallEvent
-from dastak.voice.sip_asking import Callee
-from dastak.voice.sip_call import SipCall
-from dastak.voice.sip_dialog import ALLOW, SDP, Packet, SipTrunk
-from dastak.voice.sip_digest import DigestClient
-from dastak.voice.sip_headers import MalformedSip
-from dastak.voice.sip_message import MESSAGE_OCTETS_MIN, Address, SipMessage, answer, answer_to, parse
-from dastak.voice.sip_registration import Registrar, Registration
+from dastak.voice.sip.call_events import CallEvent
+from dastak.voice.sip.sip_asking import Callee
+from dastak.voice.sip.sip_call import SipCall
+from dastak.voice.sip.sip_dialog import ALLOW, SDP, Packet, SipTrunk
+from dastak.voice.sip.sip_digest import DigestClient
+from dastak.voice.sip.sip_headers import MalformedSip
+from dastak.voice.sip.sip_message import MESSAGE_OCTETS_MIN, Address, SipMessage, answer, answer_to, parse
+from dastak.voice.sip.sip_registration import Registrar, Registration
 
 # What the trunk is told when it asks for something outside of any call. ACK is never answered.
 _OUTSIDE: Final = {"OPTIONS": (200, "OK"), "INVITE": (403, "Forbidden")}

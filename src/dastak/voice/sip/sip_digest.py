@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from dastak.voice.sip_headers import MalformedSip, clean, quote, unquote
-from dastak.voice.sip_message import Header, SipMessage
+from dastak.voice.sip.sip_headers import MalformedSip, clean, quote, unquote
+from dastak.voice.sip.sip_message import Header, SipMessage
 
 # The realms a trunk is known to ask for, its own and those of proxies before it.
 REALMS_MAX: Final = 4

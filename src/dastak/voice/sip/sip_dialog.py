@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from dastak.voice.call_outcomes import NO_OVERRIDES, Overrides
-from dastak.voice.sip_digest import DigestClient
-from dastak.voice.sip_headers import MalformedSip, NameAddr, SipUri, read_name_addr, read_uri
-from dastak.voice.sip_message import BRANCH_COOKIE, Address, Header, SipMessage, encode_request
-from dastak.voice.sip_transactions import Timing
+from dastak.voice.sip.call_outcomes import NO_OVERRIDES, Overrides
+from dastak.voice.sip.sip_digest import DigestClient
+from dastak.voice.sip.sip_headers import MalformedSip, NameAddr, SipUri, read_name_addr, read_uri
+from dastak.voice.sip.sip_message import BRANCH_COOKIE, Address, Header, SipMessage, encode_request
+from dastak.voice.sip.sip_transactions import Timing
 
 MAX_FORWARDS: Final = 70
 ALLOWED: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE")

@@ -1,0 +1,1 @@
+"""SIP from the calling side: a pure engine, and the sockets around it."""
