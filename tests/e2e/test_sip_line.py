@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from dastak.voice.sip.call_events import Answered, Ended, Ringing
 from dastak.voice.sip.call_outcomes import CallOutcome
@@ -144,6 +145,20 @@ async def test_stream_that_is_no_sip_is_given_up() -> None:
         events = await events_of(call)
 
     assert events == [Ended(CallOutcome.TRUNK_DOWN, 503)]
+
+
+def test_call_goes_through_on_the_loop_of_the_server_too() -> None:
+    async def call_and_be_refused() -> list[object]:
+        async with sip_phone() as phone, line_to(phone.port, transport="TCP") as line:
+            ends: list[object] = []
+            for _ in range(3):
+                call = await line.call(callee(phone.port))
+                phone.say(sip_samples.reply(await phone.hears("INVITE"), 486))
+                ends += await events_of(call)
+                await phone.hears("ACK")
+            return ends
+
+    assert uvloop.run(call_and_be_refused()) == [Ended(CallOutcome.BUSY, 486)] * 3
 
 
 async def test_stopping_hangs_up_and_waits_for_the_answer() -> None:

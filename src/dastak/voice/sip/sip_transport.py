@@ -68,6 +68,7 @@ class SipLine:
         self._link: Datagrams | Stream | None = None
         self._endpoint: SipEndpoint | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
         self._calls: dict[SipCall, LineCall] = {}
         self._ending: set[SipCall] = set()
         self._lookups: set[asyncio.Task[None]] = set()
@@ -226,12 +227,16 @@ class SipLine:
             self._settled.set()
             if not self._calls and not self._ending:
                 self._idle.set()
-        deadline = self._endpoint.deadline
-        if self._timer is not None and self._timer.when() != deadline:
+        self._set_clock(self._endpoint.deadline)
+
+    def _set_clock(self, deadline: float | None) -> None:
+        """Wake up in time; earlier than needed does no harm, so that most packets leave the clock alone."""
+        if deadline is None or (self._timer is not None and self._wakes_at <= deadline):
+            return
+        if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if self._timer is None and deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._tick)
+        self._wakes_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - self.now()), self._tick)
 
     def _tell(self, call: SipCall, event: CallEvent) -> None:
         line_call = self._calls.get(call)
