@@ -1,7 +1,9 @@
 """Kamailio as the trunk: it asks for proof, stays in the way by Record-Route, and rings a phone behind it."""
 
 import asyncio
+import contextlib
 import platform
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,7 +94,7 @@ class Kamailio:
 
     def __init__(self, directory: Path, *, phone_port: int, key: str, certificate: str) -> None:
         directory.mkdir()
-        self.port, self.tls_port = free_port(), free_port()
+        self.port, self.tls_port = _free_for_both(), free_port()
         settings = CONFIGURATION.format(
             port=self.port,
             tls_port=self.tls_port,
@@ -109,6 +111,15 @@ class Kamailio:
         )
         self.daemon.until_listening(self.port)
         self.daemon.until_listening(self.tls_port)
+
+
+def _free_for_both() -> int:
+    """Return a port that is free for UDP as well as for TCP."""
+    while True:
+        port = free_port()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @asynccontextmanager

@@ -17,6 +17,8 @@ from dastak.voice.sip.sip_registration import Registrar
 
 UNSENT_OCTETS_MAX: Final = 1024 * 1024
 CONNECT_S_MAX: Final = 5.0
+# Many phones may answer at once; what does not fit here is lost and comes again half a second later.
+RECEIVE_BUFFER_OCTETS: Final = 1024 * 1024
 _READ_OCTETS: Final = 64 * 1024
 
 
@@ -85,6 +87,8 @@ class Datagrams(asyncio.DatagramProtocol):
             )
         except OSError as error:
             raise TrunkUnreachable("no UDP socket can be had for the trunk") from error
+        wire = self._transport.get_extra_info("socket")
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
         name = self._transport.get_extra_info("sockname")
         return str(name[0]), int(name[1])
 
