@@ -6,7 +6,7 @@ import socket
 import struct
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +61,8 @@ def baresip(
         answers: `auto` picks up by itself, `manual` lets it ring.
         options: More of the account, such as `;dtmfmode=info`.
     """
-    port, control_port, rtp = free_port(), free_port(), random.randrange(30_000, 50_000, 100)
+    port, control_port = _free_ports()
+    rtp = random.randrange(30_000, 50_000, 100)
     noise = directory / "noise.wav"
     with wave.open(str(noise), "wb") as out:
         out.setnchannels(1)
@@ -102,3 +103,13 @@ def baresip(
         yield BaresipPhone(directory, port, control_port)
     finally:
         daemon.stop()
+
+
+def _free_ports() -> tuple[int, int]:
+    """Return a port for SIP, whose neighbour baresip takes for TLS, and one for control."""
+    while True:
+        port, control_port = free_port(), free_port()
+        if control_port in {port, port + 1}:
+            continue
+        with suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port, control_port

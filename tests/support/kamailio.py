@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.foreign_daemon import ForeignDaemon
+from tests.support.patience import until
 from tests.support.serve_installation import free_port
 
 MODULES: Final = f"/usr/lib/{platform.machine()}-linux-gnu/kamailio/modules/"
@@ -41,6 +42,7 @@ modparam("tls", "private_key", "{key}")
 modparam("tls", "certificate", "{certificate}")
 modparam("tls", "tls_method", "TLSv1.2+")
 modparam("auth", "nonce_expire", 300)
+modparam("auth", "algorithm", "{algorithm}")
 modparam("tm", "fr_timer", 5000)
 modparam("rr", "enable_full_lr", 1)
 request_route {{
@@ -49,6 +51,7 @@ request_route {{
     if (has_totag()) {{
         if (loose_route()) {{
             xlog("L_ERR", "within $rm over $pr\\n");
+            t_on_reply("WITHIN");
             t_relay();
         }} else if (is_method("ACK")) {{
             t_check_trans();
@@ -69,22 +72,51 @@ request_route {{
     }}
     if (is_method("INVITE")) {{
         if (!pv_proxy_authenticate("trunk.example", "secret", "0")) {{
+            xlog("L_ERR", "challenged over $pr\\n");
             proxy_challenge("trunk.example", "1");
             exit;
         }}
         consume_credentials();
+        if (!($rU =~ "^{prefix}")) {{ sl_send_reply("404", "No such prefix"); exit; }}
+        xlog("L_ERR", "led on from $pr\\n");
         record_route();
         $du = "sip:127.0.0.1:{phone_port}";
         if (!t_relay()) {{ sl_reply_error(); }}
         exit;
     }}
+    if (is_method("OPTIONS")) {{ sl_send_reply("200", "Awake"); exit; }}
     sl_send_reply("405", "Not here");
 }}
+onreply_route[WITHIN] {{
+    xlog("L_ERR", "answered $rs to $rm\\n");
+}}
 """
+
+# What it is asked until it answers.
+AWAKE: Final = (
+    "OPTIONS sip:trunk.example SIP/2.0",
+    "Via: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKawake",
+    "Max-Forwards: 5",
+    "From: <sip:tests@trunk.example>;tag=awake",
+    "To: <sip:trunk.example>",
+    "Call-ID: awake",
+    "CSeq: 1 OPTIONS",
+    "Content-Length: 0",
+    "",
+    "",
+)
 
 
 class Kamailio:
     """A running Kamailio.
+
+    Args:
+        directory: Made here; its settings and its log.
+        phone_port: Where the phone behind it is.
+        key: File of its private key.
+        certificate: File of what vouches for it.
+        algorithm: Of its digest, MD5 or SHA-256.
+        prefix: How numbers begin that it knows, as a pattern.
 
     Attributes:
         port: For UDP and TCP.
@@ -92,7 +124,16 @@ class Kamailio:
         daemon: Its process and log.
     """
 
-    def __init__(self, directory: Path, *, phone_port: int, key: str, certificate: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        phone_port: int,
+        key: str,
+        certificate: str,
+        algorithm: str = "MD5",
+        prefix: str = "",
+    ) -> None:
         directory.mkdir()
         self.port, self.tls_port = _free_for_both(), free_port()
         settings = CONFIGURATION.format(
@@ -102,15 +143,34 @@ class Kamailio:
             key=key,
             certificate=certificate,
             phone_port=phone_port,
+            algorithm=algorithm,
+            prefix=prefix,
         )
         (directory / "kamailio.cfg").write_text(settings)
+        self._log_file = directory / "kamailio.log"
+        # With a bare name, runs at once would meet at one file outside their folders.
+        pid_file = str(directory / "kamailio.pid")
         self.daemon = ForeignDaemon(
             "kamailio",
-            ["-DD", "-E", "-f", "kamailio.cfg", "-P", "kamailio.pid", "-Y", ".", "-m", "64", "-M", "8"],
+            ["-DD", "-E", "-f", "kamailio.cfg", "-P", pid_file, "-Y", ".", "-m", "64", "-M", "8"],
             directory=directory,
         )
         self.daemon.until_listening(self.port)
         self.daemon.until_listening(self.tls_port)
+        # It listens before it works, and in between it would not even stop.
+        until(self._awake)
+
+    def said(self, words: str) -> int:
+        """Return how often it said a line of `CONFIGURATION`."""
+        return self._log_file.read_text(encoding="utf-8", errors="replace").count(f"{words}\n")
+
+    def _awake(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), 2) as asking:
+            asking.sendall("\r\n".join(AWAKE).encode())
+            try:
+                return asking.recv(4096).startswith(b"SIP/2.0 200")
+            except TimeoutError:
+                return False
 
 
 def _free_for_both() -> int:
