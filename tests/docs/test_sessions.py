@@ -19,7 +19,10 @@ from tests.support.serve_installation import Installation, free_port
 from tests.support.terminal_session import Terminal, same
 
 HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to"
-PAGES = [HOW_TO / name for name in ("connect-a-carrier.md", "find-out-why.md", "add-an-http-carrier.md")]
+PAGES = [
+    HOW_TO / name
+    for name in ("connect-a-carrier.md", "find-out-why.md", "add-an-http-carrier.md", "add-a-sip-trunk.md")
+]
 SESSION = re.compile(r"<!-- session: ([a-z-]+) -->\n```text\n(.*?)\n```", re.DOTALL)
 WRITE = os.environ.get("DASTAK_WRITE_SESSIONS") == "1"
 
@@ -57,7 +60,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
         CarrierProcess(home / "airtel", faults=FAULTS) as airtel,
         CarrierProcess(home / "jio", faults="[[faults]]\nresponse = 0.02\nreceipt = 0.3\n") as jio,
     ):
-        for name, secret in (("airtel", "sim"), ("jio", "sim"), ("typo", "sin")):
+        for name, secret in (("airtel", "sim"), ("jio", "sim"), ("typo", "sin"), ("voice", "s")):
             (installation.directory / f"{name}.password").write_text(secret)
         places = {str(airtel): "2775", str(jio): "2776"}
         sessions = dict(before_the_server(installation, places))
@@ -88,6 +91,13 @@ def before_the_server(installation: Installation, places: Mapping[str, str]) -> 
         "dastak carrier add jio --host 127.0.0.1 --port 2776 --system-id sim --lane priority=20 "
         "--secret-file password=jio.password",
     )
+    sessions["trunk"] = terminal.type(
+        "dastak carrier add voice --kind sip --set host=sip.example.in --set transport=tls "
+        "--set username=acme "
+        "--secret-file password=voice.password --set caller=+911600123456 --set calls_max=10",
+        "dastak carrier drain voice --why 'the trunk is moved tonight'",
+    )
+    terminal.type("dastak carrier remove voice --why 'only shown'")
     return sessions
 
 
