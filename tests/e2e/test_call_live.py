@@ -21,7 +21,9 @@ DESKTOP: Final[ViewportSize] = {"width": 1280, "height": 880}
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("calls") / "data") as running:
+    # One phone is called again and again.
+    often = {f"DASTAK__LIMITS__TEST__{limit}__COUNT": "1000" for limit in ("NUMBER", "NUMBER_EVERYWHERE")}
+    with DastakProcess(tmp_path_factory.mktemp("calls") / "data", environment=often) as running:
         yield running
 
 

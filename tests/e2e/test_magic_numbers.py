@@ -51,12 +51,6 @@ def settled_by_now(api: ApiClient, n: int) -> None:
             [("refused", "sim_1", "network_temporary"), ("submitted", "sim_2", None), DELIVERED],
             id="first route down",
         ),
-        pytest.param(
-            5,
-            # The call would come now; without a way for it, what would have been done is told.
-            [SUBMITTED, ("undelivered", None, "dlt_template"), ("fallback", None, None)],
-            id="rejected by DLT",
-        ),
         pytest.param(9, [SUBMITTED, DELIVERED], id="receipt before the answer"),
     ],
 )
@@ -75,6 +69,14 @@ def test_02_unknown_subscriber_fails_the_verification(api: ApiClient) -> None:
 
     assert events == [SUBMITTED, ("undelivered", None, "unknown_number"), ("failed", None, None)]
     assert (check.status, check.body["reason"]) == (409, "failed")
+
+
+def test_05_rejected_by_dlt_is_followed_by_the_call(api: ApiClient) -> None:
+    verification = started(api, magic(5))
+
+    events = told(api, verification, "fallback")
+
+    assert events[:3] == [SUBMITTED, ("undelivered", None, "dlt_template"), ("fallback", None, None)]
 
 
 def test_04_text_without_receipt_stays_submitted_and_its_code_is_good(api: ApiClient) -> None:

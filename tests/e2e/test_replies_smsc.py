@@ -12,6 +12,7 @@ from dastak.core.errors import NumberStopped
 from dastak.core.events import MessageUndelivered, PhoneReturned
 from dastak.core.reply import HeardReply, ReplyKind
 from dastak.core.tenant import Mode
+from dastak.flows.call_steps import CallSteps
 from dastak.flows.hear import Hearing
 from dastak.flows.inward import Inward
 from dastak.flows.phone_back import Returns
@@ -52,7 +53,7 @@ async def wired(folder: Path, *faults: Fault) -> AsyncIterator[tuple[House, Slow
     """Run a house whose only route is bound to a carrier over TCP."""
     async with open_house(folder) as house, smsc(Ends(), *faults) as carrier:
         disk = SlowDisk(house.store)
-        inward = Inward(house.settlement, Hearing(lambda _: None), Returns())
+        inward = Inward(house.settlement, Hearing(lambda _: None), Returns(), CallSteps())
         ears = inward.ears()
         settings = SmppSettings(host="127.0.0.1", port=carrier.port, system_id="sim_1", password="secret")
         route = SmppRoute(

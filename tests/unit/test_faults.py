@@ -14,6 +14,7 @@ from dastak.simulator.faults import (
     MAGIC,
     USUAL,
     Answer,
+    CallFate,
     Fate,
     Fault,
     FaultScript,
@@ -138,11 +139,11 @@ def test_shares_and_delays_come_out_as_asked() -> None:
     assert spread != sorted(spread)
 
 
-def test_magic_numbers_are_ten_and_each_does_its_own_thing() -> None:
+def test_each_magic_number_does_its_own_thing() -> None:
     faults = FaultScript(Random(1))
     seen = {number[-2:]: faults.fate_of(number, "sim_1") for number in MAGIC}
 
-    assert list(seen) == [f"0{n}" for n in range(10)]
+    assert list(seen) == [f"{n:02}" for n in range(13)]
     assert seen["00"] == seen["07"] == USUAL
     assert _outcome(seen["01"]) is Outcome.ABSENT_SUBSCRIBER
     assert _outcome(seen["02"]) is Outcome.UNKNOWN_NUMBER
@@ -152,6 +153,9 @@ def test_magic_numbers_are_ten_and_each_does_its_own_thing() -> None:
     assert seen["06"] == Fate(arrival_s=8.0, receipts_s=(8.0,))
     assert len(seen["08"].receipts_s) == 2
     assert seen["09"].receipt_first
+    called = [faults.fault_of(f"+120255501{n}").call for n in ("05", "10", "11", "12")]
+    assert called == [CallFate.RING, CallFate.BUSY, CallFate.DECLINE, CallFate.VOICEMAIL]
+    assert {_outcome(seen[n]) for n in ("10", "11", "12")} == {Outcome.DLT_TEMPLATE}
 
 
 def test_magic_number_of_a_carrier_that_is_down_is_delivered_by_the_second_route() -> None:
