@@ -62,3 +62,11 @@ def test_newest_message_decides_even_if_an_older_one_is_told_of_later() -> None:
 
 def test_timeline_without_a_message_says_so() -> None:
     assert judge([STARTED]).means == "no message was made"
+
+
+def test_call_that_was_heard_is_no_text_on_a_phone() -> None:
+    spoken = {"type": "delivered", "ordinal": 1, "evidence": "call:SIP 200"}
+    verdict = judge([STARTED, QUEUED, SUBMITTED, UNDELIVERED, QUEUED | {"ordinal": 1}, spoken])
+
+    assert verdict.means.startswith("the call spoke the whole code")
+    assert "somebody else answered" in verdict.next

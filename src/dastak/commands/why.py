@@ -37,6 +37,10 @@ _MEANS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "dropped": ("it was not sent, for nobody waited for its code any more", "start again"),
 }
+_SPOKEN: Final = (
+    "the call spoke the whole code to somebody who pressed the digit that was asked for",
+    "ask whether somebody else answered this phone",
+)
 _OF_MESSAGES: Final = frozenset({*_MEANS, "refused", "undelivered", "receipt"})
 
 
@@ -88,7 +92,9 @@ def judge(events: Sequence[Event]) -> Verdict:
     last: Event = newest[-1] if newest else {"type": ""}
     held: Event = next((event for event in reversed(newest) if "route" in event), {})
     outcome = Outcome.DELIVERED if last["type"] == "delivered" else last.get("outcome", "")
-    if last["type"] in _MEANS:
+    if last["type"] == "delivered" and last["evidence"].startswith("call:"):
+        means, action = _SPOKEN
+    elif last["type"] in _MEANS:
         means, action = _MEANS[last["type"]]
     elif outcome in set(Outcome):
         remedy = REMEDIES[Outcome(outcome)]

@@ -133,6 +133,8 @@ class TrunkLeg:
 
     async def run(self, dial: Dial) -> None:
         """Call, and tell what happens until it is over."""
+        # The trunk's own limit is often longer than the code has to live.
+        rung_out = asyncio.get_running_loop().call_later(dial.ring_s, self._ring_out)
         try:
             self._media = self._line.media.open(on_key=self._hearer.on_key, on_end=self.hang_up)
             self._ours = Ours(
@@ -154,8 +156,13 @@ class TrunkLeg:
             log.exception("a call over a trunk failed")
             self._hearer.on_ended(Outcome.NETWORK_TEMPORARY, "a defect of ours")
         finally:
+            rung_out.cancel()
             if self._media is not None:
                 self._media.close()
+
+    def _ring_out(self) -> None:
+        if self._audio is None:
+            self.hang_up()
 
     def _callee(self, dial: Dial, ours: Ours) -> Callee:
         caller = self._line.caller or dial.caller
