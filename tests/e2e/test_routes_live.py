@@ -125,7 +125,8 @@ def test_what_was_learned_outlives_a_restart(operator: Operator) -> None:
     after = {route["name"]: route["places"] for route in operator.routes()}
 
     def learned(places: list[dict[str, Any]]) -> list[list[Any]]:
-        return [[place[field] for field in ("country", "deadline_s", "p50_s", "p95_s")] for place in places]
+        fields = ("deadline_s", "p50_s", "p95_s")
+        return [[place["country"], *(round(place[field], 6) for field in fields)] for place in places]
 
     assert {name: learned(of) for name, of in after.items()} == {
         name: learned(of) for name, of in before.items()
