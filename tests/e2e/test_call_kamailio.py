@@ -128,7 +128,10 @@ def test_phone_behind_the_trunk_hears_the_code_bit_for_bit(
     assert CODES.fullmatch(code), code
     assert api.check(of, code[:6]).body["approved"] is True
     steps = [one["step"] for one in api.timeline(of) if one["type"] == "call"]
-    assert steps == ["dialled", "ringing", "answered", "right_key", "spoken", "spoken", "hung_up"]
+    # The trunk's workers may bring the 200 before the 180.
+    assert [step for step in steps if step != "ringing"] == [
+        "dialled", "answered", "right_key", "spoken", "spoken", "hung_up",
+    ]  # fmt: skip
     for words in ("challenged over", "led on from", "within ACK over", "within BYE over"):
         assert trunk.said(f"{words} {transport}") == 1
     assert code[:6] not in installation.program.log()

@@ -6,19 +6,19 @@ import socket
 import struct
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from tests.support.foreign_daemon import ForeignDaemon
 from tests.support.patience import until
-from tests.support.serve_installation import free_port
 
 SAMPLES_PER_S: Final = 8000
 WAV_HEAD_OCTETS: Final = 44
 NOISE_S: Final = 60
 MODULES: Final = "/usr/lib/baresip/modules"
 RTP_PORTS: Final = 40
+PORTS: Final = (11_000, 19_000)
 
 
 class BaresipPhone:
@@ -62,7 +62,7 @@ def baresip(
         options: More of the account, such as `;dtmfmode=info`.
     """
     port, control_port = _free_ports()
-    rtp = random.randrange(30_000, 50_000, 100)
+    rtp = random.randrange(22_000, 30_000, 100)
     noise = directory / "noise.wav"
     with wave.open(str(noise), "wb") as out:
         out.setnchannels(1)
@@ -106,10 +106,15 @@ def baresip(
 
 
 def _free_ports() -> tuple[int, int]:
-    """Return a port for SIP, whose neighbour baresip takes for TLS, and one for control."""
+    """Return a port for SIP, whose neighbour baresip takes for TLS, and one for control.
+
+    They are below those that the system hands out, so that no other test is given one meanwhile.
+    """
     while True:
-        port, control_port = free_port(), free_port()
-        if control_port in {port, port + 1}:
-            continue
-        with suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
-            return port, control_port
+        first = random.randrange(*PORTS, 4)
+        with suppress(OSError), ExitStack() as taken:
+            for port in range(first, first + 3):
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+                udp = taken.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                udp.bind(("127.0.0.1", port))
+            return first, first + 2
