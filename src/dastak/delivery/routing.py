@@ -129,6 +129,9 @@ class RouteTable:
         chance: Returns a number from 0 to 1, evenly spread. Without it the best route always comes first.
         exploration: The share of messages that go first to a little known route.
         at_home: Says whether a tenant is established in a country; then it sends nothing there from abroad.
+
+    Attributes:
+        speaking: The routes of calls; every event asks for them.
     """
 
     def __init__(
@@ -147,6 +150,7 @@ class RouteTable:
         self._simulated_calls = tuple(simulated_calls)
         self._chance, self._exploration, self._at_home = chance, exploration, at_home
         self._live_calls: Routes = ()
+        self.speaking: Routes = self._simulated_calls
         self._version = -1
         self._plans: dict[tuple[int, str, str, str], _Plan] = {}
         self._half_open: tuple[str, ...] = ()
@@ -164,6 +168,7 @@ class RouteTable:
             for carrier, route in sorted(active, key=lambda entry: entry[0].lane.priority)
             if carrier.kind is CarrierKind.SIP
         )
+        self.speaking = (*self._simulated_calls, *self._live_calls)
         self._use([entry for entry in active if entry[0].kind is not CarrierKind.SIP])
         self._judge.watch({carrier.name: carrier.revision for carrier, _ in active})
 
@@ -203,11 +208,6 @@ class RouteTable:
 
     def _calls(self, mode: Mode) -> Routes:
         return self._simulated_calls if mode is Mode.TEST else self._live_calls
-
-    @property
-    def speaking(self) -> Routes:
-        """The routes of calls."""
-        return (*self._simulated_calls, *self._live_calls)
 
     def shares(
         self, tenant: int, msisdn: Msisdn, *, down: Collection[str] = ()

@@ -20,8 +20,8 @@ from dastak.core.msisdn import Msisdn
 from dastak.simulator.phone import CallNews, read_number
 from dastak.simulator.phone_pages import HEADERS, WAIT_S_MAX, Answered, for_our_pages, quantity, write_json
 from dastak.simulator.switchboard import Listener, Switchboard, VirtualCall
+from dastak.voice.sound.g711 import SAMPLES_PER_S
 
-SAMPLES_PER_S: Final = 8000
 WAIT_S_DEFAULT: Final = 10.0
 
 Act = Callable[[VirtualCall, Request], Awaitable[None]]

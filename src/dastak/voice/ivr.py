@@ -12,9 +12,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from enum import StrEnum
 from typing import Final, Protocol
 
-FRAME_OCTETS: Final = 160
-FRAMES_PER_S: Final = 50
-SILENCE: Final = b"\xff" * FRAME_OCTETS
+from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS
+from dastak.voice.sound.g711 import SILENT_FRAME as SILENCE
+
+FRAMES_PER_S: Final = 1_000 // FRAME_MS
 # Until the phone is at the ear.
 LEAD_IN_S: Final = 0.4
 GATE_ROUNDS: Final = 2
