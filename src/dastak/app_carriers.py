@@ -24,7 +24,6 @@ from dastak.simulator.box import Box
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.store.seal import AesGcmSealer
-from dastak.voice.prompts import pack
 from dastak.voice.voice_route import VoiceRoute
 
 
@@ -65,7 +64,6 @@ def make_simulated_calls(box: Box | None, inward: Inward) -> list[VoiceRoute]:
         VoiceRoute(
             "sim_call",
             box.switchboard,
-            speech_of=pack,
             take_receipt=inward.settlement.take,
             take_step=inward.call_steps.take,
         )

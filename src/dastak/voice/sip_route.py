@@ -49,10 +49,9 @@ class SipRoute(VoiceRoute):
             domain=settings.domain or settings.host,
             caller=settings.caller,
             calls_max=settings.calls_max,
+            speech_of=speech_of,
         )
-        super().__init__(
-            name, self.trunk, speech_of=speech_of, take_receipt=take_receipt, take_step=take_step
-        )
+        super().__init__(name, self.trunk, take_receipt=take_receipt, take_step=take_step)
         self.reason = "not started"
         self._keeper: asyncio.Task[None] | None = None
 
