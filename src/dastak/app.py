@@ -55,6 +55,7 @@ from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.tenancy.directory import Directory
+from dastak.voice.engine.engine_process import EngineProcess
 from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
@@ -101,6 +102,7 @@ class House(msgspec.Struct, frozen=True):
     simulated: Mapping[str, SmppRoute]
     worker: Worker
     box: Box | None
+    engine: EngineProcess
 
 
 async def run(
@@ -167,7 +169,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     table = app_carriers.make_route_table(settings, simulated, calls, health)
     ringing = partial(app_carriers.tell_calls, table)
     listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, ringing)
-    trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys)
+    engine = EngineProcess(log_level=settings.log.level, log_style=settings.log.format)
+    trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, engine=engine)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -190,14 +193,13 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         learn_network=health.learn_network,
     )
     inward.begin(ports, store, directory.owners_of)
-    for route in simulated.values():
-        await stack.enter_async_context(route)
-    await _set_out(stack, fleet, Outages(store, clock, lambda: fleet.entries))
+    await _set_out(stack, simulated, fleet, Outages(store, clock, lambda: fleet.entries))
     await stack.enter_async_context(worker)
     await worker.run(ports)
     house = House(
-        ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker, box
-    )
+        ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
+        box, engine,
+    )  # fmt: skip
     _add_figures(house)
     return house
 
@@ -212,8 +214,12 @@ async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory
     return directory, registers
 
 
-async def _set_out(stack: AsyncExitStack, fleet: Fleet, outages: Outages) -> None:
+async def _set_out(
+    stack: AsyncExitStack, simulated: Mapping[str, SmppRoute], fleet: Fleet, outages: Outages
+) -> None:
     """Open all carriers, follow their changes, and write down when their links are down."""
+    for route in simulated.values():
+        await stack.enter_async_context(route)
     await stack.enter_async_context(fleet)
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
@@ -247,6 +253,8 @@ def _add_figures(house: House) -> None:
     watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
     watch("dastak_messages_waiting", lambda: house.worker.waiting)
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
+    watch("dastak_calls_in_flight", lambda: house.engine.in_flight)
+    watch("dastak_voice_process_restarts", lambda: house.engine.restarts)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
     health, watch_each = house.health, house.metrics.watch_each
     watch_each("dastak_unmapped_codes", lambda: unmapped_codes(house.fleet.entries))
@@ -281,6 +289,7 @@ def _faults(house: House) -> dict[str, str | None]:
         "store": None if house.store.healthy else "the database cannot write",
         "clock": None if abs(offset_s) <= CLOCK_OFFSET_S_MAX else f"{offset_s:.1f} s ahead of the wall clock",
         **{route.name: None if route.available else route.reason for route in routes},
+        **({"voice process": house.engine.fault} if house.engine.fault else {}),
         **house.fleet.faults,
     }
 

@@ -24,7 +24,7 @@ from dastak.simulator.box import Box
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.store.seal import AesGcmSealer
-from dastak.voice.prompts import pack
+from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.voice_route import VoiceRoute
 
 
@@ -65,7 +65,6 @@ def make_simulated_calls(box: Box | None, inward: Inward) -> list[VoiceRoute]:
         VoiceRoute(
             "sim_call",
             box.switchboard,
-            speech_of=pack,
             take_receipt=inward.settlement.take,
             take_step=inward.call_steps.take,
         )
@@ -101,6 +100,7 @@ def make_fleet(
     ears: Ears,
     *,
     keys: KeyRing,
+    engine: EngineProcess,
 ) -> tuple[TrialDesk, Fleet]:
     """Make the carriers of the settings file ready, and whatever is added to the database later.
 
@@ -127,6 +127,7 @@ def make_fleet(
             on_alert=partial(ears.on_alert, carrier.name),
             callback=callbacks(carrier.name),
             take_step=ears.take_step,
+            engine=engine,
         ),
         on_change=table.replace,
     )

@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -10,10 +9,12 @@ from dastak.simulator import switchboard as switchboard_module
 from dastak.simulator.call_pages import as_wav
 from dastak.simulator.faults import CallFate, Fault, FaultScript
 from dastak.simulator.switchboard import CallState, Switchboard, VirtualCall
-from dastak.voice.line import Dial
+from dastak.voice.ivr import SILENCE, Step
+from dastak.voice.line import Dial, Script
 from tests.support.samples import MSISDN
+from tests.unit.test_ivr import Words
 
-FRAMES = [bytes([n]) * 160 for n in range(1, 21)]
+SCRIPT = Script(locale="en", gate="7", code="4711")
 
 
 class Caller:
@@ -21,7 +22,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
-        self.ended, self.pressed_three = asyncio.Event(), asyncio.Event()
+        self.ended = asyncio.Event()
 
     def on_ringing(self, detail: str) -> None:
         self.told.append(("ringing", detail))
@@ -29,51 +30,60 @@ class Caller:
     def on_answered(self, detail: str) -> None:
         self.told.append(("answered", detail))
 
-    def on_key(self, digit: str) -> None:
-        self.told.append(("key", digit))
-        if digit == "3":
-            self.pressed_three.set()
+    def on_step(self, step: Step, typed: str) -> None:
+        self.told.append(("step", step))
 
-    def on_ended(self, outcome: Outcome | None, detail: str) -> None:
+    def on_ended(self, outcome: Outcome, detail: str) -> None:
         self.told.append(("ended", outcome, detail))
         self.ended.set()
 
 
-def frames() -> Callable[[], bytes | None]:
-    left = iter(FRAMES)
-    return lambda: next(left, None)
-
-
 def switchboard(*faults: Fault) -> Switchboard:
-    return Switchboard(FaultScript(Random(1), faults=faults), lambda _call: None)
+    return Switchboard(FaultScript(Random(1), faults=faults), lambda _call: None, lambda _locale: Words())
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call of a minute be over at once."""
+    monkeypatch.setattr(switchboard_module, "FRAME_S", 0.0)
+
+
+def frames(heard: bytes) -> list[str]:
+    pieces = (heard[at : at + len(SILENCE)] for at in range(0, len(heard), len(SILENCE)))
+    return [piece.decode().rstrip(".") for piece in pieces if piece != SILENCE]
 
 
 async def dialled(board: Switchboard, caller: Caller, *, ring_s: float = 5.0) -> VirtualCall:
-    call = board.dial(Dial(MSISDN, "+911600", ring_s), caller)
+    call = board.dial(Dial(MSISDN, "+911600", ring_s, SCRIPT), caller)
     assert caller.told == [], "the caller is told only after it dialled"
     await asyncio.sleep(0)
     return call
 
 
+@pytest.mark.usefixtures("quick")
 async def test_phone_rings_is_answered_hears_and_presses() -> None:
     caller, board = Caller(), switchboard()
     call = await dialled(board, caller)
     assert board.ringing(MSISDN) is call
     listener = call.listen()
     call.answer()
-    call.speak(frames())
-    call.press("7")
-    await caller.ended.wait()
-
     heard = b""
     while (sound := await listener.sound()) is not None:
         heard += sound
-    assert heard == bytes(call.heard) == b"".join(FRAMES)
+        if b"gate_7" in heard and not call.keys:
+            call.press("7")
+
+    assert heard == bytes(call.heard)
+    assert [frame for frame in frames(heard) if frame.startswith("char_")] == [
+        f"char_{n}" for n in "4711" * 2
+    ]
     assert caller.told == [
         ("ringing", "180 Ringing"),
         ("answered", "200 OK"),
-        ("key", "7"),
-        ("ended", None, "BYE"),
+        ("step", Step.RIGHT_KEY),
+        ("step", Step.SPOKEN),
+        ("step", Step.SPOKEN),
+        ("ended", Outcome.DELIVERED, "BYE"),
     ]
     assert board.ringing(MSISDN) is None
 
@@ -96,15 +106,16 @@ async def test_phone_that_refuses_by_itself(fate: CallFate, outcome: Outcome) ->
     assert ("ringing" in {told[0] for told in caller.told}) == (fate is CallFate.DECLINE)
 
 
+@pytest.mark.usefixtures("quick")
 async def test_voicemail_answers_and_plays_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switchboard_module, "VOICEMAIL_AFTER_S", 0.01)
-    monkeypatch.setattr(switchboard_module, "KEY_EVERY_S", 0.01)
+    monkeypatch.setattr(switchboard_module, "VOICEMAIL_AFTER_S", 0.0)
+    monkeypatch.setattr(switchboard_module, "KEY_EVERY_S", 0.0)
     caller = Caller()
     call = await dialled(switchboard(Fault(call=CallFate.VOICEMAIL, call_keys="123")), caller)
-    await asyncio.wait_for(caller.pressed_three.wait(), 5)
-    call.put_down()
+    await asyncio.wait_for(caller.ended.wait(), 5)
 
-    assert [told for told in caller.told if told[0] == "key"] == [("key", "1"), ("key", "2"), ("key", "3")]
+    assert call.keys == "123"
+    assert caller.told[-1][:2] == ("ended", Outcome.NO_HUMAN)
 
 
 async def test_phone_that_nobody_answers_rings_out() -> None:
@@ -129,16 +140,16 @@ async def test_what_comes_too_late_changes_nothing() -> None:
     assert caller.told == [("ringing", "180 Ringing"), ("ended", Outcome.DECLINED, "603 Decline")]
 
 
+@pytest.mark.usefixtures("quick")
 async def test_listener_who_does_not_keep_up_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switchboard_module, "PENDING_MAX", 1)
     caller = Caller()
     call = await dialled(switchboard(), caller)
     slow = call.listen()
     call.answer()
-    call.speak(frames())
     await caller.ended.wait()
 
-    assert await slow.sound() == b"".join(FRAMES[:5])
+    assert await slow.sound() == SILENCE * 5
     assert await slow.sound() is None
 
 
@@ -148,7 +159,7 @@ async def test_lines_and_kept_calls_are_bounded(monkeypatch: pytest.MonkeyPatch)
     board, callers = switchboard(), [Caller() for _ in range(10)]
     calls = [await dialled(board, caller) for caller in callers[:2]]
     with pytest.raises(CarrierUnavailable):
-        board.dial(Dial(MSISDN, "", 5.0), callers[2])
+        board.dial(Dial(MSISDN, "", 5.0, SCRIPT), callers[2])
     for caller in callers[2:]:
         calls[-1].put_down()
         calls.append(await dialled(board, caller))

@@ -1,4 +1,5 @@
 import asyncio
+import re
 from random import Random
 
 import pytest
@@ -9,8 +10,8 @@ from dastak.core.message import MessageKey, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.way_out import Outgoing
 from dastak.voice import voice_route
-from dastak.voice.ivr import SILENCE
-from dastak.voice.line import Dial, Frames, Hearer
+from dastak.voice.ivr import SILENCE, Ivr
+from dastak.voice.line import Dial, Hearer, Script
 from dastak.voice.voice_route import VoiceRoute
 from tests.support.samples import MSISDN, some_verification
 from tests.unit.test_ivr import Words
@@ -20,20 +21,18 @@ KEY = MessageKey(VERIFICATION.id, 1)
 
 
 class Leg:
-    """One call; its `frames` are what it was given to speak."""
+    """One call."""
 
-    def __init__(self, hearer: Hearer) -> None:
+    def __init__(self, dial: Dial, hearer: Hearer) -> None:
         self.hearer = hearer
-        self.frames: Frames | None = None
+        self.ivr = Ivr(Words(), gate=dial.script.gate, code=dial.script.code, tell=hearer.on_step)
         self.answered = self.over = False
-
-    def speak(self, frames: Frames) -> None:
-        self.frames = frames
 
     def hang_up(self) -> None:
         if not self.over:
             self.over = True
-            self.hearer.on_ended(None if self.answered else Outcome.NOT_ANSWERED, "hung up here")
+            outcome = self.ivr.outcome if self.answered else Outcome.NOT_ANSWERED
+            self.hearer.on_ended(outcome, "hung up here")
 
     def answer(self) -> None:
         self.answered = True
@@ -41,16 +40,15 @@ class Leg:
 
     def listen(self, *, press: str = "") -> list[str]:
         """Hear the call to its end, and press a key once a digit was asked for: `gate` is that digit."""
-        assert self.frames is not None
         heard: list[str] = []
-        while (frame := self.frames()) is not None:
+        while (frame := self.ivr.frame()) is not None:
             if frame != SILENCE:
                 heard.append(frame.decode().rstrip("."))
             elif press and heard[-1:] and heard[-1].startswith("gate_"):
-                self.hearer.on_key(heard[-1][-1] if press == "gate" else press)
+                self.ivr.key(heard[-1][-1] if press == "gate" else press)
                 press = ""
         self.over = True
-        self.hearer.on_ended(None, "BYE")
+        self.hearer.on_ended(self.ivr.outcome, "BYE")
         return heard
 
 
@@ -67,7 +65,7 @@ class Line:
 
     def dial(self, dial: Dial, hearer: Hearer) -> Leg:
         self.dials.append(dial)
-        self.legs.append(Leg(hearer))
+        self.legs.append(Leg(dial, hearer))
         self.dialled.set()
         return self.legs[-1]
 
@@ -82,7 +80,6 @@ class Desk:
         self.route = VoiceRoute(
             "trunk",
             self.line,
-            speech_of=lambda _locale: Words(),
             take_receipt=lambda receipt, _acknowledge: self.receipts.append(receipt),
             take_step=lambda _key, step, _detail: self.steps.append(step),
             chance=Random(1),
@@ -122,7 +119,9 @@ async def test_message_is_taken_when_the_phone_rings_and_delivered_when_the_code
     assert [word for word in heard if word.startswith("char_")] == [f"char_{n}" for n in "4711" * 2]
     assert [receipt.outcome for receipt in desk.receipts] == [Outcome.DELIVERED]
     assert desk.steps == ["dialled", "ringing", "answered", "right_key", "spoken", "spoken", "hung_up"]
-    assert desk.line.dials == [Dial(MSISDN, "+911600", 28.0)]
+    (dial,) = desk.line.dials
+    assert dial == Dial(MSISDN, "+911600", 28.0, Script(locale="en", gate=dial.script.gate, code="4711"))
+    assert not {"4711", MSISDN} & set(re.findall(r"[+0-9]+", repr(dial)))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from dastak.http_carriers.http_settings import HttpCarrier, HttpSettings, read_h
 from dastak.sms.gsm7 import first_foreign
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
+from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_route import SipRoute
 from dastak.voice.sip_settings import SipSettings
 from dastak.voice.voice_route import TakeStep
@@ -78,7 +79,7 @@ class Kind(msgspec.Struct, frozen=True):
         for_trial: Settings that a trial has instead of a carrier's own.
         asked: Those secrets that a carrier with such settings cannot do without.
         hooked: Whether it calls us with receipts; then `make` takes `callback`.
-        speaks: Whether it carries calls; then `make` takes `take_step`.
+        speaks: Whether it carries calls whose sound is ours; then `make` takes `take_step` and `engine`.
     """
 
     fields: tuple[str, ...]
@@ -136,6 +137,7 @@ def open_route(
     on_alert: Callable[[str], None] | None = None,
     callback: Callback = NO_CALLBACK,
     take_step: TakeStep = lambda _key, _step, _detail: None,
+    engine: EngineProcess | None = None,
 ) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
 
@@ -148,6 +150,7 @@ def open_route(
         on_alert: Told the number of a phone that is back.
         callback: Where its webhooks come in, where it has such.
         take_step: Told what happens in a call, where it carries such.
+        engine: The voice process, where it carries such; None has one of its own.
 
     Raises:
         InvalidRequest: The settings are not such a kind's.
@@ -156,7 +159,7 @@ def open_route(
     if KINDS[kind].hears:
         return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert)
     if KINDS[kind].speaks:
-        return KINDS[kind].make(name, read, take, take_step=take_step)
+        return KINDS[kind].make(name, read, take, take_step=take_step, engine=engine)
     if KINDS[kind].hooked:
         return KINDS[kind].make(name, read, take, callback=callback)
     return KINDS[kind].make(name, read, take)

@@ -18,7 +18,9 @@ from dastak.core.errors import CarrierUnavailable
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.simulator.faults import CallFate, FaultScript
-from dastak.voice.line import Dial, Frames, Hearer
+from dastak.voice.ivr import Ivr, Speech
+from dastak.voice.line import Dial, Hearer
+from dastak.voice.prompts import pack
 
 CALLS_MAX: Final = 100
 # Ended calls that can still be looked at.
@@ -52,7 +54,13 @@ class VirtualCall:
     """
 
     def __init__(
-        self, number: int, dial: Dial, hearer: Hearer, tell: Callable[["VirtualCall"], None]
+        self,
+        number: int,
+        dial: Dial,
+        hearer: Hearer,
+        *,
+        speech_of: Callable[[str], Speech],
+        tell: Callable[["VirtualCall"], None],
     ) -> None:
         self.id = number
         self.msisdn, self.caller = dial.msisdn, dial.caller
@@ -63,6 +71,13 @@ class VirtualCall:
         self.keys = ""
         self.heard = bytearray()
         self._hearer, self._tell = hearer, tell
+        self._ivr = Ivr(
+            speech_of(dial.script.locale),
+            gate=dial.script.gate,
+            code=dial.script.code,
+            typed=dial.script.typed,
+            tell=hearer.on_step,
+        )
         self._listeners: WeakSet[Listener] = WeakSet()
         self._loop = asyncio.get_running_loop()
         self._timers = [self._loop.call_later(dial.ring_s, self._rang_out)]
@@ -74,36 +89,32 @@ class VirtualCall:
             self.state = CallState.ANSWERED
             self._tell(self)
             self._hearer.on_answered("200 OK")
+            self._speaking = self._loop.create_task(self._play())
 
     def press(self, key: str) -> None:
         """Press a key of the phone."""
         if self.state is CallState.ANSWERED:
             self.keys += key
-            self._hearer.on_key(key)
+            self._ivr.key(key)
 
     def put_down(self) -> None:
         """Decline a call that rings, or end one that was answered."""
         if self.state is CallState.RINGING:
             self.refuse(Outcome.DECLINED, "603 Decline")
         elif self.state is CallState.ANSWERED:
-            self._end(None, "BYE")
+            self._end(self._ivr.outcome, "BYE")
 
     def refuse(self, outcome: Outcome, word: str) -> None:
         """Let it end before it was answered."""
         if self.state is CallState.RINGING:
             self._end(outcome, word)
 
-    def speak(self, frames: Frames) -> None:
-        """See `Leg`."""
-        if self.state is CallState.ANSWERED and self._speaking is None:
-            self._speaking = self._loop.create_task(self._play(frames))
-
     def hang_up(self) -> None:
         """See `Leg`."""
         if self.state is CallState.RINGING:
             self._end(Outcome.NOT_ANSWERED, "CANCEL")
         elif self.state is CallState.ANSWERED:
-            self._end(None, "BYE")
+            self._end(self._ivr.outcome, "BYE")
 
     def later(self, after_s: float, act: Callable[[], None]) -> None:
         """Do something by itself after a while."""
@@ -124,11 +135,11 @@ class VirtualCall:
             listener.end()
         return listener
 
-    async def _play(self, frames: Frames) -> None:
+    async def _play(self) -> None:
         """Hear one frame each 20 ms, by a clock that catches up."""
         next_s = self._loop.time()
         pending = bytearray()
-        while (frame := frames()) is not None and len(self.heard) < HEARD_S_MAX * 8000:
+        while (frame := self._ivr.frame()) is not None and len(self.heard) < HEARD_S_MAX * 8000:
             self.heard += frame
             pending += frame
             if len(pending) >= FRAMES_TOGETHER * len(frame):
@@ -138,7 +149,7 @@ class VirtualCall:
             await asyncio.sleep(max(0.0, next_s - self._loop.time()))
         self._let_hear(bytes(pending))
         self._speaking = None
-        self._end(None, "BYE")
+        self._end(self._ivr.outcome, "BYE")
 
     def _let_hear(self, octets: bytes) -> None:
         for listener in list(self._listeners):
@@ -147,7 +158,7 @@ class VirtualCall:
     def _rang_out(self) -> None:
         self.refuse(Outcome.NOT_ANSWERED, "487 Request Terminated")
 
-    def _end(self, outcome: Outcome | None, word: str) -> None:
+    def _end(self, outcome: Outcome, word: str) -> None:
         if self.state is CallState.ENDED:
             return
         self.state, self.why = CallState.ENDED, word
@@ -196,10 +207,16 @@ class Switchboard:
     Args:
         faults: What phones do by themselves.
         tell: Told of every call that begins, is answered or ends.
+        speech_of: Returns how a locale is spoken.
     """
 
-    def __init__(self, faults: FaultScript, tell: Callable[[VirtualCall], None]) -> None:
-        self._faults, self._tell = faults, tell
+    def __init__(
+        self,
+        faults: FaultScript,
+        tell: Callable[[VirtualCall], None],
+        speech_of: Callable[[str], Speech] = pack,
+    ) -> None:
+        self._faults, self._tell, self._speech_of = faults, tell, speech_of
         self._calls: dict[int, VirtualCall] = {}
         self._dialled = 0
         self._news = asyncio.Event()
@@ -219,7 +236,7 @@ class Switchboard:
         if sum(call.state is not CallState.ENDED for call in self._calls.values()) >= CALLS_MAX:
             raise CarrierUnavailable("All lines of the switchboard in the box are busy.")
         self._dialled += 1
-        call = VirtualCall(self._dialled, dial, hearer, self._changed)
+        call = VirtualCall(self._dialled, dial, hearer, speech_of=self._speech_of, tell=self._changed)
         self._calls[call.id] = call
         while len(self._calls) > CALLS_MAX + KEPT_MAX:
             del self._calls[next(iter(self._calls))]

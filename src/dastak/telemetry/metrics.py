@@ -34,12 +34,14 @@ COUNTERS: Final[Table] = {
 TOTALS: Final[Table] = {
     "dastak_store_commits": ("Commits of the database.", ()),
     "dastak_store_operations": ("Operations that those commits held.", ()),
+    "dastak_voice_process_restarts": ("How often the voice process died and was started again.", ()),
     "dastak_unmapped_codes": ("Codes of an HTTP carrier that no table of its profile knows.", ("route",)),
 }
 _PLACE: Final = ("route", "country", "operator")
 GAUGES: Final[Table] = {
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
     "dastak_messages_waiting": ("Messages that wait until a route has room.", ()),
+    "dastak_calls_in_flight": ("Calls over SIP trunks that ring or speak now.", ()),
     "dastak_clock_offset_seconds": ("How far our clock is ahead of the wall clock.", ()),
     "dastak_bound": ("Whether a route is bound: 1 or 0.", ("route",)),
     "dastak_route_score": ("How good a route is at a place: 0 to 1.", _PLACE),

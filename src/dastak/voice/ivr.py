@@ -8,10 +8,11 @@
 Source: facts of the field on voicemail interception (M. Vigo, DEF CON 26).
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final, Protocol
 
+from dastak.core.outcome import Outcome
 from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS
 from dastak.voice.sound.g711 import SILENT_FRAME as SILENCE
 
@@ -58,6 +59,17 @@ class Ended(StrEnum):
     HUNG_UP = "hung_up"
     REPORTED = "reported"
     TYPED = "typed"
+
+
+_OUTCOMES: Final[Mapping[Ended, Outcome]] = {
+    Ended.COMPLETED: Outcome.DELIVERED,
+    Ended.TYPED: Outcome.DELIVERED,
+    Ended.NO_HUMAN: Outcome.NO_HUMAN,
+    Ended.WRONG_KEY: Outcome.WRONG_KEY,
+    Ended.HUNG_UP: Outcome.HUNG_UP,
+    Ended.REPORTED: Outcome.REPORTED,
+}
+assert _OUTCOMES.keys() == set(Ended)
 
 
 class Speech(Protocol):
@@ -113,6 +125,11 @@ class Ivr:
         if self._ended is not None:
             return self._ended
         return Ended.COMPLETED if self._readings else Ended.HUNG_UP
+
+    @property
+    def outcome(self) -> Outcome:
+        """`ended`, in the words of messages."""
+        return _OUTCOMES[self.ended]
 
     def _script(self) -> Iterator[bytes]:
         yield from _silence(LEAD_IN_S)

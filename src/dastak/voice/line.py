@@ -1,16 +1,35 @@
-"""What rings a phone: a call is dialled, tells what happens, and speaks when it is answered."""
+"""What rings a phone: a call is dialled with what it shall say, and tells what happens until it is over."""
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
-
-# Returns the next 20 ms of G.711 µ-law; None to hang up.
-Frames = Callable[[], bytes | None]
+from dastak.voice.ivr import Step
 
 
-class Dial(NamedTuple):
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call says once it is answered.
+
+    Attributes:
+        locale: The language.
+        gate: The digit that this call asks for, before anything else.
+        code: What is spoken; empty where the person types what the page shows.
+        typed: How many digits the page shows, where the person types them.
+    """
+
+    locale: str
+    gate: str
+    code: str = ""
+    typed: int = 0
+
+    def __repr__(self) -> str:
+        """Show neither the code nor the digit."""
+        return f"Script({self.locale!r})"
+
+
+class Dial(msgspec.Struct, frozen=True):
     """A call to be made.
 
     Attributes:
@@ -21,6 +40,11 @@ class Dial(NamedTuple):
     msisdn: Msisdn
     caller: str
     ring_s: float
+    script: Script
+
+    def __repr__(self) -> str:
+        """Show no number."""
+        return f"Dial({self.script!r}, ring_s={self.ring_s!r})"
 
 
 class Hearer(Protocol):
@@ -32,25 +56,22 @@ class Hearer(Protocol):
     def on_answered(self, detail: str) -> None:
         """Somebody or something answered. Sound before this is no answer."""
 
-    def on_key(self, digit: str) -> None:
-        """A key was pressed: a digit, `*` or `#`."""
+    def on_step(self, step: Step, typed: str) -> None:
+        """Something happened in what is said; `typed` is what was typed where that was asked for."""
 
-    def on_ended(self, outcome: Outcome | None, detail: str) -> None:
-        """The call is over, told once. With an outcome it was never answered, and that is why."""
+    def on_ended(self, outcome: Outcome, detail: str) -> None:
+        """The call is over, told once, and that came of it."""
 
 
 class Leg(Protocol):
     """One call under way."""
-
-    def speak(self, frames: Frames) -> None:
-        """Speak from now on, until there is no more to say; then hang up."""
 
     def hang_up(self) -> None:
         """End it, ringing or speaking. Nothing happens when it is over already."""
 
 
 class Line(Protocol):
-    """A trunk, or the exchange in the box."""
+    """A trunk, or the exchange in the box; it speaks the script by itself."""
 
     @property
     def available(self) -> bool:

@@ -1,23 +1,12 @@
-"""The way of calls over one SIP trunk: kept reachable while the context lasts."""
+"""The way of calls over one SIP trunk: kept reachable by the voice process while the context lasts."""
 
-import asyncio
-import secrets
-from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-from dastak.voice.ivr import Speech
-from dastak.voice.prompts import pack
-from dastak.voice.sip.sip_sockets import TrunkUnreachable
-from dastak.voice.sip.sip_transport import SipLine
+from dastak.voice.engine.engine_line import EngineLine
+from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_settings import SipSettings
-from dastak.voice.sound.media import Media
-from dastak.voice.trunk_line import TrunkLine
 from dastak.voice.voice_route import TakeReceipt, TakeStep, VoiceRoute
-
-TOKEN_OCTETS: Final = 12
-RETRY_S: Final = 5.0
 
 
 class SipRoute(VoiceRoute):
@@ -28,7 +17,7 @@ class SipRoute(VoiceRoute):
         settings: Of its trunk.
         take_receipt: Told what came of each call.
         take_step: Told what happens in each.
-        speech_of: Returns how a locale is spoken.
+        engine: The voice process; None has one of its own for as long.
     """
 
     def __init__(
@@ -38,51 +27,28 @@ class SipRoute(VoiceRoute):
         take_receipt: TakeReceipt,
         *,
         take_step: TakeStep,
-        speech_of: Callable[[str], Speech] = pack,
+        engine: EngineProcess | None = None,
     ) -> None:
-        first, last = settings.rtp_ports
-        sip = SipLine(settings.line(), lambda: secrets.token_hex(TOKEN_OCTETS))
-        self.trunk = TrunkLine(
-            sip,
-            Media(settings.media_host or "0.0.0.0", range(first, last + 1)),  # noqa: S104 - the trunk's way
-            address=settings.media_host,
-            domain=settings.domain or settings.host,
-            caller=settings.caller,
-            calls_max=settings.calls_max,
-        )
-        super().__init__(
-            name, self.trunk, speech_of=speech_of, take_receipt=take_receipt, take_step=take_step
-        )
-        self.reason = "not started"
-        self._keeper: asyncio.Task[None] | None = None
+        self._trunk = EngineLine(engine or EngineProcess(), settings)
+        super().__init__(name, self._trunk, take_receipt=take_receipt, take_step=take_step)
+
+    @property
+    def reason(self) -> str:
+        """Why it is available or not, in words."""
+        return self._trunk.reason
 
     @property
     def in_flight(self) -> int:
         """How many calls are under way."""
-        return self.trunk.in_flight
+        return self._trunk.in_flight
 
     async def __aenter__(self) -> Self:
         """Begin to reach the trunk."""
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        await self._trunk.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Hang up what is under way, and close."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
-        await self.trunk.__aexit__(kind, error, trace)
-
-    async def _keep(self) -> None:
-        while True:
-            try:
-                await self.trunk.__aenter__()
-            except TrunkUnreachable as error:
-                self.reason = str(error)
-            else:
-                self.reason = "the trunk can be reached"
-                return
-            await asyncio.sleep(RETRY_S)
+        await self._trunk.__aexit__(kind, error, trace)

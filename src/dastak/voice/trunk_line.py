@@ -8,14 +8,16 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from dastak.core.errors import Overloaded
 from dastak.core.outcome import Outcome
-from dastak.voice.line import Dial, Frames, Hearer
+from dastak.voice.ivr import Ivr, Speech
+from dastak.voice.line import Dial, Hearer
+from dastak.voice.prompts import pack
 from dastak.voice.sip.call_events import Answered, CallEvent, Ended, Key, Offered, Ringing, Settled
 from dastak.voice.sip.call_outcomes import CallOutcome
 from dastak.voice.sip.sip_asking import Callee
@@ -62,13 +64,22 @@ class TrunkLine:
         domain: What stands behind the number in addresses, mostly the trunk's name.
         caller: The number that phones are shown.
         calls_max: How many calls the contract allows at once.
+        speech_of: Returns how a locale is spoken.
     """
 
     def __init__(
-        self, sip: SipLine, media: Media, *, address: str, domain: str, caller: str, calls_max: int
+        self,
+        sip: SipLine,
+        media: Media,
+        *,
+        address: str,
+        domain: str,
+        caller: str,
+        calls_max: int,
+        speech_of: Callable[[str], Speech] = pack,
     ) -> None:
         self.calls_max = calls_max
-        self.sip, self.media = sip, media
+        self.sip, self.media, self.speech_of = sip, media, speech_of
         self.address, self.domain, self.caller = address, domain, caller
         self._calls: set[asyncio.Task[None]] = set()
         self._open = False
@@ -102,8 +113,8 @@ class TrunkLine:
 
     def dial(self, dial: Dial, hearer: Hearer) -> "TrunkLeg":
         """See `Line`."""
-        leg = TrunkLeg(self, hearer)
-        task = asyncio.get_running_loop().create_task(leg.run(dial))
+        leg = TrunkLeg(self, dial, hearer)
+        task = asyncio.get_running_loop().create_task(leg.run())
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
         return leg
@@ -112,18 +123,14 @@ class TrunkLine:
 class TrunkLeg:
     """One call over a trunk; a `dastak.voice.line.Leg`."""
 
-    def __init__(self, line: TrunkLine, hearer: Hearer) -> None:
-        self._line, self._hearer = line, hearer
+    def __init__(self, line: TrunkLine, dial: Dial, hearer: Hearer) -> None:
+        self._line, self._dial, self._hearer = line, dial, hearer
         self._call: LineCall | None = None
         self._media: MediaLeg | None = None
         self._ours: Ours | None = None
         self._audio: Audio | None = None
+        self._ivr: Ivr | None = None
         self._given_up = False
-
-    def speak(self, frames: Frames) -> None:
-        """See `Leg`."""
-        if self._media is not None:
-            self._media.speak(frames)
 
     def hang_up(self) -> None:
         """See `Leg`."""
@@ -131,30 +138,31 @@ class TrunkLeg:
         if self._call is not None:
             self._call.hang_up(CallOutcome.NO_ANSWER if self._audio is None else CallOutcome.COMPLETED)
 
-    async def run(self, dial: Dial) -> None:
+    async def run(self) -> None:
         """Call, and tell what happens until it is over."""
         # The trunk's own limit is often longer than the code has to live.
-        rung_out = asyncio.get_running_loop().call_later(dial.ring_s, self._ring_out)
+        rung_out = asyncio.get_running_loop().call_later(self._dial.ring_s, self._ring_out)
         try:
-            self._media = self._line.media.open(on_key=self._hearer.on_key, on_end=self.hang_up)
+            self._media = self._line.media.open(on_key=self._key, on_end=self.hang_up)
             self._ours = Ours(
                 address=self._line.address,
                 port=self._media.port,
                 session_id=int.from_bytes(secrets.token_bytes(4), "big"),
             )
-            self._call = await self._line.sip.call(self._callee(dial, self._ours))
+            self._call = await self._line.sip.call(self._callee(self._ours))
             if self._given_up:
                 self.hang_up()
             while not isinstance(event := await self._call.events.get(), Ended):
                 self._take(event)
             self._end(event)
         except (TrunkUnreachable, Overloaded) as error:
-            self._hearer.on_ended(Outcome.NETWORK_TEMPORARY, str(error))
+            self._over(Outcome.NETWORK_TEMPORARY, str(error))
         except MalformedSip:
-            self._hearer.on_ended(Outcome.ROUTE_CONFIG, "the number or the caller is no SIP address")
+            self._over(Outcome.ROUTE_CONFIG, "the number or the caller is no SIP address")
         except Exception:
             log.exception("a call over a trunk failed")
-            self._hearer.on_ended(Outcome.NETWORK_TEMPORARY, "a defect of ours")
+            self.hang_up()
+            self._over(Outcome.NETWORK_TEMPORARY, "a defect of ours")
         finally:
             rung_out.cancel()
             if self._media is not None:
@@ -164,10 +172,10 @@ class TrunkLeg:
         if self._audio is None:
             self.hang_up()
 
-    def _callee(self, dial: Dial, ours: Ours) -> Callee:
-        caller = self._line.caller or dial.caller
+    def _callee(self, ours: Ours) -> Callee:
+        caller = self._line.caller or self._dial.caller
         return Callee(
-            uri=f"sip:{dial.msisdn}@{self._line.domain}",
+            uri=f"sip:{self._dial.msisdn}@{self._line.domain}",
             caller=NameAddr(f"sip:{caller}@{self._line.domain}"),
             offer=write_offer(ours),
         )
@@ -199,6 +207,19 @@ class TrunkLeg:
             self._call.hang_up(CallOutcome.CODEC)
             return
         self._hearer.on_answered("SIP 200")
+        script = self._dial.script
+        self._ivr = Ivr(
+            self._line.speech_of(script.locale),
+            gate=script.gate,
+            code=script.code,
+            typed=script.typed,
+            tell=self._hearer.on_step,
+        )
+        self._media.speak(self._ivr.frame)
+
+    def _key(self, digit: str) -> None:
+        if self._ivr is not None:
+            self._ivr.key(digit)
 
     def _offered(self, sdp: bytes) -> None:
         """Answer a re-INVITE: hold, resume, or another place for the sound."""
@@ -235,5 +256,8 @@ class TrunkLeg:
     def _end(self, ended: Ended) -> None:
         words = f"SIP {ended.status}" if ended.status else ended.outcome.replace("_", " ")
         detail = words if ended.cause is None else f"{words}, cause {ended.cause}"
-        answered = self._audio is not None
-        self._hearer.on_ended(None if answered else _OUTCOMES.get(ended.outcome, Outcome.UNKNOWN), detail)
+        self._over(_OUTCOMES.get(ended.outcome, Outcome.UNKNOWN), detail)
+
+    def _over(self, outcome: Outcome, detail: str) -> None:
+        """Tell the end; of a call that spoke, what came of that counts."""
+        self._hearer.on_ended(outcome if self._ivr is None else self._ivr.outcome, detail)

@@ -8,7 +8,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dastak.core.errors import CarrierRejected, CarrierUnavailable
@@ -26,8 +26,8 @@ from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.verification import Verification
 from dastak.core.way_out import Outgoing
-from dastak.voice.ivr import Ended, Ivr, Speech, Step
-from dastak.voice.line import Dial, Leg, Line
+from dastak.voice.ivr import Step
+from dastak.voice.line import Dial, Leg, Line, Script
 
 RING_S_MAX: Final = 28.0
 # To hear anything from a trunk after the dial; then the next one is tried.
@@ -36,14 +36,6 @@ HEARD_WITHIN_S: Final = 6.0
 TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
 TakeStep = Callable[[MessageKey, str, str], None]
 
-_OUTCOMES: Final[Mapping[Ended, Outcome]] = {
-    Ended.COMPLETED: Outcome.DELIVERED,
-    Ended.TYPED: Outcome.DELIVERED,
-    Ended.NO_HUMAN: Outcome.NO_HUMAN,
-    Ended.WRONG_KEY: Outcome.WRONG_KEY,
-    Ended.HUNG_UP: Outcome.HUNG_UP,
-    Ended.REPORTED: Outcome.REPORTED,
-}
 _OVER: Final = (
     VerificationApproved,
     VerificationCanceled,
@@ -58,8 +50,7 @@ class VoiceRoute:
 
     Args:
         name: Of the route.
-        line: What rings.
-        speech_of: Returns how a locale is spoken.
+        line: What rings, and says what it is given to say.
         take_receipt: Told what came of each call.
         take_step: Told what happens in each.
         chance: Draws the digit that each call asks for.
@@ -70,13 +61,12 @@ class VoiceRoute:
         name: str,
         line: Line,
         *,
-        speech_of: Callable[[str], Speech],
         take_receipt: TakeReceipt,
         take_step: TakeStep,
         chance: random.Random | None = None,
     ) -> None:
         self.name = name
-        self._line, self._speech_of = line, speech_of
+        self._line = line
         self._take_receipt, self._take_step = take_receipt, take_step
         self._chance = chance or random.SystemRandom()
         self._calls: dict[VerificationId, _Call] = {}
@@ -105,8 +95,7 @@ class VoiceRoute:
         of = outgoing.key.verification
         self._calls[of] = call
         try:
-            dial = Dial(outgoing.msisdn, outgoing.sender, min(RING_S_MAX, float(outgoing.validity_s)))
-            call.leg = self._line.dial(dial, call)
+            call.leg = self._line.dial(self._dial(outgoing), call)
             self._take_step(outgoing.key, "dialled", "")
             async with asyncio.timeout(HEARD_WITHIN_S):
                 await call.rings
@@ -129,16 +118,6 @@ class VoiceRoute:
             elif isinstance(event, MessageDelivered) and event.ordinal != call.outgoing.key.ordinal:
                 call.stop_ringing("the text arrived")
 
-    def ivr_for(self, call: "_Call") -> Ivr:
-        """Return what a call says, with a digit of its own."""
-        outgoing = call.outgoing
-        return Ivr(
-            self._speech_of(outgoing.locale),
-            gate=str(self._chance.randrange(10)),
-            code=outgoing.code,
-            tell=call.on_step,
-        )
-
     def step(self, call: "_Call", step: str, detail: str = "") -> None:
         """Tell what happens in a call."""
         self._take_step(call.outgoing.key, step, detail)
@@ -147,6 +126,12 @@ class VoiceRoute:
         """Tell what came of a call that had rung."""
         self._forget(call.outgoing.key.verification, call)
         self._take_receipt(Receipt(call.ref, outcome, evidence), _nobody)
+
+    def _dial(self, outgoing: Outgoing) -> Dial:
+        """Return a call with a digit of its own to ask for."""
+        script = Script(locale=outgoing.locale, gate=str(self._chance.randrange(10)), code=outgoing.code)
+        ring_s = min(RING_S_MAX, float(outgoing.validity_s))
+        return Dial(outgoing.msisdn, outgoing.sender, ring_s, script)
 
     def _forget(self, of: VerificationId, call: "_Call") -> None:
         if self._calls.get(of) is call:
@@ -162,7 +147,7 @@ class _Call:
         self.ref, self.outgoing = ref, outgoing
         self.rings: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._route = route
-        self._ivr: Ivr | None = None
+        self._answered = False
         self._why_ended = ""
 
     @property
@@ -177,7 +162,7 @@ class _Call:
 
     def stop_ringing(self, why: str) -> None:
         """End it unless it was answered."""
-        if self._ivr is None:
+        if not self._answered:
             self.hang_up(why)
 
     def on_ringing(self, detail: str) -> None:
@@ -188,24 +173,15 @@ class _Call:
     def on_answered(self, detail: str) -> None:
         """See `Hearer`."""
         self._rang()
+        self._answered = True
         self._route.step(self, "answered", detail)
-        self._ivr = self._route.ivr_for(self)
-        self.leg.speak(self._ivr.frame)
-
-    def on_key(self, digit: str) -> None:
-        """See `Hearer`."""
-        if self._ivr is not None:
-            self._ivr.key(digit)
 
     def on_step(self, step: Step, _typed: str) -> None:
-        """Take a step of what is said."""
+        """See `Hearer`."""
         self._route.step(self, step)
 
-    def on_ended(self, outcome: Outcome | None, detail: str) -> None:
+    def on_ended(self, outcome: Outcome, detail: str) -> None:
         """See `Hearer`."""
-        if self._ivr is not None:
-            outcome = _OUTCOMES[self._ivr.ended]
-        outcome = outcome or Outcome.NOT_ANSWERED
         evidence = self._why_ended or detail
         self._route.step(self, "hung_up", evidence)
         if self.taken:

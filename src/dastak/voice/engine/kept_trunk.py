@@ -1,0 +1,73 @@
+"""One trunk in the voice process: opened, tried again where it cannot be reached, and its state told."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from dastak.voice.ivr import Speech
+from dastak.voice.sip.sip_sockets import TrunkUnreachable
+from dastak.voice.sip.sip_transport import SipLine
+from dastak.voice.sip_settings import SipSettings
+from dastak.voice.sound.media import Media
+from dastak.voice.trunk_line import TrunkLine
+
+TOKEN_OCTETS: Final = 12
+RETRY_S: Final = 5.0
+REACHED: Final = "the trunk can be reached"
+
+
+class KeptTrunk:
+    """A trunk, from when it is wanted until `close`.
+
+    Args:
+        settings: Of the trunk.
+        speech_of: Returns how a locale is spoken.
+        tell: Told whether it is open, and why, at each change.
+
+    Attributes:
+        line: What rings phones.
+
+    Raises:
+        OSError: Its TLS files cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: SipSettings,
+        *,
+        speech_of: Callable[[str], Speech],
+        tell: Callable[[bool, str], None],
+    ) -> None:
+        first, last = settings.rtp_ports
+        sip = SipLine(settings.line(), lambda: secrets.token_hex(TOKEN_OCTETS))
+        self.line = TrunkLine(
+            sip,
+            Media(settings.media_host or "0.0.0.0", range(first, last + 1)),  # noqa: S104 - the trunk's way
+            address=settings.media_host,
+            domain=settings.domain or settings.host,
+            caller=settings.caller,
+            calls_max=settings.calls_max,
+            speech_of=speech_of,
+        )
+        self._tell = tell
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def close(self) -> None:
+        """Hang up what is under way, and leave the trunk."""
+        self._keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._keeper
+        await self.line.__aexit__(None, None, None)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self.line.__aenter__()
+            except TrunkUnreachable as error:
+                self._tell(False, str(error))
+            else:
+                self._tell(True, REACHED)
+                return
+            await asyncio.sleep(RETRY_S)
