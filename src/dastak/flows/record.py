@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -56,11 +57,7 @@ def begin(
     Raises:
         Refused: What follows would cost too much; nothing was written, and without it it would be.
     """
-
-    def rule(held: Held) -> Change[Recorded]:
-        return _change(ports, held, decide, now=now, affordable=affordable)
-
-    return ports.store.decide(key, rule)
+    return ports.store.decide(key, partial(_change, ports, decide, now, affordable))
 
 
 def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
@@ -74,7 +71,7 @@ def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
 
 
 def _change(
-    ports: Ports, held: Held, decide: Callable[[Message], Decision], *, now: datetime, affordable: bool
+    ports: Ports, decide: Callable[[Message], Decision], now: datetime, affordable: bool, held: Held
 ) -> Change[Recorded]:
     assert held.message is not None
     step, cause = decide(held.message)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -107,11 +108,6 @@ def _opening(
     """Put together what one commit writes; what it supersedes is noted in `superseded`."""
     verification = answer.verification
     now, channel = verification.created_at, verification.particulars.channel
-
-    def supersede(old: Verification) -> Change[None]:
-        step = superseded[old.id] = rules.call_off(old, "superseded", now=now)
-        return Change(answer=None, verification=step.verification, events=step.events)
-
     at_ms = int(now.timestamp() * 1000)
     return Opening(
         answer=answer,
@@ -125,9 +121,16 @@ def _opening(
         ),
         events=(VerificationStarted(at_ms, channel),),
         trace=(MessageQueued(at_ms, 0, channel, answer.segments),),
-        supersede=supersede,
+        supersede=partial(_supersede, superseded, now),
         spend=spend_of(ports, caller.tenant, caller.key.mode, answer.segments, now),
     )
+
+
+def _supersede(
+    superseded: dict[VerificationId, rules.Step], now: datetime, old: Verification
+) -> Change[None]:
+    step = superseded[old.id] = rules.call_off(old, "superseded", now=now)
+    return Change(answer=None, verification=step.verification, events=step.events)
 
 
 def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: Msisdn, now: datetime) -> Verification:

@@ -203,7 +203,7 @@ class BindGroup:
 
     def _offer(self, attempt: "_Attempt") -> CarrierError | None:
         """Hand a message to the best bind that may have it; return why none took it."""
-        refusal: CarrierError = CarrierUnavailable(f"no bind can send: {self.reason}")
+        refusal: CarrierError | None = None
         while (bind := self._best(attempt.refused)) is not None:
             attempt.bind = bind
             try:
@@ -215,7 +215,7 @@ class BindGroup:
                 return unwritable
             else:
                 return None
-        return refusal
+        return refusal or CarrierUnavailable(f"no bind can send: {self.reason}")
 
     def _best(self, refused: list[Esme]) -> Esme | None:
         """Return the least loaded bind that can send; among equals they take turns."""
