@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dastak.voice import sip_settings
 from dastak.voice.sip.call_outcomes import CallOutcome
 from dastak.voice.sip.sip_digest import Credentials
 from dastak.voice.sip.sip_registration import Registrar
@@ -70,9 +71,33 @@ def test_trunk_is_shaped_as_it_wants() -> None:
         {"caller": "+91\r\n160"},
         {"rtp_ports": [20_000, 20_001]},
         {"outcomes": {"17": "busy"}},
+        {"srtp": "offered"},
+        {"srtp": "required", "transport": "tcp"},
+        {"srtp": "sometimes", "transport": "tls"},
         {"surprise": 1},
     ],
 )
 def test_settings_refuse(changes: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         read(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"transport": "tls", "srtp": "required"},
+        {"transport": "udp", "srtp": "offered", "srtp_in_clear": True},
+    ],
+)
+def test_keys_travel_where_nobody_reads_them_or_where_it_is_said(changes: dict[str, Any]) -> None:
+    assert read(**changes).srtp == changes["srtp"]
+
+
+def test_encrypted_sound_without_its_extra_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sip_settings, "srtp_installed", lambda: False)
+
+    with pytest.raises(msgspec.ValidationError, match=r"pip install 'dastak\[voice-srtp\]'"):
+        read(transport="tls", srtp="required")
+    assert read(transport="tls").srtp == "off"

@@ -8,6 +8,7 @@ from typing import Final
 _COMPARE: Final = "compare host and port with the carrier's letter"
 
 LINK_REMEDIES: Final = (
+    ("voice-srtp", "install it beside the program: pip install 'dastak[voice-srtp]'; or set srtp=off"),
     (
         "ESME_RINVPASWD",
         "the password is wrong: dastak carrier set {name} --secret-file password=FILE --why mistyped",

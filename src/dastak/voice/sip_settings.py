@@ -12,6 +12,7 @@ from dastak.voice.sip.sip_headers import escape_user
 from dastak.voice.sip.sip_registration import Registrar
 from dastak.voice.sip.sip_sockets import LineSettings
 from dastak.voice.sip.sip_transactions import Timing
+from dastak.voice.sound.srtp import SrtpUse, srtp_installed
 
 RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
 # RFC 4028, section 5.
@@ -39,6 +40,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         session_s: How often the trunk shall make sure that we still live (RFC 4028); 0 does not ask for it.
         assert_identity: Whether the caller is repeated as P-Asserted-Identity.
         media_host: Where we hear, as the trunk sees it; empty is the address that reaches the trunk.
+        srtp: Whether the sound is encrypted.
+        srtp_in_clear: Whether its keys may travel over UDP or TCP, where everybody on the way can read them.
         rtp_ports: The first and the last port for sound, two for each call.
         ca_file: Whose certificates are believed with TLS; empty is the system's.
         outcomes: Rows of its own for SIP status and Q.850 cause, such as `503/17 = busy`.
@@ -60,6 +63,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     session_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 90
     assert_identity: bool = False
     media_host: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    srtp: SrtpUse = SrtpUse.OFF
+    srtp_in_clear: bool = False
     rtp_ports: tuple[Port, Port] = RTP_PORTS_DEFAULT
     ca_file: str = ""
     outcomes: dict[str, str] = {}
@@ -74,7 +79,19 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("register needs the username under which the trunk keeps us")
         if 0 < self.session_s < SESSION_S_MIN:
             raise ValueError(f"session_s is 0 or at least {SESSION_S_MIN}")
+        self._check_srtp()
         read_overrides(self.outcomes)
+
+    def _check_srtp(self) -> None:
+        if self.srtp is SrtpUse.OFF:
+            return
+        if self.transport != "tls" and not self.srtp_in_clear:
+            raise ValueError(
+                f"srtp sends its keys in the signalling, and over {self.transport} everybody on the way can "
+                "read them: set transport to tls, or srtp_in_clear to true where a VPN leads to the trunk"
+            )
+        if not srtp_installed():
+            raise ValueError("srtp needs the extra voice-srtp: pip install 'dastak[voice-srtp]'")
 
     def line(self) -> LineSettings:
         """Return how the line is reached."""

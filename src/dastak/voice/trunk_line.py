@@ -7,6 +7,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -26,15 +27,18 @@ from dastak.voice.sip.sip_sockets import TrunkUnreachable
 from dastak.voice.sip.sip_transport import LineCall, SipLine
 from dastak.voice.sound.media import Media
 from dastak.voice.sound.media_leg import MediaLeg
+from dastak.voice.sound.sdes import new_keys
 from dastak.voice.sound.sdp import (
     Audio,
     Ours,
     UnusableSdp,
+    agreed,
     read_answer,
     read_offer,
     write_answer,
     write_offer,
 )
+from dastak.voice.sound.srtp import SrtpUse
 
 log = logging.getLogger("dastak.trunk")
 
@@ -65,6 +69,7 @@ class TrunkLine:
         caller: The number that phones are shown.
         calls_max: How many calls the contract allows at once.
         speech_of: Returns how a locale is spoken.
+        srtp: Whether the sound is encrypted.
     """
 
     def __init__(
@@ -77,8 +82,9 @@ class TrunkLine:
         caller: str,
         calls_max: int,
         speech_of: Callable[[str], Speech] = pack,
+        srtp: SrtpUse = SrtpUse.OFF,
     ) -> None:
-        self.calls_max = calls_max
+        self.calls_max, self.srtp = calls_max, srtp
         self.sip, self.media, self.speech_of = sip, media, speech_of
         self.address, self.domain, self.caller = address, domain, caller
         self._calls: set[asyncio.Task[None]] = set()
@@ -131,6 +137,7 @@ class TrunkLeg:
         self._audio: Audio | None = None
         self._ivr: Ivr | None = None
         self._given_up = False
+        self._why_ended = ""
 
     def hang_up(self) -> None:
         """See `Leg`."""
@@ -144,10 +151,13 @@ class TrunkLeg:
         rung_out = asyncio.get_running_loop().call_later(self._dial.ring_s, self._ring_out)
         try:
             self._media = self._line.media.open(on_key=self._key, on_end=self.hang_up)
+            srtp = self._line.srtp
             self._ours = Ours(
                 address=self._line.address,
                 port=self._media.port,
                 session_id=int.from_bytes(secrets.token_bytes(4), "big"),
+                cryptos=() if srtp is SrtpUse.OFF else new_keys(os.urandom),
+                opportunistic=srtp is SrtpUse.OFFERED,
             )
             self._call = await self._line.sip.call(self._callee(self._ours))
             if self._given_up:
@@ -201,11 +211,13 @@ class TrunkLeg:
         assert self._call is not None
         assert self._ours is not None
         try:
-            self._audio = read_answer(sdp, self._ours)
-            self._media.start(self._audio, self._ours)
-        except UnusableSdp:
+            audio = read_answer(sdp, self._ours)
+            self._media.start(audio, self._ours)
+        except UnusableSdp as error:
+            self._why_ended = f"the trunk's answer: {error}"
             self._call.hang_up(CallOutcome.CODEC)
             return
+        self._audio, self._ours = audio, agreed(self._ours, audio)
         self._hearer.on_answered("SIP 200")
         script = self._dial.script
         self._ivr = Ivr(
@@ -255,6 +267,7 @@ class TrunkLeg:
 
     def _end(self, ended: Ended) -> None:
         words = f"SIP {ended.status}" if ended.status else ended.outcome.replace("_", " ")
+        words = self._why_ended or words
         detail = words if ended.cause is None else f"{words}, cause {ended.cause}"
         self._over(_OUTCOMES.get(ended.outcome, Outcome.UNKNOWN), detail)
 

@@ -50,6 +50,7 @@ class KeptTrunk:
             caller=settings.caller,
             calls_max=settings.calls_max,
             speech_of=speech_of,
+            srtp=settings.srtp,
         )
         self._tell = tell
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
