@@ -42,6 +42,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         media_host: Where we hear, as the trunk sees it; empty is the address that reaches the trunk.
         srtp: Whether the sound is encrypted.
         srtp_in_clear: Whether its keys may travel over UDP or TCP, where everybody on the way can read them.
+        symmetric: Whether the sound follows who sends from elsewhere than the trunk said, as behind a NAT.
         rtp_ports: The first and the last port for sound, two for each call.
         ca_file: Whose certificates are believed with TLS; empty is the system's.
         outcomes: Rows of its own for SIP status and Q.850 cause, such as `503/17 = busy`.
@@ -65,6 +66,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     media_host: Annotated[str, msgspec.Meta(max_length=64)] = ""
     srtp: SrtpUse = SrtpUse.OFF
     srtp_in_clear: bool = False
+    symmetric: bool = True
     rtp_ports: tuple[Port, Port] = RTP_PORTS_DEFAULT
     ca_file: str = ""
     outcomes: dict[str, str] = {}

@@ -70,6 +70,7 @@ class TrunkLine:
         calls_max: How many calls the contract allows at once.
         speech_of: Returns how a locale is spoken.
         srtp: Whether the sound is encrypted.
+        symmetric: Whether it follows who sends from elsewhere than the trunk said.
     """
 
     def __init__(
@@ -83,8 +84,9 @@ class TrunkLine:
         calls_max: int,
         speech_of: Callable[[str], Speech] = pack,
         srtp: SrtpUse = SrtpUse.OFF,
+        symmetric: bool = True,
     ) -> None:
-        self.calls_max, self.srtp = calls_max, srtp
+        self.calls_max, self.srtp, self.symmetric = calls_max, srtp, symmetric
         self.sip, self.media, self.speech_of = sip, media, speech_of
         self.address, self.domain, self.caller = address, domain, caller
         self._calls: set[asyncio.Task[None]] = set()
@@ -150,7 +152,9 @@ class TrunkLeg:
         # The trunk's own limit is often longer than the code has to live.
         rung_out = asyncio.get_running_loop().call_later(self._dial.ring_s, self._ring_out)
         try:
-            self._media = self._line.media.open(on_key=self._key, on_end=self.hang_up)
+            self._media = self._line.media.open(
+                on_key=self._key, on_end=self.hang_up, symmetric=self._line.symmetric
+            )
             srtp = self._line.srtp
             self._ours = Ours(
                 address=self._line.address,

@@ -51,6 +51,7 @@ class KeptTrunk:
             calls_max=settings.calls_max,
             speech_of=speech_of,
             srtp=settings.srtp,
+            symmetric=settings.symmetric,
         )
         self._tell = tell
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
