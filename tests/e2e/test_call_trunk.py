@@ -66,7 +66,7 @@ def test_trunk_that_is_not_there_is_told_and_settings_that_are_wrong_are_refused
     house: CallingHouse,
 ) -> None:
     refused = house.offer(free_port(), rtp_ports=[20000, 20001])
-    house.add(free_port())
+    house.add(free_port(), probe_s=0, silence_s=1)
     house.until_available()
     told = house.told_of(house.call(), type="refused")
 

@@ -117,6 +117,7 @@ class Kamailio:
         certificate: File of what vouches for it.
         algorithm: Of its digest, MD5 or SHA-256.
         prefix: How numbers begin that it knows, as a pattern.
+        ports: For UDP and TCP, and for TLS, where another one had them before; else free ones.
 
     Attributes:
         port: For UDP and TCP.
@@ -133,9 +134,10 @@ class Kamailio:
         certificate: str,
         algorithm: str = "MD5",
         prefix: str = "",
+        ports: tuple[int, int] | None = None,
     ) -> None:
         directory.mkdir()
-        self.port, self.tls_port = _free_for_both(), free_port()
+        self.port, self.tls_port = ports or (_free_for_both(), free_port())
         settings = CONFIGURATION.format(
             port=self.port,
             tls_port=self.tls_port,

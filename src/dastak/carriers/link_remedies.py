@@ -8,6 +8,17 @@ from typing import Final
 _COMPARE: Final = "compare host and port with the carrier's letter"
 
 LINK_REMEDIES: Final = (
+    (
+        "OPTIONS was not answered",
+        f"{_COMPARE}, look at the firewall, and ask it to allow your address; where it takes calls and never "
+        "answers OPTIONS: dastak carrier set {name} --set probe_s=0 --why silent",
+    ),
+    (
+        "our REGISTER",
+        "compare username, password and domain with the carrier's letter; or set register=false where it "
+        "knows you by your address",
+    ),
+    ("REGISTER was not answered", f"{_COMPARE}, and ask it whether it wants REGISTER at all"),
     ("voice-srtp", "install it beside the program: pip install 'dastak[voice-srtp]'; or set srtp=off"),
     (
         "ESME_RINVPASWD",

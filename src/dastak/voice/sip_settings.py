@@ -17,6 +17,7 @@ from dastak.voice.sound.srtp import SrtpUse, srtp_installed
 RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
 # RFC 4028, section 5.
 SESSION_S_MIN: Final = 90
+PROBE_S_MIN: Final = 1
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
 
@@ -34,6 +35,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         calls_max: How many calls the contract allows at once.
         ring_s: How long a phone may ring.
         silence_s: How long a trunk may say nothing before the call goes by another.
+        probe_s: How often the trunk is asked by OPTIONS whether it is there; 0 never asks.
         register: Whether it wants us in its book, under the username.
         register_s: How long an entry there shall last.
         prack: Whether to offer reliable provisional answers; a trunk that demands them gets them anyway.
@@ -58,6 +60,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     calls_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 30
     ring_s: Annotated[float, msgspec.Meta(ge=5, le=60)] = 25.0
     silence_s: Annotated[float, msgspec.Meta(ge=1, le=32)] = 5.0
+    probe_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
     register: bool = False
     register_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 300
     prack: bool = False
@@ -81,6 +84,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("register needs the username under which the trunk keeps us")
         if 0 < self.session_s < SESSION_S_MIN:
             raise ValueError(f"session_s is 0 or at least {SESSION_S_MIN}")
+        if 0 < self.probe_s < PROBE_S_MIN:
+            raise ValueError(f"probe_s is 0 or at least {PROBE_S_MIN}")
         self._check_srtp()
         read_overrides(self.outcomes)
 
@@ -119,6 +124,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             port=self.port,
             credentials=credentials,
             registrar=self._registrar() if self.register else None,
+            probe_uri=f"sip:{self.domain or self.host}",
+            probe_s=self.probe_s,
             tls=tls,
         )
 

@@ -117,7 +117,12 @@ class TrunkLine:
     @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        return self._open and len(self._calls) < self.calls_max
+        return self._open and self.sip.available and len(self._calls) < self.calls_max
+
+    @property
+    def reason(self) -> str:
+        """Why the trunk can be called or not, in words."""
+        return self.sip.reason
 
     def dial(self, dial: Dial, hearer: Hearer) -> "TrunkLeg":
         """See `Line`."""

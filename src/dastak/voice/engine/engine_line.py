@@ -21,6 +21,7 @@ from dastak.voice.engine.engine_messages import (
 )
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Hearer
+from dastak.voice.sip.sip_transport import NOT_YET
 from dastak.voice.sip_settings import SipSettings
 
 PROCESS_ENDED = "the voice process ended"
@@ -61,7 +62,7 @@ class EngineLine:
     def __init__(self, engine: Engine, settings: SipSettings) -> None:
         self.settings = settings
         self.number = engine.number()
-        self.reason = "not started"
+        self.reason = NOT_YET
         self._engine = engine
         self._open = False
         self._legs: dict[int, EngineLeg] = {}

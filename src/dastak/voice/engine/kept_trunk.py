@@ -15,7 +15,6 @@ from dastak.voice.trunk_line import TrunkLine
 
 TOKEN_OCTETS: Final = 12
 RETRY_S: Final = 5.0
-REACHED: Final = "the trunk can be reached"
 
 
 class KeptTrunk:
@@ -24,7 +23,7 @@ class KeptTrunk:
     Args:
         settings: Of the trunk.
         speech_of: Returns how a locale is spoken.
-        tell: Told whether it is open, and why, at each change.
+        tell: Told whether it can be called, and why, at each change.
 
     Attributes:
         line: What rings phones.
@@ -67,9 +66,10 @@ class KeptTrunk:
         while True:
             try:
                 await self.line.__aenter__()
+                break
             except TrunkUnreachable as error:
                 self._tell(False, str(error))
-            else:
-                self._tell(True, REACHED)
-                return
             await asyncio.sleep(RETRY_S)
+        while True:
+            self._tell(self.line.sip.available, self.line.sip.reason)
+            await self.line.sip.changes()

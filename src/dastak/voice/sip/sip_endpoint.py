@@ -20,6 +20,7 @@ from dastak.voice.sip.sip_dialog import ALLOW, SDP, Packet, SipTrunk
 from dastak.voice.sip.sip_digest import DigestClient
 from dastak.voice.sip.sip_headers import MalformedSip
 from dastak.voice.sip.sip_message import MESSAGE_OCTETS_MIN, Address, SipMessage, answer, answer_to, parse
+from dastak.voice.sip.sip_probe import Probe
 from dastak.voice.sip.sip_registration import Registrar, Registration
 
 # What the trunk is told when it asks for something outside of any call. ACK is never answered.
@@ -42,6 +43,7 @@ class SipEndpoint:
         events: What happened in which call; the shell takes it away.
         dropped: How many messages could not be read.
         registration: Our entry in the trunk's book, where it wants one.
+        probe: What asks whether the trunk is there, where it is asked.
         strangers: How many requests came from somebody who has no business here.
     """
 
@@ -62,6 +64,7 @@ class SipEndpoint:
         self._draw = draw
         self._hosts = frozenset(hosts)
         self.registration: Registration | None = None
+        self.probe: Probe | None = None
         self._calls: dict[str, SipCall] = {}
         self._due: list[tuple[float, str]] = []
 
@@ -74,8 +77,8 @@ class SipEndpoint:
     def deadline(self) -> float | None:
         """Return when `tick` is due at the latest; it may come to nothing."""
         first = self._due[0][0] if self._due else None
-        refresh = self.registration.deadline if self.registration else None
-        return min((time for time in (first, refresh) if time is not None), default=None)
+        times = [first, *(one.deadline for one in self._outside_calls())]
+        return min((time for time in times if time is not None), default=None)
 
     def call(self, callee: Callee, now: float) -> SipCall:
         """Begin a call.
@@ -95,13 +98,31 @@ class SipEndpoint:
             MalformedSip: A URI would end its line.
         """
         self.registration = Registration(self._trunk, registrar, self._digest, self._draw, now=now)
-        self._collect_registration()
+        self._collect(self.registration)
+
+    def ask(self, uri: str, every_s: float, now: float) -> None:
+        """Ask the trunk whether it is there, now and from time to time; what is known of it stays.
+
+        Raises:
+            MalformedSip: The URI would end its line.
+        """
+        if self.probe is None:
+            self.probe = Probe(self._trunk, uri, every_s, self._draw, now=now)
+        else:
+            self.probe.restart(self._trunk, now)
+        self._collect(self.probe)
+
+    def hurry(self, now: float) -> None:
+        """Ask the trunk at once, where it is asked at all."""
+        if self.probe is not None:
+            self.probe.hurry(now)
+            self._collect(self.probe)
 
     def leave(self, now: float) -> None:
         """Take our registration back, if there is one."""
         if self.registration is not None:
             self.registration.leave(now)
-            self._collect_registration()
+            self._collect(self.registration)
 
     def receive(self, octets: bytes, source: Address, now: float) -> None:
         """Take one message, whatever it may be."""
@@ -113,10 +134,7 @@ class SipEndpoint:
             if call is not None:
                 call.receive(message, source, now)
                 self.touched(call)
-            elif self.registration is not None and message.call_id == self.registration.party.call_id:
-                self.registration.receive(message, now)
-                self._collect_registration()
-            elif not message.status:
+            elif not self._take_outside_calls(message, now) and not message.status:
                 self._answer(message, source)
         except MalformedSip:
             self.dropped += 1
@@ -128,9 +146,9 @@ class SipEndpoint:
             if call is not None:
                 call.tick(now)
                 self.touched(call)
-        if self.registration is not None:
-            self.registration.tick(now)
-            self._collect_registration()
+        for one in self._outside_calls():
+            one.tick(now)
+            self._collect(one)
 
     def reopen(self, trunk: SipTrunk, hosts: Collection[str]) -> None:
         """Learn how we look now that there is another connection. Calls of before are over."""
@@ -140,6 +158,8 @@ class SipEndpoint:
     def lose(self) -> None:
         """Learn that the connection is lost, and every call and the registration with it."""
         self.registration = None
+        if self.probe is not None:
+            self.probe.pause()
         for call in list(self._calls.values()):
             call.lose()
             self.touched(call)
@@ -157,10 +177,20 @@ class SipEndpoint:
             call.noted = deadline
             heapq.heappush(self._due, (deadline, call_id))
 
-    def _collect_registration(self) -> None:
-        if self.registration is not None:
-            self.packets += self.registration.packets
-            self.registration.packets.clear()
+    def _outside_calls(self) -> list[Registration | Probe]:
+        return [one for one in (self.registration, self.probe) if one is not None]
+
+    def _take_outside_calls(self, message: SipMessage, now: float) -> bool:
+        for one in self._outside_calls():
+            if message.call_id == one.party.call_id:
+                one.receive(message, now)
+                self._collect(one)
+                return True
+        return False
+
+    def _collect(self, one: Registration | Probe) -> None:
+        self.packets += one.packets
+        one.packets.clear()
 
     def _answer(self, request: SipMessage, source: Address) -> None:
         if source[0] not in self._hosts:

@@ -48,6 +48,8 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
         advertised: Host and port that the trunk sees, where they are not the local ones.
         reopen_s: How long to wait before a lost connection is tried again.
         registrar: For trunks that want us in their book.
+        probe_uri: Whom OPTIONS ask, such as `sip:trunk.example`.
+        probe_s: How often the trunk is asked whether it is there; 0 never asks.
         tls: For transport TLS: whose certificates are believed.
     """
 
@@ -60,6 +62,8 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
     advertised: Address | None = None
     reopen_s: float = 5.0
     registrar: Registrar | None = None
+    probe_uri: str = ""
+    probe_s: float = 0.0
     tls: ssl.SSLContext | None = None
 
     @property

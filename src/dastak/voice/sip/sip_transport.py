@@ -22,11 +22,14 @@ from dastak.voice.sip.sip_dialog import Packet
 from dastak.voice.sip.sip_digest import DigestClient
 from dastak.voice.sip.sip_endpoint import SipEndpoint
 from dastak.voice.sip.sip_message import Address
+from dastak.voice.sip.sip_probe import Reached
 from dastak.voice.sip.sip_registration import Registered
 from dastak.voice.sip.sip_sockets import Datagrams, LineSettings, Stream, TrunkUnreachable, is_address
 
 EVENTS_MAX: Final = 256
 LOOKUPS_MAX: Final = 64
+# The reason until the trunk said something or could not be reached.
+NOT_YET: Final = "not asked yet"
 
 
 class LineCall:
@@ -78,6 +81,10 @@ class SipLine:
         self._idle.set()
         self._settled = asyncio.Event()
         self._reopening: asyncio.Task[None] | None = None
+        self._opened_at = 0.0
+        self._fault = ""
+        self._marks: tuple[object, ...] = ()
+        self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -133,6 +140,20 @@ class SipLine:
         return self._loop.time()
 
     @property
+    def available(self) -> bool:
+        """Whether the trunk can be called, as far as is known."""
+        return self._standing()[0]
+
+    @property
+    def reason(self) -> str:
+        """Why it is available or not, in words; `NOT_YET` until that is known."""
+        return self._standing()[1]
+
+    async def changes(self) -> None:
+        """Wait until something of `available` or `reason` changes."""
+        await self._changed.wait()
+
+    @property
     def local_host(self) -> str:
         """Return the address of ours that reaches the trunk; known once the line is open."""
         return self._local[0]
@@ -174,37 +195,86 @@ class SipLine:
         if self._reopening is None:
             self._reopening = self._loop.create_task(self._reopen())
 
+    def _standing(self) -> tuple[bool, str]:
+        if self._fault or self._endpoint is None:
+            return False, self._fault or NOT_YET
+        if self._settings.registrar is not None and self.registered is not Registered.YES:
+            return False, self._unregistered()
+        probe = self._endpoint.probe
+        if probe is None:
+            return True, "the trunk is not asked whether it is there"
+        if probe.state is Reached.SILENT:
+            return False, f"OPTIONS was not answered within {self._settings.trunk.timing.silence_s:g} s"
+        if probe.state is Reached.UNKNOWN:
+            return False, NOT_YET
+        return True, f"OPTIONS was answered with SIP {probe.status} in {probe.took_s * 1000:.0f} ms"
+
+    def _note_changes(self) -> None:
+        """Wake up who waits for `changes`; called after every packet, so it compares what is cheap."""
+        probe = self._endpoint.probe if self._endpoint else None
+        asked = (probe.state, probe.status, probe.silences) if probe else ()
+        marks = (self._fault, self.registered, *asked)
+        if marks != self._marks:
+            self._marks = marks
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    def _unregistered(self) -> str:
+        registration = self._endpoint.registration if self._endpoint else None
+        if registration is not None and registration.state is Registered.REFUSED:
+            return f"the trunk refuses our REGISTER: SIP {registration.status}"
+        if registration is not None and registration.state is Registered.SILENT:
+            return "REGISTER was not answered"
+        return NOT_YET
+
     async def _reopen(self) -> None:
-        """Try for a connection until there is one."""
+        """Try for a connection until there is one; at once where the last one had lasted."""
+        lasted_s = self.now() - self._opened_at
+        pause_s = 0.0 if lasted_s >= self._settings.reopen_s else self._settings.reopen_s
         while self._link is None:
-            await asyncio.sleep(self._settings.reopen_s)
+            await asyncio.sleep(pause_s)
+            pause_s = self._settings.reopen_s
             with suppress(TrunkUnreachable):
                 await self._open()
         self._reopening = None
 
     async def _open(self) -> None:
-        """Have a socket; where there is one already this does nothing."""
+        """Have a socket; where there is one already this does nothing. Raises: TrunkUnreachable."""
         async with self._opening:
             if self._link is not None:
                 return
-            addresses = await self._look_up(self._settings.host, self._settings.port_used)
-            trunk = self._settings.trunk
-            link = Stream(self) if trunk.reliable else Datagrams(self)
-            self._local = await link.open(self._settings, addresses[0])
-            host, port = self._settings.advertised or self._local
-            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            over = f";transport={trunk.transport.lower()}" if trunk.reliable else ""
-            trunk = msgspec.structs.replace(trunk, sent_by=shown, contact=f"sip:dastak@{shown}{over}")
-            hosts = {address[0] for address in addresses}
-            if self._endpoint is None:
-                self._endpoint = SipEndpoint(trunk, self._digest, self._draw, hosts=hosts)
-            else:
-                self._endpoint.reopen(trunk, hosts)
-            self._link = link
-            if self._settings.registrar is not None:
-                self._settled.clear()
-                self._endpoint.register(self._settings.registrar, self.now())
-                self._deliver()
+            try:
+                await self._connect()
+            except TrunkUnreachable as error:
+                self._fault = str(error)
+                self._note_changes()
+                raise
+            self._fault, self._opened_at = "", self.now()
+            self._note_changes()
+
+    async def _connect(self) -> None:
+        """Open a socket to the trunk, and begin what goes on as long as there is one."""
+        addresses = await self._look_up(self._settings.host, self._settings.port_used)
+        trunk = self._settings.trunk
+        link = Stream(self) if trunk.reliable else Datagrams(self)
+        self._local = await link.open(self._settings, addresses[0])
+        host, port = self._settings.advertised or self._local
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        over = f";transport={trunk.transport.lower()}" if trunk.reliable else ""
+        trunk = msgspec.structs.replace(trunk, sent_by=shown, contact=f"sip:dastak@{shown}{over}")
+        hosts = {address[0] for address in addresses}
+        if self._endpoint is None:
+            self._endpoint = SipEndpoint(trunk, self._digest, self._draw, hosts=hosts)
+        else:
+            self._endpoint.reopen(trunk, hosts)
+        self._link = link
+        if self._settings.registrar is not None:
+            self._settled.clear()
+            self._endpoint.register(self._settings.registrar, self.now())
+            self._deliver()
+        if self._settings.probe_s:
+            self._endpoint.ask(self._settings.probe_uri, self._settings.probe_s, self.now())
+            self._deliver()
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
         try:
@@ -216,18 +286,20 @@ class SipLine:
     def _deliver(self) -> None:
         """Send and tell whatever the endpoint has, and set the clock."""
         assert self._endpoint is not None
-        packets, events = self._endpoint.packets, self._endpoint.events
-        self._endpoint.packets, self._endpoint.events = [], []
-        for packet in packets:
-            self._send(packet)
-        for call, event in events:
-            self._tell(call, event)
+        while self._endpoint.packets or self._endpoint.events:
+            packets, events = self._endpoint.packets, self._endpoint.events
+            self._endpoint.packets, self._endpoint.events = [], []
+            for packet in packets:
+                self._send(packet)
+            for call, event in events:
+                self._tell(call, event)
         self._ending = {call for call in self._ending if call.state is not CallState.OVER}
         if self.registered is not Registered.ASKING:
             self._settled.set()
             if not self._calls and not self._ending:
                 self._idle.set()
         self._set_clock(self._endpoint.deadline)
+        self._note_changes()
 
     def _set_clock(self, deadline: float | None) -> None:
         """Wake up in time; earlier than needed does no harm, so that most packets leave the clock alone."""
@@ -245,6 +317,8 @@ class SipLine:
         if isinstance(event, Ended):
             del self._calls[call]
             self._ending.add(call)
+            if event.outcome is CallOutcome.UNREACHABLE and self._endpoint is not None:
+                self._endpoint.hurry(self.now())
         if line_call.events.full():
             line_call.events.get_nowait()  # a flood of keys; the end is never lost
         line_call.events.put_nowait(event)
