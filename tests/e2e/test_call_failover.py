@@ -8,6 +8,7 @@ import pytest
 from tests.support.authority import Authority
 from tests.support.baresip_phone import BaresipPhone
 from tests.support.calling_house import CallingHouse, calling_house, phone_in
+from tests.support.dnsmasq import dnsmasq
 from tests.support.kamailio import Kamailio
 from tests.support.sipp import Sipp, answer, expect
 
@@ -84,6 +85,29 @@ def test_call_in_set_up_goes_on_by_the_second_trunk_when_the_first_says_nothing(
 
     assert (refused["route"], refused["outcome"]) == ("first", "network_temporary")
     assert taken["route"] == "second"
+
+
+def test_call_goes_to_the_second_server_of_a_name_when_the_first_one_is_dead(
+    house: CallingHouse, make_trunk: MakeTrunk, tmp_path: Path
+) -> None:
+    first, second = make_trunk(), make_trunk()
+    records = [
+        "host-record=sip.trunk.example,127.0.0.1",
+        f"srv-host=_sip._udp.trunk.example,sip.trunk.example,{first.port},10",
+        f"srv-host=_sip._udp.trunk.example,sip.trunk.example,{second.port},20",
+    ]
+    with dnsmasq(tmp_path / "dns", *records) as names:
+        server = f"127.0.0.1:{names.port}"
+        settings = {"host": "trunk.example", "port": None, "name_server": server, "silence_s": 1}
+        house.add_kamailio(first, "udp", **settings)
+        house.until_available()
+        first.daemon.stop()
+        of = house.call()
+        taken = house.told_of(of, type="submitted")
+
+    assert taken["route"] == "trunk"
+    assert [one for one in house.api.timeline(of) if one["type"] == "refused"] == []
+    assert (first.said("led on from udp"), second.said("led on from udp")) == (0, 1)
 
 
 def test_call_goes_on_by_the_second_trunk_when_the_first_has_no_channel(

@@ -11,10 +11,11 @@ import uvloop
 
 from dastak.voice.sip.call_events import Answered, Ended, Ringing
 from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.line_call import EVENTS_MAX
 from dastak.voice.sip.sip_message import parse
 from dastak.voice.sip.sip_registration import Registered, Registrar
 from dastak.voice.sip.sip_sockets import TrunkUnreachable
-from dastak.voice.sip.sip_transport import EVENTS_MAX, NOT_YET
+from dastak.voice.sip.sip_standing import NOT_YET
 from tests.e2e.test_sip_sipp import callee, events_of, line_to
 from tests.support import sip_samples
 from tests.support.authority import Authority
@@ -131,14 +132,14 @@ async def test_trunk_is_asked_by_options_and_its_answer_told() -> None:
         trunk.setblocking(False)
         port = trunk.getsockname()[1]
         async with line_to(port, probe_uri="sip:trunk.example", probe_s=30.0) as line:
-            before = (line.available, line.reason)
+            before = line.standing
             octets, ours = await soon(loop.sock_recvfrom(trunk, 4096))
             await loop.sock_sendto(trunk, sip_samples.reply(parse(octets), 405), ours)
-            while not line.available:
+            while not line.standing.available:
                 await soon(line.changes())
 
     assert before == (False, NOT_YET)
-    assert re.fullmatch(r"OPTIONS was answered with SIP 405 in [0-9]+ ms", line.reason)
+    assert re.fullmatch(r"OPTIONS was answered with SIP 405 in [0-9]+ ms", line.standing.reason)
 
 
 async def test_trunk_that_does_not_answer_options_is_not_available() -> None:
@@ -146,9 +147,9 @@ async def test_trunk_that_does_not_answer_options_is_not_available() -> None:
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
         async with line_to(port, probe_uri="sip:t.example", probe_s=30.0, silence_s=0.2) as line:
-            while line.reason == NOT_YET:
+            while line.standing.reason == NOT_YET:
                 await soon(line.changes())
-            known = (line.available, line.reason)
+            known = line.standing
 
     assert known == (False, "OPTIONS was not answered within 0.2 s")
 
@@ -162,23 +163,23 @@ async def test_call_that_is_not_answered_has_the_trunk_asked_at_once() -> None:
         async with line_to(port, probe_uri="sip:t.example", probe_s=900.0, silence_s=0.3) as line:
             octets, ours = await soon(loop.sock_recvfrom(trunk, 4096))
             await loop.sock_sendto(trunk, sip_samples.reply(parse(octets), 200), ours)
-            while not line.available:
+            while not line.standing.available:
                 await soon(line.changes())
             events = await events_of(await line.call(callee(port)))
-            while line.available:
+            while line.standing.available:
                 await soon(line.changes())
 
     assert events == [Ended(CallOutcome.UNREACHABLE)]
-    assert "was not answered" in line.reason
+    assert "was not answered" in line.standing.reason
 
 
 async def test_refused_registration_is_the_reason() -> None:
     registrar = Registrar(uri="sip:trunk.example", address="sip:shop@trunk.example")
     async with sip_phone() as phone, line_to(phone.port, transport="TCP", registrar=registrar) as line:
-        before = (line.available, line.reason)
+        before = line.standing
         phone.say(sip_samples.reply(await phone.hears("REGISTER"), 403))
         await soon(line.registration_settled())
-        after = (line.available, line.reason)
+        after = line.standing
 
     assert (before, after) == (
         (False, NOT_YET),

@@ -36,13 +36,13 @@ class CallingHouse:
         until(lambda: self.operator.get(CARRIERS).status == 200)
         until(lambda: self.api.get("/v1/verifications").status == 200)
 
-    def add(self, port: int, *, name: str = "trunk", priority: int = 100, **settings: Any) -> None:
+    def add(self, port: int, /, *, name: str = "trunk", priority: int = 100, **settings: Any) -> None:
         """Add a trunk on this machine; it need not be reachable."""
         answer = self.offer(port, name=name, priority=priority, **settings)
         assert answer.status == 201, answer
 
-    def offer(self, port: int, *, name: str = "trunk", priority: int = 100, **settings: Any) -> Any:
-        """Try to add a trunk, and return the answer."""
+    def offer(self, port: int, /, *, name: str = "trunk", priority: int = 100, **settings: Any) -> Any:
+        """Try to add a trunk, and return the answer; a setting that is None is left out."""
         first = free_port()
         wanted = {
             "host": "127.0.0.1",
@@ -53,6 +53,7 @@ class CallingHouse:
             "rtp_ports": [first, first + 20],
             **settings,
         }
+        wanted = {setting: value for setting, value in wanted.items() if value is not None}
         body = {"name": name, "kind": "sip", "settings": wanted, "lane": {"priority": priority}}
         return self.operator.post(CARRIERS, body)
 

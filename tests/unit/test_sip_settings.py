@@ -21,12 +21,7 @@ def read(**changes: Any) -> SipSettings:
 def test_least_settings_fail_over_quickly_and_prove_nothing() -> None:
     line = read().line()
 
-    assert (line.host, line.port, line.port_used, line.trunk.transport) == (
-        "trunk.example",
-        None,
-        5060,
-        "UDP",
-    )
+    assert (line.host, line.port, line.trunk.transport) == ("trunk.example", None, "UDP")
     assert line.trunk.timing.silence_s == 5.0
     assert (line.credentials, line.registrar, line.tls) == (None, None, None)
     assert (line.trunk.prack, line.trunk.assert_identity) == (False, False)
@@ -52,7 +47,7 @@ def test_trunk_is_shaped_as_it_wants() -> None:
         outcomes={"503/17": "busy"},
     ).line()
 
-    assert (line.port_used, line.trunk.reliable, line.trunk.ring_s) == (5061, True, 40.0)
+    assert (line.port, line.trunk.reliable, line.trunk.ring_s) == (None, True, 40.0)
     assert line.tls is not None
     assert line.trunk.timing.silence_s == 8.0
     assert (line.trunk.prack, line.trunk.session_s, line.trunk.assert_identity) == (True, 0, True)
@@ -71,6 +66,9 @@ def test_trunk_is_shaped_as_it_wants() -> None:
         {"caller": "+91\r\n160"},
         {"rtp_ports": [20_000, 20_001]},
         {"outcomes": {"17": "busy"}},
+        {"name_server": "dns.example"},
+        {"name_server": "300.1.1.1"},
+        {"probe_s": 0.1},
         {"srtp": "offered"},
         {"srtp": "required", "transport": "tcp"},
         {"srtp": "sometimes", "transport": "tls"},
@@ -101,3 +99,11 @@ def test_encrypted_sound_without_its_extra_is_refused_with_what_to_install(
     with pytest.raises(msgspec.ValidationError, match=r"pip install 'dastak\[voice-srtp\]'"):
         read(transport="tls", srtp="required")
     assert read(transport="tls").srtp == "off"
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [("", None), ("192.0.2.53", ("192.0.2.53", 53)), ("192.0.2.53:99", ("192.0.2.53", 99))],
+)
+def test_name_server_is_read(told: str, address: tuple[str, int] | None) -> None:
+    assert read(name_server=told).line().name_server == address

@@ -19,6 +19,9 @@ LINK_REMEDIES: Final = (
         "knows you by your address",
     ),
     ("REGISTER was not answered", f"{_COMPARE}, and ask it whether it wants REGISTER at all"),
+    ("cannot be found", f"the name of the host is unknown: {_COMPARE}"),
+    ("cannot be looked up", "this machine cannot look names up now: getent hosts HOST; or set name_server"),
+    ("says that it has no _sip", f"another transport, or another name: {_COMPARE}"),
     ("voice-srtp", "install it beside the program: pip install 'dastak[voice-srtp]'; or set srtp=off"),
     (
         "ESME_RINVPASWD",

@@ -9,8 +9,9 @@ from dastak.voice.sip.call_outcomes import read_overrides
 from dastak.voice.sip.sip_dialog import SipTrunk
 from dastak.voice.sip.sip_digest import Credentials
 from dastak.voice.sip.sip_headers import escape_user
+from dastak.voice.sip.sip_message import Address
 from dastak.voice.sip.sip_registration import Registrar
-from dastak.voice.sip.sip_sockets import LineSettings
+from dastak.voice.sip.sip_sockets import LineSettings, is_address
 from dastak.voice.sip.sip_transactions import Timing
 from dastak.voice.sound.srtp import SrtpUse, srtp_installed
 
@@ -18,6 +19,7 @@ RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
 # RFC 4028, section 5.
 SESSION_S_MIN: Final = 90
 PROBE_S_MIN: Final = 1
+DNS_PORT: Final = 53
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
 
@@ -26,10 +28,11 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         host: The trunk or its proxy, name or address.
-        port: None is the usual one of the transport.
+        port: None is what SRV records say, or else the usual one of the transport.
         transport: How signalling travels.
         username: By digest; empty where the trunk knows us by our address.
         password: The one it issued.
+        name_server: Whom names are asked of, as `192.0.2.53` or `192.0.2.53:5353`; empty asks the system's.
         domain: What stands behind numbers in addresses; empty is the host.
         caller: The number that phones are shown; the trunk must have allotted it.
         calls_max: How many calls the contract allows at once.
@@ -55,6 +58,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     transport: Literal["udp", "tcp", "tls"] = "udp"
     username: Annotated[str, msgspec.Meta(max_length=128)] = ""
     password: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    name_server: Annotated[str, msgspec.Meta(pattern=r"\A([0-9.]+(:[0-9]{1,5})?)?\Z")] = ""
     domain: Annotated[str, msgspec.Meta(max_length=255)] = ""
     caller: Annotated[str, msgspec.Meta(pattern=r"\A\+?[0-9]{3,15}\Z")]
     calls_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 30
@@ -86,6 +90,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"session_s is 0 or at least {SESSION_S_MIN}")
         if 0 < self.probe_s < PROBE_S_MIN:
             raise ValueError(f"probe_s is 0 or at least {PROBE_S_MIN}")
+        if self.name_server and not is_address(self.name_server.partition(":")[0]):
+            raise ValueError("name_server is no address in digits")
         self._check_srtp()
         read_overrides(self.outcomes)
 
@@ -123,11 +129,16 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             host=self.host,
             port=self.port,
             credentials=credentials,
+            name_server=self._name_server(),
             registrar=self._registrar() if self.register else None,
             probe_uri=f"sip:{self.domain or self.host}",
             probe_s=self.probe_s,
             tls=tls,
         )
+
+    def _name_server(self) -> Address | None:
+        host, _, port = self.name_server.partition(":")
+        return (host, int(port or DNS_PORT)) if host else None
 
     def _registrar(self) -> Registrar:
         domain = self.domain or self.host

@@ -21,10 +21,11 @@ from dastak.voice.line import Dial, Hearer
 from dastak.voice.prompts import pack
 from dastak.voice.sip.call_events import Answered, CallEvent, Ended, Key, Offered, Ringing, Settled
 from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.line_call import LineCall
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_headers import MalformedSip, NameAddr
 from dastak.voice.sip.sip_sockets import TrunkUnreachable
-from dastak.voice.sip.sip_transport import LineCall, SipLine
+from dastak.voice.sip.sip_transport import SipLine
 from dastak.voice.sound.media import Media
 from dastak.voice.sound.media_leg import MediaLeg
 from dastak.voice.sound.sdes import new_keys
@@ -117,12 +118,12 @@ class TrunkLine:
     @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        return self._open and self.sip.available and len(self._calls) < self.calls_max
+        return self._open and self.sip.standing.available and len(self._calls) < self.calls_max
 
     @property
     def reason(self) -> str:
         """Why the trunk can be called or not, in words."""
-        return self.sip.reason
+        return self.sip.standing.reason
 
     def dial(self, dial: Dial, hearer: Hearer) -> "TrunkLeg":
         """See `Line`."""

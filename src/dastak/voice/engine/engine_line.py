@@ -21,7 +21,7 @@ from dastak.voice.engine.engine_messages import (
 )
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Hearer
-from dastak.voice.sip.sip_transport import NOT_YET
+from dastak.voice.sip.sip_standing import NOT_YET
 from dastak.voice.sip_settings import SipSettings
 
 PROCESS_ENDED = "the voice process ended"

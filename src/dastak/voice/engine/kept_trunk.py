@@ -71,5 +71,5 @@ class KeptTrunk:
                 self._tell(False, str(error))
             await asyncio.sleep(RETRY_S)
         while True:
-            self._tell(self.line.sip.available, self.line.sip.reason)
+            self._tell(*self.line.sip.standing)
             await self.line.sip.changes()

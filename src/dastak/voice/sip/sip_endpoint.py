@@ -13,6 +13,8 @@ import heapq
 from collections.abc import Callable, Collection
 from typing import Final
 
+import msgspec
+
 from dastak.voice.sip.call_events import CallEvent
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_call import SipCall
@@ -39,6 +41,7 @@ class SipEndpoint:
         hosts: The addresses of the trunk; requests outside of calls are answered to them alone.
 
     Attributes:
+        hosts: As above; they may change.
         packets: What is to be sent; the shell takes it away.
         events: What happened in which call; the shell takes it away.
         dropped: How many messages could not be read.
@@ -62,7 +65,7 @@ class SipEndpoint:
         self._trunk = trunk
         self._digest = digest
         self._draw = draw
-        self._hosts = frozenset(hosts)
+        self.hosts = frozenset(hosts)
         self.registration: Registration | None = None
         self.probe: Probe | None = None
         self._calls: dict[str, SipCall] = {}
@@ -80,13 +83,19 @@ class SipEndpoint:
         times = [first, *(one.deadline for one in self._outside_calls())]
         return min((time for time in times if time is not None), default=None)
 
-    def call(self, callee: Callee, now: float) -> SipCall:
+    def call(self, callee: Callee, now: float, *, target: Address | None = None) -> SipCall:
         """Begin a call.
+
+        Args:
+            callee: Whom to call.
+            now: The monotonic time.
+            target: Where it goes, if not where the trunk is.
 
         Raises:
             MalformedSip: A number or name would end its line.
         """
-        call = SipCall(self._trunk, callee, self._digest, self._draw, now=now)
+        trunk = self._trunk if target is None else msgspec.structs.replace(self._trunk, target=target)
+        call = SipCall(trunk, callee, self._digest, self._draw, now=now)
         self._calls[call.party.call_id] = call
         self.touched(call)
         return call
@@ -153,7 +162,7 @@ class SipEndpoint:
     def reopen(self, trunk: SipTrunk, hosts: Collection[str]) -> None:
         """Learn how we look now that there is another connection. Calls of before are over."""
         self._trunk = trunk
-        self._hosts = frozenset(hosts)
+        self.hosts = frozenset(hosts)
 
     def lose(self) -> None:
         """Learn that the connection is lost, and every call and the registration with it."""
@@ -193,7 +202,7 @@ class SipEndpoint:
         one.packets.clear()
 
     def _answer(self, request: SipMessage, source: Address) -> None:
-        if source[0] not in self._hosts:
+        if source[0] not in self.hosts:
             self.strangers += 1
         elif request.method != "ACK":
             outside = _OUTSIDE.get(request.method, _UNKNOWN)
