@@ -69,6 +69,9 @@ def test_trunk_is_shaped_as_it_wants() -> None:
         {"name_server": "dns.example"},
         {"name_server": "300.1.1.1"},
         {"probe_s": 0.1},
+        {"outbound_proxy": "proxy.example;lr"},
+        {"outbound_proxy": "proxy.example>\r\nX: y"},
+        {"outbound_proxy": "proxy.example:0"},
         {"srtp": "offered"},
         {"srtp": "required", "transport": "tcp"},
         {"srtp": "sometimes", "transport": "tls"},
@@ -107,3 +110,21 @@ def test_encrypted_sound_without_its_extra_is_refused_with_what_to_install(
 )
 def test_name_server_is_read(told: str, address: tuple[str, int] | None) -> None:
     assert read(name_server=told).line().name_server == address
+
+
+@pytest.mark.parametrize(
+    ("transport", "proxy", "reached", "route"),
+    [
+        ("udp", "proxy.example", ("proxy.example", None), "<sip:proxy.example;lr>"),
+        ("tls", "proxy.example:5080", ("proxy.example", 5080), "<sip:proxy.example:5080;transport=tls;lr>"),
+        ("tcp", "[2001:db8::1]:5080", ("2001:db8::1", 5080), "<sip:[2001:db8::1]:5080;transport=tcp;lr>"),
+    ],
+)
+def test_proxy_is_reached_instead_of_the_host_and_named_in_a_route(
+    transport: str, proxy: str, reached: tuple[str, int | None], route: str
+) -> None:
+    line = read(transport=transport, outbound_proxy=proxy, port=5099, username="shop", password="pw").line()
+
+    assert (line.host, line.port) == reached
+    assert line.trunk.routes == (route,)
+    assert line.probe_uri == "sip:trunk.example"

@@ -8,7 +8,7 @@ import msgspec
 from dastak.voice.sip.call_outcomes import read_overrides
 from dastak.voice.sip.sip_dialog import SipTrunk
 from dastak.voice.sip.sip_digest import Credentials
-from dastak.voice.sip.sip_headers import escape_user
+from dastak.voice.sip.sip_headers import SipUri, escape_user, read_uri
 from dastak.voice.sip.sip_message import Address
 from dastak.voice.sip.sip_registration import Registrar
 from dastak.voice.sip.sip_sockets import LineSettings, is_address
@@ -32,6 +32,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         transport: How signalling travels.
         username: By digest; empty where the trunk knows us by our address.
         password: The one it issued.
+        outbound_proxy: Through whom everything goes, as `proxy.example` or `proxy.example:5080`; its name is
+            looked up instead of the host's, and its certificate is the one that counts.
         name_server: Whom names are asked of, as `192.0.2.53` or `192.0.2.53:5353`; empty asks the system's.
         domain: What stands behind numbers in addresses; empty is the host.
         caller: The number that phones are shown; the trunk must have allotted it.
@@ -58,6 +60,9 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     transport: Literal["udp", "tcp", "tls"] = "udp"
     username: Annotated[str, msgspec.Meta(max_length=128)] = ""
     password: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    outbound_proxy: Annotated[
+        str, msgspec.Meta(max_length=255, pattern=r"\A(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?)?\Z")
+    ] = ""
     name_server: Annotated[str, msgspec.Meta(pattern=r"\A([0-9.]+(:[0-9]{1,5})?)?\Z")] = ""
     domain: Annotated[str, msgspec.Meta(max_length=255)] = ""
     caller: Annotated[str, msgspec.Meta(pattern=r"\A\+?[0-9]{3,15}\Z")]
@@ -92,6 +97,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"probe_s is 0 or at least {PROBE_S_MIN}")
         if self.name_server and not is_address(self.name_server.partition(":")[0]):
             raise ValueError("name_server is no address in digits")
+        self._proxy()
         self._check_srtp()
         read_overrides(self.outcomes)
 
@@ -116,6 +122,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             transport=self.transport.upper(),
             sent_by="",
             contact="",
+            routes=self._routes(),
             ring_s=self.ring_s,
             prack=self.prack,
             session_s=self.session_s,
@@ -124,10 +131,11 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             overrides=read_overrides(self.outcomes),
         )
         credentials = Credentials(self.username, self.password) if self.username else None
+        proxy = self._proxy()
         return LineSettings(
             trunk=trunk,
-            host=self.host,
-            port=self.port,
+            host=self.host if proxy is None else proxy.host.strip("[]"),
+            port=self.port if proxy is None else proxy.port,
             credentials=credentials,
             name_server=self._name_server(),
             registrar=self._registrar() if self.register else None,
@@ -135,6 +143,15 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             probe_s=self.probe_s,
             tls=tls,
         )
+
+    def _proxy(self) -> SipUri | None:
+        return read_uri(f"sip:{self.outbound_proxy}") if self.outbound_proxy else None
+
+    def _routes(self) -> tuple[str, ...]:
+        if not self.outbound_proxy:
+            return ()
+        over = "" if self.transport == "udp" else f";transport={self.transport}"
+        return (f"<sip:{self.outbound_proxy}{over};lr>",)
 
     def _name_server(self) -> Address | None:
         host, _, port = self.name_server.partition(":")
