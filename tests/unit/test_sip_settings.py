@@ -128,3 +128,19 @@ def test_proxy_is_reached_instead_of_the_host_and_named_in_a_route(
     assert (line.host, line.port) == reached
     assert line.trunk.routes == (route,)
     assert line.probe_uri == "sip:trunk.example"
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({"host": "192.0.2.1", "silence_s": 12}, 13),
+        # A call that is not heard at one server of a name is tried at another.
+        ({"silence_s": 12}, 25),
+        ({"host": "192.0.2.1", "outbound_proxy": "proxy.example", "silence_s": 5}, 11),
+        ({"outbound_proxy": "[2001:db8::1]:5080", "silence_s": 5}, 6),
+    ],
+)
+def test_phone_is_waited_for_longer_than_the_trunk_may_be_silent(
+    changes: dict[str, Any], seconds: float
+) -> None:
+    assert read(**changes).heard_within_s == seconds

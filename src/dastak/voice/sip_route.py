@@ -6,7 +6,7 @@ from typing import Self
 from dastak.voice.engine.engine_line import EngineLine
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_settings import SipSettings
-from dastak.voice.voice_route import TakeReceipt, TakeStep, VoiceRoute
+from dastak.voice.voice_route import HEARD_WITHIN_S, TakeReceipt, TakeStep, VoiceRoute
 
 
 class SipRoute(VoiceRoute):
@@ -30,7 +30,13 @@ class SipRoute(VoiceRoute):
         engine: EngineProcess | None = None,
     ) -> None:
         self._trunk = EngineLine(engine or EngineProcess(), settings)
-        super().__init__(name, self._trunk, take_receipt=take_receipt, take_step=take_step)
+        super().__init__(
+            name,
+            self._trunk,
+            take_receipt=take_receipt,
+            take_step=take_step,
+            heard_within_s=max(HEARD_WITHIN_S, settings.heard_within_s),
+        )
 
     @property
     def reason(self) -> str:

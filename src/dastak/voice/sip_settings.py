@@ -13,12 +13,15 @@ from dastak.voice.sip.sip_message import Address
 from dastak.voice.sip.sip_registration import Registrar
 from dastak.voice.sip.sip_sockets import LineSettings, is_address
 from dastak.voice.sip.sip_transactions import Timing
+from dastak.voice.sip.sip_transport import CALL_TARGETS_MAX
 from dastak.voice.sound.srtp import SrtpUse, srtp_installed
 
 RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
 # RFC 4028, section 5.
 SESSION_S_MIN: Final = 90
 PROBE_S_MIN: Final = 1
+# From the trunk's first word to its 180, and from our end of patience to being told of it.
+RINGS_AFTER_S: Final = 1.0
 DNS_PORT: Final = 53
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
@@ -111,6 +114,13 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             )
         if not srtp_installed():
             raise ValueError("srtp needs the extra voice-srtp: pip install 'dastak[voice-srtp]'")
+
+    @property
+    def heard_within_s(self) -> float:
+        """How long a phone may take to ring at least: the trunk may be silent wherever a call is tried."""
+        proxy = self._proxy()
+        named = not is_address(self.host if proxy is None else proxy.host.strip("[]"))
+        return self.silence_s * (CALL_TARGETS_MAX if named else 1) + RINGS_AFTER_S
 
     def line(self) -> LineSettings:
         """Return how the line is reached."""
