@@ -92,9 +92,9 @@ class CallingHouse:
 
 
 @contextmanager
-def calling_house(directory: Path) -> Iterator[CallingHouse]:
-    """Run an installation in a folder below this one."""
-    with Installation(directory / "dastak") as installation:
+def calling_house(directory: Path, **settings: str) -> Iterator[CallingHouse]:
+    """Run an installation in a folder below this one, with these settings of the environment."""
+    with Installation(directory / "dastak", **settings) as installation:
         yield CallingHouse(installation)
 
 

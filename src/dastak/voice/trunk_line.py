@@ -125,6 +125,11 @@ class TrunkLine:
         """Why the trunk can be called or not, in words."""
         return self.sip.standing.reason
 
+    @property
+    def junk(self) -> Mapping[str, int]:
+        """How many messages at its SIP port were thrown away without an answer, by reason."""
+        return self.sip.junk
+
     def dial(self, dial: Dial, hearer: Hearer) -> "TrunkLeg":
         """See `Line`."""
         leg = TrunkLeg(self, dial, hearer)

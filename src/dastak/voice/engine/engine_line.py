@@ -4,6 +4,7 @@
 2. A line without a voice process takes no call.
 """
 
+from collections import Counter
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -57,12 +58,14 @@ class EngineLine:
     Attributes:
         number: What the voice process knows it by.
         reason: Why it is available or not, in words.
+        junk: How many messages at its SIP port were thrown away without an answer, by reason.
     """
 
     def __init__(self, engine: Engine, settings: SipSettings) -> None:
         self.settings = settings
         self.number = engine.number()
         self.reason = NOT_YET
+        self.junk: Counter[str] = Counter()
         self._engine = engine
         self._open = False
         self._legs: dict[int, EngineLeg] = {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -53,7 +54,14 @@ class KeptTrunk:
             symmetric=settings.symmetric,
         )
         self._tell = tell
+        self._junk: Counter[str] = Counter()
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    def take_junk(self) -> dict[str, int]:
+        """Return how much junk came to its SIP port since this was last asked, by reason."""
+        now = Counter(self.line.junk)
+        more, self._junk = now - self._junk, now
+        return dict(more)
 
     async def close(self) -> None:
         """Hang up what is under way, and leave the trunk."""

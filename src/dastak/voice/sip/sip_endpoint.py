@@ -1,7 +1,7 @@
 """All calls over one trunk without I/O: octets to the call they belong to, and what belongs to none.
 
 1. Junk is counted and never answered. So is a stranger's request: a scanner learns nothing, not even that
-   something listens.
+   something listens, and what it sends is hardly looked at.
 2. The trunk itself is answered outside of calls as well: OPTIONS says that we live; an INVITE is refused, for
    Dastak takes no calls.
 3. Finding what is due costs no look at every call.
@@ -10,7 +10,9 @@ Source: RFC 3261, sections 8.2, 11 and 12.2.2.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -21,7 +23,15 @@ from dastak.voice.sip.sip_call import SipCall
 from dastak.voice.sip.sip_dialog import ALLOW, SDP, Packet, SipTrunk
 from dastak.voice.sip.sip_digest import DigestClient
 from dastak.voice.sip.sip_headers import MalformedSip
-from dastak.voice.sip.sip_message import MESSAGE_OCTETS_MIN, Address, SipMessage, answer, answer_to, parse
+from dastak.voice.sip.sip_message import (
+    MESSAGE_OCTETS_MIN,
+    Address,
+    SipMessage,
+    answer,
+    answer_to,
+    parse,
+    peek_call_id,
+)
 from dastak.voice.sip.sip_probe import Probe
 from dastak.voice.sip.sip_registration import Registrar, Registration
 
@@ -29,6 +39,14 @@ from dastak.voice.sip.sip_registration import Registrar, Registration
 _OUTSIDE: Final = {"OPTIONS": (200, "OK"), "INVITE": (403, "Forbidden")}
 _GONE: Final = (481, "Call/Transaction Does Not Exist")
 _UNKNOWN: Final = (405, "Method Not Allowed")
+
+
+class Junk(StrEnum):
+    """Why a message was thrown away without an answer."""
+
+    UNREADABLE = "unreadable"
+    STRANGER = "stranger"  # a request of somebody who has no business here
+    STRAY = "stray"  # an answer to nothing that we asked, or asked too long ago
 
 
 class SipEndpoint:
@@ -44,10 +62,9 @@ class SipEndpoint:
         hosts: As above; they may change.
         packets: What is to be sent; the shell takes it away.
         events: What happened in which call; the shell takes it away.
-        dropped: How many messages could not be read.
+        junk: How many messages were thrown away, and why.
         registration: Our entry in the trunk's book, where it wants one.
         probe: What asks whether the trunk is there, where it is asked.
-        strangers: How many requests came from somebody who has no business here.
     """
 
     def __init__(
@@ -60,8 +77,7 @@ class SipEndpoint:
     ) -> None:
         self.packets: list[Packet] = []
         self.events: list[tuple[SipCall, CallEvent]] = []
-        self.dropped = 0
-        self.strangers = 0
+        self.junk: Counter[str] = Counter()
         self._trunk = trunk
         self._digest = digest
         self._draw = draw
@@ -137,16 +153,23 @@ class SipEndpoint:
         """Take one message, whatever it may be."""
         if len(octets) < MESSAGE_OCTETS_MIN:
             return  # keep-alives
+        if source[0] not in self.hosts and not self._knows(call_id := peek_call_id(octets)):
+            self.junk[Junk.STRANGER if call_id else Junk.UNREADABLE] += 1
+            return
         try:
             message = parse(octets)
             call = self._calls.get(message.call_id)
             if call is not None:
                 call.receive(message, source, now)
                 self.touched(call)
-            elif not self._take_outside_calls(message, now) and not message.status:
+            elif self._take_outside_calls(message, now):
+                return
+            elif message.status:
+                self.junk[Junk.STRAY] += 1
+            else:
                 self._answer(message, source)
         except MalformedSip:
-            self.dropped += 1
+            self.junk[Junk.UNREADABLE] += 1
 
     def tick(self, now: float) -> None:
         """Do what is due in every call."""
@@ -186,6 +209,9 @@ class SipEndpoint:
             call.noted = deadline
             heapq.heappush(self._due, (deadline, call_id))
 
+    def _knows(self, call_id: str) -> bool:
+        return call_id in self._calls or any(call_id == one.party.call_id for one in self._outside_calls())
+
     def _outside_calls(self) -> list[Registration | Probe]:
         return [one for one in (self.registration, self.probe) if one is not None]
 
@@ -203,7 +229,7 @@ class SipEndpoint:
 
     def _answer(self, request: SipMessage, source: Address) -> None:
         if source[0] not in self.hosts:
-            self.strangers += 1
+            self.junk[Junk.STRANGER] += 1
         elif request.method != "ACK":
             outside = _OUTSIDE.get(request.method, _UNKNOWN)
             status, reason = _GONE if request.to_tag or request.method == "CANCEL" else outside

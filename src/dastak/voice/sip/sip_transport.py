@@ -10,7 +10,7 @@ Source: RFC 3263, section 4.3, on going on elsewhere.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -162,9 +162,9 @@ class SipLine:
         return self.registered
 
     @property
-    def junk(self) -> tuple[int, int]:
-        """Return how many messages could not be read, and how many came from strangers."""
-        return (self._endpoint.dropped, self._endpoint.strangers) if self._endpoint else (0, 0)
+    def junk(self) -> Mapping[str, int]:
+        """Return how many messages were thrown away without an answer, by reason."""
+        return self._endpoint.junk if self._endpoint else {}
 
     def flush(self, call: SipCall) -> None:
         """Send and tell what a call has to say."""
