@@ -18,6 +18,7 @@ osmo-hlr:osmo-hlr
 osmo-stp:osmo-stp
 sipp:sip-tester
 kamailio:kamailio kamailio-tls-modules
+dnsmasq:dnsmasq-base
 gcc:gcc libc6-dev
 '
 

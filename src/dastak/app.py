@@ -56,6 +56,7 @@ from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.tenancy.directory import Directory
 from dastak.voice.engine.engine_process import EngineProcess
+from dastak.voice.sip_route import sip_junk
 from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
@@ -258,6 +259,7 @@ def _add_figures(house: House) -> None:
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
     health, watch_each = house.health, house.metrics.watch_each
     watch_each("dastak_unmapped_codes", lambda: unmapped_codes(house.fleet.entries))
+    watch_each("dastak_sip_junk", lambda: sip_junk(house.fleet.entries))
     watch_each(
         "dastak_route_trips",
         lambda: {(route,): float(one.trips) for route, one in health.breakers().items()},

@@ -31,7 +31,7 @@ LARGER_PACKAGES = {
     "flows": (16, "one module for each thing a caller, a carrier or the clock can ask for"),
     "commands": (22, "one module a command; the table in cli.py is the index"),
     "voice": (36, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
-    "voice/sip": (14, "a protocol engine of small pure machines, one for each section of its standard"),
+    "voice/sip": (20, "a protocol engine of small pure machines, one for each section of its standard"),
     "delivery": (16, "routing and what it learns are many small pure subjects that health ties together"),
 }
 

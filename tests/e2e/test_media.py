@@ -221,27 +221,75 @@ async def test_sound_waits_during_a_hold_and_time_runs_on(media: Media, phone: R
     assert paused > 160 * 4
 
 
-async def test_sound_follows_the_first_who_sends_and_nobody_after(media: Media, phone: RtpPhone) -> None:
+async def test_sound_follows_a_stream_from_elsewhere_and_no_second_one(media: Media, phone: RtpPhone) -> None:
     owner = Owner(media)
     async with RtpPhone() as behind_nat, RtpPhone() as stranger:
         owner.leg.start(at(phone), OURS)
         await phone.hears(1)
 
-        # A packet that no phone of this call would send frees nothing.
+        # A packet that no phone of this call would send frees nothing, nor do packets that do not follow.
         stranger.sends(stranger.packet(b"x", 34), owner.leg.port)
-        await until(phone, lambda: owner.leg.counts.strangers == 1)
-        behind_nat.speaks(owner.leg.port)
-        await behind_nat.hears(2)
         stranger.speaks(owner.leg.port)
+        await until(phone, lambda: owner.leg.counts.strangers == 2)
+        for _ in range(3):
+            behind_nat.speaks(owner.leg.port)
+        await behind_nat.hears(2)
+        for _ in range(3):
+            stranger.speaks(owner.leg.port)
         stranger.presses("1", owner.leg.port)
         behind_nat.presses("2", owner.leg.port)
 
         assert await owner.key() == "2"
         await behind_nat.hears_more(2)
         assert owner.keys.empty()
-        assert owner.leg.counts.strangers == 8
+        assert owner.leg.counts.strangers == 2 + 2 + 9
         assert stranger.datagrams == []
         check_stream(phone.packets + behind_nat.packets)
+
+
+async def test_thief_who_guessed_the_port_gets_nothing_of_a_phone_that_sends(
+    media: Media, phone: RtpPhone
+) -> None:
+    said, owner = frames(10), Owner(media)
+    async with RtpPhone("127.0.0.66") as thief:
+        owner.leg.start(at(phone), OURS)
+        phone.speaks(owner.leg.port)
+        await until(phone, lambda: owner.leg.counts.received == 1)
+        for _ in range(20):
+            thief.speaks(owner.leg.port)
+        thief.presses("7", owner.leg.port)
+        thief.sends_report(bytes.fromhex("81c9000100ca11ee"), owner.leg.port)
+        owner.leg.speak(source(said))
+        await owner.end()
+        await phone.hears_more(2)
+
+        assert b"".join(said) in b"".join(packet.payload for packet in phone.packets)
+        assert owner.leg.counts.strangers == 27
+        assert owner.keys.empty()
+        assert (thief.datagrams, thief.reports) == ([], [])
+
+
+async def test_described_phone_takes_its_sound_back_from_a_thief_who_was_first(
+    media: Media, phone: RtpPhone
+) -> None:
+    said, owner = frames(10), Owner(media)
+    async with RtpPhone("127.0.0.66") as thief:
+        owner.leg.start(at(phone), OURS)
+        for _ in range(3):
+            thief.speaks(owner.leg.port)
+        await thief.hears(2)
+        phone.speaks(owner.leg.port)
+        await phone.hears_more(3)
+        stolen = len(thief.datagrams)
+        for _ in range(9):
+            thief.speaks(owner.leg.port)
+        owner.leg.speak(source(said))
+        await owner.end()
+        await phone.hears_more(2)
+
+        assert b"".join(said) in b"".join(packet.payload for packet in phone.packets)
+        assert len(thief.datagrams) == stolen
+        assert {packet.payload for packet in thief.packets} == {SILENT_FRAME}
 
 
 async def test_sound_follows_a_new_description_and_then_who_sends(media: Media, phone: RtpPhone) -> None:
@@ -253,22 +301,29 @@ async def test_sound_follows_a_new_description_and_then_who_sends(media: Media, 
 
         owner.leg.change(at(moved), OURS)
         await moved.hears(2)
-        behind_nat.speaks(owner.leg.port)
+        for _ in range(3):
+            behind_nat.speaks(owner.leg.port)
         await behind_nat.hears(2)
 
-        assert owner.leg.counts.strangers == 0
+        assert owner.leg.counts.strangers == 2
 
 
-async def test_sound_stays_when_it_shall_not_follow(media: Media, phone: RtpPhone) -> None:
+async def test_sound_stays_when_it_shall_not_follow_and_the_described_host_alone_is_heard(
+    media: Media, phone: RtpPhone
+) -> None:
     owner = Owner(media, symmetric=False)
-    async with RtpPhone() as stranger:
+    async with RtpPhone("127.0.0.66") as stranger, RtpPhone() as other_port:
         owner.leg.start(at(phone), OURS)
 
-        stranger.speaks(owner.leg.port)
-        await until(phone, lambda: owner.leg.counts.strangers == 1)
+        for _ in range(5):
+            stranger.speaks(owner.leg.port)
+        stranger.presses("1", owner.leg.port)
+        other_port.presses("2", owner.leg.port)
+        key = await owner.key()
         await phone.hears_more(2)
 
-        assert stranger.datagrams == []
+        assert (key, owner.leg.counts.strangers) == ("2", 11)
+        assert (stranger.datagrams, other_port.datagrams) == ([], [])
 
 
 async def test_rubbish_is_counted_and_changes_nothing(media: Media, phone: RtpPhone) -> None:

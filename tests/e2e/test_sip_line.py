@@ -1,6 +1,7 @@
 """The line to a trunk: connections refused, lost and opened again, certificates, silence, strangers."""
 
 import asyncio
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -10,10 +11,11 @@ import uvloop
 
 from dastak.voice.sip.call_events import Answered, Ended, Ringing
 from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.line_call import EVENTS_MAX
 from dastak.voice.sip.sip_message import parse
 from dastak.voice.sip.sip_registration import Registered, Registrar
 from dastak.voice.sip.sip_sockets import TrunkUnreachable
-from dastak.voice.sip.sip_transport import EVENTS_MAX
+from dastak.voice.sip.sip_standing import NOT_YET
 from tests.e2e.test_sip_sipp import callee, events_of, line_to
 from tests.support import sip_samples
 from tests.support.authority import Authority
@@ -123,6 +125,68 @@ async def test_lost_connection_is_opened_again_without_a_call_and_registers_agai
     assert line.registered is None
 
 
+async def test_trunk_is_asked_by_options_and_its_answer_told() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trunk:
+        trunk.bind(("127.0.0.1", 0))
+        trunk.setblocking(False)
+        port = trunk.getsockname()[1]
+        async with line_to(port, probe_uri="sip:trunk.example", probe_s=30.0) as line:
+            before = line.standing
+            octets, ours = await soon(loop.sock_recvfrom(trunk, 4096))
+            await loop.sock_sendto(trunk, sip_samples.reply(parse(octets), 405), ours)
+            while not line.standing.available:
+                await soon(line.changes())
+
+    assert before == (False, NOT_YET)
+    assert re.fullmatch(r"OPTIONS was answered with SIP 405 in [0-9]+ ms", line.standing.reason)
+
+
+async def test_trunk_that_does_not_answer_options_is_not_available() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        async with line_to(port, probe_uri="sip:t.example", probe_s=30.0, silence_s=0.2) as line:
+            while line.standing.reason == NOT_YET:
+                await soon(line.changes())
+            known = line.standing
+
+    assert known == (False, "OPTIONS was not answered within 0.2 s")
+
+
+async def test_call_that_is_not_answered_has_the_trunk_asked_at_once() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trunk:
+        trunk.bind(("127.0.0.1", 0))
+        trunk.setblocking(False)
+        port = trunk.getsockname()[1]
+        async with line_to(port, probe_uri="sip:t.example", probe_s=900.0, silence_s=0.3) as line:
+            octets, ours = await soon(loop.sock_recvfrom(trunk, 4096))
+            await loop.sock_sendto(trunk, sip_samples.reply(parse(octets), 200), ours)
+            while not line.standing.available:
+                await soon(line.changes())
+            events = await events_of(await line.call(callee(port)))
+            while line.standing.available:
+                await soon(line.changes())
+
+    assert events == [Ended(CallOutcome.UNREACHABLE)]
+    assert "was not answered" in line.standing.reason
+
+
+async def test_refused_registration_is_the_reason() -> None:
+    registrar = Registrar(uri="sip:trunk.example", address="sip:shop@trunk.example")
+    async with sip_phone() as phone, line_to(phone.port, transport="TCP", registrar=registrar) as line:
+        before = line.standing
+        phone.say(sip_samples.reply(await phone.hears("REGISTER"), 403))
+        await soon(line.registration_settled())
+        after = line.standing
+
+    assert (before, after) == (
+        (False, NOT_YET),
+        (False, "the trunk refuses our REGISTER: SIP 403"),
+    )
+
+
 async def test_trunk_that_stays_away_is_tried_for_until_the_line_stops() -> None:
     async with sip_phone() as phone:
         line = line_to(phone.port, transport="TCP", reopen_s=0.01)
@@ -215,7 +279,7 @@ async def test_junk_and_strangers_are_counted_and_a_call_goes_on() -> None:
             scanner.recv(4096)
 
     assert events == [Ended(CallOutcome.INVALID_NUMBER, 404)]
-    assert junk == (1, 1)
+    assert junk == {"unreadable": 1, "stranger": 1}
 
 
 def _other_host() -> socket.socket:

@@ -9,13 +9,14 @@ import pytest
 
 from dastak.voice.sip.call_events import Answered, CallEvent, EarlyMedia, Ended, Key, Offered, Ringing, Trying
 from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.line_call import LineCall
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_dialog import SipTrunk
 from dastak.voice.sip.sip_digest import Credentials
 from dastak.voice.sip.sip_headers import NameAddr
 from dastak.voice.sip.sip_sockets import LineSettings
 from dastak.voice.sip.sip_transactions import Timing
-from dastak.voice.sip.sip_transport import LineCall, SipLine
+from dastak.voice.sip.sip_transport import SipLine
 from tests.support.lossy_path import lossy_path
 from tests.support.sipp import Sipp, answer, ask, authenticated, expect, expect_answer, sipp
 from tests.support.smpp_pair import soon
@@ -31,7 +32,7 @@ PROXY_ASKS = (expect("INVITE"), answer(407, headers=[f"Proxy-Authenticate: {ASKS
 SERVER_ASKS = (expect("INVITE"), answer(401, headers=[f"WWW-Authenticate: {ASKS}"]), expect("ACK"))
 
 
-def line_to(port: int, *, transport: str = "UDP", ring_s: float = 25.0, **changes: Any) -> SipLine:
+def line_to(port: int | None, *, transport: str = "UDP", ring_s: float = 25.0, **changes: Any) -> SipLine:
     trunk = SipTrunk(
         transport=transport,
         sent_by="set.by.the.line",

@@ -34,6 +34,10 @@ class BaresipPhone:
         # Until the call is over its head does not say how long it is.
         return b"" if recording is None else recording.read_bytes()[WAV_HEAD_OCTETS:]
 
+    def said(self, words: str) -> bool:
+        """Say whether these words are anywhere in its log."""
+        return words in (self.directory / "baresip.log").read_text(encoding="utf-8", errors="replace")
+
     def press(self, key: str) -> None:
         """Press a key in the call."""
         self._command("sndcode", key)

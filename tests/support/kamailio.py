@@ -45,6 +45,10 @@ modparam("auth", "nonce_expire", 300)
 modparam("auth", "algorithm", "{algorithm}")
 modparam("tm", "fr_timer", 5000)
 modparam("rr", "enable_full_lr", 1)
+"""
+
+# The trunk: it wants a password, keeps a book, and leads to a phone.
+TRUNK: Final = """
 request_route {{
     if (!mf_process_maxfwd_header("10") || !sanity_check()) {{ exit; }}
     if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
@@ -92,6 +96,20 @@ onreply_route[WITHIN] {{
 }}
 """
 
+# A proxy before a trunk: it leads on to where the address says, and stays in the way.
+PROXY: Final = """
+request_route {{
+    if (!mf_process_maxfwd_header("10") || !sanity_check()) {{ exit; }}
+    if (is_method("OPTIONS") && !is_present_hf("Route")) {{ sl_send_reply("200", "Awake"); exit; }}
+    if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
+    if (!is_present_hf("Route")) {{ sl_send_reply("403", "No way through here"); exit; }}
+    loose_route();  # no success where the route was but this proxy, and taken off all the same
+    xlog("L_ERR", "passed on $rm to $rd\\n");
+    if (is_method("INVITE")) {{ record_route(); }}
+    t_relay();
+}}
+"""
+
 # What it is asked until it answers.
 AWAKE: Final = (
     "OPTIONS sip:trunk.example SIP/2.0",
@@ -117,6 +135,8 @@ class Kamailio:
         certificate: File of what vouches for it.
         algorithm: Of its digest, MD5 or SHA-256.
         prefix: How numbers begin that it knows, as a pattern.
+        routes: What it does: `TRUNK` or `PROXY`.
+        ports: For UDP and TCP, and for TLS, where another one had them before; else free ones.
 
     Attributes:
         port: For UDP and TCP.
@@ -133,10 +153,12 @@ class Kamailio:
         certificate: str,
         algorithm: str = "MD5",
         prefix: str = "",
+        routes: str = TRUNK,
+        ports: tuple[int, int] | None = None,
     ) -> None:
         directory.mkdir()
-        self.port, self.tls_port = _free_for_both(), free_port()
-        settings = CONFIGURATION.format(
+        self.port, self.tls_port = ports or (_free_for_both(), free_port())
+        settings = (CONFIGURATION + routes).format(
             port=self.port,
             tls_port=self.tls_port,
             modules=MODULES,
@@ -161,7 +183,7 @@ class Kamailio:
         until(self._awake)
 
     def said(self, words: str) -> int:
-        """Return how often it said a line of `CONFIGURATION`."""
+        """Return how often it said a line of its settings."""
         return self._log_file.read_text(encoding="utf-8", errors="replace").count(f"{words}\n")
 
     def _awake(self) -> bool:

@@ -42,16 +42,18 @@ class _Inbox(asyncio.DatagramProtocol):
 
 
 class RtpPhone:
-    """Two sockets on 127.0.0.1, one for sound and one for reports; `async with` it."""
+    """Two sockets on an address of this machine, one for sound and one for reports; `async with` it."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.sequence = 1_000
         self.timestamp = 50_000
         self.ssrc = 0xCA11EE
 
+        self.host = host
+
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        rtp, rtcp = free_pair()
+        rtp, rtcp = free_pair(self.host)
         self.port = rtp.getsockname()[1]
         self._rtp, self._sound = await loop.create_datagram_endpoint(_Inbox, sock=rtp)
         self._rtcp, self._reports = await loop.create_datagram_endpoint(_Inbox, sock=rtcp)
@@ -133,14 +135,14 @@ def parse(octets: bytes) -> Heard:
     return Heard(bool(second & 0x80), second & 0x7F, sequence, timestamp, ssrc, octets[12:])
 
 
-def free_pair() -> tuple[socket.socket, socket.socket]:
+def free_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
     """Bind an even port and the odd one above it."""
     while True:
         rtp, rtcp = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-        rtp.bind(("127.0.0.1", 0))
+        rtp.bind((host, 0))
         port = rtp.getsockname()[1]
         with suppress(OSError):
-            rtcp.bind(("127.0.0.1", port + 1))
+            rtcp.bind((host, port + 1))
             if port % 2 == 0:
                 return rtp, rtcp
         rtp.close()

@@ -53,6 +53,23 @@ BYE = (
 ALL = (INVITE, RINGING, BUSY, CHALLENGE, BYE)
 
 
+def friendly_scanner(method: str) -> bytes:
+    """Return what SIPVicious sends to every address there is, in its manner."""
+    return (
+        f"{method} sip:100@192.0.2.1 SIP/2.0\r\n"
+        "Via: SIP/2.0/UDP 127.0.1.1:5061;branch=z9hG4bK-3108226434;rport\r\n"
+        "Content-Length: 0\r\n"
+        'From: "sipvicious"<sip:100@1.1.1.1>;tag=3463383666663261313363340134383331373437\r\n'
+        "Accept: application/sdp\r\n"
+        "User-Agent: friendly-scanner\r\n"
+        'To: "sipvicious"<sip:100@1.1.1.1>\r\n'
+        "Contact: sip:100@127.0.1.1:5061\r\n"
+        f"CSeq: 1 {method}\r\n"
+        "Call-ID: 863450324623411870345323\r\n"
+        "Max-Forwards: 70\r\n\r\n"
+    ).encode()
+
+
 def reply(
     request: SipMessage,
     status: int,

@@ -1,7 +1,13 @@
 """All calls over one trunk: each message to its call, the trunk answered outside of calls, strangers not."""
 
 import itertools
+import random
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dastak.voice.sip import sip_endpoint
 from dastak.voice.sip.call_events import Ended, Ringing
 from dastak.voice.sip.call_outcomes import CallOutcome
 from dastak.voice.sip.sip_call import SipCall
@@ -90,18 +96,42 @@ def test_trunk_is_answered_outside_of_calls() -> None:
     assert [answer.status for answer in answers] == [481, 200, 403, 405, 481]
     assert answers[2].to_tag
     assert "INVITE" in answers[1].first("Allow")
-    assert line.strangers == 0
+    assert line.junk == {}
 
 
-def test_strangers_are_counted_and_not_answered() -> None:
+SCANNER = ("192.0.2.66", 5060)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "REGISTER", "ACK", "BYE", "CANCEL"])
+def test_scanner_is_counted_and_learns_nothing(method: str) -> None:
     line = endpoint()
 
-    line.receive(sip_samples.INVITE, ("192.0.2.66", 5060), 0.0)
+    line.receive(sip_samples.friendly_scanner(method), SCANNER, 0.0)
 
-    assert (said(line), line.strangers, line.events) == ([], 1, [])
+    assert (said(line), line.junk, line.events, line.calls) == ([], {"stranger": 1}, [], 0)
 
 
-def test_junk_is_counted_and_keep_alives_are_not() -> None:
+def test_stranger_who_guesses_no_call_id_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = endpoint()
+    monkeypatch.setattr(sip_endpoint, "parse", lambda _octets: pytest.fail("it was read"))
+
+    line.receive(sip_samples.INVITE, SCANNER, 0.0)
+    line.receive(b"\xff" * 1_000, SCANNER, 0.0)
+
+    assert line.junk == {"stranger": 1, "unreadable": 1}
+
+
+def test_peer_of_a_call_is_heard_from_any_host() -> None:
+    line = endpoint()
+    _, invite = begin(line)
+
+    line.receive(sip_samples.reply(invite, 180).replace(b"Call-ID:", b"i :"), SCANNER, 0.1)
+
+    assert [event for _, event in line.events] == [Ringing(180)]
+    assert line.junk == {}
+
+
+def test_junk_is_counted_by_reason_and_keep_alives_are_not() -> None:
     line = endpoint()
 
     for octets in (b"", b"\r\n\r\n", b"\0" * 19):
@@ -109,7 +139,26 @@ def test_junk_is_counted_and_keep_alives_are_not() -> None:
     line.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", PEER, 0.0)
     line.receive(sip_samples.BUSY, PEER, 0.0)
 
-    assert (said(line), line.dropped, line.strangers) == ([], 1, 0)
+    assert (said(line), line.junk) == ([], {"unreadable": 1, "stray": 1})
+
+
+@given(st.binary(max_size=2_000), st.sampled_from([PEER, SCANNER]))
+def test_garbage_is_answered_with_nothing_and_keeps_nothing(octets: bytes, source: tuple[str, int]) -> None:
+    line = endpoint()
+
+    line.receive(octets, source, 0.0)
+
+    assert (said(line), line.events, line.calls) == ([], [], 0)
+    assert line.junk.total() == (len(octets) >= 20)
+
+
+@given(st.randoms(use_true_random=False))
+def test_spoiled_messages_of_a_scanner_are_answered_with_nothing(dice: random.Random) -> None:
+    line = endpoint()
+
+    line.receive(sip_samples.spoiled(sip_samples.friendly_scanner("INVITE"), dice), SCANNER, 0.0)
+
+    assert (said(line), line.events, line.calls, line.junk.total()) == ([], [], 0, 1)
 
 
 def test_lost_connection_ends_every_call() -> None:

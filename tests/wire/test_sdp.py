@@ -19,6 +19,7 @@ from dastak.voice.sound.sdp import (
     Ours,
     Profile,
     UnusableSdp,
+    agreed,
     our_key,
     read_answer,
     read_offer,
@@ -227,6 +228,67 @@ def test_answer_must_take_a_key_that_we_offered(theirs: Crypto, usable: bool) ->
     else:
         with pytest.raises(UnusableSdp, match="did not offer"):
             read_answer(octets, SECRET)
+
+
+THEIRS = Crypto(tag=1, suite=Suite.AES_CM_128_HMAC_SHA1_80, key=THEIR_KEY)
+KEYED = f"a=crypto:{write_crypto(THEIRS)}"
+AVP, SAVP = "audio 5 RTP/AVP 0", "audio 5 RTP/SAVP 0"
+EITHER = replace(SECRET, opportunistic=True)
+
+
+def test_keys_may_be_offered_beside_plain_sound() -> None:
+    text = write_offer(EITHER).decode()
+
+    assert "m=audio 40000 RTP/AVP 0 8 101\r\n" in text
+    assert [line for line in text.splitlines() if line.startswith("a=crypto")] == [
+        f"a=crypto:{write_crypto(key)}" for key in KEYS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("octets", "crypto"),
+    [(answer(m=AVP), None), (answer(KEYED, m=AVP), THEIRS), (answer(KEYED, m=SAVP), THEIRS)],
+)
+def test_trunk_takes_a_key_that_is_offered_beside_plain_sound_or_does_not(
+    octets: bytes, crypto: Crypto | None
+) -> None:
+    assert read_answer(octets, EITHER).crypto == crypto
+
+
+@pytest.mark.parametrize(
+    ("ours", "octets"),
+    [
+        (SECRET, answer(m=AVP)),
+        (SECRET, answer(KEYED, m=AVP)),
+        (SECRET, answer(m=SAVP)),
+        (EITHER, answer(m=SAVP)),
+        (EITHER, answer("a=crypto:1 AEAD_AES_256_GCM inline:x", m=AVP)),
+        (agreed(EITHER, read_answer(answer(KEYED, m=AVP), EITHER)), answer(m=AVP)),
+        (agreed(EITHER, read_answer(answer(m=AVP), EITHER)), answer(KEYED, m=SAVP)),
+    ],
+)
+def test_sound_is_never_plainer_than_was_offered_or_agreed(ours: Ours, octets: bytes) -> None:
+    for read in (read_answer, read_offer):
+        with pytest.raises(UnusableSdp):
+            read(octets, ours)
+
+
+def test_plain_agreement_offers_no_key_again_and_an_encrypted_one_keeps_its_own() -> None:
+    plain = agreed(EITHER, read_answer(answer(m=AVP), EITHER))
+    encrypted = agreed(EITHER, read_answer(answer(KEYED, m=AVP), EITHER))
+
+    assert b"crypto" not in write_offer(plain)
+    assert write_offer(encrypted) == write_offer(EITHER)
+
+
+@pytest.mark.parametrize("line", [AVP, SAVP])
+def test_answer_travels_as_the_offer_did(line: str) -> None:
+    encrypted = agreed(EITHER, read_answer(answer(KEYED, m=AVP), EITHER))
+
+    written = write_answer(encrypted, read_offer(answer(KEYED, m=line), encrypted)).decode()
+
+    assert f"m=audio 40000 {line.split()[2]} 0\r\n" in written
+    assert "a=crypto:1 " in written
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,21 @@ _COMPARE: Final = "compare host and port with the carrier's letter"
 
 LINK_REMEDIES: Final = (
     (
+        "OPTIONS was not answered",
+        f"{_COMPARE}, look at the firewall, and ask it to allow your address; where it takes calls and never "
+        "answers OPTIONS: dastak carrier set {name} --set probe_s=0 --why silent",
+    ),
+    (
+        "our REGISTER",
+        "compare username, password and domain with the carrier's letter; or set register=false where it "
+        "knows you by your address",
+    ),
+    ("REGISTER was not answered", f"{_COMPARE}, and ask it whether it wants REGISTER at all"),
+    ("cannot be found", f"the name of the host is unknown: {_COMPARE}"),
+    ("cannot be looked up", "this machine cannot look names up now: getent hosts HOST; or set name_server"),
+    ("says that it has no _sip", f"another transport, or another name: {_COMPARE}"),
+    ("voice-srtp", "install it beside the program: pip install 'dastak[voice-srtp]'; or set srtp=off"),
+    (
         "ESME_RINVPASWD",
         "the password is wrong: dastak carrier set {name} --secret-file password=FILE --why mistyped",
     ),

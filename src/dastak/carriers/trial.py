@@ -82,6 +82,15 @@ class Warmed(Protocol):
         """What to do so that its receipts come in here; empty when they do."""
 
 
+@runtime_checkable
+class Rings(Protocol):
+    """What a route shows that brings calls and no texts."""
+
+    @property
+    def rings_phones(self) -> bool:
+        """That it does."""
+
+
 class _Standing(NamedTuple):
     up: bool
     reason: str
@@ -139,6 +148,7 @@ class Trial:
         self._receipts: asyncio.Queue[Receipt] = asyncio.Queue()
         self._outcome: Outcome | None = None
         self._linked = False
+        self._calls = False
 
     async def run(self) -> Report:
         """Try, and return what it came to; it raises nothing for what is wrong with the carrier."""
@@ -186,6 +196,7 @@ class Trial:
 
     async def _try(self, route: LivingRoute) -> None:
         observed = isinstance(route, Observed)
+        self._calls = isinstance(route, Rings)
         if isinstance(route, Observed):
             route.watch(self._on_pdu)
         before = _standing(route)
@@ -215,7 +226,7 @@ class Trial:
         if observed:
             self._step(StepName.BIND, "the carrier took it", ok=True)
         else:
-            self._step(StepName.CONNECT, "connected", ok=True)
+            self._step(StepName.CONNECT, route.reason if self._calls else "connected", ok=True)
         return True
 
     async def _wait_for_news(self) -> None:
@@ -231,39 +242,39 @@ class Trial:
 
     async def _send(self, route: LivingRoute, to: Msisdn) -> None:
         sender, text = self._errand.sender, self._errand.text
-        told = f"a text of {len(text)} characters to {mask(to)}" + (f" from {sender}" if sender else "")
-        self._step(StepName.SUBMIT, told, ok=True)
-        dlt, observed = self._errand.dlt, isinstance(route, Observed)
+        self._step(StepName.SUBMIT, _errand_words(route, to, self._errand), ok=True)
+        dlt = self._errand.dlt
         key = MessageKey(VerificationId(os.urandom(ID_OCTETS)), 0)
         self._submitting = True
         try:
             async with asyncio.timeout(self._errand.timeout_s):
                 self._ref = await route.submit(Outgoing(key, to, text, sender, VALIDITY_S, dlt, CODE))
         except TimeoutError:
-            self._unanswered(CarrierUnavailable("no answer in time", outcome_unknown=True), observed)
+            self._unanswered(CarrierUnavailable("no answer in time", outcome_unknown=True), route)
         except CarrierError as error:
-            self._unanswered(error, observed)
+            self._unanswered(error, route)
         finally:
             self._submitting = False
             self._release()
         if self._ref is not None:
             self._outcome = Outcome.ACCEPTED
-            self._step(StepName.ANSWER, f"the carrier took it as {self._ref.ref}", ok=True)
+            took = "it rings, as" if self._calls else "the carrier took it as"
+            self._step(StepName.ANSWER, f"{took} {self._ref.ref}", ok=True)
             unheard = route.unheard if isinstance(route, Warmed) else ""
             if unheard:
                 self._step(StepName.RECEIPT, "no receipt can come in here", next_=unheard)
             else:
                 await self._wait_for_receipt(self._ref)
 
-    def _unanswered(self, error: CarrierError, over_smpp: bool) -> None:
-        """Tell why the carrier did not take the text."""
+    def _unanswered(self, error: CarrierError, route: LivingRoute) -> None:
+        """Tell why the carrier did not take it."""
         if isinstance(error, CarrierRejected):
             self._outcome = _outcome(error.outcome)
             remedy = REMEDIES[self._outcome]
             words = f"{error.detail} ({self._outcome}): the carrier {remedy.means}"
             self._step(StepName.ANSWER, words, next_=remedy.action)
             return
-        request, patience = ("submit_sm", "response_timeout_s") if over_smpp else ("request", "total_s")
+        request, patience = _request_and_patience(route)
         action = f"try again; if it stays, ask the carrier what it does with your {request}"
         if isinstance(error, CarrierUnavailable) and error.outcome_unknown:
             action = (
@@ -281,7 +292,8 @@ class Trial:
                     self._step(StepName.RECEIPT, _told(receipt), ok=True)
         except TimeoutError:
             words = f"no final receipt within {self._errand.timeout_s:g} s"
-            self._step(StepName.RECEIPT, words, next_=self._where_receipts_are(ref))
+            where = "give the call longer: --timeout 120" if self._calls else self._where_receipts_are(ref)
+            self._step(StepName.RECEIPT, words, next_=where)
             return
         self._outcome = receipt.outcome
         delivered = receipt.outcome is Outcome.DELIVERED
@@ -333,6 +345,21 @@ class Trial:
 
     def _now_ms(self) -> int:
         return int((self._loop.time() - self._began_at) * 1000)
+
+
+def _errand_words(route: LivingRoute, to: Msisdn, errand: Errand) -> str:
+    """Say what is tried, with neither a text nor a whole number."""
+    if isinstance(route, Rings):
+        return f"a call to {mask(to)}: press the digit that it asks for, and it speaks {CODE}"
+    sender = f" from {errand.sender}" if errand.sender else ""
+    return f"a text of {len(errand.text)} characters to {mask(to)}{sender}"
+
+
+def _request_and_patience(route: LivingRoute) -> tuple[str, str]:
+    """Return how the route asks, and which setting says how long it waits for an answer."""
+    if isinstance(route, Rings):
+        return "INVITE", "silence_s"
+    return ("submit_sm", "response_timeout_s") if isinstance(route, Observed) else ("request", "total_s")
 
 
 def refuse(_brought: Any, acknowledge: Acknowledge) -> None:

@@ -1,12 +1,13 @@
 """The way of calls over one SIP trunk: kept reachable by the voice process while the context lasts."""
 
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
 from dastak.voice.engine.engine_line import EngineLine
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_settings import SipSettings
-from dastak.voice.voice_route import TakeReceipt, TakeStep, VoiceRoute
+from dastak.voice.voice_route import HEARD_WITHIN_S, TakeReceipt, TakeStep, VoiceRoute
 
 
 class SipRoute(VoiceRoute):
@@ -30,7 +31,13 @@ class SipRoute(VoiceRoute):
         engine: EngineProcess | None = None,
     ) -> None:
         self._trunk = EngineLine(engine or EngineProcess(), settings)
-        super().__init__(name, self._trunk, take_receipt=take_receipt, take_step=take_step)
+        super().__init__(
+            name,
+            self._trunk,
+            take_receipt=take_receipt,
+            take_step=take_step,
+            heard_within_s=max(HEARD_WITHIN_S, settings.heard_within_s),
+        )
 
     @property
     def reason(self) -> str:
@@ -42,6 +49,11 @@ class SipRoute(VoiceRoute):
         """How many calls are under way."""
         return self._trunk.in_flight
 
+    @property
+    def junk(self) -> Mapping[str, int]:
+        """How many messages at its SIP port were thrown away without an answer, by reason."""
+        return self._trunk.junk
+
     async def __aenter__(self) -> Self:
         """Begin to reach the trunk."""
         await self._trunk.__aenter__()
@@ -52,3 +64,9 @@ class SipRoute(VoiceRoute):
     ) -> None:
         """Hang up what is under way, and close."""
         await self._trunk.__aexit__(kind, error, trace)
+
+
+def sip_junk(entries: Iterable[tuple[object, object]]) -> dict[tuple[str, ...], float]:
+    """Return how much junk came to the port of each SIP route, by reason, of carriers with their routes."""
+    routes = (route for _, route in entries if isinstance(route, SipRoute))
+    return {(route.name, why): float(count) for route in routes for why, count in route.junk.items()}

@@ -7,6 +7,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,21 +21,25 @@ from dastak.voice.line import Dial, Hearer
 from dastak.voice.prompts import pack
 from dastak.voice.sip.call_events import Answered, CallEvent, Ended, Key, Offered, Ringing, Settled
 from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.line_call import LineCall
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_headers import MalformedSip, NameAddr
 from dastak.voice.sip.sip_sockets import TrunkUnreachable
-from dastak.voice.sip.sip_transport import LineCall, SipLine
+from dastak.voice.sip.sip_transport import SipLine
 from dastak.voice.sound.media import Media
 from dastak.voice.sound.media_leg import MediaLeg
+from dastak.voice.sound.sdes import new_keys
 from dastak.voice.sound.sdp import (
     Audio,
     Ours,
     UnusableSdp,
+    agreed,
     read_answer,
     read_offer,
     write_answer,
     write_offer,
 )
+from dastak.voice.sound.srtp import SrtpUse
 
 log = logging.getLogger("dastak.trunk")
 
@@ -65,6 +70,8 @@ class TrunkLine:
         caller: The number that phones are shown.
         calls_max: How many calls the contract allows at once.
         speech_of: Returns how a locale is spoken.
+        srtp: Whether the sound is encrypted.
+        symmetric: Whether it follows who sends from elsewhere than the trunk said.
     """
 
     def __init__(
@@ -77,8 +84,10 @@ class TrunkLine:
         caller: str,
         calls_max: int,
         speech_of: Callable[[str], Speech] = pack,
+        srtp: SrtpUse = SrtpUse.OFF,
+        symmetric: bool = True,
     ) -> None:
-        self.calls_max = calls_max
+        self.calls_max, self.srtp, self.symmetric = calls_max, srtp, symmetric
         self.sip, self.media, self.speech_of = sip, media, speech_of
         self.address, self.domain, self.caller = address, domain, caller
         self._calls: set[asyncio.Task[None]] = set()
@@ -109,7 +118,17 @@ class TrunkLine:
     @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        return self._open and len(self._calls) < self.calls_max
+        return self._open and self.sip.standing.available and len(self._calls) < self.calls_max
+
+    @property
+    def reason(self) -> str:
+        """Why the trunk can be called or not, in words."""
+        return self.sip.standing.reason
+
+    @property
+    def junk(self) -> Mapping[str, int]:
+        """How many messages at its SIP port were thrown away without an answer, by reason."""
+        return self.sip.junk
 
     def dial(self, dial: Dial, hearer: Hearer) -> "TrunkLeg":
         """See `Line`."""
@@ -131,6 +150,7 @@ class TrunkLeg:
         self._audio: Audio | None = None
         self._ivr: Ivr | None = None
         self._given_up = False
+        self._why_ended = ""
 
     def hang_up(self) -> None:
         """See `Leg`."""
@@ -143,11 +163,16 @@ class TrunkLeg:
         # The trunk's own limit is often longer than the code has to live.
         rung_out = asyncio.get_running_loop().call_later(self._dial.ring_s, self._ring_out)
         try:
-            self._media = self._line.media.open(on_key=self._key, on_end=self.hang_up)
+            self._media = self._line.media.open(
+                on_key=self._key, on_end=self.hang_up, symmetric=self._line.symmetric
+            )
+            srtp = self._line.srtp
             self._ours = Ours(
                 address=self._line.address,
                 port=self._media.port,
                 session_id=int.from_bytes(secrets.token_bytes(4), "big"),
+                cryptos=() if srtp is SrtpUse.OFF else new_keys(os.urandom),
+                opportunistic=srtp is SrtpUse.OFFERED,
             )
             self._call = await self._line.sip.call(self._callee(self._ours))
             if self._given_up:
@@ -201,11 +226,13 @@ class TrunkLeg:
         assert self._call is not None
         assert self._ours is not None
         try:
-            self._audio = read_answer(sdp, self._ours)
-            self._media.start(self._audio, self._ours)
-        except UnusableSdp:
+            audio = read_answer(sdp, self._ours)
+            self._media.start(audio, self._ours)
+        except UnusableSdp as error:
+            self._why_ended = f"the trunk's answer: {error}"
             self._call.hang_up(CallOutcome.CODEC)
             return
+        self._audio, self._ours = audio, agreed(self._ours, audio)
         self._hearer.on_answered("SIP 200")
         script = self._dial.script
         self._ivr = Ivr(
@@ -255,6 +282,7 @@ class TrunkLeg:
 
     def _end(self, ended: Ended) -> None:
         words = f"SIP {ended.status}" if ended.status else ended.outcome.replace("_", " ")
+        words = self._why_ended or words
         detail = words if ended.cause is None else f"{words}, cause {ended.cause}"
         self._over(_OUTCOMES.get(ended.outcome, Outcome.UNKNOWN), detail)
 

@@ -30,7 +30,7 @@ from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Leg, Line, Script
 
 RING_S_MAX: Final = 28.0
-# To hear anything from a trunk after the dial; then the next one is tried.
+# To hear a phone ring after the dial; then the next way is tried.
 HEARD_WITHIN_S: Final = 6.0
 
 TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
@@ -54,7 +54,13 @@ class VoiceRoute:
         take_receipt: Told what came of each call.
         take_step: Told what happens in each.
         chance: Draws the digit that each call asks for.
+        heard_within_s: How long the phone may take to ring; then another way is tried.
+
+    Attributes:
+        rings_phones: That what it brings is a call.
     """
+
+    rings_phones: Final = True
 
     def __init__(
         self,
@@ -64,7 +70,9 @@ class VoiceRoute:
         take_receipt: TakeReceipt,
         take_step: TakeStep,
         chance: random.Random | None = None,
+        heard_within_s: float = HEARD_WITHIN_S,
     ) -> None:
+        self._heard_within_s = heard_within_s
         self.name = name
         self._line = line
         self._take_receipt, self._take_step = take_receipt, take_step
@@ -97,7 +105,7 @@ class VoiceRoute:
         try:
             call.leg = self._line.dial(self._dial(outgoing), call)
             self._take_step(outgoing.key, "dialled", "")
-            async with asyncio.timeout(HEARD_WITHIN_S):
+            async with asyncio.timeout(self._heard_within_s):
                 await call.rings
         except TimeoutError:
             call.hang_up("nothing was heard of the trunk")

@@ -4,6 +4,7 @@
 2. A line without a voice process takes no call.
 """
 
+from collections import Counter
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -21,6 +22,7 @@ from dastak.voice.engine.engine_messages import (
 )
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Hearer
+from dastak.voice.sip.sip_standing import NOT_YET
 from dastak.voice.sip_settings import SipSettings
 
 PROCESS_ENDED = "the voice process ended"
@@ -56,12 +58,14 @@ class EngineLine:
     Attributes:
         number: What the voice process knows it by.
         reason: Why it is available or not, in words.
+        junk: How many messages at its SIP port were thrown away without an answer, by reason.
     """
 
     def __init__(self, engine: Engine, settings: SipSettings) -> None:
         self.settings = settings
         self.number = engine.number()
-        self.reason = "not started"
+        self.reason = NOT_YET
+        self.junk: Counter[str] = Counter()
         self._engine = engine
         self._open = False
         self._legs: dict[int, EngineLeg] = {}

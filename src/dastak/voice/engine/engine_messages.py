@@ -68,6 +68,13 @@ class TrunkStands(_Message, frozen=True):
     reason: str
 
 
+class TrunkJunk(_Message, frozen=True):
+    """How many messages at a trunk's SIP port were thrown away since this was last told, by reason."""
+
+    trunk: int
+    more: dict[str, int]
+
+
 class TrunkClosed(_Message, frozen=True):
     """A trunk is left."""
 
@@ -109,7 +116,7 @@ class Pulse(_Message, frozen=True):
 
 
 ToEngine = OpenTrunk | CloseTrunk | PlaceCall | HangUp
-FromEngine = TrunkStands | TrunkClosed | CallRings | CallAnswered | CallStepped | CallOver | Pulse
+FromEngine = TrunkStands | TrunkJunk | TrunkClosed | CallRings | CallAnswered | CallStepped | CallOver | Pulse
 
 TO_ENGINE: Final[msgspec.msgpack.Decoder[ToEngine]] = msgspec.msgpack.Decoder(ToEngine)
 FROM_ENGINE: Final[msgspec.msgpack.Decoder[FromEngine]] = msgspec.msgpack.Decoder(FromEngine)

@@ -24,6 +24,7 @@ from dastak.voice.engine.engine_messages import (
     Pulse,
     ToEngine,
     TrunkClosed,
+    TrunkJunk,
     TrunkStands,
 )
 from dastak.voice.engine.engine_wire import EngineWire
@@ -180,6 +181,9 @@ class EngineProcess:
             case TrunkStands(trunk, is_open, reason):
                 if (line := self._lines.get(trunk)) is not None:
                     line.stand(is_open, reason)
+            case TrunkJunk(trunk, more):
+                if (line := self._lines.get(trunk)) is not None:
+                    line.junk.update(more)
             case TrunkClosed(trunk):
                 if (closed := self._closed.get(trunk)) is not None:
                     closed.set()

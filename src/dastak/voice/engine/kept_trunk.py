@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -15,7 +16,6 @@ from dastak.voice.trunk_line import TrunkLine
 
 TOKEN_OCTETS: Final = 12
 RETRY_S: Final = 5.0
-REACHED: Final = "the trunk can be reached"
 
 
 class KeptTrunk:
@@ -24,7 +24,7 @@ class KeptTrunk:
     Args:
         settings: Of the trunk.
         speech_of: Returns how a locale is spoken.
-        tell: Told whether it is open, and why, at each change.
+        tell: Told whether it can be called, and why, at each change.
 
     Attributes:
         line: What rings phones.
@@ -50,9 +50,18 @@ class KeptTrunk:
             caller=settings.caller,
             calls_max=settings.calls_max,
             speech_of=speech_of,
+            srtp=settings.srtp,
+            symmetric=settings.symmetric,
         )
         self._tell = tell
+        self._junk: Counter[str] = Counter()
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    def take_junk(self) -> dict[str, int]:
+        """Return how much junk came to its SIP port since this was last asked, by reason."""
+        now = Counter(self.line.junk)
+        more, self._junk = now - self._junk, now
+        return dict(more)
 
     async def close(self) -> None:
         """Hang up what is under way, and leave the trunk."""
@@ -65,9 +74,10 @@ class KeptTrunk:
         while True:
             try:
                 await self.line.__aenter__()
+                break
             except TrunkUnreachable as error:
                 self._tell(False, str(error))
-            else:
-                self._tell(True, REACHED)
-                return
             await asyncio.sleep(RETRY_S)
+        while True:
+            self._tell(*self.line.sip.standing)
+            await self.line.sip.changes()

@@ -30,6 +30,7 @@ from dastak.voice.engine.engine_messages import (
     Pulse,
     ToEngine,
     TrunkClosed,
+    TrunkJunk,
     TrunkStands,
 )
 from dastak.voice.engine.engine_wire import EngineWire
@@ -96,9 +97,12 @@ class VoiceEngine:
         self.send(CallOver(call, outcome, detail[:DETAIL_CHARACTERS_MAX]))
 
     async def _pulse(self) -> None:
-        """Show that the loop turns."""
+        """Show that the loop turns, and tell what nobody waits for."""
         while True:
             self.send(Pulse())
+            for trunk, kept in self._trunks.items():
+                if more := kept.take_junk():
+                    self.send(TrunkJunk(trunk, more))
             await asyncio.sleep(PULSE_S)
 
     async def _end(self) -> None:

@@ -108,7 +108,7 @@ class OwnRequests:
         octets = self._like_invite(
             "INVITE", branch, self._cseq, to=self._to, headers=headers, body=self._callee.offer
         )
-        packet = Packet(octets, None)
+        packet = Packet(octets, trunk.target)
         self._begin("INVITE", packet, branch=branch, cseq=self._cseq, proofs=tuple(proofs), now=now)
 
     def lengthen(self, refusal: SipMessage) -> bool:
@@ -125,7 +125,7 @@ class OwnRequests:
             one for one in self._asking.values() if one.method == "INVITE" and one.cseq == self._cseq
         )
         octets = self._like_invite("CANCEL", invite.branch, invite.cseq, to=self._to)
-        self._begin("CANCEL", Packet(octets, None), branch=invite.branch, cseq=invite.cseq, now=now)
+        self._begin("CANCEL", Packet(octets, invite.to), branch=invite.branch, cseq=invite.cseq, now=now)
 
     def ask(
         self,

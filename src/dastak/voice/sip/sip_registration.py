@@ -117,7 +117,7 @@ class Registration:
         if self._asking is not None:
             for effect in self._asking[1].tick(now):
                 if effect is Effect.REPEAT:
-                    self.packets.append(Packet(self._asking[1].octets, None))
+                    self.packets.append(Packet(self._asking[1].octets, self.party.trunk.target))
                 elif effect is Effect.TIMED_OUT:
                     self._settle(Registered.SILENT, now)
             if self._asking[1].terminated:
@@ -202,4 +202,4 @@ class Registration:
             State.ASKING_TRYING, trunk.timing, reliable=trunk.reliable, octets=octets, now=now
         )
         self._asking = (branch, transaction)
-        self.packets.append(Packet(octets, None))
+        self.packets.append(Packet(octets, trunk.target))

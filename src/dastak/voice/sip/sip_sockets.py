@@ -11,7 +11,7 @@ import msgspec
 
 from dastak.voice.sip.sip_dialog import SipTrunk
 from dastak.voice.sip.sip_digest import Credentials
-from dastak.voice.sip.sip_headers import SIP_PORT, SIPS_PORT, MalformedSip
+from dastak.voice.sip.sip_headers import MalformedSip
 from dastak.voice.sip.sip_message import Address, StreamFramer
 from dastak.voice.sip.sip_registration import Registrar
 
@@ -42,12 +42,15 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         trunk: How we look to it; `sent_by` and `contact` are set when the socket is there.
         host: Of the trunk or its proxy, name or address.
-        port: None means the usual one of the transport.
+        port: None means what SRV records say, or else the usual one of the transport.
         credentials: None for a trunk that knows us by our address.
         local_host: Where to listen; empty means whatever address reaches the trunk.
         advertised: Host and port that the trunk sees, where they are not the local ones.
+        name_server: Whom names are asked of; None asks those of the system.
         reopen_s: How long to wait before a lost connection is tried again.
         registrar: For trunks that want us in their book.
+        probe_uri: Whom OPTIONS ask, such as `sip:trunk.example`.
+        probe_s: How often the trunk is asked whether it is there; 0 never asks.
         tls: For transport TLS: whose certificates are believed.
     """
 
@@ -58,14 +61,12 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True):
     local_host: str = ""
     local_port: int = 0
     advertised: Address | None = None
+    name_server: Address | None = None
     reopen_s: float = 5.0
     registrar: Registrar | None = None
+    probe_uri: str = ""
+    probe_s: float = 0.0
     tls: ssl.SSLContext | None = None
-
-    @property
-    def port_used(self) -> int:
-        """Return the port of the trunk."""
-        return self.port or (SIPS_PORT if self.trunk.transport == "TLS" else SIP_PORT)
 
 
 class Datagrams(asyncio.DatagramProtocol):

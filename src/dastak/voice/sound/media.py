@@ -79,7 +79,7 @@ class Media:
         Args:
             on_key: Hears each key that is pressed, once.
             on_end: Called when the source of sound, given by `speak`, has no more.
-            symmetric: Whether to follow the peer to where it sends from.
+            symmetric: Whether to follow the peer to where it sends from, as `Latch` does.
 
         Raises:
             Overloaded: Every port is in use.

@@ -2,8 +2,7 @@
 
 1. From the answer to the end a packet goes every 20 ms, silent if there is nothing to say: it opens NATs and
    keeps the peer's time-outs quiet. Nothing goes while the peer holds, but time runs on.
-2. Sound goes where the peer first sends from (symmetric RTP), once; a description of the peer frees it again.
-   Packets from anywhere else are counted and change nothing.
+2. Sound goes to whom the latch says. Packets from anywhere else are counted and change nothing.
 3. What is heard is not listened to, but for keys.
 """
 
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS, SAMPLES_PER_S, SILENT_FRAME, ulaw_to_alaw
+from dastak.voice.sound.latch import Latch
 from dastak.voice.sound.media_ports import Pair
 from dastak.voice.sound.reception import Reception
 from dastak.voice.sound.rtcp import (
@@ -117,6 +117,7 @@ class MediaLeg:
         self._on_key = on_key
         self._on_end = on_end
         self._symmetric = symmetric
+        self._latch = Latch(symmetric=symmetric)
         self._cname = entropy(_CNAME_OCTETS).hex().encode()
         self._sender = RtpSender(
             payload_type=PAYLOAD_TYPES[Codec.PCMU], start=entropy(START_OCTETS), frame_samples=FRAME_OCTETS
@@ -127,8 +128,6 @@ class MediaLeg:
         self._alaw = False
         self._srtp: Srtp | None = None
         self._frame: Frame | None = None
-        self._followed = False
-        self._remote: Any = None
         self._rtcp_remote: Any = None
         self._ticks_to_report = 0
         self._reception: Reception | None = None
@@ -175,9 +174,7 @@ class MediaLeg:
         before = self._audio
         if audio.crypto is not None and (before is None or before.crypto != audio.crypto):
             self._srtp = Srtp.of(audio.crypto, our_key(ours, audio.crypto))
-        if before is None or (before.address, before.port) != (audio.address, audio.port):
-            self._followed = False
-            self._remote = (audio.address, audio.port)
+        if self._latch.describe(audio.address, audio.port):
             self._rtcp_remote = (audio.address, audio.rtcp_port)
         self._audio = audio
         self._held = audio.held
@@ -210,7 +207,7 @@ class MediaLeg:
         if self._srtp is not None:
             packet = self._srtp.protect(packet)
         try:
-            self._pair.rtp.sendto(packet, self._remote)
+            self._pair.rtp.sendto(packet, self._latch.remote)
         except OSError:
             # A full buffer or a network that is down: sound is not worth sending later.
             self._unsent += 1
@@ -274,17 +271,19 @@ class MediaLeg:
                 self._on_key(key)
 
     def _is_peer(self, packet: RtpPacket, source: Any) -> bool:
-        if source[:2] == self._remote[:2]:
-            self._followed = True
-            return True
-        if self._followed or not self._symmetric:
+        went_to = self._latch.remote
+        if source[:2] != went_to[:2] and packet.payload_type not in {
+            *PAYLOAD_TYPES.values(),
+            *self._event_types(),
+        }:
             return False
-        if packet.payload_type not in {*PAYLOAD_TYPES.values(), *self._event_types()}:
+        if not self._latch.hears(packet, source, keyed=self._srtp is not None):
             return False
-        self._followed = True
-        self._remote = source
-        # Which port a NAT gave to the reports they alone can tell; until then the next one is a guess.
-        self._rtcp_remote = (source[0], source[1] + 1)
+        if self._latch.remote[:2] != went_to[:2]:
+            assert self._audio is not None
+            described = source[:2] == (self._audio.address, self._audio.port)
+            # Which port a NAT gave to the reports they alone can tell; until then the next one is a guess.
+            self._rtcp_remote = (source[0], self._audio.rtcp_port if described else source[1] + 1)
         return True
 
     def _event_types(self) -> tuple[int | None, int]:
@@ -301,7 +300,7 @@ class MediaLeg:
         heard.hear(packet.sequence, packet.timestamp, arrival)
 
     def _hear_report(self, octets: bytes, source: Any) -> None:
-        if source[0] != self._remote[0]:
+        if source[0] != self._latch.remote[0]:
             self._strangers += 1
             return
         try:

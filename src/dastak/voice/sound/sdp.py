@@ -1,13 +1,14 @@
 """Session descriptions of a call: our offer and the peer's answer, the peer's offers and our answers.
 
 1. We offer PCMU, PCMA and key presses, in frames of 20 ms; SRTP only if the caller of this module gives keys.
+   What was agreed to be encrypted stays so: no later description takes it back.
 2. What a peer says at session level holds, unless its line of audio says otherwise.
 3. A description that cannot be read and one that leaves no sound we can send are one thing: `UnusableSdp`.
 
-Source: RFC 8866 (the text), RFC 3264 (offer and answer), RFC 4733 (key presses).
+Source: RFC 8866 (the text), RFC 3264 (offer and answer), RFC 4733 (key presses), RFC 4568, RFC 8643 (SRTP).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
@@ -79,6 +80,8 @@ class Ours:
         session_id: Random; the same for the whole call.
         version: Grows by one with every description that says something new.
         cryptos: What we offer for SRTP, the dearest first; none means plain RTP.
+        opportunistic: Whether keys are offered beside plain RTP, which will do as well (RFC 8643).
+        encrypted: Whether the call is encrypted already.
     """
 
     address: str
@@ -86,11 +89,25 @@ class Ours:
     session_id: int
     version: int = 1
     cryptos: tuple[Crypto, ...] = ()
+    opportunistic: bool = False
+    encrypted: bool = False
 
     @property
     def profile(self) -> Profile:
-        """How RTP shall travel."""
-        return Profile.SRTP if self.cryptos else Profile.PLAIN
+        """How RTP shall travel, as we offer it."""
+        return Profile.SRTP if self.cryptos and not self.opportunistic else Profile.PLAIN
+
+    @property
+    def profiles(self) -> frozenset[Profile]:
+        """How it may travel, as a peer says it."""
+        if not self.cryptos:
+            return frozenset({Profile.PLAIN})
+        return frozenset({Profile.SRTP, self.profile})
+
+    @property
+    def may_be_plain(self) -> bool:
+        """Whether a peer without a key is heard."""
+        return not self.cryptos or (self.opportunistic and not self.encrypted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +120,7 @@ class Audio:
         direction: As the peer says it: `sendonly` means that we shall be silent.
         rtcp_port: Where it hears reports.
         crypto: The peer's key for what it sends, if this is SRTP.
+        profile: How the peer says that it travels; SRTP may stand under the plain one (RFC 8643).
         line: Which of the media lines this is, counted from 0.
         rejected: The other media lines, each as `video 0 RTP/AVP 96`, in their order.
     """
@@ -115,6 +133,7 @@ class Audio:
     direction: Direction
     rtcp_port: int
     crypto: Crypto | None = None
+    profile: Profile = Profile.PLAIN
     line: int = 0
     rejected: tuple[str, ...] = ()
 
@@ -153,8 +172,7 @@ def write_answer(ours: Ours, offer: Audio) -> bytes:
     if offer.crypto is not None:
         key = our_key(ours, offer.crypto)
         lines.append(_crypto_line(Crypto(tag=offer.crypto.tag, suite=offer.crypto.suite, key=key)))
-    profile = Profile.PLAIN if offer.crypto is None else Profile.SRTP
-    lines.insert(0, f"m=audio {ours.port} {profile} {' '.join(map(str, numbers))}")
+    lines.insert(0, f"m=audio {ours.port} {offer.profile} {' '.join(map(str, numbers))}")
     media = [[f"m={line}"] for line in offer.rejected]
     media.insert(offer.line, [*lines, f"a=ptime:{FRAME_MS}", f"a={MIRRORED[offer.direction]}"])
     return _describe(ours, media)
@@ -198,6 +216,13 @@ def our_key(ours: Ours, theirs: Crypto, *, tag: int | None = None) -> bytes:
     raise UnusableSdp("the peer's key is for a suite or a tag that we did not offer")
 
 
+def agreed(ours: Ours, audio: Audio) -> Ours:
+    """Return our side after the peer's answer: what is encrypted stays so, and what is plain as well."""
+    if audio.crypto is None:
+        return replace(ours, cryptos=())
+    return replace(ours, encrypted=True)
+
+
 def _describe(ours: Ours, media: list[list[str]]) -> bytes:
     family = f"IN IP{ip_address(ours.address).version} {ours.address}"
     head = ["v=0", f"o=- {ours.session_id} {ours.version} {family}", "s=-", f"c={family}", "t=0 0"]
@@ -224,11 +249,12 @@ class _Media:
     connection: str = ""
     attributes: list[str] = field(default_factory=list)
 
-    def is_audio(self, profile: Profile) -> bool:
-        """Whether this is sound, not refused, and travels as wanted."""
-        return (
-            self.words[0] == "audio" and self.words[2].upper() == profile and self.words[1].strip("0") != ""
-        )
+    def is_audio(self, ours: Ours) -> bool:
+        """Whether this is sound, not refused, and travels as we want it."""
+        profile = self.words[2].upper()
+        if self.words[0] != "audio" or self.words[1].strip("0") == "" or profile not in ours.profiles:
+            return False
+        return ours.may_be_plain or profile == Profile.SRTP or bool(self.values("crypto"))
 
     def values(self, name: str) -> list[str]:
         """Return what the attributes of this name say."""
@@ -237,9 +263,9 @@ class _Media:
 
 def _read(octets: bytes, ours: Ours, *, in_use: Codec | None = None) -> Audio:
     session, *media = _split(octets)
-    place = next((i for i, one in enumerate(media) if one.is_audio(ours.profile)), None)
+    place = next((i for i, one in enumerate(media) if one.is_audio(ours)), None)
     if place is None:
-        raise UnusableSdp(f"no line of sound over {ours.profile}")
+        raise UnusableSdp("no line of sound" if ours.may_be_plain else "no line of encrypted sound")
     chosen = media[place]
     port = _number(chosen.words[1], PORT_MAX, "port")
     address = _address(chosen.connection or session.connection, ours)
@@ -252,7 +278,8 @@ def _read(octets: bytes, ours: Ours, *, in_use: Codec | None = None) -> Audio:
         telephone_event=telephone_event,
         direction=_direction(chosen) or _direction(session) or Direction.SENDRECV,
         rtcp_port=_rtcp_port(chosen, port),
-        crypto=_crypto(chosen, ours) if ours.cryptos else None,
+        crypto=_crypto(chosen, ours),
+        profile=Profile(chosen.words[2].upper()),
         line=place,
         rejected=tuple(f"{one.words[0]} 0 {' '.join(one.words[2:])}" for one in media if one is not chosen),
     )
@@ -342,10 +369,13 @@ def _rtcp_port(media: _Media, port: int) -> int:
     return _number(words[0], PORT_MAX, "port of RTCP") if words else min(port + 1, PORT_MAX)
 
 
-def _crypto(media: _Media, ours: Ours) -> Crypto:
-    """Return the first key of a suite that we have as well."""
+def _crypto(media: _Media, ours: Ours) -> Crypto | None:
+    """Return the first key of a suite that we have as well; None for plain sound."""
     suites = {crypto.suite for crypto in ours.cryptos}
-    for value in media.values("crypto")[:CRYPTO_LINES_MAX]:
+    offered = media.values("crypto")[:CRYPTO_LINES_MAX] if suites else []
+    if not offered and ours.may_be_plain and media.words[2].upper() == Profile.PLAIN:
+        return None
+    for value in offered:
         crypto = read_crypto(value)
         if crypto is not None and crypto.suite in suites:
             return crypto

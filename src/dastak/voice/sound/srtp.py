@@ -4,6 +4,8 @@
 Source: RFC 3711; RFC 4568, section 6.
 """
 
+from enum import StrEnum
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from dastak.voice.sound.sdes import Crypto, Suite
@@ -13,6 +15,19 @@ if TYPE_CHECKING:
 
 # The tag of 10 octets, and for reports an index of 4.
 SRTP_EXTRA_OCTETS_MAX: Final = 14
+
+
+class SrtpUse(StrEnum):
+    """Whether the sound of a trunk's calls is encrypted."""
+
+    OFF = "off"
+    OFFERED = "offered"  # where the trunk takes a key; plain where it does not
+    REQUIRED = "required"  # or there is no call
+
+
+def srtp_installed() -> bool:
+    """Say whether the extra `voice-srtp` is there."""
+    return find_spec("pylibsrtp") is not None
 
 
 class RejectedSrtp(ValueError):  # noqa: N818 - what it is, not that it went wrong

@@ -1,0 +1,57 @@
+"""One call over a line as the rest of the program sees it, wherever the trunk takes it."""
+
+import asyncio
+from typing import Final, Protocol
+
+from dastak.voice.sip.call_events import CallEvent
+from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_asking import Callee
+from dastak.voice.sip.sip_call import SipCall
+from dastak.voice.sip.sip_message import Address
+
+EVENTS_MAX: Final = 256
+
+
+class Flushes(Protocol):
+    """What a call is over: the line."""
+
+    def now(self) -> float:
+        """Return the monotonic time."""
+
+    def flush(self, call: SipCall) -> None:
+        """Send and tell what a call has to say."""
+
+
+class LineCall:
+    """One call as the rest of the program sees it: its events, and three things to say.
+
+    Attributes:
+        events: What happens; `Ended` is the last.
+        callee: Whom it rings.
+        tried: Where it was tried.
+        settled: Whether it stays where it is: it rang there, or is being hung up.
+    """
+
+    def __init__(self, line: Flushes, callee: Callee, call: SipCall) -> None:
+        self.events: asyncio.Queue[CallEvent] = asyncio.Queue(EVENTS_MAX)
+        self.callee = callee
+        self.tried: set[Address | None] = {call.party.trunk.target}
+        self.settled = False
+        self._line = line
+        self._call = call
+
+    def goes_on(self, call: SipCall) -> None:
+        """Go on elsewhere."""
+        self._call = call
+        self.tried.add(call.party.trunk.target)
+
+    def hang_up(self, outcome: CallOutcome) -> None:
+        """End it, whatever state it is in."""
+        self.settled = True
+        self._call.hang_up(outcome, self._line.now())
+        self._line.flush(self._call)
+
+    def answer_offer(self, sdp: bytes | None) -> None:
+        """Answer what `Offered` told of; None refuses it."""
+        self._call.answer_offer(sdp, self._line.now())
+        self._line.flush(self._call)
