@@ -34,6 +34,10 @@ COUNTERS: Final[Table] = {
 TOTALS: Final[Table] = {
     "dastak_store_commits": ("Commits of the database.", ()),
     "dastak_store_operations": ("Operations that those commits held.", ()),
+    "dastak_call_hooks_refused": (
+        "Requests for a call's script or sounds that got nothing, by reason.",
+        ("route", "reason"),
+    ),
     "dastak_unmapped_codes": ("Codes of an HTTP carrier that no table of its profile knows.", ("route",)),
 }
 _PLACE: Final = ("route", "country", "operator")
