@@ -181,7 +181,7 @@ def test_language_that_nobody_translated_is_english() -> None:
 def test_text_for_a_vendor_without_markup_has_a_comma_for_each_pause() -> None:
     text = plain(said(("code_is", CODE, BRAND), ENGLISH, code="4829", brand="A\x00cme <b>"))
 
-    assert text == "Your code is:. four, eight, two, nine. A cme <b>."
+    assert text == "Your code is. four, eight, two, nine. A cme <b>."
     assert plain(((Piece("a."), Piece("b")),)) == "a, b."
 
 

@@ -143,12 +143,24 @@ def test_number_of_the_page_is_taken_and_no_code_is_spoken(typed: str, ended: En
 
     turn = caller.dialogue()
     last = caller.fetch(typed)
+    if ended is Ended.NO_HUMAN:
+        assert (last.says, last.asked) == ((), ("match",))
+        last = caller.fetch(typed)
 
     assert (turn.says, turn.asked, turn.keys) == (("greeting", BRAND), ("match",), 2)
     assert last == Turn(says=("goodbye",))
     assert caller.script.ended is ended
-    assert caller.steps == [(Step.TYPED, "42")] if ended is Ended.TYPED else [(Step.NO_KEY, "")]
+    assert caller.steps == [(Step.TYPED, "42") if ended is Ended.TYPED else (Step.NO_KEY, "")]
     assert CODE not in caller.said
+
+
+def test_nine_comes_first_only_from_who_did_not_ask() -> None:
+    caller = Caller(typed=2)
+
+    turn = caller.dialogue("9")
+
+    assert turn == Turn(says=("reported", "goodbye"))
+    assert (caller.script.ended, caller.steps) == (Ended.REPORTED, [(Step.REPORTED, "")])
 
 
 @given(keys=st.lists(st.sampled_from(["", *"0123456789*#", "17", "7 "]), max_size=30))

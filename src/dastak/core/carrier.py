@@ -24,8 +24,8 @@ class CarrierKind(StrEnum):
     HTTP_VOICE = "http_voice"  # calls
 
 
-# What rings and speaks, and carries no texts.
-OF_CALLS: Final = frozenset({CarrierKind.SIP, CarrierKind.HTTP_VOICE})
+# Kinds that carry calls and no texts.
+SPEAKING: Final = frozenset({CarrierKind.SIP, CarrierKind.HTTP_VOICE})
 
 
 class CarrierState(StrEnum):

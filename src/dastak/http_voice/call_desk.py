@@ -8,7 +8,7 @@
 
 import asyncio
 import secrets
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -30,6 +30,7 @@ from dastak.voice.prompts import LAST_RESORT
 TOKEN_OCTETS: Final = 24
 # From the request to the last word at the latest, ringing included; after that its addresses are gone.
 CALL_S_MAX: Final = 140.0
+OVER_MAX: Final = 1_000
 # Where a vendor that fetches its text repeats our word for the call.
 TEXT_CALL: Final = ("CustomField",)
 WITHOUT_GATE: Final = "without a digit before the code"
@@ -71,6 +72,8 @@ class CallDesk:
         self._speech_of, self._chance = speech_of, chance
         self._calls: dict[str, CallUnderWay] = {}
         self._of: dict[VerificationId, CallUnderWay] = {}
+        # What their vendor still tells of them is known already.
+        self._lately_over: deque[str] = deque(maxlen=OVER_MAX)
 
     def __len__(self) -> int:
         """How many calls are under way."""
@@ -100,6 +103,7 @@ class CallDesk:
             ends_at=datetime.now(UTC) + timedelta(seconds=life_s),
             gate=str(self._chance(10)),
             url=f"{self.callback.url}/calls/{token}",
+            typed=0,
             language=language,
             voice=voice,
             speech_of=self._speech_of,
@@ -118,7 +122,8 @@ class CallDesk:
     def forget(self, call: CallUnderWay) -> None:
         """Close the addresses of a call."""
         call.timer.cancel()
-        self._calls.pop(call.token, None)
+        if self._calls.pop(call.token, None) is not None:
+            self._lately_over.append(call.token)
         if self._of.get(call.outgoing.key.verification) is call:
             del self._of[call.outgoing.key.verification]
 
@@ -175,6 +180,8 @@ class CallDesk:
         self._prove(hook, now)
         profile, own = self.carrier.profile, self.carrier.settings.outcomes
         call = self._calls.get(token)
+        if call is None and token in self._lately_over:
+            return ()
         receipts = []
         for report in read_status(profile.status, own, hook):
             if call is not None:
@@ -196,7 +203,8 @@ class CallDesk:
             return
         outcome = call.outcome(report.outcome)
         evidence = call.why_ended or report.word
-        if report.outcome is None and self.carrier.profile.gated and not call.script.begun:
+        unsaid = self.carrier.profile.gated and not call.script.begun and not call.why_ended
+        if report.outcome is None and unsaid:
             evidence += "; it did not fetch what to say"
         call.reaches(Phase.ENDED, "")
         self._take_step(call.outgoing.key, "hung_up", evidence)

@@ -74,7 +74,7 @@ def write(markup: Markup, spoken: Spoken) -> Page:
 
 def plain(parts: Iterable[tuple[Piece, ...]]) -> str:
     """Write all of it as one text, for vendors that take no markup: a comma is a pause."""
-    return " ".join(_clean(", ".join(piece.text.rstrip(".") for piece in part)) + "." for part in parts)
+    return " ".join(_clean(", ".join(piece.text.rstrip(".:।") for piece in part)) + "." for part in parts)
 
 
 def _twiml(spoken: Spoken) -> Page:

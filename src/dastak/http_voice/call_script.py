@@ -22,8 +22,9 @@ BRAND: Final = "brand"
 # From the end of the prompt. A vendor counts whole seconds.
 GATE_WAIT_S: Final = 5
 MENU_WAIT_S: Final = 4
-# To begin to type what the page shows, and for each digit after.
+# To begin to type what the page shows, and for each digit after; and how often it is asked for.
 MATCH_WAIT_S: Final = 10
+MATCH_ROUNDS: Final = 2
 # How often the menu is said again after a key that means nothing.
 STRAY_MAX: Final = 2
 # The gate, the first reading, the menu after each reading, and its repeats; and the goodbye.
@@ -75,7 +76,8 @@ class CallScript:
 
     Args:
         gate: The digit that this call asks for.
-        typed: How many digits the page shows, where the person types them and no code is spoken.
+        typed: How many digits the page shows, where the person types them and no code is spoken. No number
+            begins with 9, so that a 9 comes first only from somebody who did not ask.
         tell: Told of each step as it happens, with what was typed.
     """
 
@@ -159,12 +161,18 @@ class CallScript:
         yield Turn(says=("goodbye",))
 
     def _take_digits(self) -> Turns:
-        typed = yield Turn(
-            says=("greeting", BRAND), asked=("match",), then=Then.KEYS, keys=self._typed, wait_s=MATCH_WAIT_S
-        )
-        if len(typed) == self._typed and typed.isascii() and typed.isdecimal():
-            self._ended = Ended.TYPED
-            self._tell(Step.TYPED, typed)
+        says: tuple[str, ...] = ("greeting", BRAND)
+        for _ in range(MATCH_ROUNDS):
+            typed = yield _match(says, self._typed)
+            if typed.startswith(REPORT_KEY):
+                self._end(Step.REPORTED, Ended.REPORTED)
+                yield Turn(says=("reported", "goodbye"))
+                return
+            if len(typed) == self._typed and typed.isdecimal():
+                self._ended = Ended.TYPED
+                self._tell(Step.TYPED, typed)
+                break
+            says = ()
         else:
             self._end(Step.NO_KEY, Ended.NO_HUMAN)
         yield Turn(says=("goodbye",))
@@ -177,6 +185,10 @@ class CallScript:
     def _end(self, step: Step, ended: Ended) -> None:
         self._ended = ended
         self._tell(step, "")
+
+
+def _match(says: tuple[str, ...], digits: int) -> Turn:
+    return Turn(says=says, asked=("match",), then=Then.KEYS, keys=digits, wait_s=MATCH_WAIT_S)
 
 
 def _asks(says: tuple[str, ...], wait_s: int) -> Turn:

@@ -31,6 +31,7 @@ class CallUnderWay:
         outgoing: What is said, and to whom.
         ends_at: When its code ends, and with it all its addresses.
         gate: The digit that it asks for.
+        typed: How many digits the page shows, where the person types them.
         language: In which it speaks.
         url: Where its turns are, without a slash at the end.
         voice: The vendor's; None has our recordings played.
@@ -56,6 +57,7 @@ class CallUnderWay:
         *,
         ends_at: datetime,
         gate: str,
+        typed: int,
         language: str,
         url: str,
         voice: Voice | None,
@@ -66,7 +68,7 @@ class CallUnderWay:
         self.url, self.voice = url, voice
         _, self._words = words_of(language)
         self._speech_of, self._tell = speech_of, tell
-        self.script = CallScript(gate=gate, tell=lambda step, _typed: tell(step, ""))
+        self.script = CallScript(gate=gate, typed=typed, tell=tell)
         self.ref: CarrierRef | None = None
         self.heard_ref, self.machine, self.why_ended = "", "", ""
         self.phase = Phase.NOTED
