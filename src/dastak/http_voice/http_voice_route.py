@@ -168,7 +168,7 @@ class HttpVoiceRoute:
             CarrierUnavailable: No answer; with `outcome_unknown` it may call. CarrierFull: no room now.
         """
         if not self.available:
-            raise CarrierUnavailable("The route to this carrier is closed.")
+            raise CarrierUnavailable(f"Nobody can be called now: {self.unheard or self.reason}.")
         if len(self.desk) >= self.in_flight_max:
             raise CarrierFull("As many calls as are allowed are under way with this carrier.")
         call = self.desk.begin(outgoing)
