@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tools import pages_of_rules, pages_of_surface, pages_of_voices
+from tools import pages_of_calls, pages_of_rules, pages_of_surface, pages_of_voices
 from tools.module_map import architecture
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -23,6 +23,10 @@ PAGES: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
     "docs/reference/outcomes.md": ("outcome.py and remedies.py in src/dastak/core", pages_of_rules.outcomes),
     "docs/reference/dlt-codes.md": ("src/dastak/dlt/scrub_codes.toml", pages_of_rules.dlt_codes),
     "docs/reference/voices.md": ("src/dastak/voice/packs/*.toml", pages_of_voices.voices),
+    "docs/reference/call-carriers.md": (
+        "src/dastak/http_voice/profiles/*.toml",
+        pages_of_calls.call_carriers,
+    ),
     "docs/reference/settings.md": ("src/dastak/config.py", pages_of_surface.settings),
     "docs/reference/cli.md": ("src/dastak/cli.py", pages_of_surface.commands),
     "docs/reference/doctor.md": ("the tables of src/dastak/commands/checks", pages_of_surface.checks),

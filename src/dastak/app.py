@@ -24,6 +24,7 @@ from dastak.api import (
     reply_endpoints,
     route_endpoints,
 )
+from dastak.api.call_hooks import call_routes
 from dastak.api.carrier_hooks import hook_routes
 from dastak.api.door import Door
 from dastak.api.edge import asgi
@@ -47,6 +48,7 @@ from dastak.guard.call_limits import CallLimits
 from dastak.guard.limits import SendLimits
 from dastak.http_carriers.http_route import unmapped_codes
 from dastak.http_server import serve, served_beside
+from dastak.http_voice.http_voice_route import refused_hooks
 from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
 from dastak.sms.smpp_route import SmppRoute
@@ -258,6 +260,7 @@ def _add_figures(house: House) -> None:
     watch("dastak_voice_process_restarts", lambda: house.engine.restarts)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
     health, watch_each = house.health, house.metrics.watch_each
+    watch_each("dastak_call_hooks_refused", lambda: refused_hooks(house.fleet.entries))
     watch_each("dastak_unmapped_codes", lambda: unmapped_codes(house.fleet.entries))
     watch_each("dastak_sip_junk", lambda: sip_junk(house.fleet.entries))
     watch_each(
@@ -318,6 +321,7 @@ def _pages(
         shown += explorer_routes(document(ENDPOINTS))
     routes += map(_only_at_home, shown) if at_home else shown
     routes += hook_routes(house.fleet, house.trials.take, house.clock)
+    routes += call_routes(house.fleet, house.trials, house.clock)
     return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
 
 

@@ -20,6 +20,7 @@ from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
 from dastak.flows.inward import Inward
+from dastak.http_voice.http_voice_route import HttpVoiceRoute
 from dastak.simulator.box import Box
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
@@ -74,7 +75,7 @@ def make_simulated_calls(box: Box | None, inward: Inward) -> list[VoiceRoute]:
 def tell_calls(table: RouteTable, of: Verification, told: Sequence[Event]) -> None:
     """Let calls that ring stop where an event ends the need for them."""
     for route in table.speaking:
-        if isinstance(route, VoiceRoute):
+        if isinstance(route, VoiceRoute | HttpVoiceRoute):
             route.on_events(of, told)
 
 

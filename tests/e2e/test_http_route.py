@@ -19,8 +19,9 @@ from dastak.core.errors import (
 )
 from dastak.core.message import CarrierRef
 from dastak.http_carriers.hook_proof import Hook
-from dastak.http_carriers.http_route import ANSWER_OCTETS_MAX, UNMAPPED_MAX, Callback, HttpRoute
+from dastak.http_carriers.http_route import UNMAPPED_MAX, Callback, HttpRoute
 from dastak.http_carriers.http_settings import PROFILES, read_http_settings
+from dastak.http_carriers.warm_client import ANSWER_OCTETS_MAX
 from tests.support.http_samples import CALLBACK_URL, NOW, is_foreign, some_carrier, some_hook, some_outgoing
 from tests.support.serve_installation import free_port
 from tests.support.vendor_server import Say, VendorServer

@@ -89,3 +89,27 @@ def test_secret_of_an_address_is_another_for_each_carrier_and_key() -> None:
     assert set(one.tokens) < set(rotated.tokens)
     assert rotated.url == ""
     assert one.tokens[0] not in repr(one)
+
+
+@pytest.mark.parametrize("name", ["twilio", "vonage", "plivo"])
+def test_profile_of_calls_shows_its_requests_and_all_of_a_dialogue(run: Run, name: str) -> None:
+    status, out, _ = run("carrier", "profile", name, "--calls", "--to", "+12025550123")
+
+    assert status == 0
+    assert "not verified: No call was made with a live account." in out
+    assert out.count("it fetches application/") == 4
+    assert "press seven" in out
+    # The code is in a script, and in no request.
+    before, _, scripts = out.partition("it fetches")
+    assert ("four" in before, "482913" in out, scripts.count("four")) == (False, False, 2)
+
+
+def test_profile_of_calls_without_a_digit_says_so(run: Run) -> None:
+    _, out, _ = run("carrier", "profile", "exotel", "--calls")
+    _, told, _ = run("carrier", "profile", "infobip", "--calls", "--json")
+    status, _, err = run("carrier", "profile", "msg91", "--calls")
+
+    assert "without a digit before the code: set without_gate = true" in out
+    assert "four, eight, two" in json.loads(told)["requests"][0]["body"]
+    assert status != 0
+    assert "msg91" in err

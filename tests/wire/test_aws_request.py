@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 from botocore.validate import ParamValidator
 
 from dastak.core.msisdn import Msisdn
-from dastak.http_carriers.aws_sigv4 import sign_v4
+from dastak.http_carriers.http_auth import sign_v4
 from dastak.http_carriers.http_render import HttpRequest
 from tests.support.http_samples import NOW, rendered, some_carrier, some_outgoing
 

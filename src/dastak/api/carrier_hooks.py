@@ -35,9 +35,9 @@ def hook_routes(fleet: Fleet, take: TakeReceipt, clock: Clock) -> list[Route]:
     async def called(request: Request) -> Response:
         try:
             route = _route(fleet, request.path_params["carrier"])
-            hook = await _hook(request, route.callback.url)
+            hook = await read_hook(request, route.callback.url)
             receipts = route.receive(hook, request.path_params["token"], now=clock.now())
-            await _settled(receipts, take)
+            await settled(receipts, take)
         except DastakError as error:
             refused = problems.of_error(error)
             headers = {name.decode(): value.decode() for name, value in refused.headers}
@@ -56,7 +56,8 @@ def _route(fleet: Fleet, name: str) -> HttpRoute:
     return route
 
 
-async def _hook(request: Request, url: str) -> Hook:
+async def read_hook(request: Request, url: str) -> Hook:
+    """Return a webhook as it came to an address that we gave out."""
     return Hook(
         method=request.method,
         url=url,
@@ -67,7 +68,7 @@ async def _hook(request: Request, url: str) -> Hook:
     )
 
 
-async def _settled(receipts: tuple[Receipt, ...], take: TakeReceipt) -> None:
+async def settled(receipts: tuple[Receipt, ...], take: TakeReceipt) -> None:
     """Return when all receipts are durable.
 
     Raises:

@@ -11,6 +11,7 @@ from dastak.core.outcome import Outcome
 from dastak.http_carriers.code_tables import outcome_of
 from dastak.http_carriers.http_answer import STATUS_OUTCOMES as HTTP_STATUSES
 from dastak.http_carriers.http_settings import HttpCarrier
+from dastak.http_voice.call_settings import CallCarrier
 from dastak.sms.dlr import outcome_in
 from dastak.sms.receipt_codes import STAT_OUTCOMES, STATS, reason_outcome
 from dastak.sms.smpp_codes import STATUS_OUTCOMES as SMPP_STATUSES
@@ -87,6 +88,12 @@ def _by_http(carrier: HttpCarrier, code: str) -> Iterator[CodeReading]:
         yield from _first(Where.RECEIPT, code, own | {"the profile": profile.receipt.outcomes} | shared)
 
 
+def _by_http_voice(carrier: CallCarrier, code: str) -> Iterator[CodeReading]:
+    own, profile = {"outcomes": carrier.settings.outcomes}, carrier.profile
+    yield from _first(Where.ANSWER, code, own | {"the profile": profile.answer.outcomes})
+    yield from _first(Where.RECEIPT, code, own | {"the profile": profile.status.outcomes})
+
+
 def _first(where: Where, code: str, tables: Mapping[str, Mapping[str, Outcome]]) -> Iterator[CodeReading]:
     """Give the reading of the first table that has a code."""
     for name, table in tables.items():
@@ -100,4 +107,5 @@ _READERS: Final[Mapping[CarrierKind, Callable[[Any, str], Iterator[CodeReading]]
     CarrierKind.SMPP: _by_smpp,
     CarrierKind.HTTP: _by_http,
     CarrierKind.SIP: lambda _settings, _code: iter(()),
+    CarrierKind.HTTP_VOICE: _by_http_voice,
 }

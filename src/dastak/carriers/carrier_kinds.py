@@ -17,6 +17,8 @@ from dastak.core.reply import Reply
 from dastak.core.way_out import Route
 from dastak.http_carriers.http_route import Callback, HttpRoute
 from dastak.http_carriers.http_settings import HttpCarrier, HttpSettings, read_http_settings, wanted_secrets
+from dastak.http_voice.call_settings import CallSettings, read_call_settings, wanted_call_secrets
+from dastak.http_voice.http_voice_route import HttpVoiceRoute
 from dastak.sms.gsm7 import first_foreign
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
@@ -116,6 +118,15 @@ KINDS: Final[Mapping[CarrierKind, Kind]] = {
         wanted_secrets,
         hooked=True,
     ),
+    CarrierKind.HTTP_VOICE: Kind(
+        CallSettings.__struct_fields__,
+        frozenset({"secret", "proof_secret"}),
+        read_call_settings,
+        HttpVoiceRoute,
+        wanted_call_secrets,
+        hooked=True,
+        speaks=True,
+    ),
     CarrierKind.SIP: Kind(
         SipSettings.__struct_fields__,
         frozenset({"password"}),
@@ -158,6 +169,8 @@ def open_route(
     read = read_settings(kind, settings)
     if KINDS[kind].hears:
         return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert)
+    if KINDS[kind].speaks and KINDS[kind].hooked:
+        return KINDS[kind].make(name, read, take, take_step=take_step, callback=callback)
     if KINDS[kind].speaks:
         return KINDS[kind].make(name, read, take, take_step=take_step, engine=engine)
     if KINDS[kind].hooked:

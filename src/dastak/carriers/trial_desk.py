@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dastak.carriers.carrier_kinds import Acknowledge, TakeReceipt
+from dastak.carriers.carrier_kinds import Acknowledge, LivingRoute, TakeReceipt
 from dastak.carriers.trial import Opener, Trial
 from dastak.carriers.trial_report import Errand, Report, Told
 from dastak.core.errors import Overloaded
@@ -30,6 +30,7 @@ class TrialDesk:
         self.fixed, self.callback_of = fixed, callback_of
         self._settle = settle
         self._under_way: list[Trial] = []
+        self._routes: dict[str, list[LivingRoute]] = {}
 
     def take(self, receipt: Receipt, acknowledge: Acknowledge) -> None:
         """Take a receipt from a route of the server: a carrier brings it to whichever bind it likes."""
@@ -43,12 +44,24 @@ class TrialDesk:
         """Try a carrier; see `Trial`. Raises: Overloaded (so many are tried already)."""
         if len(self._under_way) >= TRIALS_MAX:
             raise Overloaded(f"{TRIALS_MAX} carriers are being tried already.", retry_after_s=RETRY_AFTER_S)
-        trial = Trial(name, open_one, errand, tell=_nobody, others=self._settle)
+        opened = self._routes.setdefault(name, [])
+
+        def opening(take: TakeReceipt) -> LivingRoute:
+            opened.append(open_one(take))
+            return opened[-1]
+
+        trial = Trial(name, opening, errand, tell=_nobody, others=self._settle)
         self._under_way.append(trial)
         try:
             return await trial.run()
         finally:
             self._under_way.remove(trial)
+            if not any(other.name == name for other in self._under_way):
+                self._routes.pop(name, None)
+
+    def routes(self, name: str) -> tuple[LivingRoute, ...]:
+        """Return the routes that are tried under a name: what is fetched of their calls, they answer."""
+        return tuple(self._routes.get(name, ()))
 
 
 def _nobody(_told: Told) -> None:

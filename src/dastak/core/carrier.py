@@ -21,6 +21,11 @@ class CarrierKind(StrEnum):
     SMPP = "smpp"
     HTTP = "http"
     SIP = "sip"  # calls
+    HTTP_VOICE = "http_voice"  # calls
+
+
+# Kinds that carry calls and no texts.
+SPEAKING: Final = frozenset({CarrierKind.SIP, CarrierKind.HTTP_VOICE})
 
 
 class CarrierState(StrEnum):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple, Protocol
 
-from dastak.core.carrier import Carrier, CarrierKind, CarrierState, Lane
+from dastak.core.carrier import SPEAKING, Carrier, CarrierKind, CarrierState, Lane
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
@@ -166,10 +166,10 @@ class RouteTable:
         self._live_calls = tuple(
             route
             for carrier, route in sorted(active, key=lambda entry: entry[0].lane.priority)
-            if carrier.kind is CarrierKind.SIP
+            if carrier.kind in SPEAKING
         )
         self.speaking = (*self._simulated_calls, *self._live_calls)
-        self._use([entry for entry in active if entry[0].kind is not CarrierKind.SIP])
+        self._use([entry for entry in active if entry[0].kind not in SPEAKING])
         self._judge.watch({carrier.name: carrier.revision for carrier, _ in active})
 
     def _use(self, active: Sequence[Entry]) -> None:

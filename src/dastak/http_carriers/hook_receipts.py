@@ -41,7 +41,7 @@ def read_receipts(route: str, carrier: HttpCarrier, hook: Hook) -> tuple[Receipt
     if form is None:
         raise MalformedRequest("This carrier sends no receipts by webhook.")
     try:
-        events = events_at(_body(form, hook), form.each)
+        events = events_at(body_of(hook, form.json_field), form.each)
     except (ValueError, RecursionError) as error:
         # msgspec's own errors are ValueErrors as well.
         raise MalformedRequest("The webhook is not one of this carrier's.") from error
@@ -51,15 +51,32 @@ def read_receipts(route: str, carrier: HttpCarrier, hook: Hook) -> tuple[Receipt
     return receipts
 
 
-def _body(form: ReceiptForm, hook: Hook) -> Any:
+def body_of(hook: Hook, json_field: str = "") -> Any:
+    """Return what a webhook says: the fields of its form or query, or its JSON.
+
+    Args:
+        hook: The webhook.
+        json_field: A field of a form, or of JSON, whose value is JSON written as text.
+
+    Raises:
+        ValueError: It is neither.
+    """
     fields = dict(hook.form_fields() or hook.query_fields())
-    if form.json_field and form.json_field in fields:
-        return msgspec.json.decode(fields[form.json_field])
+    if json_field and json_field in fields:
+        return msgspec.json.decode(fields[json_field])
     if hook.method == "GET" or hook.is_form:
         return fields
     body = msgspec.json.decode(hook.body)
-    wrapped = value_in(body, form.json_field)
+    wrapped = value_in(body, json_field)
     return msgspec.json.decode(wrapped) if isinstance(wrapped, str) else body
+
+
+def meaning_of(status: str, codes: Sequence[str], *tables: Mapping[str, Outcome]) -> Outcome:
+    """Ask for both together, then the status where it is final by itself, then the reasons."""
+    plain = outcome_of(status, *tables)
+    pairs = [outcome_of(f"{status}:{code}", *tables) for code in codes if code]
+    reasons = [] if plain is Outcome.DELIVERED else [outcome_of(code, *tables) for code in codes]
+    return next(filter(None, (*pairs, *reasons, plain)), Outcome.UNKNOWN)
 
 
 def _receipt(route: str, carrier: HttpCarrier, form: ReceiptForm, event: Mapping[str, Any]) -> Receipt:
@@ -68,16 +85,7 @@ def _receipt(route: str, carrier: HttpCarrier, form: ReceiptForm, event: Mapping
     operator = "".join(value_at(event, path) for path in form.operator)
     return Receipt(
         CarrierRef(route, value_at(event, form.ref)),
-        _outcome(carrier, form, status, codes),
+        meaning_of(status, codes, carrier.settings.outcomes, form.outcomes, carrier.shared_codes),
         f"status:{told(status)} code:{told(code)}" if code else f"status:{told(status)}",
         operator=operator if _OPERATOR.fullmatch(operator) else "",
     )
-
-
-def _outcome(carrier: HttpCarrier, form: ReceiptForm, status: str, codes: Sequence[str]) -> Outcome:
-    """Ask for both together, then the status where it is final by itself, then the reasons."""
-    tables = (carrier.settings.outcomes, form.outcomes, carrier.shared_codes)
-    plain = outcome_of(status, *tables)
-    pairs = [outcome_of(f"{status}:{code}", *tables) for code in codes if code]
-    reasons = [] if plain is Outcome.DELIVERED else [outcome_of(code, *tables) for code in codes]
-    return next(filter(None, (*pairs, *reasons, plain)), Outcome.UNKNOWN)

@@ -4,6 +4,7 @@ What cannot be understood may still have been taken, so it counts as unclear and
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -33,7 +34,18 @@ def judge_answer(carrier: HttpCarrier, status: int, body: bytes, *, own_id: str)
         CarrierRejected: It said no.
         CarrierUnavailable: Nobody can tell; it may have the message.
     """
-    form = carrier.profile.answer
+    return judge(carrier.profile.answer, carrier.settings.outcomes, status, body, own_id=own_id)
+
+
+def judge(
+    form: AnswerForm, own: Mapping[str, Outcome], status: int, body: bytes, *, own_id: str = ""
+) -> tuple[str, ...]:
+    """Do the same by a form alone; `own` is what the operator says of codes, before all tables.
+
+    Raises:
+        CarrierRejected: It said no.
+        CarrierUnavailable: Nobody can tell.
+    """
     read = _read(form, body)
     code = _code(form, read)
     if status in form.ok and _says_yes(form, read):
@@ -41,7 +53,7 @@ def judge_answer(carrier: HttpCarrier, status: int, body: bytes, *, own_id: str)
         if refs:
             return refs
         raise CarrierUnavailable("The carrier said yes, but gave no id.", outcome_unknown=True)
-    tables = (carrier.settings.outcomes, form.outcomes)
+    tables = (own, form.outcomes)
     outcome = outcome_of(code, *tables) or outcome_of(str(status), form.statuses, STATUS_OUTCOMES)
     if outcome is Outcome.ACCEPTED and form.own_ref:
         return (own_id,)  # it has this very message already

@@ -72,7 +72,7 @@ class RequestForm(_Part, frozen=True, kw_only=True):
         fields: The body, in its own structure where it is JSON.
     """
 
-    method: Literal["POST", "GET", "PUT"] = "POST"
+    method: Literal["POST", "GET", "PUT", "DELETE"] = "POST"
     url: str
     query: dict[str, Any] = {}
     headers: dict[str, Any] = {}

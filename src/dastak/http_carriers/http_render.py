@@ -5,7 +5,7 @@
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -16,9 +16,16 @@ from dastak.core.errors import CarrierRejected
 from dastak.core.msisdn import parse
 from dastak.core.outcome import Outcome
 from dastak.core.way_out import Outgoing
-from dastak.http_carriers.aws_sigv4 import sign_v4
-from dastak.http_carriers.http_auth import basic, hmac_signature
-from dastak.http_carriers.http_profile import UNIT_MS, Auth, AuthKind, BodyKind, Ttl, is_conditional
+from dastak.http_carriers.http_auth import basic, hmac_signature, sign_v4
+from dastak.http_carriers.http_profile import (
+    UNIT_MS,
+    Auth,
+    AuthKind,
+    BodyKind,
+    RequestForm,
+    Ttl,
+    is_conditional,
+)
 from dastak.http_carriers.http_settings import HttpCarrier
 from dastak.http_carriers.placeholders import fill, fill_json
 
@@ -74,14 +81,32 @@ def render(outgoing: Outgoing, carrier: HttpCarrier, around: Surroundings) -> Ht
         ) from error
 
 
-def _render(outgoing: Outgoing, carrier: HttpCarrier, around: Surroundings) -> HttpRequest:
-    form, auth = carrier.profile.request, carrier.profile.auth
-    values = _values(outgoing, carrier, around)
-    said = {name for name, value in values.items() if value}
-    conditions = said | {values["country"], "unicode" if around.foreign(outgoing.text) else "plain"}
-    query = _table(form.query, values, conditions)
-    headers = _table(form.headers, values, conditions)
-    fields = _table(form.fields, values, conditions, numbers=form.body is BodyKind.JSON)
+def write_request(
+    form: RequestForm,
+    auth: Auth,
+    values: Mapping[str, str],
+    conditions: Collection[str],
+    *,
+    base_url: str,
+    now: datetime,
+) -> HttpRequest:
+    """Write a request from its form.
+
+    Args:
+        form: How it looks.
+        auth: How it proves who we are.
+        values: The fields; empty ones are left out.
+        conditions: What holds beside the fields that say something.
+        base_url: Scheme and host in place of the form's; empty leaves them.
+        now: For what is signed with the time.
+
+    Raises:
+        ValueError: A value cannot be written as the form asks.
+    """
+    hold = {name for name, value in values.items() if value} | set(conditions)
+    query = _table(form.query, values, hold)
+    headers = _table(form.headers, values, hold)
+    fields = _table(form.fields, values, hold, numbers=form.body is BodyKind.JSON)
     url = fill(form.url, values, safe=for_url)
     if url is None:
         raise ValueError("the address has an empty field")
@@ -89,9 +114,22 @@ def _render(outgoing: Outgoing, carrier: HttpCarrier, around: Surroundings) -> H
     body = _body(form.body, fields)
     if form.body is not BodyKind.NONE:
         headers.setdefault("content-type", _FORM if form.body is BodyKind.FORM else "application/json")
-    url = _with_query(_at(url, carrier.settings.base_url), query)
+    url = _with_query(_at(url, base_url), query)
     request = HttpRequest(form.method, url, {name.lower(): value for name, value in headers.items()}, body)
-    return _signed(request, auth, values, around.now)
+    return _signed(request, auth, values, now)
+
+
+def _render(outgoing: Outgoing, carrier: HttpCarrier, around: Surroundings) -> HttpRequest:
+    values = _values(outgoing, carrier, around)
+    conditions = {values["country"], "unicode" if around.foreign(outgoing.text) else "plain"}
+    return write_request(
+        carrier.profile.request,
+        carrier.profile.auth,
+        values,
+        conditions,
+        base_url=carrier.settings.base_url,
+        now=around.now,
+    )
 
 
 def for_url(value: str) -> str:
@@ -207,7 +245,7 @@ def _signed(request: HttpRequest, auth: Auth, values: Mapping[str, str], now: da
 
 def _body(kind: BodyKind, fields: Mapping[str, Any]) -> bytes:
     if kind is BodyKind.FORM:
-        return urlencode(fields, quote_via=quote, safe="").encode("ascii")
+        return urlencode(fields, doseq=True, quote_via=quote, safe="").encode("ascii")
     return msgspec.json.encode(fields) if kind is BodyKind.JSON else b""
 
 

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable, Unauthenticated
@@ -23,18 +22,12 @@ from dastak.core.way_out import Outgoing
 from dastak.http_carriers.hook_proof import Hook, is_proven
 from dastak.http_carriers.hook_receipts import address_to_confirm, read_receipts
 from dastak.http_carriers.http_answer import judge_answer
-from dastak.http_carriers.http_render import HttpRequest, Surroundings, for_url, own_id, render
+from dastak.http_carriers.http_render import Surroundings, for_url, own_id, render
 from dastak.http_carriers.http_settings import HttpCarrier
 from dastak.http_carriers.placeholders import fill
 from dastak.http_carriers.turnstile import Turnstile
+from dastak.http_carriers.warm_client import Patience, WarmClient
 
-ANSWER_OCTETS_MAX: Final = 64 * 1024
-# Vendors close idle connections after a minute or more; ours ends first, and is renewed before it does.
-KEPT_S: Final = 55.0
-WARM_EVERY_S: Final = 40.0
-assert WARM_EVERY_S < KEPT_S
-WARM_WITHIN_S: Final = 5.0
-CANCEL_AGAIN_S: Final = 0.2
 # Different codes that are counted apart; a carrier that makes up more shares the last place.
 UNMAPPED_MAX: Final = 100
 OVERTOOK_MAX: Final = 1000
@@ -90,52 +83,29 @@ class HttpRoute:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._tried = asyncio.Event()
-        self._fault, self._to_confirm = "not open yet", ""
-        self._open = False
-        self._warming: asyncio.Task[None] | None = None
-        self._client: httpx.AsyncClient | None = None
-        # They write whole addresses, and some carriers want number, code or password there.
-        for library in ("httpx", "httpcore"):
-            logging.getLogger(library).setLevel(logging.WARNING)
+        self._to_confirm = ""
+        settings = carrier.settings
+        patience = Patience(settings.connect_s, settings.total_s, settings.window)
+        self._client = WarmClient(_place(carrier), patience)
 
     async def __aenter__(self) -> Self:
         """Open, and begin to connect."""
-        settings = self.carrier.settings
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(settings.total_s, connect=settings.connect_s),
-            limits=httpx.Limits(
-                max_connections=settings.window,
-                max_keepalive_connections=settings.window,
-                keepalive_expiry=KEPT_S,
-            ),
-            # A short answer needs no packing, and a packed one could be of any size.
-            headers={"accept-encoding": "identity", "user-agent": "dastak"},
-            follow_redirects=False,
-            trust_env=False,
-        )
-        self._open, self._fault = True, ""
-        self._warming = asyncio.create_task(self._keep_warm())
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let what is under way end, and disconnect."""
-        self._open, self._fault = False, "it is closed"
-        # A connection that fails at this very moment may swallow a cancellation.
-        while self._warming is not None and not self._warming.done():
-            self._warming.cancel()
-            await asyncio.wait([self._warming], timeout=CANCEL_AGAIN_S)
+        await self._client.cool()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), ROOM_WITHIN_S + self.carrier.settings.total_s)
-        if self._client is not None:
-            await self._client.aclose()
+        await self._client.__aexit__(kind, error, trace)
 
     @property
     def available(self) -> bool:
         """Whether it is open; a carrier that is down says so by its failures."""
-        return self._open
+        return self._client.open
 
     @property
     def in_flight_max(self) -> int:
@@ -148,8 +118,8 @@ class HttpRoute:
         """How it is, in words."""
         if self._to_confirm:
             return f"it asks whether receipts are wanted; open {self._to_confirm}"
-        if self._fault:
-            return self._fault
+        if self._client.fault:
+            return self._client.fault
         deaf = self.carrier.profile.receipt is not None and not self.callback.url
         hint = "; its receipts cannot come in, for server.public_url is not set" if deaf else ""
         if self._turnstile.slowed:
@@ -159,7 +129,7 @@ class HttpRoute:
     @property
     def fault(self) -> str:
         """Why the carrier cannot be connected to; empty when it can."""
-        return self._fault
+        return self._client.fault
 
     @property
     def unheard(self) -> str:
@@ -180,7 +150,7 @@ class HttpRoute:
 
     async def wait_warm(self) -> None:
         """Return as soon as the carrier was connected to, or could not be."""
-        await self._tried.wait()
+        await self._client.wait_warm()
 
     async def submit(self, outgoing: Outgoing) -> CarrierRef:
         """Hand a message over.
@@ -189,7 +159,7 @@ class HttpRoute:
             CarrierRejected: The carrier said no.
             CarrierUnavailable: No answer; with `outcome_unknown` it may have it. CarrierFull: no room now.
         """
-        if not self._open:
+        if not self._client.open:
             raise CarrierUnavailable("The route to this carrier is closed.")
         if self._in_flight >= self.carrier.settings.window:
             raise CarrierFull("As many requests as are allowed are under way to this carrier.")
@@ -200,7 +170,7 @@ class HttpRoute:
         try:
             await self._turnstile.take()
             within_s = min(self.carrier.settings.total_s, float(max(outgoing.validity_s, 1)))
-            status, body = await self._send(request, within_s)
+            status, body = await self._client.send(request, within_s)
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -265,51 +235,6 @@ class HttpRoute:
             evidence=f"{receipt.evidence} part:{judged.number}/{judged.total}",
         )
 
-    async def _send(self, request: HttpRequest, within_s: float) -> tuple[int, bytes]:
-        """Send a request and return status and body of its answer."""
-        assert self._client is not None
-        try:
-            async with asyncio.timeout(within_s):
-                built = self._client.build_request(
-                    request.method, request.url, headers=request.headers, content=request.body
-                )
-                answer = await self._client.send(built, stream=True)
-                try:
-                    return answer.status_code, await _bounded(answer)
-                finally:
-                    await answer.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            # Nothing of the message was sent.
-            raise CarrierUnavailable("The carrier cannot be connected to.") from error
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise CarrierUnavailable("The carrier did not answer in time.", outcome_unknown=True) from error
-
-    async def _keep_warm(self) -> None:
-        """Keep a connection open, so that no code waits for a handshake; a failure is only shown."""
-        while self._open:
-            fault = await self._warm()
-            self._fault = fault if self._open else self._fault
-            self._tried.set()
-            await asyncio.sleep(WARM_EVERY_S)
-
-    async def _warm(self) -> str:
-        assert self._client is not None
-        url = urlsplit(self.carrier.settings.base_url or self.carrier.profile.request.url)
-        # Some give every account a host of its own.
-        host = fill(
-            url.netloc, {**self.carrier.options, "account": self.carrier.settings.account}, safe=for_url
-        )
-        if host is None:
-            return ""
-        try:
-            async with asyncio.timeout(WARM_WITHIN_S):
-                await self._client.head(f"{url.scheme}://{host}/")
-        except (httpx.ConnectError, httpx.ConnectTimeout, TimeoutError) as error:
-            return f"{host} could not be connected to lately: {type(error).__name__}"
-        except httpx.HTTPError:
-            pass  # it took the connection; what it thinks of HEAD says nothing of messages
-        return ""
-
     def _count(self, code: str) -> str:
         """Count a code that no table knows, write it down the first time, and return what it counts as."""
         if code not in self.unmapped:
@@ -327,11 +252,8 @@ def unmapped_codes(entries: Iterable[tuple[object, object]]) -> dict[tuple[str, 
     return {(route.name,): float(route.unmapped.total()) for route in routes}
 
 
-async def _bounded(answer: httpx.Response) -> bytes:
-    """Read an answer, but no more of it than an answer can have."""
-    body = b""
-    async for piece in answer.aiter_raw():
-        body += piece
-        if len(body) > ANSWER_OCTETS_MAX:
-            return b""
-    return body
+def _place(carrier: HttpCarrier) -> str:
+    """Return where a carrier is, scheme and host; some give every account a host of its own."""
+    url = urlsplit(carrier.settings.base_url or carrier.profile.request.url)
+    host = fill(url.netloc, {**carrier.options, "account": carrier.settings.account}, safe=for_url)
+    return f"{url.scheme}://{host}" if host else ""

@@ -1,6 +1,6 @@
 """What an operator writes down of one HTTP carrier: whose profile, which account, which secrets."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,6 +16,8 @@ from dastak.http_carriers.placeholders import nearest
 PROFILES: Final = Path(__file__).with_name("profiles")
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
+# Settings that are numbers; all others are texts, even if they look like numbers.
+FIGURES: Final = frozenset({"window", "rate_per_s", "connect_s", "total_s"})
 # What a message waits for a connection, and in all; a code that is late by more has a better way by then.
 CONNECT_S: Final = 0.3
 TOTAL_S: Final = 2.0
@@ -90,7 +92,7 @@ def read_http_settings(given: Mapping[str, Any]) -> HttpCarrier:
         ValueError: Something is missing, unknown or out of its range.
         OSError: The profile's file cannot be read.
     """
-    settings = msgspec.convert(_as_texts(given), HttpSettings)
+    settings = msgspec.convert(as_texts(given), HttpSettings)
     profile = _profile_of(settings)
     for name in settings.options:
         if name not in profile.options:
@@ -106,7 +108,7 @@ def read_http_settings(given: Mapping[str, Any]) -> HttpCarrier:
     for name in ("account", "secret", "proof_secret"):
         if getattr(profile, name) and not getattr(settings, name):
             raise ValueError(f"`{name}` is missing: {getattr(profile, name)}")
-    _check_base(settings.base_url)
+    check_base(settings.base_url)
     codes = profile.receipt.codes_of if profile.receipt else ""
     return HttpCarrier(settings, profile, {**defaults, **settings.options}, shared_codes(codes))
 
@@ -114,7 +116,7 @@ def read_http_settings(given: Mapping[str, Any]) -> HttpCarrier:
 def wanted_secrets(given: Mapping[str, Any]) -> frozenset[str]:
     """Return the secrets that a carrier with such settings needs; none when they are no settings."""
     try:
-        profile = _profile_of(msgspec.convert(_as_texts(given), HttpSettings))
+        profile = _profile_of(msgspec.convert(as_texts(given), HttpSettings))
     except (ValueError, OSError):
         return frozenset()
     return frozenset(name for name in ("secret", "proof_secret") if getattr(profile, name))
@@ -167,13 +169,13 @@ def _profile_of(settings: HttpSettings) -> Profile:
     return profile_in(Path(settings.profile_file))
 
 
-def _as_texts(given: Mapping[str, Any]) -> dict[str, Any]:
+def as_texts(given: Mapping[str, Any], figures: Collection[str] = FIGURES) -> dict[str, Any]:
     """Take an account or option that is all digits for the text that it is."""
     return {
         name: {key: _as_text(item) for key, item in value.items()}
         if name == "options" and isinstance(value, dict)
         else value
-        if name in {"window", "rate_per_s", "connect_s", "total_s"}
+        if name in figures
         else _as_text(value)
         for name, value in given.items()
     }
@@ -183,7 +185,7 @@ def _as_text(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
-def _check_base(base_url: str) -> None:
+def check_base(base_url: str) -> None:
     """Refuse an address that would send secrets in clear over a network."""
     if not base_url:
         return

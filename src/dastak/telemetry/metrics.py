@@ -36,6 +36,10 @@ TOTALS: Final[Table] = {
     "dastak_store_operations": ("Operations that those commits held.", ()),
     "dastak_voice_process_restarts": ("How often the voice process died and was started again.", ()),
     "dastak_sip_junk": ("Messages at the SIP port of a trunk that were thrown away.", ("route", "reason")),
+    "dastak_call_hooks_refused": (
+        "Requests for a call's script or sounds that got nothing, by reason.",
+        ("route", "reason"),
+    ),
     "dastak_unmapped_codes": ("Codes of an HTTP carrier that no table of its profile knows.", ("route",)),
 }
 _PLACE: Final = ("route", "country", "operator")

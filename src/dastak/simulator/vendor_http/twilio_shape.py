@@ -43,8 +43,10 @@ ERRORS: Final[Mapping[int, tuple[int, str]]] = {
     20429: (429, "Too Many Requests"),
     20500: (500, "An internal server error has occurred"),
     20503: (503, "Service unavailable"),
+    21205: (400, "Url is not a valid URL: this simulator calls http:// on this machine only"),
     21211: (400, "Invalid 'To' Phone Number"),
     21212: (400, "Invalid From Number (caller ID)"),
+    21220: (400, "Invalid call state"),
     21266: (400, "'To' and 'From' number cannot be the same"),
     21602: (400, "Message body is required."),
     21603: (400, "A 'From' phone number is required."),
@@ -119,16 +121,16 @@ class TwilioShape(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, asked: Asked) -> tuple[Wanted, ...] | Said:
         """Return the text that a request asks for, or the refusal."""
-        if not self._knows(asked.headers.get("authorization", "")):
-            return _refusal(20003)
+        if not self.knows(asked.headers.get("authorization", "")):
+            return refusal(20003)
         if asked.path != f"{_ACCOUNTS}{self.account_sid}/Messages.json":
-            return _refusal(20404)
+            return refusal(20404)
         if asked.method != "POST":
-            return _refusal(20004)
+            return refusal(20004)
         form = _form(asked)
         fault = _fault(form)
         if fault is not None:
-            return _refusal(fault)
+            return refusal(fault)
         text = form["Body"]
         wanted = Wanted(
             msisdn=read_number(form["To"]),
@@ -179,7 +181,7 @@ class TwilioShape(msgspec.Struct, frozen=True, kw_only=True):
             code = _OF_HTTP_STATUS.get(fate.http_status, 20500 if fate.http_status >= 500 else 20001)
         if fate.vendor_code.isascii() and fate.vendor_code.isdecimal():
             code = int(fate.vendor_code)
-        return _refusal(code, fate.http_status)
+        return refusal(code, fate.http_status)
 
     def sent(self, wanted: Wanted, message_id: str) -> Webhook | None:
         """Tell that a text is on its way."""
@@ -191,7 +193,7 @@ class TwilioShape(msgspec.Struct, frozen=True, kw_only=True):
         state = _STATES[fate.stat]
         return self._webhook(wanted, message_id, state, _reason(fate) if state in _BAD_STATES else "")
 
-    def _knows(self, authorization: str) -> bool:
+    def knows(self, authorization: str) -> bool:
         """Judge the credentials: account and token, in constant time."""
         kind, _, told = authorization.partition(" ")
         known = base64.b64encode(f"{self.account_sid}:{self.auth_token}".encode())
@@ -274,7 +276,8 @@ def _is_validity(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 6 and 1 <= int(text) <= VALIDITY_S_MAX
 
 
-def _refusal(code: int, status: int | None = None) -> Said:
+def refusal(code: int, status: int | None = None) -> Said:
+    """Refuse by one of Twilio's codes."""
     known, message = ERRORS.get(code, (400, "The request was refused"))
     told = status or known
     answer = {

@@ -19,6 +19,7 @@ from dastak.simulator.phone import Text
 from dastak.simulator.vendor_http.http_listener import Asked, HttpListener, Hush, Said
 from dastak.simulator.vendor_http.msg91_shape import Msg91Shape
 from dastak.simulator.vendor_http.order import Shape, Wanted
+from dastak.simulator.vendor_http.twilio_calls import TwilioCalls
 from dastak.simulator.vendor_http.twilio_shape import TwilioShape
 from dastak.simulator.vendor_http.webhooks_out import WebhooksOut, local_address
 
@@ -84,8 +85,10 @@ class VendorCarrier:
         self._on_text = on_text
         self._faults = faults
         self._host = host
+        twilio = TwilioShape(account=TWILIO, account_sid=ACCOUNT_SID, auth_token=secret)
+        self._calls = TwilioCalls(twilio, does=lambda msisdn: faults.fault_of(msisdn).call, on_text=on_text)
         self._shapes: tuple[Shape, ...] = (
-            TwilioShape(account=TWILIO, account_sid=ACCOUNT_SID, auth_token=secret),
+            twilio,
             Msg91Shape(account=MSG91, authkey=secret),
         )
         self._webhook_url = ""
@@ -98,6 +101,7 @@ class VendorCarrier:
     async def __aenter__(self) -> Self:
         """Begin to listen."""
         await self._out.__aenter__()
+        await self._calls.__aenter__()
         await self._listener.__aenter__()
         return self
 
@@ -109,6 +113,7 @@ class VendorCarrier:
         for timer in self._underway:
             timer.cancel()
         self._underway.clear()
+        await self._calls.__aexit__(kind, error, trace)
         await self._out.__aexit__(kind, error, trace)
 
     @property
@@ -142,6 +147,11 @@ class VendorCarrier:
         self._webhook_url = url
 
     async def _respond(self, asked: Asked) -> Said | Hush:
+        if self._calls.takes(asked.path):
+            return self._calls.respond(asked)
+        return await self._respond_to_texts(asked)
+
+    async def _respond_to_texts(self, asked: Asked) -> Said | Hush:
         shape = next((shape for shape in self._shapes if shape.takes(asked.path)), None)
         if shape is None:
             return Said(404, b'{"message":"Not Found"}')

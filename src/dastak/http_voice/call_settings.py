@@ -1,0 +1,188 @@
+"""What an operator writes down of one HTTP carrier for calls: whose profile, which account, which number."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from msgspec import Meta
+
+from dastak.core.outcome import Outcome
+from dastak.http_carriers.http_profile import PROFILE_OCTETS_MAX
+from dastak.http_carriers.http_settings import as_texts, check_base
+from dastak.http_carriers.placeholders import nearest
+from dastak.http_voice.application_jwt import read_key
+from dastak.http_voice.call_markup import check_voice
+from dastak.http_voice.call_profile import CallProfile, read_call_profile
+from dastak.http_voice.call_words import Voice
+
+PROFILES: Final = Path(__file__).with_name("profiles")
+# A vendor looks into its account, its prices and its lines before it answers.
+CONNECT_S: Final = 0.5
+TOTAL_S: Final = 5.0
+assert CONNECT_S < TOTAL_S
+# Settings that are no texts.
+FIGURES: Final = frozenset(
+    {"calls_max", "ring_s", "rate_per_s", "connect_s", "total_s", "recordings", "without_gate", "voices"}
+)
+
+
+class CallSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One HTTP carrier for calls.
+
+    Attributes:
+        profile: One of those that come with Dastak, such as `twilio`.
+        profile_file: The whole path of one of yours, in its place.
+        account: Who we are there; the profile says what the vendor calls it.
+        secret: What proves it.
+        proof_secret: What the vendor signs webhooks with, where that is another one.
+        caller: The number that phones are shown; the vendor must have allotted it.
+        options: What the profile asks for beside.
+        base_url: Scheme and host, where they are not the profile's; without TLS only on this machine.
+        outcomes: What the vendor's words and codes mean, before the table of the profile.
+        voices: The vendor's voices for languages, before those of the profile.
+        recordings: Have our own recordings played in every language.
+        without_gate: Accept a vendor that says the code to whoever answers, a voicemail too.
+        calls_max: How many calls at once.
+        ring_s: How long a phone may ring.
+        rate_per_s: Calls that may be begun in a second; without it the profile's.
+        connect_s: For a connection.
+        total_s: For the whole answer.
+    """
+
+    profile: Annotated[str, Meta(max_length=40)] = ""
+    profile_file: str = ""
+    account: Annotated[str, Meta(max_length=200)] = ""
+    secret: Annotated[str, Meta(max_length=5_000)] = ""
+    proof_secret: Annotated[str, Meta(max_length=500)] = ""
+    caller: Annotated[str, Meta(pattern=r"\A\+?[0-9]{3,15}\Z")]
+    options: dict[str, str] = {}
+    base_url: str = ""
+    outcomes: Mapping[str, Outcome] = {}
+    voices: Mapping[str, Voice] = {}
+    recordings: bool = False
+    without_gate: bool = False
+    calls_max: Annotated[int, Meta(ge=1, le=500)] = 30
+    ring_s: Annotated[int, Meta(ge=5, le=60)] = 25
+    rate_per_s: Annotated[float, Meta(gt=0)] | None = None
+    connect_s: Annotated[float, Meta(gt=0, le=10)] = CONNECT_S
+    total_s: Annotated[float, Meta(gt=0, le=30)] = TOTAL_S
+
+    def __repr__(self) -> str:
+        """Show which carrier, and no secret."""
+        return f"CallSettings({self.profile or self.profile_file!r})"
+
+
+class CallCarrier(msgspec.Struct, frozen=True):
+    """A carrier's settings with the profile they are for.
+
+    Attributes:
+        options: The operator's and the profile's defaults together.
+        key: The private key, where the profile signs with one.
+    """
+
+    settings: CallSettings
+    profile: CallProfile
+    options: Mapping[str, str]
+    key: RSAPrivateKey | None = None
+
+    def __repr__(self) -> str:
+        """Show which carrier, and no secret."""
+        return f"CallCarrier({self.profile.title!r})"
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """How many calls may be begun in a second; None has no limit until the carrier throttles."""
+        return self.settings.rate_per_s or self.profile.rate_per_s
+
+    def voice_of(self, language: str) -> Voice | None:
+        """Return the vendor's voice for a language; None where our recordings speak it."""
+        if self.settings.recordings:
+            return None
+        return self.settings.voices.get(language) or self.profile.voices.get(language)
+
+
+def read_call_settings(given: Mapping[str, Any]) -> CallCarrier:
+    """Check settings against their profile.
+
+    Raises:
+        ValueError: Something is missing, unknown or out of its range.
+        OSError: The profile's file cannot be read.
+    """
+    settings = msgspec.convert(as_texts(given, FIGURES), CallSettings)
+    profile = _profile_of(settings)
+    for name in settings.options:
+        if name not in profile.options:
+            raise ValueError(f"{profile.title} has no option `{name}`.{nearest(name, profile.options)}")
+    for name, option in profile.options.items():
+        if option.default is None and not settings.options.get(name):
+            raise ValueError(f"options has no `{name}`: {option.about}")
+    for name in ("account", "secret", "proof_secret"):
+        if getattr(profile, name) and not getattr(settings, name):
+            raise ValueError(f"`{name}` is missing: {getattr(profile, name)}")
+    check_base(settings.base_url)
+    _check_gate(profile, settings)
+    for voice in settings.voices.values():
+        check_voice(profile.markup, voice)
+    defaults = {name: option.default or "" for name, option in profile.options.items()}
+    key = read_key(settings.secret) if "{jwt}" in profile.auth.value else None
+    return CallCarrier(settings, profile, {**defaults, **settings.options}, key)
+
+
+def wanted_call_secrets(given: Mapping[str, Any]) -> frozenset[str]:
+    """Return the secrets that a carrier with such settings needs; none when they are no settings."""
+    try:
+        profile = _profile_of(msgspec.convert(as_texts(given, FIGURES), CallSettings))
+    except (ValueError, OSError):
+        return frozenset()
+    return frozenset(name for name in ("secret", "proof_secret") if getattr(profile, name))
+
+
+def call_profile_names() -> tuple[str, ...]:
+    """Return the profiles that come with Dastak."""
+    return tuple(sorted(path.stem for path in PROFILES.glob("*.toml")))
+
+
+@lru_cache(maxsize=64)
+def shipped_call_profile(name: str) -> CallProfile:
+    """Read a profile that comes with Dastak. Raises: ValueError."""
+    if name not in call_profile_names():
+        raise ValueError(f"there is no profile `{name}` for calls.{nearest(name, call_profile_names())}")
+    return read_call_profile((PROFILES / f"{name}.toml").read_bytes())
+
+
+def call_profile_in(path: Path) -> CallProfile:
+    """Read a profile of the operator's own.
+
+    Raises:
+        ValueError: It is none, or no file by its whole path.
+        OSError: It cannot be read.
+    """
+    # The command line and the server stand in different directories.
+    if not path.is_absolute() or not path.is_file():
+        raise ValueError("profile_file must be the whole path of a file, such as /etc/dastak/acme.toml")
+    with path.open("rb") as file:
+        return read_call_profile(file.read(PROFILE_OCTETS_MAX + 1))
+
+
+def _profile_of(settings: CallSettings) -> CallProfile:
+    if bool(settings.profile) == bool(settings.profile_file):
+        raise ValueError(f"give `profile` or `profile_file`; profiles are {', '.join(call_profile_names())}")
+    if settings.profile:
+        return shipped_call_profile(settings.profile)
+    return call_profile_in(Path(settings.profile_file))
+
+
+def _check_gate(profile: CallProfile, settings: CallSettings) -> None:
+    """Have an operator say that a code may be spoken to whoever answers."""
+    if not profile.gated and not settings.without_gate:
+        raise ValueError(
+            f"{profile.title} says the code to whoever answers, a voicemail too, for it asks for no digit "
+            "before; set without_gate = true if you accept that"
+        )
+    if settings.recordings and not profile.gated:
+        raise ValueError(f"{profile.title} plays no recordings; leave recordings away")
+    if profile.gated and settings.without_gate:
+        raise ValueError(f"{profile.title} asks for a digit before the code; leave without_gate away")
