@@ -15,7 +15,7 @@ from dastak.api.exchange import Response, answer
 from dastak.core import ids
 from dastak.core.errors import InvalidRequest
 from dastak.core.factor import LABEL_CHARACTERS_MAX, Factor, FactorState, codes_left
-from dastak.core.hash_chain import SEQUENCE_LOW, SEQUENCE_MAX
+from dastak.core.hash_chain import SEQUENCE_LOW
 from dastak.core.msisdn import mask, parse
 from dastak.core.oath import DIGITS_MAX, DIGITS_MIN, STEP_S, STEP_S_MAX, HashFunction
 from dastak.core.policy import Channel
@@ -26,6 +26,8 @@ from dastak.flows.factors import CHAIN_CODES, Enrolled, Enrolment
 # RFC 4648 without the padding, which `otpauth:` links leave out.
 _BASE32_CHARACTERS_MAX: Final = 208
 _TYPED_CHARACTERS_MAX: Final = 64
+# A sheet of paper; working out more would hold the loop.
+PRINTED_MAX: Final = 500
 _EXAMPLE_ID: Final = "fac_5f0c1d2e3b4a59687786a5b4c3d2e1f0"
 
 Typed = Annotated[str, Meta(min_length=1, max_length=_TYPED_CHARACTERS_MAX)]
@@ -63,7 +65,7 @@ class EnrolBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     algorithm: HashFunction = HashFunction.SHA1
     period_s: Annotated[int, Meta(ge=STEP_S, le=STEP_S_MAX, description="Of a code by time.")] = STEP_S
     codes: Annotated[
-        int, Meta(ge=SEQUENCE_LOW, le=SEQUENCE_MAX, description="How many a printed list has.")
+        int, Meta(ge=SEQUENCE_LOW, le=PRINTED_MAX, description="How many a printed list has.")
     ] = CHAIN_CODES
 
 
