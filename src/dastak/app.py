@@ -20,6 +20,7 @@ from dastak.api import (
     admin_endpoints,
     carrier_endpoints,
     dlt_endpoints,
+    factor_endpoints,
     native,
     reply_endpoints,
     route_endpoints,
@@ -69,6 +70,7 @@ HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 ENDPOINTS: Final = (
     *native.ENDPOINTS,
+    *factor_endpoints.ENDPOINTS,
     *reply_endpoints.ENDPOINTS,
     *admin_endpoints.ENDPOINTS,
     *carrier_endpoints.ENDPOINTS,
@@ -179,6 +181,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         clock=clock,
         entropy=Entropy(),
         store=store,
+        factors=store.factors,
         limits=limits,
         calls=CallLimits(),
         routes=table,

@@ -33,6 +33,7 @@ async def start_verification(api: Api, call: Call) -> Response:
     service = caller.service
     ask = Ask(
         to=body.to,
+        factor=None if body.factor is None else ids.read_factor(body.factor),
         channel=schema.channel_of(body.channel),
         code=body.code,
         client_ip=body.client_ip,
@@ -50,7 +51,7 @@ async def check_verification(api: Api, call: Call) -> Response:
     """POST /v1/verifications/{id}/check."""
     body: schema.CheckBody = call.body
     verification_id, tenant = ids.read(call.arguments[0]), call.caller.tenant.n
-    attempt = Attempt(code=body.code, amount=body.amount, payee=body.payee)
+    attempt = Attempt(code=body.code, amount=body.amount, payee=body.payee, at_s=body.at)
     return await api.once(
         call,
         act=lambda once: check(api.ports, tenant, verification_id, attempt, once=once),
@@ -183,7 +184,7 @@ ENDPOINTS: Final = (
         takes=schema.StartBody,
         gives=schema.StartedView,
         status=201,
-        refusals=(403, 429),
+        refusals=(403, 404, 429),
     ),
     Endpoint(
         method="GET",

@@ -32,14 +32,29 @@ Purpose = Literal["login", "signup", "payment", "reset", "generic"]
 class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Start a verification."""
 
-    to: Annotated[
-        str, Meta(max_length=64, description="The number in E.164: + and digits.", examples=["+919876543210"])
-    ]
+    to: (
+        Annotated[
+            str,
+            Meta(max_length=64, description="The number in E.164: + and digits.", examples=["+919876543210"]),
+        ]
+        | None
+    ) = None
+    factor: (
+        Annotated[
+            str,
+            Meta(
+                max_length=36,
+                description="A factor to ask for; then `to` may be left out. See `/v1/factors`.",
+            ),
+        ]
+        | None
+    ) = None
     service: Annotated[Text64, Meta(description="A service of yours; your key's own if absent.")] | None = (
         None
     )
     channel: Annotated[
-        Literal["sms", "voice", "auto"], Meta(description="`auto` leaves the choice to the service's policy.")
+        Literal["sms", "voice", "totp", "hotp", "hash_chain", "auto"],
+        Meta(description="`auto` leaves the choice to the service's policy; the last three send nothing."),
     ] = "auto"
     code: (
         Annotated[str, Meta(min_length=4, max_length=10, description="Your own code, letters and digits.")]
@@ -85,6 +100,15 @@ class CheckBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     payee: (
         Annotated[str, Meta(max_length=40, description="As started, if the code is bound to it.")] | None
     ) = None
+    at: (
+        Annotated[
+            int,
+            Meta(
+                ge=0, le=2**40, description="For test keys: judge a code by time at this second since 1970."
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ResendBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,14 +134,22 @@ class VerificationView(msgspec.Struct, frozen=True, kw_only=True):
     attempts_remaining: int
     sends: int
     client_reference: str | None
+    factor: Annotated[str, Meta(description="The factor that is asked for.")] | None
     warnings: Annotated[tuple[str, ...], Meta(description="Where the policy falls short of NIST SP 800-63B.")]
 
 
 class StartedView(VerificationView, frozen=True, kw_only=True):
-    """A verification just started, with the size of its text."""
+    """A verification just started, with the size of its text; 0 and empty where nothing is sent."""
 
     segments: int
     alphabet: str
+    challenge: (
+        Annotated[
+            str,
+            Meta(description="What to ask a person with a printed list for.", examples=["otp-sha1 98 f0c1"]),
+        ]
+        | None
+    ) = None
 
 
 class CheckView(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +209,9 @@ def started_view(started: Started, service: str) -> StartedView:
     shared = _shared(started.verification, service)
     if started.trivial:
         shared["warnings"] = (*shared["warnings"], "trivial_code")
-    return StartedView(**shared, segments=started.segments, alphabet=started.alphabet)
+    return StartedView(
+        **shared, segments=started.segments, alphabet=started.alphabet, challenge=started.challenge
+    )
 
 
 def check_view(judgement: Judgement) -> CheckView:
@@ -216,6 +250,7 @@ def _shared(verification: Verification, service: str) -> dict[str, Any]:
         "attempts_remaining": attempts_remaining(verification),
         "sends": verification.sends,
         "client_reference": said.client_reference,
+        "factor": None if said.factor is None else ids.FACTOR_PREFIX + said.factor,
         "warnings": compliance_warnings(verification.policy),
     }
 

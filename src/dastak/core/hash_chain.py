@@ -72,10 +72,14 @@ def begin(passphrase: str, seed: str, sequence: int, hash_function: ChainHash) -
     if not 0 <= sequence <= SEQUENCE_MAX:
         raise InvalidRequest(f"`sequence` must be 0 to {SEQUENCE_MAX}.", field="sequence")
     seed = seed.lower()
-    password = _fold((seed + passphrase).encode("ascii"), hash_function)
-    for _ in range(sequence):
-        password = _fold(password, hash_function)
+    *_, password = _made(passphrase, seed, sequence, hash_function)
     return Chain(hash_function=hash_function, seed=seed, sequence=sequence, password=password)
+
+
+def passwords(passphrase: str, seed: str, sequence: int, hash_function: ChainHash) -> tuple[str, ...]:
+    """Return the passwords of the chain that `begin` makes of the same, in the order they are asked for."""
+    *asked_for, _begun_with = _made(passphrase, seed.lower(), sequence, hash_function)
+    return tuple(show_password(password) for password in reversed(asked_for))
 
 
 def challenge(chain: Chain) -> str:
@@ -139,6 +143,14 @@ def read_password(text: str) -> bytes | None:
         return None
     digits = "".join(text.split())
     return bytes.fromhex(digits) if _HEX.fullmatch(digits) else None
+
+
+def _made(passphrase: str, seed: str, sequence: int, hash_function: ChainHash) -> list[bytes]:
+    """Return the passwords with the numbers 0 to `sequence`."""
+    made = [_fold((seed + passphrase).encode("ascii"), hash_function)]
+    for _ in range(sequence):
+        made.append(_fold(made[-1], hash_function))
+    return made
 
 
 def _fold(octets: bytes, hash_function: ChainHash) -> bytes:

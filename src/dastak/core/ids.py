@@ -5,11 +5,12 @@ from typing import Final, NewType
 from dastak.core.errors import NotFound
 
 VerificationId = NewType("VerificationId", bytes)
+FactorId = NewType("FactorId", bytes)
 
 # 128 random bits: an id can be neither guessed nor ordered.
 ID_OCTETS: Final = 16
 VERIFICATION_PREFIX: Final = "ver_"
-_TEXT_LENGTH: Final = len(VERIFICATION_PREFIX) + 2 * ID_OCTETS
+FACTOR_PREFIX: Final = "fac_"
 
 
 def show(verification_id: VerificationId) -> str:
@@ -23,11 +24,30 @@ def read(text: str) -> VerificationId:
     Raises:
         NotFound: It cannot be an id; it looks exactly like an id nobody has.
     """
-    if len(text) == _TEXT_LENGTH and text.startswith(VERIFICATION_PREFIX):
-        try:
-            octets = bytes.fromhex(text[len(VERIFICATION_PREFIX) :])
-        except ValueError:
-            octets = b""
-        if len(octets) == ID_OCTETS:
-            return VerificationId(octets)
-    raise NotFound("There is no such verification.")
+    octets = _octets(text, VERIFICATION_PREFIX)
+    if octets is None:
+        raise NotFound("There is no such verification.")
+    return VerificationId(octets)
+
+
+def show_factor(factor_id: FactorId) -> str:
+    """Write a factor's id as callers see it: `fac_` and 32 hexadecimal digits."""
+    return FACTOR_PREFIX + factor_id.hex()
+
+
+def read_factor(text: str) -> FactorId:
+    """Read a factor's id back. Raises: NotFound, as `read` does."""
+    octets = _octets(text, FACTOR_PREFIX)
+    if octets is None:
+        raise NotFound("There is no such factor.")
+    return FactorId(octets)
+
+
+def _octets(text: str, prefix: str) -> bytes | None:
+    if len(text) != len(prefix) + 2 * ID_OCTETS or not text.startswith(prefix):
+        return None
+    try:
+        octets = bytes.fromhex(text[len(prefix) :])
+    except ValueError:
+        return None
+    return octets if len(octets) == ID_OCTETS else None

@@ -28,10 +28,17 @@ TTL_S_COMPLIANT_MAX: Final = 600
 
 
 class Channel(StrEnum):
-    """How a code travels."""
+    """How a code reaches its person: on its way to a phone, or from what the person has already."""
 
     SMS = "sms"
     VOICE = "voice"
+    TOTP = "totp"  # an authenticator by time
+    HOTP = "hotp"  # an authenticator by counter
+    HASH_CHAIN = "hash_chain"  # a printed list
+
+
+# Codes that nothing is sent for.
+FACTORS: Final = (Channel.TOTP, Channel.HOTP, Channel.HASH_CHAIN)
 
 
 class ResendCode(StrEnum):

@@ -13,7 +13,8 @@ import msgspec
 
 from dastak.core.codes import KeyRing
 from dastak.core.events import AnyEvent, Event
-from dastak.core.ids import VerificationId
+from dastak.core.factor import Factor
+from dastak.core.ids import FactorId, VerificationId
 from dastak.core.lockout import Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, RecordedText
 from dastak.core.msisdn import Msisdn
@@ -32,11 +33,13 @@ class Held(msgspec.Struct, frozen=True):
         tally: The wrong attempts of the verification's number. What asks for a message does not judge codes,
             and may find it clean.
         message: The message that was asked for, where one was.
+        factor: What the verification asks for, where it is a code of the person's own.
     """
 
     verification: Verification
     tally: Tally
     message: Message | None = None
+    factor: Factor | None = None
 
 
 class Spend(msgspec.Struct, frozen=True):
@@ -60,6 +63,7 @@ class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         follow_up: A new message that comes after that one, because it did not arrive.
         follow_up_trace: The events it begins with.
         spend: Charged in the same commit; over the cap refuses the change.
+        factor: As it shall stand; None leaves it.
     """
 
     answer: T
@@ -71,10 +75,11 @@ class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     follow_up: Message | None = None
     follow_up_trace: tuple[Event, ...] = ()
     spend: Spend | None = None
+    factor: Factor | None = None
 
 
 class Opening(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A new verification with its first message.
+    """A new verification, with its first message if it asks for a code that is sent.
 
     Attributes:
         answer: What the flow wants back, as in `Change`.
@@ -83,7 +88,7 @@ class Opening(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     answer: T
     verification: Verification
-    message: Message
+    message: Message | None
     events: tuple[Event, ...]
     trace: tuple[Event, ...]
     supersede: Callable[[Verification], Change[None]]
@@ -255,6 +260,40 @@ class Store(Protocol):
         """Forget a number's wrong attempts; False when there were none."""
 
 
+class FactorStore(Protocol):
+    """The factors in the database; it raises `Overloaded` as `Store` does."""
+
+    async def put_factor(self, factor: Factor, *, once: Once | None = None) -> Factor:
+        """Insert a factor.
+
+        Raises:
+            Conflict: The number has as many as it may have, or had a printed list with this seed; or `once`
+                was answered since it was last looked for.
+        """
+
+    async def find_factor(self, tenant: int, factor_id: FactorId) -> Factor:
+        """Return a factor. Raises: NotFound (the tenant has none such)."""
+
+    async def factors_of(self, tenant: int, mode: Mode, msisdn: Msisdn) -> Sequence[Factor]:
+        """Return the factors of a number that are not removed, newest first."""
+
+    async def move_factor(
+        self,
+        tenant: int,
+        factor_id: FactorId,
+        rule: Callable[[Factor], Factor],
+        *,
+        once: Once | None = None,
+    ) -> Factor:
+        """Run a rule on a factor while nobody else can change it, and return what was written.
+
+        Raises:
+            NotFound: The tenant has no such factor.
+            Conflict: `once` was answered since it was last looked for.
+            DastakError: Whatever the rule raises; nothing was written.
+        """
+
+
 class Clock(Protocol):
     """The time, aware UTC; never runs backwards and never slower than the monotonic clock."""
 
@@ -287,7 +326,7 @@ class Calls(Protocol):
 
 
 class Sealer(Protocol):
-    """Keeps a caller's own code unreadable until it is sent."""
+    """Keeps what must be read again unreadable at rest: a caller's own code, an authenticator's seed."""
 
     def seal(self, clear: bytes, *, bound_to: bytes) -> bytes:
         """Encrypt; `bound_to` names the row, so that it opens nowhere else."""
@@ -314,6 +353,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     entropy: Callable[[int], bytes]
     store: Store
+    factors: FactorStore
     limits: Limits
     calls: Calls
     routes: Routes

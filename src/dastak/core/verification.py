@@ -27,7 +27,7 @@ from dastak.core.events import (
 )
 from dastak.core.ids import VerificationId
 from dastak.core.msisdn import Msisdn
-from dastak.core.policy import Channel, Policy, ResendCode, resend_wait_s
+from dastak.core.policy import FACTORS, Channel, Policy, ResendCode, resend_wait_s
 from dastak.core.tenant import Mode
 
 
@@ -105,6 +105,7 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         channel: The way its newest message took.
         locale: The language of the text; one of `core.template.LOCALES`.
         amount: With `currency` and `payee`: the transaction this code is good for, and for no other.
+        factor: The id of the factor that is asked for, in hexadecimal digits.
     """
 
     channel: Channel = Channel.SMS
@@ -116,6 +117,7 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     currency: str | None = None
     payee: str | None = None
     client_reference: str | None = None
+    factor: str | None = None
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +180,11 @@ class Judgement(msgspec.Struct, frozen=True):
     lock: lockout.Lock | None = None
 
 
+def asks_factor(verification: Verification) -> bool:
+    """Say whether it asks for a code of the person's own now; a resend may have sent one since."""
+    return verification.particulars.channel in FACTORS
+
+
 def attempts_remaining(verification: Verification) -> int:
     """Return how many wrong attempts are left; none once it is over."""
     if verification.state is not State.PENDING:
@@ -189,6 +196,8 @@ def resend_at(verification: Verification) -> datetime | None:
     """Return when the next resend is allowed; None when none ever is."""
     if verification.state is not State.PENDING or verification.sends > verification.policy.resends_max:
         return None
+    if asks_factor(verification):
+        return verification.created_at  # nothing was sent yet
     return verification.last_sent_at + timedelta(
         seconds=resend_wait_s(verification.policy, verification.sends)
     )

@@ -8,6 +8,7 @@ from dastak.core import verification as rules
 from dastak.core.events import Event, MessageQueued, MessageSubmitted
 from dastak.core.ids import VerificationId
 from dastak.core.message import Message, MessageKey
+from dastak.core.msisdn import parse
 from dastak.core.policy import Channel
 from dastak.core.ports import Change, Held, Once, Ports, Replayed
 from dastak.core.tenant import Caller
@@ -18,6 +19,7 @@ from dastak.flows.fall_back import LEASE_S, may_call
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import spend_of
 from dastak.flows.start import check_register, choose_channel
+from dastak.guard.destinations import check_destination
 
 
 class Resent(msgspec.Struct, frozen=True):
@@ -42,13 +44,15 @@ async def resend(
         NotFound: The tenant has no such verification.
         Conflict: It is over, or all its resends are used.
         RateLimited: The wait after the last send is not over, or another limit is met.
-        Refused: No route serves the channel, or the spend cap is reached.
+        Refused: No route serves the channel, the destination is closed, or the spend cap is reached.
         TemplateMismatch: No template of India's register carries the text any more.
         NumberStopped: The person asked this tenant for no more.
     """
     now = ports.clock.now()
     held = await ports.store.find(caller.tenant.n, verification_id)
     way, _ = _allowed(ports, held.verification, channel, now)
+    if rules.asks_factor(held.verification):  # nothing was sent yet, so nobody has looked
+        check_destination(parse(held.verification.msisdn), service=caller.service, mode=caller.key.mode)
     # The register may have changed since, or the code was only spoken so far.
     check_register(ports, caller, held.verification, way)
     await refuse_stopped(ports, caller.tenant.n, held.verification.mode, held.verification.msisdn)

@@ -3,21 +3,24 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
 from dastak.core import codes
 from dastak.core import verification as rules
-from dastak.core.errors import InvalidRequest, Refused
-from dastak.core.events import MessageQueued, VerificationStarted
-from dastak.core.ids import ID_OCTETS, VerificationId
+from dastak.core.errors import InvalidRequest, NotFound, Refused
+from dastak.core.events import Event, MessageQueued, VerificationStarted
+from dastak.core.factor import Factor, challenge
+from dastak.core.ids import ID_OCTETS, FactorId, VerificationId
 from dastak.core.message import Message, MessageKey
-from dastak.core.msisdn import Msisdn, parse
-from dastak.core.policy import Channel, Narrowing, Policy, for_own_code, narrow
-from dastak.core.ports import Change, Once, Opening, Ports, Replayed
+from dastak.core.msisdn import Msisdn, Number, parse
+from dastak.core.policy import FACTORS, Channel, Narrowing, for_own_code, narrow
+from dastak.core.ports import Change, Once, Opening, Ports, Replayed, Spend
 from dastak.core.template import best_locale, render
 from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Particulars, Verification
+from dastak.flows import factors
 from dastak.flows.compose import code_of, measure_wording, wording_of
 from dastak.flows.fall_back import LEASE_S
 from dastak.flows.hear import refuse_stopped
@@ -30,13 +33,16 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller asks for.
 
     Attributes:
+        to: May be left out where `factor` says whom to ask.
         channel: None leaves the choice to the policy.
+        factor: The one to ask for; one that was not proved yet is proved by it.
         code: The caller's own code, which is then only delivered and checked.
         policy: What shall be stricter than the service's policy.
     """
 
-    to: str
+    to: str | None = None
     channel: Channel | None = None
+    factor: FactorId | None = None
     code: str | None = None
     client_ip: str | None = None
     policy: Narrowing | None = None
@@ -44,16 +50,26 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A verification that was started, and the size of its text.
+    """A verification that was started, and the size of its text; none where nothing is sent.
 
     Attributes:
         trivial: The caller's own code is among the first that anybody would try.
+        challenge: What the person with a printed list is asked for.
     """
 
     verification: Verification
-    segments: int
-    alphabet: str
+    segments: int = 0
+    alphabet: str = ""
     trivial: bool = False
+    challenge: str | None = None
+
+
+class _Way(NamedTuple):
+    """Whom to ask for a code, and where it comes from."""
+
+    msisdn: Msisdn
+    channel: Channel
+    factor: str | None = None
 
 
 async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = None) -> Started | Replayed:
@@ -61,26 +77,24 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
 
     Raises:
         InvalidRequest: The number, the code, the policy or a value of the text is not valid.
-        Refused: The destination is closed, no route serves it, or the spend cap is reached.
+        NotFound: The tenant has no such factor.
+        Refused: The destination is closed, no route serves it, the number has no such factor, or the spend
+            cap is reached.
         NumberStopped: The person asked this tenant for no more.
         RateLimited: A limit is met; nothing was written or sent.
         Overloaded: The store cannot write now.
     """
     now = ports.clock.now()
-    number = parse(ask.to)
-    check_destination(number, service=caller.service, mode=caller.key.mode)
-    await refuse_stopped(ports, caller.tenant.n, caller.key.mode, number.msisdn)
-    verification = _verification(ports, caller, ask, number.msisdn, now)
-    measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
-    check_register(ports, caller, verification, verification.particulars.channel)
-    ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
+    factor = None if ask.factor is None else await factors.find(ports, caller, ask.factor)
+    number = _number(ask, factor)
+    if factor is None:
+        factor = await factors.choose(ports, caller, number.msisdn, ask.channel)
+    if factor is None:
+        answer = await _of_code(ports, caller, ask, number, now)
+    else:
+        answer = _of_factor(ports, caller, ask, factor, now)
+    verification = answer.verification
 
-    answer = Started(
-        verification,
-        measured.segments,
-        measured.alphabet,
-        trivial=ask.code is not None and codes.trivial(ask.code),
-    )
     # By id: when the store must run its batch again, the same one is superseded again.
     superseded: dict[VerificationId, rules.Step] = {}
     opening = _opening(ports, caller, answer, superseded)
@@ -89,8 +103,50 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
         for ended in superseded.values():
             ports.publish(ended.verification, ended.events)
         ports.publish(verification, (*opening.events, *opening.trace))
-        ports.hand_over(verification, opening.message)
+        if opening.message is not None:
+            ports.hand_over(verification, opening.message)
     return started
+
+
+def _number(ask: Ask, factor: Factor | None) -> Number:
+    if factor is None and ask.to is None:
+        raise InvalidRequest("Say whom to ask: `to`, or `factor`.", field="to")
+    number = parse(ask.to or (factor.msisdn if factor else ""))
+    if factor is not None and number.msisdn != factor.msisdn:
+        raise NotFound("There is no such factor.")
+    return number
+
+
+async def _of_code(ports: Ports, caller: Caller, ask: Ask, number: Number, now: datetime) -> Started:
+    """Prepare one that sends a code; every refusal ends here."""
+    check_destination(number, service=caller.service, mode=caller.key.mode)
+    await refuse_stopped(ports, caller.tenant.n, caller.key.mode, number.msisdn)
+    channel = choose_channel(
+        ports,
+        caller.key.mode,
+        caller.tenant.n,
+        number.msisdn,
+        asked=ask.channel,
+        allowed=caller.service.policy.channels,
+    )
+    verification = _verification(ports, caller, ask, _Way(number.msisdn, channel), now)
+    measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
+    check_register(ports, caller, verification, verification.particulars.channel)
+    ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
+    return Started(
+        verification,
+        measured.segments,
+        measured.alphabet,
+        trivial=ask.code is not None and codes.trivial(ask.code),
+    )
+
+
+def _of_factor(ports: Ports, caller: Caller, ask: Ask, factor: Factor, now: datetime) -> Started:
+    """Prepare one that asks for a code the person has already: nothing is sent, and nothing is charged."""
+    if ask.code is not None or ask.channel not in (None, factor.kind):
+        raise InvalidRequest("A factor makes its own code: leave out `code` and `channel`.", field="factor")
+    verification = _verification(ports, caller, ask, _Way(factor.msisdn, factor.kind, factor.id.hex()), now)
+    return Started(verification, challenge=challenge(factor))
 
 
 def check_register(ports: Ports, caller: Caller, verification: Verification, channel: Channel) -> None:
@@ -109,20 +165,27 @@ def _opening(
     verification = answer.verification
     now, channel = verification.created_at, verification.particulars.channel
     at_ms = int(now.timestamp() * 1000)
-    return Opening(
-        answer=answer,
-        verification=verification,
-        message=Message(
+    message: Message | None = None
+    trace: tuple[Event, ...] = ()
+    spend: Spend | None = None
+    if not rules.asks_factor(verification):
+        message = Message(
             key=MessageKey(verification.id, 0),
             channel=channel,
             generation=0,
             segments=answer.segments,
             due_at=now + timedelta(seconds=LEASE_S),
-        ),
+        )
+        trace = (MessageQueued(at_ms, 0, channel, answer.segments),)
+        spend = spend_of(ports, caller.tenant, caller.key.mode, answer.segments, now)
+    return Opening(
+        answer=answer,
+        verification=verification,
+        message=message,
         events=(VerificationStarted(at_ms, channel),),
-        trace=(MessageQueued(at_ms, 0, channel, answer.segments),),
+        trace=trace,
         supersede=partial(_supersede, superseded, now),
-        spend=spend_of(ports, caller.tenant, caller.key.mode, answer.segments, now),
+        spend=spend,
     )
 
 
@@ -133,7 +196,7 @@ def _supersede(
     return Change(answer=None, verification=step.verification, events=step.events)
 
 
-def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: Msisdn, now: datetime) -> Verification:
+def _verification(ports: Ports, caller: Caller, ask: Ask, way: _Way, now: datetime) -> Verification:
     policy = narrow(caller.service.policy, ask.policy) if ask.policy else caller.service.policy
     verification_id = VerificationId(ports.entropy(ID_OCTETS))
     digest = sealed = None
@@ -151,9 +214,9 @@ def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: Msisdn, now: d
         tenant=caller.tenant.n,
         service=caller.service.n,
         mode=caller.key.mode,
-        msisdn=msisdn,
+        msisdn=way.msisdn,
         policy=policy,
-        particulars=_particulars(ports, caller, ask, policy, msisdn),
+        particulars=_particulars(caller, ask, way),
         key_id=ports.keys.current,
         created_at=now,
         expires_at=now + timedelta(seconds=policy.ttl_s),
@@ -163,16 +226,16 @@ def _verification(ports: Ports, caller: Caller, ask: Ask, msisdn: Msisdn, now: d
     )
 
 
-def _particulars(ports: Ports, caller: Caller, ask: Ask, policy: Policy, msisdn: Msisdn) -> Particulars:
+def _particulars(caller: Caller, ask: Ask, way: _Way) -> Particulars:
     said = ask.particulars
     tried_out = caller.key.mode is Mode.TEST
     if said.domain is not None and said.domain not in caller.service.domains and not tried_out:
         raise InvalidRequest(
             "`domain` is not one of this service's domains; add it to the service first.", field="domain"
         )
-    mode, tenant = caller.key.mode, caller.tenant.n
-    channel = choose_channel(ports, mode, tenant, msisdn, asked=ask.channel, allowed=policy.channels)
-    return msgspec.structs.replace(said, channel=channel, locale=best_locale(said.locale))
+    return msgspec.structs.replace(
+        said, channel=way.channel, locale=best_locale(said.locale), factor=way.factor
+    )
 
 
 def choose_channel(
@@ -192,6 +255,8 @@ def choose_channel(
     """
     wanted = allowed if asked is None else (asked,)
     for channel in wanted:
+        if channel in FACTORS:
+            continue  # nothing carries it
         if channel in allowed and ports.routes.carry(mode, channel, tenant, msisdn):
             wait_s = (
                 ports.calls.wait_s(mode, msisdn, now=ports.clock.now()) if channel is Channel.VOICE else 0

@@ -294,3 +294,21 @@ SELECT 1 FROM stopped WHERE tenant = ?1 AND msisdn = ?2 AND test = ?3
 
 -- name: stops_of
 SELECT n, tenant, msisdn, test, since FROM stopped WHERE tenant = ?1 AND n < ?2 ORDER BY n DESC LIMIT ?3
+
+-- name: insert_factor
+INSERT INTO factor (id, tenant, mode, msisdn, state, chain_seed, sealed, record)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: keep_factor
+UPDATE factor SET state = ?2, sealed = ?3, record = ?4 WHERE id = ?1
+
+-- name: factor_by_id
+SELECT id, tenant, mode, msisdn, state, sealed, record FROM factor WHERE id = ?1
+
+-- name: factors_of
+SELECT id, tenant, mode, msisdn, state, sealed, record FROM factor
+WHERE tenant = ?1 AND msisdn = ?2 AND mode = ?3 AND state <> 2
+ORDER BY n DESC LIMIT ?4
+
+-- name: has_chain_seed
+SELECT 1 FROM factor WHERE tenant = ?1 AND msisdn = ?2 AND mode = ?3 AND chain_seed = ?4

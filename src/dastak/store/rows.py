@@ -36,7 +36,13 @@ MESSAGE_STATES: Final[Mapping[MessageState, int]] = {
     MessageState.EXPIRED: 4,
 }
 MODES: Final[Mapping[Mode, int]] = {Mode.TEST: 0, Mode.TEAM: 1, Mode.LIVE: 2}
-CHANNELS: Final[Mapping[Channel, int]] = {Channel.SMS: 0, Channel.VOICE: 1}
+CHANNELS: Final[Mapping[Channel, int]] = {
+    Channel.SMS: 0,
+    Channel.VOICE: 1,
+    Channel.TOTP: 2,
+    Channel.HOTP: 3,
+    Channel.HASH_CHAIN: 4,
+}
 for _numbers, _words in ((STATES, State), (MESSAGE_STATES, MessageState), (MODES, Mode), (CHANNELS, Channel)):
     assert list(_numbers) == list(_words)
     assert list(_numbers.values()) == list(range(len(_words)))
@@ -61,6 +67,11 @@ _ENCODER: Final = msgspec.json.Encoder()
 _PARTICULARS: Final = msgspec.json.Decoder(Particulars)
 _TALLY: Final = msgspec.json.Decoder(Tally)
 _POLICY: Final = msgspec.json.Decoder(Policy)
+
+
+def mode_of(number: int) -> Mode:
+    """Return the mode that a number in the database stands for."""
+    return _MODE_OF[number]
 
 
 def to_ms(instant: datetime) -> int:

@@ -48,6 +48,8 @@ from dastak.store import (
     sqlite_tenancy,
 )
 from dastak.store.group_commit import GroupCommit
+from dastak.store.sqlite_factors import SqliteFactors
+from dastak.store.sqlite_file import READING
 from dastak.store.sqlite_writes import Writes
 from dastak.store.statements import load
 from dastak.store.stop_list import StopList
@@ -65,31 +67,14 @@ _NEWEST: Final = 2**63 - 1
 log = logging.getLogger("dastak.store")
 
 
-class _Reading:
-    """Tell of a database that cannot be read as of one that cannot be written: the caller may try again.
-
-    A class, for every text and every check passes here, and a generator takes longer than what it guards.
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, sqlite3.Error):
-            log.error("the database cannot be read: %s", error)
-            raise Overloaded("The database cannot be read now.") from error
-
-
-_READING: Final = _Reading()
-
-
 class SqliteStore:
     """The port `Store` on one file, as an async context.
 
     Short reads use a connection of their own on the loop thread: they see all that was acknowledged. Lists
     run in a thread.
+
+    Attributes:
+        factors: The port `FactorStore`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -106,6 +91,9 @@ class SqliteStore:
         self._writes = Writes(self._writer, self._sql)
         self._stops = StopList(self._reader, self._sql)
         self._group = GroupCommit(self._writer, forget=self._writes.forget)
+        self.factors = SqliteFactors(
+            self._group, once=self._writes.once, writer=self._writer, reader=self._reader, sql=self._sql
+        )
         return self
 
     async def __aexit__(
@@ -152,7 +140,7 @@ class SqliteStore:
 
     async def find(self, tenant: int, verification_id: VerificationId) -> Held:
         """See `Store.find`."""
-        with _READING:
+        with READING:
             row = self._reader.execute(self._sql["held_by_id"], (verification_id,)).fetchone()
         # A foreign row is not read any further than one that is not there: no clock tells the two apart.
         if row is None or row[rows.TENANT_COLUMN] != tenant:
@@ -161,7 +149,7 @@ class SqliteStore:
 
     async def timeline(self, tenant: int, verification_id: VerificationId) -> Sequence[AnyEvent]:
         """See `Store.timeline`."""
-        with _READING:
+        with READING:
             found = self._reader.execute(self._sql["timelines"], (tenant, verification_id)).fetchall()
         if not found:
             raise NotFound("There is no such verification.")
@@ -256,12 +244,12 @@ class SqliteStore:
 
     async def tenancy(self) -> Tenancy:
         """See `Store.tenancy`."""
-        with _READING:
+        with READING:
             return sqlite_tenancy.read(self._reader, self._sql)
 
     async def tenancy_revision(self) -> int:
         """See `Store.tenancy_revision`."""
-        with _READING:
+        with READING:
             return sqlite_tenancy.revision(self._reader, self._sql)
 
     async def put_tenant(self, tenant: Tenant, *, once: Once | None = None) -> Tenant:
@@ -288,12 +276,12 @@ class SqliteStore:
 
     async def carriers(self) -> CarrierList:
         """See `CarrierStore.carriers`."""
-        with _READING:
+        with READING:
             return sqlite_carriers.read(self._reader, self._sql)
 
     async def carrier_revision(self) -> int:
         """See `CarrierStore.carrier_revision`."""
-        with _READING:
+        with READING:
             return sqlite_carriers.revision(self._reader, self._sql)
 
     async def put_carrier(
@@ -317,17 +305,17 @@ class SqliteStore:
 
     async def carrier_history(self, carrier: str, *, limit: int) -> tuple[CarrierChange, ...]:
         """See `CarrierStore.carrier_history`."""
-        with _READING:
+        with READING:
             return sqlite_carriers.history(self._reader, self._sql, carrier, min(limit, PAGE_MAX))
 
     async def dlt_revision(self) -> int:
         """See `DltStore.dlt_revision`."""
-        with _READING:
+        with READING:
             return sqlite_dlt.revision(self._reader, self._sql)
 
     async def dlt_records(self) -> Mapping[int, DltRecord]:
         """See `DltStore.dlt_records`."""
-        with _READING:
+        with READING:
             return sqlite_dlt.read(self._reader, self._sql)
 
     async def put_dlt_record(self, tenant: int, record: DltRecord, *, once: Once | None = None) -> DltRecord:
@@ -337,7 +325,7 @@ class SqliteStore:
 
     async def learned(self, name: str) -> bytes | None:
         """See `CarrierStore.learned`."""
-        with _READING:
+        with READING:
             found = self._reader.execute(self._sql["learned"], (name,)).fetchone()
         return None if found is None else bytes(found[0])
 
@@ -371,7 +359,7 @@ class SqliteStore:
 
     async def is_stopped(self, tenant: int, mode: Mode, msisdn: Msisdn) -> bool:
         """See `ReplyStore.is_stopped`."""
-        with _READING:
+        with READING:
             return self._stops.has((tenant, int(msisdn), mode is Mode.TEST))
 
     async def lift_stop(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:

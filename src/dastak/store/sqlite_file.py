@@ -1,9 +1,13 @@
 """Open the file of a SQLite database as Dastak needs it: durable, private, and never waiting."""
 
+import logging
 import os
 import sqlite3
 from pathlib import Path
+from types import TracebackType
 from typing import Final
+
+from dastak.core.errors import Overloaded
 
 # "DSTK", so that `file` knows the database and a restore refuses a stranger's.
 APPLICATION_ID: Final = 0x4453544B
@@ -15,6 +19,8 @@ _CACHE_KIB: Final = 64 * 1024
 # The helper thread checkpoints long before; this only bounds the log if it cannot.
 _WAL_PAGES_MAX: Final = 25_000
 _WAL_OCTETS_KEPT: Final = 64 * 1024 * 1024
+
+log = logging.getLogger("dastak.store")
 
 
 def create(path: Path) -> None:
@@ -60,3 +66,23 @@ def connect(path: Path, *, read_only: bool = False, wait_s: float = LOCK_WAIT_S)
         connection.close()
         raise
     return connection
+
+
+class _Reading:
+    """Tell of a database that cannot be read as of one that cannot be written: the caller may try again.
+
+    A class, for every text and every check passes here, and a generator takes longer than what it guards.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            log.error("the database cannot be read: %s", error)
+            raise Overloaded("The database cannot be read now.") from error
+
+
+READING: Final = _Reading()

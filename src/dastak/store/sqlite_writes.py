@@ -23,6 +23,7 @@ from dastak.core.ports import Change, Held, Once, Opening, Replayed, Spend, Swep
 from dastak.core.verification import Verification
 from dastak.store import rows
 from dastak.store.recent import Known, Recent
+from dastak.store.sqlite_factors import factor_of, kept_row
 
 T = TypeVar("T")
 
@@ -63,8 +64,9 @@ class Writes:
         row = rows.verification_row(verification, self._policy(verification.policy), opening.events)
         n = self._execute(self._sql["insert_verification"], row).lastrowid
         assert n is not None
-        self._execute(self._sql["insert_message"], rows.message_row(opening.message, opening.trace, n=n))
-        self._recent.keep(Known(n, verification, opening.message))
+        if opening.message is not None:
+            self._execute(self._sql["insert_message"], rows.message_row(opening.message, opening.trace, n=n))
+            self._recent.keep(Known(n, verification, opening.message))
         if once is not None:
             self._keep(once, opening.answer)
         return opening.answer
@@ -149,7 +151,12 @@ class Writes:
         # As in `SqliteStore.find`, a foreign row is read no further.
         if row is None or (tenant is not None and row[rows.TENANT_COLUMN] != tenant):
             raise NotFound("There is no such verification.")
-        return row[0], rows.held_of(row)
+        held = rows.held_of(row)
+        asked = held.verification.particulars.factor
+        if asked is not None:
+            found = self._execute(self._sql["factor_by_id"], (bytes.fromhex(asked),)).fetchone()
+            held = msgspec.structs.replace(held, factor=factor_of(found))
+        return row[0], held
 
     def _row(self, key: VerificationId | MessageKey | CarrierRef) -> Any:
         if isinstance(key, bytes):
@@ -182,6 +189,8 @@ class Writes:
             )
         if change.tally is not None and change.tally != held.tally:
             self._put_tally(before.tenant, before.msisdn, change.tally)
+        if change.factor is not None:
+            self._execute(self._sql["keep_factor"], kept_row(change.factor))
         message = change.message or held.message
         if message is not None and (message is not held.message or change.trace):
             self._put_message(n, held, message, change.trace)
