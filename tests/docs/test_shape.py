@@ -27,7 +27,7 @@ LARGER_PACKAGES = {
     "http_carriers": (13, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (26, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (19, "an endpoint table and a schema for each subject, beside the edge that serves them"),
-    "store": (16, "one kind of database in many short modules; another kind will have a package of its own"),
+    "store": (17, "one kind of database in many short modules; another kind will have a package of its own"),
     "flows": (16, "one module for each thing a caller, a carrier or the clock can ask for"),
     "commands": (22, "one module a command; the table in cli.py is the index"),
     "voice": (36, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),

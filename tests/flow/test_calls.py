@@ -16,6 +16,7 @@ from dastak.core.events import (
 from dastak.core.message import MessageKey, MessageState
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
+from dastak.core.ports import PastCall
 from dastak.core.tenant import Mode
 from dastak.core.verification import State
 from dastak.flows.call_steps import CallSteps
@@ -23,7 +24,7 @@ from dastak.guard.buckets import Rate
 from dastak.guard.call_limits import CallLimits, CallSettings
 from tests.flow.test_fall_back import sent, with_calls
 from tests.support.house import House, open_house
-from tests.support.samples import MSISDN, NOW, some_msisdn
+from tests.support.samples import MSISDN, NOW, ms, some_msisdn
 
 FEW = CallSettings(
     apart=Rate(count=1, per_s=60), hourly=Rate(count=2, per_s=3600), daily=Rate(count=3, per_s=86400)
@@ -70,19 +71,64 @@ async def test_asking_for_a_call_too_often_is_refused_with_the_wait(tmp_path: Pa
         with pytest.raises(RateLimited) as refused:
             await house.start(channel=Channel.VOICE)
 
-        assert (refused.value.limit, refused.value.retry_after_s) == ("call", 40)
+        assert (refused.value.limit, refused.value.retry_after_s) == ("call_apart", 40)
 
 
 def test_limits_count_over_the_minute_the_hour_and_the_day() -> None:
     limits, now, waits = CallLimits(live=FEW), NOW, []
     for _ in range(4):
         limits.take(Mode.LIVE, MSISDN, now=now)
-        waits.append(limits.wait_s(Mode.LIVE, MSISDN, now=now))
-        now += timedelta(seconds=waits[-1])
+        refused = limits.refusal(Mode.LIVE, MSISDN, now=now)
+        assert refused is not None
+        waits.append((refused.limit, refused.retry_after_s))
+        now += timedelta(seconds=refused.retry_after_s)
 
     # Two at once in an hour refill each half of it, and three in a day each third.
-    assert waits == [60, 1800 - 60, 28_800 - 1800, 28_800]
-    assert limits.wait_s(Mode.LIVE, some_msisdn(9), now=NOW) == 0
+    assert waits == [
+        ("call_apart", 60),
+        ("call_hourly", 1800 - 60),
+        ("call_daily", 28_800 - 1800),
+        ("call_daily", 28_800),
+    ]
+    assert limits.refusal(Mode.LIVE, some_msisdn(9), now=NOW) is None
+
+
+def test_limits_are_seeded_with_the_calls_before_a_restart_and_test_calls_count_apart() -> None:
+    limits = CallLimits(live=FEW, test=FEW)
+    limits.seed(
+        [
+            PastCall(Mode.LIVE, MSISDN, NOW - timedelta(seconds=70)),
+            PastCall(Mode.TEAM, MSISDN, NOW - timedelta(seconds=10)),
+            PastCall(Mode.TEST, some_msisdn(9), NOW),
+        ]
+    )
+
+    refused = limits.refusal(Mode.LIVE, MSISDN, now=NOW)
+    assert refused is not None
+    assert refused.limit == "call_hourly"
+    assert limits.refusal(Mode.LIVE, some_msisdn(9), now=NOW) is None
+    assert limits.refusal(Mode.TEST, some_msisdn(9), now=NOW) is not None
+
+
+async def test_calls_of_an_earlier_process_still_count_and_dropped_ones_never_did(tmp_path: Path) -> None:
+    async with open_house(tmp_path, call_limits=FEW) as house:
+        with_calls(house)
+        await called(house)
+        at = house.told_of(MessageSubmitted)[-1].at_ms
+        await house.start(some_msisdn(9), channel=Channel.VOICE)
+        house.ports.calls.take(Mode.LIVE, some_msisdn(9), now=house.clock.now())
+        await house.deliver()
+        clock = house.clock
+    async with open_house(tmp_path, clock=clock, call_limits=FEW, seed=1) as house:
+        with_calls(house)
+        past = await house.store.calls_since(clock.now() - timedelta(days=1))
+        house.ports.calls.seed(past)
+
+        assert [(call.mode, call.msisdn, ms(call.at)) for call in past] == [(Mode.LIVE, MSISDN, at)]
+        with pytest.raises(RateLimited) as refused:
+            await house.start(channel=Channel.VOICE)
+        assert (refused.value.limit, refused.value.retry_after_s) == ("call_apart", 60)
+        assert await house.store.calls_since(clock.now() + timedelta(seconds=1)) == []
 
 
 async def test_silence_of_a_trunk_rings_no_second_time(house: House) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from dastak.core.codes import KeyRing
+from dastak.core.errors import RateLimited
 from dastak.core.events import AnyEvent, Event
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import Tally
@@ -152,6 +153,14 @@ class PastSend(NamedTuple):
     at: datetime
 
 
+class PastCall(NamedTuple):
+    """One call that the database remembers, at the instant it was first offered to a trunk."""
+
+    mode: Mode
+    msisdn: Msisdn
+    at: datetime
+
+
 class Tenancy(msgspec.Struct, frozen=True):
     """All tenants, services and keys, as of one revision."""
 
@@ -223,6 +232,9 @@ class Store(Protocol):
     async def sends_since(self, since: datetime) -> Sequence[PastSend]:
         """Return the sends of all verifications created since then, so that limits outlive a restart."""
 
+    async def calls_since(self, since: datetime) -> Sequence[PastCall]:
+        """Return the calls of all verifications created since then, so that limits outlive a restart."""
+
     async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
         """Return the texts to carriers of all verifications created since then, the newest first."""
 
@@ -279,8 +291,8 @@ class Limits(Protocol):
 class Calls(Protocol):
     """How often a number may be called."""
 
-    def wait_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
-        """Return the whole seconds until a number may be called; 0 is now."""
+    def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
+        """Return why a number may not be called now; count nothing."""
 
     def take(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> None:
         """Count one call. Raises: RateLimited (the number was called too often; nothing was counted)."""

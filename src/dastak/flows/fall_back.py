@@ -113,7 +113,7 @@ def may_call(ports: Ports, verification: Verification, now: datetime) -> bool:
     """Say whether there is a way for a call, and the number was not called too often."""
     mode, msisdn = verification.mode, verification.msisdn
     way = ports.routes.carry(mode, Channel.VOICE, verification.tenant, msisdn)
-    return way and not ports.calls.wait_s(mode, msisdn, now=now)
+    return way and ports.calls.refusal(mode, msisdn, now=now) is None
 
 
 def fall_back(

@@ -21,7 +21,6 @@ from dastak.flows.compose import code_of, measure_wording, wording_of
 from dastak.flows.fall_back import LEASE_S
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import spend_of
-from dastak.guard.call_limits import too_often
 from dastak.guard.destinations import check_destination
 
 
@@ -190,11 +189,10 @@ def choose_channel(
     wanted = allowed if asked is None else (asked,)
     for channel in wanted:
         if channel in allowed and ports.routes.carry(mode, channel, tenant, msisdn):
-            wait_s = (
-                ports.calls.wait_s(mode, msisdn, now=ports.clock.now()) if channel is Channel.VOICE else 0
-            )
-            if wait_s:
-                raise too_often(wait_s)
+            if channel is Channel.VOICE:
+                refusal = ports.calls.refusal(mode, msisdn, now=ports.clock.now())
+                if refusal is not None:
+                    raise refusal
             return channel
     raise Refused(
         f"No route can carry a code by {' or '.join(wanted)} for a {mode} key; "
