@@ -1,10 +1,12 @@
 """Calls on their way: how often a number is called, what a call does not do, and what the person reports."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from dastak.core.call_rules import CallRules
 from dastak.core.errors import CarrierUnavailable, RateLimited
 from dastak.core.events import (
     CallNoted,
@@ -23,7 +25,7 @@ from dastak.flows.call_steps import CallSteps
 from dastak.guard.buckets import Rate
 from dastak.guard.call_limits import CallLimits, CallSettings
 from tests.flow.test_fall_back import sent, with_calls
-from tests.support.house import House, open_house
+from tests.support.house import House, ScriptedRoute, open_house
 from tests.support.samples import MSISDN, NOW, ms, some_msisdn
 
 FEW = CallSettings(
@@ -169,3 +171,78 @@ async def test_steps_of_a_call_stand_on_the_timeline_in_their_order(house: House
     assert [event.step for event in told] == ["dialled", "ringing", "answered", "right_key", "spoken"]
     assert {(event.ordinal, event.detail) for event in told} == {(1, "word")}
     assert len(house.told_of(MessageSubmitted)) == 2
+
+
+DAY = "08:00-21:00 Asia/Kolkata"
+NIGHT = timedelta(hours=6)  # 18:00 in London, 23:30 in India
+
+
+@pytest.fixture
+async def at_night(tmp_path: Path) -> AsyncIterator[House]:
+    """Give a house whose service calls by day, at night."""
+    rules = CallRules(hours=DAY)
+    async with open_house(tmp_path, ScriptedRoute("north"), ScriptedRoute("south"), calls=rules) as house:
+        house.clock.advance(NIGHT.total_seconds())
+        yield house
+
+
+async def test_call_that_nobody_asked_for_is_not_made_at_night_and_another_text_goes_out(
+    at_night: House,
+) -> None:
+    calls = with_calls(at_night, texts=2)
+    await sent(at_night)
+    await at_night.receive("north-1", Outcome.SPAM_OR_CONTENT)
+    await at_night.deliver()
+
+    assert calls.offered == []
+    assert len(at_night.routes[1].offered) == 1
+    [due] = at_night.told_of(FallbackDue)
+    assert due.why.startswith("spam_or_content: another route once; ")
+    assert due.why.endswith(
+        "no call: it is 23:30 in Asia/Kolkata, and calls that nobody asked for are made " + DAY
+    )
+
+
+async def test_night_leaves_nothing_to_follow_where_no_other_text_would_arrive_and_says_so(
+    at_night: House,
+) -> None:
+    calls = with_calls(at_night, texts=2)
+    await sent(at_night)
+    await at_night.receive("north-1", Outcome.DLT_TEMPLATE)
+
+    assert (calls.offered, at_night.handed) == ([], [])
+    [due] = at_night.told_of(FallbackDue)
+    assert (due.channel, due.followed_by) == ("voice", None)
+    assert "no call: it is 23:30 in Asia/Kolkata" in due.why
+
+
+async def test_call_that_was_asked_for_is_made_at_night(at_night: House) -> None:
+    calls = with_calls(at_night)
+    started = await sent(at_night)
+    at_night.clock.advance(30)
+    await at_night.resend(started, Channel.VOICE)
+    await at_night.deliver()
+    await at_night.start(some_msisdn(7), channel=Channel.VOICE)
+    await at_night.deliver()
+
+    assert len(calls.offered) == 2
+
+
+async def test_third_time_somebody_asks_at_night_without_naming_a_call_it_is_a_text(at_night: House) -> None:
+    with_calls(at_night)
+    started = await sent(at_night)
+
+    channels = []
+    for wait_s in (30, 60):
+        at_night.clock.advance(wait_s)
+        channels.append((await at_night.resend(started)).message.channel)
+
+    assert channels == [Channel.SMS, Channel.SMS]
+
+
+async def test_call_follows_by_day(at_night: House) -> None:
+    calls = with_calls(at_night)
+    at_night.clock.advance(timedelta(hours=9).total_seconds())
+    await called(at_night)
+
+    assert len(calls.offered) == 1

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from dastak.core import verification as verification_rules
+from dastak.core.call_rules import closed_now
 from dastak.core.events import Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
 from dastak.core.outcome import Outcome
@@ -32,6 +33,7 @@ from dastak.flows.spending import spend_of
 
 # A message that its process took over but did not settle in this time is offered again.
 LEASE_S: Final = 30
+NO_TRUNK: Final = "no trunk carries it"
 
 
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ def situation(
         other_routes = _routes_left(ports, verification, message, now)
     else:
         attempts -= 1
+    no_call = why_no_call(ports, verification, now)
     return Situation(
         remaining_s=(verification.expires_at - now).total_seconds(),
         channels=verification.policy.channels,
@@ -102,18 +105,23 @@ def situation(
         other_routes=other_routes,
         same_route_tries=message.tries,
         followed=verification.fallbacks,
-        call_ready=may_call(ports, verification, now),
+        call_ready=not no_call,
+        no_call="" if no_call == NO_TRUNK else no_call,
         call_in_s=(call_at - now).total_seconds(),
         asked=verification.sends,
         affordable=affordable,
     )
 
 
-def may_call(ports: Ports, verification: Verification, now: datetime) -> bool:
-    """Say whether there is a way for a call, and the number was not called too often."""
+def why_no_call(ports: Ports, verification: Verification, now: datetime) -> str:
+    """Say why a call that nobody asked for may not be made now; empty if it may."""
     mode, msisdn = verification.mode, verification.msisdn
-    way = ports.routes.carry(mode, Channel.VOICE, verification.tenant, msisdn)
-    return way and ports.calls.refusal(mode, msisdn, now=now) is None
+    if not ports.routes.carry(mode, Channel.VOICE, verification.tenant, msisdn):
+        return NO_TRUNK
+    refusal = ports.calls.refusal(mode, msisdn, now=now)
+    if refusal is not None:
+        return f"{refusal.limit}, for {refusal.retry_after_s} s more"
+    return closed_now(ports.service_of(verification.service).calls.hours, now)
 
 
 def fall_back(
