@@ -186,6 +186,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
         price_micros=fleet.price_micros,
+        call_terms=table.call_terms,
         believes=health.trusted,
         learn_network=health.learn_network,
     )

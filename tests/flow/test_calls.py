@@ -5,9 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dastak.core.call_rules import CallRules
-from dastak.core.errors import CarrierUnavailable, RateLimited
+from dastak.core.call_terms import CALL_BARS, CallBar, CallTerms
+from dastak.core.errors import CarrierUnavailable, RateLimited, Refused
 from dastak.core.events import (
     CallNoted,
     FallbackDue,
@@ -246,3 +248,41 @@ async def test_call_follows_by_day(at_night: House) -> None:
     await called(at_night)
 
     assert len(calls.offered) == 1
+
+
+async def test_call_that_no_trunk_may_carry_is_not_made_and_the_reason_is_told(house: House) -> None:
+    calls = with_calls(house, texts=2)
+    bar_calls(house, CallBar.FOREIGN_CALLER)
+    await called(house)
+
+    assert calls.offered == []
+    [due] = house.told_of(FallbackDue)
+    assert due.why.endswith("no call: call_foreign_caller, " + CALL_BARS[CallBar.FOREIGN_CALLER].means)
+
+
+async def test_asking_for_a_call_that_no_trunk_may_carry_is_refused_with_reason_and_remedy(
+    house: House,
+) -> None:
+    with_calls(house)
+    started = await sent(house)
+    house.clock.advance(30)
+    bar_calls(house, CallBar.NO_SERVICE_CALLER)
+
+    for asked in (house.start(some_msisdn(9), channel=Channel.VOICE), house.resend(started, Channel.VOICE)):
+        with pytest.raises(Refused) as refused:
+            await asked
+        assert refused.value.reason == "call_no_service_caller"
+        assert "Next: add a trunk with such a number" in refused.value.detail
+
+
+async def test_call_of_a_service_comes_from_the_number_it_chose(tmp_path: Path) -> None:
+    async with open_house(tmp_path, calls=CallRules(caller="+911600999999")) as house:
+        calls = with_calls(house)
+        await called(house)
+
+        assert [outgoing.sender for outgoing in calls.offered] == ["+911600999999"]
+
+
+def bar_calls(house: House, bar: CallBar) -> None:
+    house.ports = replace(house.ports, call_terms=lambda *_: CallTerms(bar=bar))
+    house.settlement.begin(house.ports)

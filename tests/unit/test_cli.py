@@ -336,6 +336,17 @@ def test_a_code_is_explained(run: Run) -> None:
     assert (mistyped.status, "did you mean `locked`?" in mistyped.err) == (Exit.NO, True)
 
 
+def test_why_a_call_is_not_made_and_a_delivery_outcome_are_explained(run: Run) -> None:
+    bar = run("explain", "call_foreign_caller")
+    outcome = run("explain", "busy", "--json").document
+    plain = run("explain", "busy")
+
+    assert "Indian number" in bar.out
+    assert "next: add a trunk" in bar.out
+    assert (outcome["code"], outcome["terminal"], outcome["voice"]) == ("busy", True, "if_asked")
+    assert "a call: if asked" in plain.out
+
+
 def test_a_dlt_code_is_explained_by_every_family_that_has_it(run: Run) -> None:
     plain = run("explain", "614")
     by_machine = run("explain", "633", "--json")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from dastak.core.call_rules import CallRules
+from dastak.core.call_rules import MICROS_MAX, CallRules
 from dastak.core.codes import Alphabet
 from dastak.core.policy import Channel, Policy, ResendCode, compliance_warnings
 from dastak.core.tenant import NAME_CHARACTERS_MAX, ApiKey, Mode, Scope, Service, Tenant
@@ -31,6 +31,9 @@ Micros = Annotated[
         le=2**53 - 1,
         description="What its messages may cost in a UTC day, in millionths of the currency.",
     ),
+]
+CallMicros = Annotated[
+    int, Meta(ge=0, le=MICROS_MAX, description="What one call may cost, in millionths of the currency.")
 ]
 Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -95,6 +98,18 @@ class CallRulesChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         ]
         | None
     ) = None
+    caller: (
+        Annotated[str, Meta(description="A number that a trunk was allotted; empty is the trunk's first.")]
+        | None
+    ) = None
+    bfsi: (
+        Annotated[bool, Meta(description="A bank or the like: calls to India come from 1600 or 1601 only.")]
+        | None
+    ) = None
+    price_max_micros: CallMicros | None = None
+    daily_cap_micros: (
+        Annotated[int, Meta(ge=0, le=MICROS_MAX, description="What its calls may cost in a UTC day.")] | None
+    ) = None
 
 
 assert CallRulesChange.__struct_fields__ == CallRules.__struct_fields__
@@ -104,6 +119,10 @@ class CallRulesView(msgspec.Struct, frozen=True, kw_only=True):
     """The rules of a service's calls, all of them."""
 
     hours: str
+    caller: str
+    bfsi: bool
+    price_max_micros: int
+    daily_cap_micros: int
 
 
 class ServiceChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

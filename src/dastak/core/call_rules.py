@@ -13,8 +13,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from dastak.core.callers import check_callers
 from dastak.core.errors import InvalidRequest
 
+# As much as JSON can tell: no bound.
+MICROS_MAX: Final = 2**53 - 1
+
+_CALLER: Final = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
 _HOURS: Final = re.compile(r"(\d\d:\d\d)-(\d\d:\d\d) ([A-Za-z][A-Za-z0-9_+/-]{1,40})", re.ASCII)
 
 
@@ -23,9 +28,20 @@ class CallRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         hours: When calls may be made that nobody asked for, as `08:00-21:00 Asia/Kolkata`; empty is always.
+        caller: The number they come from, one of those that a trunk was allotted; empty is the trunk's first.
+        bfsi: Whether it is a bank or the like (of RBI, SEBI, IRDAI, PFRDA), which calls from 1600 or 1601.
+        price_max_micros: What one call may cost at most, in millionths of the currency.
+        daily_cap_micros: What its calls may cost in a UTC day.
     """
 
     hours: str = ""
+    caller: str = ""
+    bfsi: bool = False
+    price_max_micros: int = MICROS_MAX
+    daily_cap_micros: int = MICROS_MAX
+
+
+ANY_CALLS: Final = CallRules()
 
 
 class _Window(NamedTuple):
@@ -38,6 +54,15 @@ def check_call_rules(rules: CallRules) -> CallRules:
     """Return rules that may be stored. Raises: InvalidRequest."""
     if rules.hours:
         _window(rules.hours)
+    if rules.caller and not _CALLER.fullmatch(rules.caller):
+        raise _refused("`caller` must be a number of 3 to 15 digits, as +911600123456.")
+    try:
+        check_callers((rules.caller,))
+    except ValueError as error:
+        raise _refused(f"{error}.") from error
+    for name in ("price_max_micros", "daily_cap_micros"):
+        if not 0 <= getattr(rules, name) <= MICROS_MAX:
+            raise _refused(f"`{name}` must be 0 to 2^53 - 1.")
     return rules
 
 

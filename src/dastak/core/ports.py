@@ -11,6 +11,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from dastak.core.call_rules import CallRules
+from dastak.core.call_terms import FREE, CallTerms
 from dastak.core.codes import KeyRing
 from dastak.core.errors import RateLimited
 from dastak.core.events import AnyEvent, Event
@@ -319,6 +321,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         is_stopped: Says whether a number asked a tenant for no more, which binds keys of one mode.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
         price_micros: Returns what one segment costs at most, for the spend cap.
+        call_terms: Says whether a tenant's service may call a number by any trunk, and at which price.
         believes: Whether a receipt of a route that says delivered is believed.
         learn_network: Told the MCC and MNC of a number, where a receipt names them.
     """
@@ -339,5 +342,6 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     is_stopped: Callable[[int, Mode, Msisdn], Awaitable[bool]]
     receipt_within_s: Callable[[str, Msisdn], float]
     price_micros: Callable[[], int]
+    call_terms: Callable[[Mode, int, CallRules, Msisdn], CallTerms] = lambda *_: FREE
     believes: Callable[[str], bool] = lambda _route: True
     learn_network: Callable[[Msisdn, str], None] = lambda _msisdn, _operator: None

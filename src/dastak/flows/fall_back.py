@@ -12,6 +12,7 @@ import msgspec
 
 from dastak.core import verification as verification_rules
 from dastak.core.call_rules import closed_now
+from dastak.core.call_terms import CALL_BARS
 from dastak.core.events import Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
 from dastak.core.outcome import Outcome
@@ -58,7 +59,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     spend: Spend | None = None
 
 
-def wanted(verification: Verification, message: Message, now: datetime) -> Wanted:
+def wanted(ports: Ports, verification: Verification, message: Message, now: datetime) -> Wanted:
     """Say what a way out is wanted for."""
     return Wanted(
         mode=verification.mode,
@@ -67,6 +68,7 @@ def wanted(verification: Verification, message: Message, now: datetime) -> Wante
         msisdn=verification.msisdn,
         remaining_s=(verification.expires_at - now).total_seconds(),
         tried=message.tried,
+        calls=ports.service_of(verification.service).calls,
         anew=message.key.ordinal > 0,
     )
 
@@ -121,7 +123,11 @@ def why_no_call(ports: Ports, verification: Verification, now: datetime) -> str:
     refusal = ports.calls.refusal(mode, msisdn, now=now)
     if refusal is not None:
         return f"{refusal.limit}, for {refusal.retry_after_s} s more"
-    return closed_now(ports.service_of(verification.service).calls.hours, now)
+    rules = ports.service_of(verification.service).calls
+    terms = ports.call_terms(mode, verification.tenant, rules, msisdn)
+    if terms.bar is not None:
+        return f"{terms.bar}, {CALL_BARS[terms.bar].means}"
+    return closed_now(rules.hours, now)
 
 
 def fall_back(
@@ -164,7 +170,7 @@ def may_follow(ports: Ports, verification: Verification, message: Message, now: 
 def _routes_left(ports: Ports, verification: Verification, message: Message, now: datetime) -> int:
     """Count the routes for texts, up now, that have not had this code."""
     had = _handed_to(message)
-    ways = ports.routes.order(wanted(verification, message, now))
+    ways = ports.routes.order(wanted(ports, verification, message, now))
     return sum(route.available and route.name not in had for route in ways)
 
 

@@ -78,6 +78,7 @@ def _allowed(
         verification.msisdn,
         asked=asked or _preferred(ports, verification, now),
         allowed=verification.policy.channels,
+        calls=ports.service_of(verification.service).calls,
     )
     return channel, rules.resend(rules.expire(verification, now=now).verification, channel, now=now)
 

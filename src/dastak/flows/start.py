@@ -7,6 +7,8 @@ import msgspec
 
 from dastak.core import codes
 from dastak.core import verification as rules
+from dastak.core.call_rules import CallRules
+from dastak.core.call_terms import CALL_BARS, CallBar
 from dastak.core.errors import InvalidRequest, Refused
 from dastak.core.events import MessageQueued, VerificationStarted
 from dastak.core.ids import ID_OCTETS, VerificationId
@@ -167,7 +169,9 @@ def _particulars(ports: Ports, caller: Caller, ask: Ask, policy: Policy, msisdn:
             "`domain` is not one of this service's domains; add it to the service first.", field="domain"
         )
     mode, tenant = caller.key.mode, caller.tenant.n
-    channel = choose_channel(ports, mode, tenant, msisdn, asked=ask.channel, allowed=policy.channels)
+    channel = choose_channel(
+        ports, mode, tenant, msisdn, asked=ask.channel, allowed=policy.channels, calls=caller.service.calls
+    )
     return msgspec.structs.replace(said, channel=channel, locale=best_locale(said.locale))
 
 
@@ -179,23 +183,34 @@ def choose_channel(
     *,
     asked: Channel | None,
     allowed: Sequence[Channel],
+    calls: CallRules,
 ) -> Channel:
     """Choose the first channel that is asked for, allowed and has a route.
 
     Raises:
-        Refused: There is none.
+        Refused: There is none, or no trunk may call the number.
         RateLimited: It is the call, and the number was called too often.
     """
-    wanted = allowed if asked is None else (asked,)
+    wanted, bar = allowed if asked is None else (asked,), None
     for channel in wanted:
         if channel in allowed and ports.routes.carry(mode, channel, tenant, msisdn):
             if channel is Channel.VOICE:
                 refusal = ports.calls.refusal(mode, msisdn, now=ports.clock.now())
                 if refusal is not None:
                     raise refusal
+                bar = ports.call_terms(mode, tenant, calls, msisdn).bar
+                if bar is not None:
+                    continue
             return channel
+    if bar is not None:
+        raise _barred(bar)
     raise Refused(
         f"No route can carry a code by {' or '.join(wanted)} for a {mode} key; "
         "ask for another channel, or add a carrier.",
         reason="no_route",
     )
+
+
+def _barred(bar: CallBar) -> Refused:
+    means, action = CALL_BARS[bar]
+    return Refused(f"No call: {means}. Next: {action}", reason=bar)

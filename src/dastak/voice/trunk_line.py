@@ -8,7 +8,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
@@ -61,15 +61,25 @@ class TrunkLine:
         address: Where we hear, in digits, as the peer sees it; empty is the address that reaches the trunk.
         domain: What stands behind the number in addresses, mostly the trunk's name.
         caller: The number that phones are shown.
+        callers: Others that it allotted, which a call may ask for.
         calls_max: How many calls the contract allows at once.
     """
 
     def __init__(
-        self, sip: SipLine, media: Media, *, address: str, domain: str, caller: str, calls_max: int
+        self,
+        sip: SipLine,
+        media: Media,
+        *,
+        address: str,
+        domain: str,
+        caller: str,
+        calls_max: int,
+        callers: Collection[str] = (),
     ) -> None:
         self.calls_max = calls_max
         self.sip, self.media = sip, media
         self.address, self.domain, self.caller = address, domain, caller
+        self.callers = callers
         self._calls: set[asyncio.Task[None]] = set()
         self._open = False
 
@@ -165,7 +175,8 @@ class TrunkLeg:
             self.hang_up()
 
     def _callee(self, dial: Dial, ours: Ours) -> Callee:
-        caller = self._line.caller or dial.caller
+        chosen = not self._line.caller or dial.caller in self._line.callers
+        caller = dial.caller if chosen else self._line.caller
         return Callee(
             uri=f"sip:{dial.msisdn}@{self._line.domain}",
             caller=NameAddr(f"sip:{caller}@{self._line.domain}"),
