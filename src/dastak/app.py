@@ -45,7 +45,7 @@ from dastak.dlt.registers import Registers
 from dastak.entropy import Entropy
 from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
-from dastak.guard.call_limits import CallLimits
+from dastak.guard.call_limits import CallLimits, counted
 from dastak.guard.limits import SendLimits
 from dastak.http_carriers.http_route import unmapped_codes
 from dastak.http_server import serve, served_beside
@@ -183,7 +183,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         store=store,
         factors=store.factors,
         limits=limits,
-        calls=CallLimits(),
+        calls=await _call_limits(settings, store, clock),
         routes=table,
         keys=keys,
         sealer=AesGcmSealer(keys),
@@ -195,6 +195,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
         price_micros=fleet.price_micros,
+        call_terms=table.call_terms,
         believes=health.trusted,
         learn_network=health.learn_network,
     )
@@ -249,6 +250,13 @@ async def _limits(
     limits = SendLimits(live=settings.limits.live, test=settings.limits.test)
     limits.seed(await store.sends_since(clock.now() - LIMITS_MEMORY))
     await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
+    return limits
+
+
+async def _call_limits(settings: Settings, store: SqliteStore, clock: SteadyClock) -> CallLimits:
+    """Make the limits on calls, and count again those before a restart."""
+    limits = CallLimits(live=counted(settings.limits.calls))
+    limits.seed(await store.calls_since(clock.now() - LIMITS_MEMORY))
     return limits
 
 

@@ -18,6 +18,7 @@ from dastak.core.carrier import WEIGHT_MAX, Carrier, CarrierKind, Lane
 from dastak.core.errors import DastakError
 from dastak.delivery.false_receipts import FAST_S
 from dastak.delivery.routing import EXPLORATION
+from dastak.guard.call_limits import CallRates
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BINDS_MAX, BindKind, SmppSettings, Tls
 
@@ -247,10 +248,12 @@ class LimitsSettings(_Section, frozen=True, kw_only=True):
     Attributes:
         live: For live and team keys together; both reach real phones.
         test: For test keys, which have counts of their own.
+        calls: How often a real phone rings, whoever asks.
     """
 
     live: LimitSettings = LimitSettings()
     test: LimitSettings = LimitSettings()
+    calls: CallRates = CallRates()
 
 
 class RoutingSettings(_Section, frozen=True, kw_only=True):

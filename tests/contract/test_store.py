@@ -14,8 +14,11 @@ from dastak.core import verification as rules
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
 from dastak.core.events import (
     AttemptMissed,
+    CallNoted,
     MessageDelivered,
+    MessageDropped,
     MessageQueued,
+    MessageRefused,
     MessageResumed,
     MessageSubmitted,
     NumberLocked,
@@ -28,7 +31,7 @@ from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, WRONG_PER_DAY_MAX,
 from dastak.core.message import CarrierRef, MessageKey, MessageState, RecordedText
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Change, Filter, Held, PastSend, Replayed, Spend, Store, Tenancy
+from dastak.core.ports import Change, Filter, Held, PastCall, PastSend, Replayed, Spend, Store, Tenancy
 from dastak.core.tenant import Mode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
 from tests.support.samples import (
@@ -549,6 +552,27 @@ async def test_sends_of_the_last_while_are_remembered(store: Store) -> None:
         PastSend(Mode.LIVE, 1, once.msisdn, NOW),
         PastSend(Mode.LIVE, 2, some_msisdn(2), NOW),
         PastSend(Mode.LIVE, 2, some_msisdn(2), resent_at),
+    ]
+
+
+async def test_calls_of_the_last_while_are_remembered_once_a_trunk_was_asked(store: Store) -> None:
+    offered_at = NOW + timedelta(seconds=7)
+    for n, trace, created_at in (
+        (4, CallNoted(ms(NOW - DAY), 0, "dialled"), NOW - DAY),
+        (1, CallNoted(ms(offered_at), 0, "dialled"), NOW),
+        (2, MessageRefused(ms(offered_at), 0, "trunk", "SIP 503", "congestion"), NOW),
+        (3, MessageDropped(ms(offered_at), 0, "call_limit"), NOW),
+    ):
+        call = some_verification(msisdn=some_msisdn(n), tenant=n, created_at=created_at)
+        message = some_message(call, channel=Channel.VOICE)
+        await store.open(some_opening(call, message=message, trace=(trace,)))
+    await opened(store)
+
+    calls = await store.calls_since(NOW)
+
+    assert sorted(calls) == [
+        PastCall(Mode.LIVE, some_msisdn(1), offered_at),
+        PastCall(Mode.LIVE, some_msisdn(2), offered_at),
     ]
 
 

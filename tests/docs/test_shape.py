@@ -23,7 +23,7 @@ FOLDERS_DEEP_MAX = 2
 
 # Packages that are larger, each with its reason. A number here is a bound as well: it shall not grow unseen.
 LARGER_PACKAGES = {
-    "core": (27, "the rules are many small subjects of one kind, and a folder below would only hide them"),
+    "core": (31, "the rules are many small subjects of one kind, and a folder below would only hide them"),
     "http_carriers": (13, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (26, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (19, "an endpoint table and a schema for each subject, beside the edge that serves them"),
@@ -32,7 +32,7 @@ LARGER_PACKAGES = {
     "commands": (22, "one module a command; the table in cli.py is the index"),
     "voice": (36, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
     "voice/sip": (20, "a protocol engine of small pure machines, one for each section of its standard"),
-    "delivery": (16, "routing and what it learns are many small pure subjects that health ties together"),
+    "delivery": (18, "routing and what it learns are many small pure subjects that health ties together"),
 }
 
 # Modules that are longer, each with its reason.

@@ -201,6 +201,16 @@ def test_foreign_tenant_looks_like_none(endpoint: Endpoint, acme: Acme, operator
     assert [shown["name"] for shown in operator.get(f"{acme.path}/services").body["services"]] == ["default"]
 
 
+def test_rules_of_calls_are_set_one_by_one_and_shown(acme: Acme, operator: ApiClient) -> None:
+    hours = "08:00-21:00 Asia/Kolkata"
+
+    set_ = operator.patch(acme.service, {"calls": {"hours": hours}})
+    kept = operator.patch(acme.service, {"brand": "Acme", "calls": {}})
+    opened = operator.patch(acme.service, {"calls": {"hours": ""}})
+
+    assert [one.body["calls"]["hours"] for one in (set_, kept, opened)] == [hours, hours, ""]
+
+
 def test_foreign_ids_look_like_none_below_the_own_tenant(acme: Acme, operator: ApiClient) -> None:
     other = Acme(operator)
     made(operator.post(f"{acme.path}/services", {"name": "shop"}))
@@ -268,6 +278,8 @@ def test_no_key_makes_or_renews_one_that_reaches_further(acme: Acme) -> None:
         ("PATCH", "/{tenant}/services/default", {"policy": {"price": 0}}),
         ("PATCH", "/{tenant}/services/default", {"policy": {"ttl_s": 999_999}}),
         ("PATCH", "/{tenant}/services/default", {"policy": {"length": 4}}),
+        ("PATCH", "/{tenant}/services/default", {"calls": {"hours": "08:00-21:00"}}),
+        ("PATCH", "/{tenant}/services/default", {"calls": {"price": 0}}),
         ("PATCH", "/{tenant}/services/default", {"brand": "x\n@evil.com #999999"}),
         ("POST", "/{tenant}/keys", {"name": "x", "digest": "00"}),
         ("POST", "/{tenant}/keys", {"name": "x", "scopes": []}),

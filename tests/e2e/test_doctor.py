@@ -20,6 +20,7 @@ from dastak.commands.database import remember_backup
 from dastak.commands.doctor import CHECKS, READABLE, look_at, run_check
 from dastak.config_read import load
 from dastak.config_secrets import make_key_file
+from dastak.core.call_rules import CallRules
 from dastak.core.carrier import CarrierState
 from dastak.core.ids import VerificationId
 from dastak.core.message import Message, MessageKey
@@ -27,6 +28,7 @@ from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Change, Opening
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, Verification
+from dastak.store.sqlite import SqliteStore
 from dastak.tenancy import issuance, operators
 from tests.support.installed import AIRTEL, Installation
 
@@ -229,6 +231,36 @@ def open_a_stored_key_file(installation: Installation) -> str:
     return "client.pem has mode 0644"
 
 
+def rule_calls(installation: Installation, **rules: Any) -> None:
+    async def change(store: SqliteStore) -> None:
+        [service] = (await store.tenancy()).services
+        await operators.change_service(store, msgspec.structs.replace(service, calls=CallRules(**rules)))
+
+    installation.act(change)
+
+
+def call_from_a_number_of_nobody(installation: Installation) -> str:
+    installation.add_trunk(auto_dialler_declared_on="2026-11-20")
+    rule_calls(installation, caller="+911600999999")
+    return "calls from +911600999999, which no trunk was allotted"
+
+
+def call_india_from_abroad(installation: Installation) -> str:
+    installation.add_trunk(caller="+12025550100")
+    return "no trunk has an Indian number"
+
+
+def call_for_a_bank_from_an_ordinary_number(installation: Installation) -> str:
+    installation.add_trunk(caller="+918012345678")
+    rule_calls(installation, bfsi=True)
+    return "is a bank's, and no trunk has a number of 1600 or 1601"
+
+
+def declare_no_dialler(installation: Installation) -> str:
+    installation.add_trunk()
+    return "auto_dialler_declared_on of the carrier voice is empty"
+
+
 FAULTS = (
     (READABLE, break_settings, False),
     ("config.file_modes", open_key_file, True),
@@ -257,6 +289,10 @@ FAULTS = (
     ("policy.spend_cap", pay_nothing, False),
     ("policy.spend_cap", pay_nothing_for_the_database, False),
     ("policy.spend_cap", allow_no_spending, False),
+    ("calls.callers", call_from_a_number_of_nobody, False),
+    ("calls.callers", call_india_from_abroad, False),
+    ("calls.callers", call_for_a_bank_from_an_ordinary_number, False),
+    ("calls.auto_dialler", declare_no_dialler, False),
 )
 
 
@@ -277,6 +313,19 @@ def test_a_fault_is_found_named_and_mended_if_safe(
     assert before.docs.startswith("docs/reference/doctor.md#")
     assert after.status == ("fixed" if mended else before.status)
     assert again.status == ("ok" if mended else before.status)
+
+
+def test_trunk_as_india_wants_it_and_with_a_price_list_is_well(installation: Installation) -> None:
+    give_live_key(installation)
+    installation.add_trunk(
+        auto_dialler_declared_on="2026-11-20", lane={"calls": [{"prefix": "91", "unit_micros": 6000}]}
+    )
+    rule_calls(installation, bfsi=True, caller="+911600123456")
+
+    found = installation.examine()
+
+    names = ("calls.callers", "calls.auto_dialler", "policy.spend_cap")
+    assert [found[name].status for name in names] == ["ok", "ok", "ok"]
 
 
 @pytest.mark.parametrize(

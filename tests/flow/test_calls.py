@@ -1,11 +1,15 @@
 """Calls on their way: how often a number is called, what a call does not do, and what the person reports."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from dastak.core.errors import CarrierUnavailable, RateLimited
+from dastak.core.call_rules import CallRules
+from dastak.core.call_terms import CALL_BARS, CallBar, CallTerms
+from dastak.core.errors import CarrierUnavailable, RateLimited, Refused
 from dastak.core.events import (
     CallNoted,
     FallbackDue,
@@ -16,14 +20,15 @@ from dastak.core.events import (
 from dastak.core.message import MessageKey, MessageState
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
+from dastak.core.ports import PastCall
 from dastak.core.tenant import Mode
 from dastak.core.verification import State
 from dastak.flows.call_steps import CallSteps
 from dastak.guard.buckets import Rate
 from dastak.guard.call_limits import CallLimits, CallSettings
 from tests.flow.test_fall_back import sent, with_calls
-from tests.support.house import House, open_house
-from tests.support.samples import MSISDN, NOW, some_msisdn
+from tests.support.house import House, ScriptedRoute, open_house
+from tests.support.samples import MSISDN, NOW, ms, some_msisdn
 
 FEW = CallSettings(
     apart=Rate(count=1, per_s=60), hourly=Rate(count=2, per_s=3600), daily=Rate(count=3, per_s=86400)
@@ -70,19 +75,64 @@ async def test_asking_for_a_call_too_often_is_refused_with_the_wait(tmp_path: Pa
         with pytest.raises(RateLimited) as refused:
             await house.start(channel=Channel.VOICE)
 
-        assert (refused.value.limit, refused.value.retry_after_s) == ("call", 40)
+        assert (refused.value.limit, refused.value.retry_after_s) == ("call_apart", 40)
 
 
 def test_limits_count_over_the_minute_the_hour_and_the_day() -> None:
     limits, now, waits = CallLimits(live=FEW), NOW, []
     for _ in range(4):
         limits.take(Mode.LIVE, MSISDN, now=now)
-        waits.append(limits.wait_s(Mode.LIVE, MSISDN, now=now))
-        now += timedelta(seconds=waits[-1])
+        refused = limits.refusal(Mode.LIVE, MSISDN, now=now)
+        assert refused is not None
+        waits.append((refused.limit, refused.retry_after_s))
+        now += timedelta(seconds=refused.retry_after_s)
 
     # Two at once in an hour refill each half of it, and three in a day each third.
-    assert waits == [60, 1800 - 60, 28_800 - 1800, 28_800]
-    assert limits.wait_s(Mode.LIVE, some_msisdn(9), now=NOW) == 0
+    assert waits == [
+        ("call_apart", 60),
+        ("call_hourly", 1800 - 60),
+        ("call_daily", 28_800 - 1800),
+        ("call_daily", 28_800),
+    ]
+    assert limits.refusal(Mode.LIVE, some_msisdn(9), now=NOW) is None
+
+
+def test_limits_are_seeded_with_the_calls_before_a_restart_and_test_calls_count_apart() -> None:
+    limits = CallLimits(live=FEW, test=FEW)
+    limits.seed(
+        [
+            PastCall(Mode.LIVE, MSISDN, NOW - timedelta(seconds=70)),
+            PastCall(Mode.TEAM, MSISDN, NOW - timedelta(seconds=10)),
+            PastCall(Mode.TEST, some_msisdn(9), NOW),
+        ]
+    )
+
+    refused = limits.refusal(Mode.LIVE, MSISDN, now=NOW)
+    assert refused is not None
+    assert refused.limit == "call_hourly"
+    assert limits.refusal(Mode.LIVE, some_msisdn(9), now=NOW) is None
+    assert limits.refusal(Mode.TEST, some_msisdn(9), now=NOW) is not None
+
+
+async def test_calls_of_an_earlier_process_still_count_and_dropped_ones_never_did(tmp_path: Path) -> None:
+    async with open_house(tmp_path, call_limits=FEW) as house:
+        with_calls(house)
+        await called(house)
+        at = house.told_of(MessageSubmitted)[-1].at_ms
+        await house.start(some_msisdn(9), channel=Channel.VOICE)
+        house.ports.calls.take(Mode.LIVE, some_msisdn(9), now=house.clock.now())
+        await house.deliver()
+        clock = house.clock
+    async with open_house(tmp_path, clock=clock, call_limits=FEW, seed=1) as house:
+        with_calls(house)
+        past = await house.store.calls_since(clock.now() - timedelta(days=1))
+        house.ports.calls.seed(past)
+
+        assert [(call.mode, call.msisdn, ms(call.at)) for call in past] == [(Mode.LIVE, MSISDN, at)]
+        with pytest.raises(RateLimited) as refused:
+            await house.start(channel=Channel.VOICE)
+        assert (refused.value.limit, refused.value.retry_after_s) == ("call_apart", 60)
+        assert await house.store.calls_since(clock.now() + timedelta(seconds=1)) == []
 
 
 async def test_silence_of_a_trunk_rings_no_second_time(house: House) -> None:
@@ -123,3 +173,116 @@ async def test_steps_of_a_call_stand_on_the_timeline_in_their_order(house: House
     assert [event.step for event in told] == ["dialled", "ringing", "answered", "right_key", "spoken"]
     assert {(event.ordinal, event.detail) for event in told} == {(1, "word")}
     assert len(house.told_of(MessageSubmitted)) == 2
+
+
+DAY = "08:00-21:00 Asia/Kolkata"
+NIGHT = timedelta(hours=6)  # 18:00 in London, 23:30 in India
+
+
+@pytest.fixture
+async def at_night(tmp_path: Path) -> AsyncIterator[House]:
+    """Give a house whose service calls by day, at night."""
+    rules = CallRules(hours=DAY)
+    async with open_house(tmp_path, ScriptedRoute("north"), ScriptedRoute("south"), calls=rules) as house:
+        house.clock.advance(NIGHT.total_seconds())
+        yield house
+
+
+async def test_call_that_nobody_asked_for_is_not_made_at_night_and_another_text_goes_out(
+    at_night: House,
+) -> None:
+    calls = with_calls(at_night, texts=2)
+    await sent(at_night)
+    await at_night.receive("north-1", Outcome.SPAM_OR_CONTENT)
+    await at_night.deliver()
+
+    assert calls.offered == []
+    assert len(at_night.routes[1].offered) == 1
+    [due] = at_night.told_of(FallbackDue)
+    assert due.why.startswith("spam_or_content: another route once; ")
+    assert due.why.endswith(
+        "no call: it is 23:30 in Asia/Kolkata, and calls that nobody asked for are made " + DAY
+    )
+
+
+async def test_night_leaves_nothing_to_follow_where_no_other_text_would_arrive_and_says_so(
+    at_night: House,
+) -> None:
+    calls = with_calls(at_night, texts=2)
+    await sent(at_night)
+    await at_night.receive("north-1", Outcome.DLT_TEMPLATE)
+
+    assert (calls.offered, at_night.handed) == ([], [])
+    [due] = at_night.told_of(FallbackDue)
+    assert (due.channel, due.followed_by) == ("voice", None)
+    assert "no call: it is 23:30 in Asia/Kolkata" in due.why
+
+
+async def test_call_that_was_asked_for_is_made_at_night(at_night: House) -> None:
+    calls = with_calls(at_night)
+    started = await sent(at_night)
+    at_night.clock.advance(30)
+    await at_night.resend(started, Channel.VOICE)
+    await at_night.deliver()
+    await at_night.start(some_msisdn(7), channel=Channel.VOICE)
+    await at_night.deliver()
+
+    assert len(calls.offered) == 2
+
+
+async def test_third_time_somebody_asks_at_night_without_naming_a_call_it_is_a_text(at_night: House) -> None:
+    with_calls(at_night)
+    started = await sent(at_night)
+
+    channels = []
+    for wait_s in (30, 60):
+        at_night.clock.advance(wait_s)
+        channels.append((await at_night.resend(started)).message.channel)
+
+    assert channels == [Channel.SMS, Channel.SMS]
+
+
+async def test_call_follows_by_day(at_night: House) -> None:
+    calls = with_calls(at_night)
+    at_night.clock.advance(timedelta(hours=9).total_seconds())
+    await called(at_night)
+
+    assert len(calls.offered) == 1
+
+
+async def test_call_that_no_trunk_may_carry_is_not_made_and_the_reason_is_told(house: House) -> None:
+    calls = with_calls(house, texts=2)
+    bar_calls(house, CallBar.FOREIGN_CALLER)
+    await called(house)
+
+    assert calls.offered == []
+    [due] = house.told_of(FallbackDue)
+    assert due.why.endswith("no call: call_foreign_caller, " + CALL_BARS[CallBar.FOREIGN_CALLER].means)
+
+
+async def test_asking_for_a_call_that_no_trunk_may_carry_is_refused_with_reason_and_remedy(
+    house: House,
+) -> None:
+    with_calls(house)
+    started = await sent(house)
+    house.clock.advance(30)
+    bar_calls(house, CallBar.NO_SERVICE_CALLER)
+
+    for asked in (house.start(some_msisdn(9), channel=Channel.VOICE), house.resend(started, Channel.VOICE)):
+        with pytest.raises(Refused) as refused:
+            await asked
+        assert refused.value.reason == "call_no_service_caller"
+        assert "Next: add a trunk with such a number" in refused.value.detail
+
+
+async def test_call_of_a_service_comes_from_the_number_it_chose(tmp_path: Path) -> None:
+    async with open_house(tmp_path, calls=CallRules(caller="+911600999999")) as house:
+        calls = with_calls(house)
+        await called(house)
+
+        assert [outgoing.sender for outgoing in calls.offered] == ["+911600999999"]
+
+
+def bar_calls(house: House, bar: CallBar) -> None:
+    house.ports = replace(house.ports, call_terms=lambda *_: CallTerms(bar=bar))
+    house.settlement.begin(house.ports)

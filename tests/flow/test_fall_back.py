@@ -12,7 +12,7 @@ from dastak.core.message import MessageState
 from dastak.core.outcome import OUTCOMES, Outcome, When
 from dastak.core.policy import Channel, Policy
 from dastak.core.verification import Verification
-from dastak.core.way_out import Route
+from dastak.core.way_out import Route, Wanted
 from dastak.delivery.failover import ATTEMPTS_MAX, USEFUL_LIFE_S
 from tests.support.house import PRICE_MICROS, RECEIPT_WITHIN_S, House, ScriptedRoute, open_house
 from tests.support.samples import ms
@@ -45,8 +45,8 @@ class Ways:
     def median_s(self, *_of_what: object) -> float:
         return 0.0
 
-    def order(self, wanted: "object") -> list[Route]:
-        return list(self.of[wanted.channel])  # type: ignore[attr-defined]
+    def order(self, wanted: Wanted) -> list[Route]:
+        return sorted(self.of[wanted.channel], key=lambda route: route.name in wanted.tried)
 
 
 async def sent(house: House, **asked: str) -> Verification:
@@ -56,10 +56,10 @@ async def sent(house: House, **asked: str) -> Verification:
     return started
 
 
-def with_calls(house: House) -> ScriptedRoute:
-    """Give the house one route for texts and one for calls."""
+def with_calls(house: House, *, texts: int = 1) -> ScriptedRoute:
+    """Give the house its first routes for texts and one for calls."""
     calls = ScriptedRoute("trunk")
-    house.ports = replace(house.ports, routes=Ways(list(house.routes[:1]), calls))
+    house.ports = replace(house.ports, routes=Ways(list(house.routes[:texts]), calls))
     house.settlement.begin(house.ports)
     return calls
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from dastak.core.call_rules import CallRules
 from dastak.core.errors import CarrierError
 from dastak.core.events import AnyEvent, Event
 from dastak.core.ids import VerificationId
@@ -44,6 +45,7 @@ WIDE = LimitSettings(**{name: Rate(count=100_000, per_s=1) for name in LIMITS})
 # No power is cut in tests of the flows, so the disk need not be waited for.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 PLAIN = Policy()
+ANY_TIME = CallRules()
 PRICE_MICROS = 10_000
 RECEIPT_WITHIN_S = 8
 
@@ -117,6 +119,7 @@ class House:
         limits: LimitSettings = WIDE,
         call_limits: CallSettings = MANY_CALLS,
         cap_micros: int = 10**9,
+        calls: CallRules = ANY_TIME,
         seed: int = 0,
     ) -> None:
         self.store, self.clock = store, clock
@@ -125,7 +128,7 @@ class House:
         self.handed: list[tuple[Verification, Message]] = []
         self.settlement = Settlement()
         self._news = asyncio.Event()
-        service = some_service(n=1, policy=policy, countries=("IN",), domains=("login.acme.in",))
+        service = some_service(n=1, policy=policy, countries=("IN",), domains=("login.acme.in",), calls=calls)
         self.caller = Caller(some_key(), some_tenant(n=1, daily_spend_cap_micros=cap_micros), service)
         self.registers = Registers()
         self.ports = Ports(

@@ -57,6 +57,14 @@ class Installation:
         wish = Wish(settings=settings, state=state)
         self.act(lambda store: CarrierBook(store, sealer).add(name, CarrierKind.SMPP, wish, act))
 
+    def add_trunk(self, name: str = "voice", *, lane: dict[str, Any] | None = None, **settings: Any) -> None:
+        """Add a SIP trunk to the database that nobody is at."""
+        given = {"host": "127.0.0.1", "port": 1, "caller": "+911600123456", **settings}
+        act = Act(who="cli", why="added", at=datetime.now(UTC))
+        sealer = AesGcmSealer(read_keys(load(self.file, {}).settings))
+        wish = Wish(settings=given, lane=lane)
+        self.act(lambda store: CarrierBook(store, sealer).add(name, CarrierKind.SIP, wish, act))
+
     def set_public_url(self, url: str) -> None:
         text = self.file.read_text()
         self.file.write_text(text.replace('#public_url = ""', f'public_url = "{url}"'))

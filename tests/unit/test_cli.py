@@ -237,6 +237,8 @@ def test_the_key_alone_goes_to_standard_output(installed: Run) -> None:
         (["services", "set", "default", "--policy", "lenght=6"], Exit.USAGE),
         (["services", "set", "default", "--policy", "length=3"], Exit.USAGE),
         (["services", "set", "default", "--policy", "length=six"], Exit.USAGE),
+        (["services", "set", "default", "--calls", "hours=8-21"], Exit.USAGE),
+        (["services", "set", "default", "--calls", "houres=08:00-21:00 Asia/Kolkata"], Exit.USAGE),
     ],
 )
 def test_what_cannot_be_is_refused(installed: Run, arguments: list[str], status: Exit) -> None:
@@ -253,6 +255,7 @@ def test_tenants_and_services_are_made_and_changed(installed: Run) -> None:
         "services", "create", "shop", "--tenant", "acme", "--brand", "Acme", "--countries", "IN,US", "--json"
     ).document
     policy = ["--policy", "length=8", "--policy", 'resend_code="new"']
+    policy += ["--calls", "hours=08:00-21:00 Asia/Kolkata"]
     changed = installed("services", "set", "shop", "--tenant", "acme", *policy, "--json").document
     tenants = installed("tenants", "list", "--json").document
     services = installed("services", "list", "--tenant", "acme", "--json").document
@@ -260,7 +263,11 @@ def test_tenants_and_services_are_made_and_changed(installed: Run) -> None:
     assert (tenant["daily_spend_cap_micros"], tenant["suspended"]) == (12_500_000, False)
     assert suspended == {**tenant, "suspended": True}
     assert (made["brand"], made["countries"], made["policy"]["length"]) == ("Acme", ["IN", "US"], 6)
-    assert changed == {**made, "policy": {**made["policy"], "length": 8, "resend_code": "new"}}
+    assert changed == {
+        **made,
+        "policy": {**made["policy"], "length": 8, "resend_code": "new"},
+        "calls": {**made["calls"], "hours": "08:00-21:00 Asia/Kolkata"},
+    }
     assert [found["name"] for found in tenants] == ["default", "acme"]
     assert [found["name"] for found in services] == ["shop"]
 
@@ -327,6 +334,17 @@ def test_a_code_is_explained(run: Run) -> None:
     assert known.document["title"] == "The number is locked"
     assert plain.out.startswith("locked: The number is locked\n")
     assert (mistyped.status, "did you mean `locked`?" in mistyped.err) == (Exit.NO, True)
+
+
+def test_why_a_call_is_not_made_and_a_delivery_outcome_are_explained(run: Run) -> None:
+    bar = run("explain", "call_foreign_caller")
+    outcome = run("explain", "busy", "--json").document
+    plain = run("explain", "busy")
+
+    assert "Indian number" in bar.out
+    assert "next: add a trunk" in bar.out
+    assert (outcome["code"], outcome["terminal"], outcome["voice"]) == ("busy", True, "if_asked")
+    assert "a call: if asked" in plain.out
 
 
 def test_a_dlt_code_is_explained_by_every_family_that_has_it(run: Run) -> None:

@@ -22,6 +22,7 @@ from dastak.config_read import load, setting_keys
 from dastak.config_secrets import add_key, check_carrier_secrets, make_key_file, read_keys
 from dastak.core.carrier import Carrier, CarrierKind, Lane
 from dastak.guard.buckets import Rate
+from dastak.guard.call_limits import CallRates
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BindKind, SmppSettings
 
@@ -115,6 +116,14 @@ def test_a_setting_of_a_section_leaves_the_others_of_its_default(file):
     assert limits.live.number == Rate(count=2, per_s=600)
     assert limits.live.tenant == limits.test.tenant == LimitSettings().tenant
     assert "at least 1" in refusal(file, "[limits.live.number]\ncount = 0\n")
+
+
+def test_limits_of_calls_are_set_within_bounds(file):
+    calls = read(file, "[limits.calls]\nhourly = 3\n").settings.limits.calls
+
+    assert calls == CallRates(apart_s=60, hourly=3, daily=5)
+    for beyond in ("apart_s = 29", "hourly = 11", "daily = 0"):
+        assert "limits.calls" in refusal(file, f"[limits.calls]\n{beyond}\n")
 
 
 def test_a_missing_file_is_an_error_when_it_was_asked_for(tmp_path):

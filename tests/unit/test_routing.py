@@ -13,8 +13,9 @@ from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
 from dastak.core.way_out import Outgoing, Wanted
+from dastak.delivery.lane_rules import fits
 from dastak.delivery.networks import Place
-from dastak.delivery.routing import EXPLORATION, LITTLE, RouteTable, Unjudged, fits
+from dastak.delivery.routing import EXPLORATION, LITTLE, RouteTable, Unjudged
 from tests.support.samples import MSISDN
 
 BRITON = Msisdn("+447400123456")

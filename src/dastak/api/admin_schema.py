@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from dastak.core.call_rules import MICROS_MAX, CallRules
 from dastak.core.codes import Alphabet
 from dastak.core.policy import Channel, Policy, ResendCode, compliance_warnings
 from dastak.core.tenant import NAME_CHARACTERS_MAX, ApiKey, Mode, Scope, Service, Tenant
@@ -30,6 +31,9 @@ Micros = Annotated[
         le=2**53 - 1,
         description="What its messages may cost in a UTC day, in millionths of the currency.",
     ),
+]
+CallMicros = Annotated[
+    int, Meta(ge=0, le=MICROS_MAX, description="What one call may cost, in millionths of the currency.")
 ]
 Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -80,6 +84,47 @@ class PolicyChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 assert PolicyChange.__struct_fields__ == Policy.__struct_fields__
 
 
+class CallRulesChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Change the rules of a service's calls; what is absent or null stays."""
+
+    hours: (
+        Annotated[
+            str,
+            Meta(
+                max_length=60,
+                description="When calls may be made that nobody asked for; empty is always.",
+                examples=["08:00-21:00 Asia/Kolkata"],
+            ),
+        ]
+        | None
+    ) = None
+    caller: (
+        Annotated[str, Meta(description="A number that a trunk was allotted; empty is the trunk's first.")]
+        | None
+    ) = None
+    bfsi: (
+        Annotated[bool, Meta(description="A bank or the like: calls to India come from 1600 or 1601 only.")]
+        | None
+    ) = None
+    price_max_micros: CallMicros | None = None
+    daily_cap_micros: (
+        Annotated[int, Meta(ge=0, le=MICROS_MAX, description="What its calls may cost in a UTC day.")] | None
+    ) = None
+
+
+assert CallRulesChange.__struct_fields__ == CallRules.__struct_fields__
+
+
+class CallRulesView(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules of a service's calls, all of them."""
+
+    hours: str
+    caller: str
+    bfsi: bool
+    price_max_micros: int
+    daily_cap_micros: int
+
+
 class ServiceChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Change a service; what is absent or null stays, and a list is replaced whole."""
 
@@ -94,6 +139,7 @@ class ServiceChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     team_numbers: (
         Annotated[tuple[str, ...], Meta(description="The only numbers a team key reaches.")] | None
     ) = None
+    calls: CallRulesChange | None = None
 
 
 class ServiceBody(ServiceChange, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,6 +159,7 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     countries: tuple[str, ...]
     domains: tuple[str, ...]
     team_numbers: tuple[str, ...]
+    calls: CallRulesView
     warnings: Annotated[tuple[str, ...], Meta(description="Where the policy falls short of NIST SP 800-63B.")]
 
 
@@ -178,6 +225,8 @@ def changed(service: Service, change: ServiceChange) -> Service:
     given = _given(change)
     if change.policy is not None:
         given["policy"] = msgspec.structs.replace(service.policy, **_given(change.policy))
+    if change.calls is not None:
+        given["calls"] = msgspec.structs.replace(service.calls, **_given(change.calls))
     return msgspec.structs.replace(service, **given)
 
 
@@ -194,6 +243,7 @@ def service_view(service: Service) -> ServiceView:
     """Show a service."""
     fields = msgspec.structs.asdict(service)
     shown = {name: fields[name] for name in ServiceView.__struct_fields__ if name in fields}
+    shown["calls"] = CallRulesView(**msgspec.structs.asdict(service.calls))
     return ServiceView(**shown, warnings=compliance_warnings(service.policy))
 
 

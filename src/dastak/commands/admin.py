@@ -14,6 +14,7 @@ import msgspec
 from dastak.commands.printing import json_option, print_json, print_table
 from dastak.config import ConfigError, sqlite_path
 from dastak.config_read import load
+from dastak.core.call_rules import CallRules
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.msisdn import mask
 from dastak.core.policy import Policy
@@ -25,9 +26,12 @@ from dastak.tenancy import operators
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", Policy, CallRules)
 
 MICROS: Final = 1_000_000
 # What says in the audit log on what a command worked.
+# Options that hold rules of their own.
+_BELOW: Final = ("policy", "calls")
 NAMED: Final = ("tenant", "service", "name", "key_id", "number", "route")
 
 
@@ -135,6 +139,9 @@ def service_options(command: F) -> F:
     """Give a command the options that say what a service is like."""
     for option in (
         click.option("--policy", multiple=True, metavar="NAME=VALUE", help="Such as length=6, or ttl_s=300."),
+        click.option(
+            "--calls", multiple=True, metavar="NAME=VALUE", help="Such as hours=08:00-21:00 Asia/Kolkata."
+        ),
         click.option("--domains", help="Hosts for the autofill line, with commas."),
         click.option("--team-numbers", help="The only numbers a team key reaches, with commas."),
         click.option("--countries", help="Where it may send to, as IN,US."),
@@ -197,16 +204,29 @@ def changed(service: Service, given: dict[str, Any]) -> Service:
     Raises:
         InvalidRequest: The policy has no such rule, or not such a value.
     """
-    said = {name: value for name, value in given.items() if value is not None and name != "policy"}
+    said = {name: value for name, value in given.items() if value is not None and name not in _BELOW}
     lists = ("countries", "domains", "team_numbers")
     said |= {name: tuple(filter(None, said[name].split(","))) for name in lists if name in said}
-    rules = dict(rule.partition("=")[::2] for rule in given["policy"])
+    policy = _ruled(service.policy, "policy", given["policy"])
+    return msgspec.structs.replace(
+        service, policy=policy, calls=_ruled(service.calls, "calls", given["calls"]), **said
+    )
+
+
+def _ruled(rules: R, option: str, given: Sequence[str]) -> R:
+    """Change rules by what the command line says: NAME=VALUE, the value as JSON or else as text."""
     try:
-        decoded = {name: msgspec.json.decode(value) for name, value in rules.items()}
-        policy = msgspec.convert({**msgspec.to_builtins(service.policy), **decoded}, Policy)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise InvalidRequest(f"--policy: {error}; write NAME=VALUE with a JSON value.") from error
-    return msgspec.structs.replace(service, policy=policy, **said)
+        said = {name: _value(text) for name, _, text in (rule.partition("=") for rule in given)}
+        return msgspec.convert({**msgspec.structs.asdict(rules), **said}, type(rules), str_keys=True)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"--{option}: {error}; write NAME=VALUE with a JSON value.") from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 def with_store(context: click.Context, act: Callable[[SqliteStore], Awaitable[T]]) -> T:

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from dastak.cli import Exit
-from dastak.commands.checks import config_checks, host_checks, live_checks, store_checks
+from dastak.commands.checks import call_checks, config_checks, host_checks, live_checks, store_checks
 from dastak.commands.checks.diagnosis import Check, Scene
 from dastak.commands.checks.host_facts import look_at_host
 from dastak.commands.printing import json_option, print_json, progress
@@ -22,7 +22,13 @@ from dastak.core.carrier import Carrier, CarrierState
 from dastak.core.ports import Tenancy
 from dastak.store import rows, sqlite_carriers, sqlite_file, sqlite_tenancy, statements
 
-CHECKS: Final = (*config_checks.CHECKS, *host_checks.CHECKS, *store_checks.CHECKS, *live_checks.CHECKS)
+CHECKS: Final = (
+    *config_checks.CHECKS,
+    *host_checks.CHECKS,
+    *store_checks.CHECKS,
+    *live_checks.CHECKS,
+    *call_checks.CHECKS,
+)
 DOCS: Final = "docs/reference/doctor.md"
 
 # The first check is made by reading the settings at all.

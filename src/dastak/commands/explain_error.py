@@ -17,9 +17,10 @@ from dastak.commands.carrier_records import with_book
 from dastak.commands.printing import json_option, print_json
 from dastak.config import smpp_settings
 from dastak.config_read import load
+from dastak.core.call_terms import CALL_BARS, CallBar
 from dastak.core.carrier import CarrierKind
 from dastak.core.errors import DastakError, NotFound
-from dastak.core.outcome import Outcome
+from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.remedies import REMEDIES
 from dastak.dlt.scrub_codes import CODE_CHARACTERS_MAX, Meaning, meanings
 
@@ -39,12 +40,17 @@ class ErrorPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def explain(context: click.Context, *, code: str, route: str | None, as_json: bool) -> None:
     """Explain the `code` of an error or a refused check, or what an Indian operator's DLT code means.
 
+    Likewise a delivery outcome, and the reason why a call is not made.
+
     With --route it is read as that carrier's answers and receipts are.
     """
     if route is not None:
         _show_readings(route, code, _readings(context, route, code), as_json=as_json)
         return
     pages, titles = error_pages(), error_titles()
+    if code not in pages and code in {*CallBar, *Outcome}:
+        _show_word(code, as_json=as_json)
+        return
     if code not in pages:
         found = meanings(code)
         if found:
@@ -92,6 +98,37 @@ def _show_readings(route: str, code: str, found: Sequence[CodeReading], *, as_js
         click.echo(f"{click.style(code, bold=True)} in a {one.where} of {route}: it {remedy.means}\n")
         click.echo(f"  outcome: {one.outcome}, by {one.table}\n  who acts: {remedy.who}")
         click.echo(f"  next: {remedy.action or 'nothing'}\n")
+
+
+def _show_word(word: str, *, as_json: bool) -> None:
+    """Show a word of the timeline."""
+    if word in set(CallBar):
+        _show_bar(CallBar(word), as_json=as_json)
+    else:
+        _show_outcome(Outcome(word), as_json=as_json)
+
+
+def _show_bar(bar: CallBar, *, as_json: bool) -> None:
+    means, action = CALL_BARS[bar]
+    if as_json:
+        print_json({"code": bar, "means": means, "next": action})
+        return
+    click.echo(f"{click.style(bar, bold=True)}: {means}\n\n  next: {action}")
+
+
+def _show_outcome(outcome: Outcome, *, as_json: bool) -> None:
+    remedy, advice = REMEDIES[outcome], OUTCOMES[outcome]
+    if as_json:
+        print_json({"code": outcome, **msgspec.to_builtins(remedy), **msgspec.to_builtins(advice)})
+        return
+    click.echo(f"{click.style(outcome, bold=True)}: the carrier {remedy.means}\n")
+    click.echo(f"  who acts: {remedy.who}\n  next: {remedy.action or 'nothing'}")
+    for way, when in (
+        ("again by it", advice.same_route),
+        ("by another", advice.other_route),
+        ("a call", advice.voice),
+    ):
+        click.echo(f"  {way}: {when.replace('_', ' ') or 'never'}")
 
 
 def _show_meanings(found: Sequence[Meaning], *, as_json: bool) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from dastak.core.call_price import PRICES_MAX, CallPrice
+
 # Two sandboxes, the real ones, and room for those that are being tried.
 CARRIERS_MAX: Final = 200
 WEIGHT_MAX: Final = 1000
@@ -42,7 +44,9 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Attributes:
         priority: Lower is asked first.
         weight: Its share among those of one priority; 0 is for probes and second attempts only.
-        price_micros: What one segment costs, in millionths of the currency.
+        price_micros: What one segment costs, in millionths of the currency; of a carrier of calls, what each
+            begun minute costs wherever it goes, unless it has a price list.
+        calls: The price list of calls. With one, only numbers are called that it has a row for.
         countries: ISO regions of the number.
         prefixes: Leading digits of the number, country code first, without plus.
         operators: MCC and MNC of the number's network, as far as it is known.
@@ -53,6 +57,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     priority: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
     weight: Annotated[int, msgspec.Meta(ge=0, le=WEIGHT_MAX)] = 100
     price_micros: Annotated[int, msgspec.Meta(ge=0)] = 0
+    calls: Annotated[tuple[CallPrice, ...], msgspec.Meta(max_length=PRICES_MAX)] = ()
     countries: tuple[Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")], ...] = ()
     prefixes: tuple[Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,14}$")], ...] = ()
     operators: tuple[Annotated[str, msgspec.Meta(pattern="^[0-9]{5,6}$")], ...] = ()

@@ -11,7 +11,10 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from dastak.core.call_rules import CallRules
+from dastak.core.call_terms import FREE, CallTerms
 from dastak.core.codes import KeyRing
+from dastak.core.errors import RateLimited
 from dastak.core.events import AnyEvent, Event
 from dastak.core.factor import Factor
 from dastak.core.ids import FactorId, VerificationId
@@ -157,6 +160,14 @@ class PastSend(NamedTuple):
     at: datetime
 
 
+class PastCall(NamedTuple):
+    """One call that the database remembers, at the instant it was first offered to a trunk."""
+
+    mode: Mode
+    msisdn: Msisdn
+    at: datetime
+
+
 class Tenancy(msgspec.Struct, frozen=True):
     """All tenants, services and keys, as of one revision."""
 
@@ -227,6 +238,9 @@ class Store(Protocol):
 
     async def sends_since(self, since: datetime) -> Sequence[PastSend]:
         """Return the sends of all verifications created since then, so that limits outlive a restart."""
+
+    async def calls_since(self, since: datetime) -> Sequence[PastCall]:
+        """Return the calls of all verifications created since then, so that limits outlive a restart."""
 
     async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
         """Return the texts to carriers of all verifications created since then, the newest first."""
@@ -318,8 +332,8 @@ class Limits(Protocol):
 class Calls(Protocol):
     """How often a number may be called."""
 
-    def wait_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
-        """Return the whole seconds until a number may be called; 0 is now."""
+    def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
+        """Return why a number may not be called now; count nothing."""
 
     def take(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> None:
         """Count one call. Raises: RateLimited (the number was called too often; nothing was counted)."""
@@ -346,6 +360,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         is_stopped: Says whether a number asked a tenant for no more, which binds keys of one mode.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
         price_micros: Returns what one segment costs at most, for the spend cap.
+        call_terms: Says whether a tenant's service may call a number by any trunk, and at which price.
         believes: Whether a receipt of a route that says delivered is believed.
         learn_network: Told the MCC and MNC of a number, where a receipt names them.
     """
@@ -367,5 +382,6 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     is_stopped: Callable[[int, Mode, Msisdn], Awaitable[bool]]
     receipt_within_s: Callable[[str, Msisdn], float]
     price_micros: Callable[[], int]
+    call_terms: Callable[[Mode, int, CallRules, Msisdn], CallTerms] = lambda *_: FREE
     believes: Callable[[str], bool] = lambda _route: True
     learn_network: Callable[[Msisdn, str], None] = lambda _msisdn, _operator: None

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from dastak.core.call_rules import CallRules
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Policy
 
@@ -57,6 +58,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         countries: ISO regions it may send to; none is open by default.
         domains: Hosts it may put into the autofill line.
         team_numbers: The only numbers a team key reaches.
+        calls: The rules of its calls.
     """
 
     n: int
@@ -69,6 +71,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     countries: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     team_numbers: tuple[Msisdn, ...] = ()
+    calls: CallRules = CallRules()
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from dastak.core.call_rules import ANY_CALLS, CallRules
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
@@ -47,6 +48,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         remaining_s: The remaining life of the code.
         tried: The routes that this code was already handed to; another one is better.
         tenant: Its number in the store.
+        calls: The rules of its service's calls.
         anew: The person asked again, so this is no time to try something out.
     """
 
@@ -56,6 +58,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     msisdn: Msisdn
     remaining_s: float
     tried: tuple[str, ...] = ()
+    calls: CallRules = ANY_CALLS
     anew: bool = False
 
 

@@ -69,7 +69,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         same_route_tries: How often the same route was tried again.
         followed: How many texts followed by themselves already.
         calls: How many calls there were already.
-        call_ready: Whether there is a way for a call.
+        call_ready: Whether a call may be made that nobody asked for.
+        no_call: Why not, in words; empty as well where there is no way for calls at all.
         call_in_s: How long the policy wants to wait until a call; zero or less once it may start.
         receipt_in_s: How long the receipt may still take.
         asked: How often the person asked, the start included.
@@ -86,6 +87,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     followed: int = 0
     calls: int = 0
     call_ready: bool = False
+    no_call: str = ""
     call_in_s: float = 0.0
     receipt_in_s: float = 0.0
     asked: int = 1
@@ -191,7 +193,8 @@ def _step(action: Action, cause: Cause, situation: Situation) -> Next | None:
     needed_s = CALL_S if action is Action.VOICE else _needed_s(situation)
     if situation.remaining_s - at_s < needed_s:
         return None
-    return Next(action, at_s, f"{cause}: {_WORDS[action]} {_WHY[when]}; {_figures(situation)}")
+    why = f"{cause}: {_WORDS[action]} {_WHY[when]}; {_figures(situation)}"
+    return Next(action, at_s, why if action is Action.VOICE else why + _without_call(advice, situation))
 
 
 def _needed_s(situation: Situation) -> float:
@@ -218,7 +221,17 @@ def _lack(advice: Advice, situation: Situation) -> str:
     if situation.remaining_s < _needed_s(situation):
         needed_s = _needed_s(situation)
         return f"the code lives {situation.remaining_s:.0f} s more, and a text needs {needed_s:.0f} s"
-    return f"no route and no call is left that may follow; {_figures(situation)}"
+    words = f"no route and no call is left that may follow; {_figures(situation)}"
+    return words + _without_call(advice, situation)
+
+
+def _without_call(advice: Advice, situation: Situation) -> str:
+    """Say why it is no call that follows, where one would help."""
+    due = advice.voice in (When.NOW, When.ONCE, When.BY_CLOCK)
+    last = advice.voice is When.IF_NO_ROUTE and not situation.other_routes
+    if not (due or last) or Channel.VOICE not in situation.channels or not situation.no_call:
+        return ""
+    return f"; no call: {situation.no_call}"
 
 
 def _stop(why: str) -> Next:

@@ -15,11 +15,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple, Protocol
 
-from dastak.core.carrier import SPEAKING, Carrier, CarrierKind, CarrierState, Lane
+from dastak.core.call_rules import CallRules
+from dastak.core.call_terms import FREE, CallTerms
+from dastak.core.carrier import SPEAKING, Carrier, CarrierKind, CarrierState
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
 from dastak.core.way_out import Route, Wanted
+from dastak.delivery.call_ways import CallWays
+from dastak.delivery.lane_rules import fits
 from dastak.delivery.networks import Place, country_of
 
 EXPLORATION: Final = 0.03
@@ -132,6 +136,7 @@ class RouteTable:
 
     Attributes:
         speaking: The routes of calls; every event asks for them.
+        calls: Those to real phones.
     """
 
     def __init__(
@@ -149,7 +154,7 @@ class RouteTable:
         self._simulated = tuple(simulated)
         self._simulated_calls = tuple(simulated_calls)
         self._chance, self._exploration, self._at_home = chance, exploration, at_home
-        self._live_calls: Routes = ()
+        self.calls = CallWays()
         self.speaking: Routes = self._simulated_calls
         self._version = -1
         self._plans: dict[tuple[int, str, str, str], _Plan] = {}
@@ -163,12 +168,8 @@ class RouteTable:
     def replace(self, entries: Iterable[Entry]) -> None:
         """Send by these carriers from now on."""
         active = [entry for entry in entries if entry[0].state is CarrierState.ACTIVE]
-        self._live_calls = tuple(
-            route
-            for carrier, route in sorted(active, key=lambda entry: entry[0].lane.priority)
-            if carrier.kind in SPEAKING
-        )
-        self.speaking = (*self._simulated_calls, *self._live_calls)
+        self.calls.replace(entry for entry in active if entry[0].kind in SPEAKING)
+        self.speaking = (*self._simulated_calls, *self.calls.routes)
         self._use([entry for entry in active if entry[0].kind not in SPEAKING])
         self._judge.watch({carrier.name: carrier.revision for carrier, _ in active})
 
@@ -183,13 +184,13 @@ class RouteTable:
     def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
         """Say whether there is any way."""
         if channel is not Channel.SMS:
-            return bool(self._calls(mode))
+            return bool(self._simulated_calls if mode is Mode.TEST else self.calls.routes)
         return bool(self._simulated if mode is Mode.TEST else self._plan(tenant, msisdn).ranked)
 
     def order(self, wanted: Wanted) -> Sequence[Route]:
         """Return the routes a message may take, best first."""
         if wanted.channel is not Channel.SMS:
-            routes = self._calls(wanted.mode)
+            routes = self._calls(wanted)
         elif wanted.mode is Mode.TEST:
             routes = self._simulated
         else:
@@ -206,8 +207,14 @@ class RouteTable:
                 return routes
         return sorted(routes, key=lambda route: (not route.available, route.name in wanted.tried))
 
-    def _calls(self, mode: Mode) -> Routes:
-        return self._simulated_calls if mode is Mode.TEST else self._live_calls
+    def call_terms(self, mode: Mode, tenant: int, rules: CallRules, msisdn: Msisdn) -> CallTerms:
+        """Say whether a number may be called, and at which price; virtual phones cost nothing."""
+        return FREE if mode is Mode.TEST else self.calls.terms(tenant, rules, msisdn)
+
+    def _calls(self, wanted: Wanted) -> Routes:
+        if wanted.mode is Mode.TEST:
+            return self._simulated_calls
+        return self.calls.order(wanted.tenant, wanted.calls, wanted.msisdn)
 
     def shares(
         self, tenant: int, msisdn: Msisdn, *, down: Collection[str] = ()
@@ -340,25 +347,6 @@ class _Rank(NamedTuple):
     def share(self) -> float:
         """Its share, before all shares are made to sum up to 1."""
         return -self.minus_share
-
-
-def fits(lane: Lane, *, tenant: int, place: Place, digits: str, at_home: bool) -> bool:
-    """Say whether a lane allows a message.
-
-    Args:
-        lane: What the operator of the carrier wrote down.
-        tenant: Who sends it.
-        place: Where it goes. A number of unknown network may not take a lane for certain networks.
-        digits: The number's first digits, as many as the longest prefix has.
-        at_home: The sender is established where the number is.
-    """
-    return (
-        (not lane.countries or place.country in lane.countries)
-        and (not lane.operators or place.operator in lane.operators)
-        and (not lane.tenants or tenant in lane.tenants)
-        and (not lane.prefixes or digits.startswith(lane.prefixes))
-        and not (lane.international and at_home)
-    )
 
 
 def _led_by(first: Route, ranked: Routes) -> Routes:

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from dastak.core import message as rules
+from dastak.core.call_terms import CALL_BARS
 from dastak.core.errors import (
     OUTCOME_UNKNOWN,
     CarrierError,
@@ -73,7 +74,16 @@ async def deliver(
         except RateLimited as often:
             return await drop(ports, message, "call_limit", why=often.detail)
     ways = ways_of(ports, verification, message, now) if ways is None else ways
-    if not ways and ports.routes.carry(
+    if not ways and message.channel is Channel.VOICE:
+        terms = ports.call_terms(
+            verification.mode,
+            verification.tenant,
+            ports.service_of(verification.service).calls,
+            verification.msisdn,
+        )
+        if terms.bar is not None:
+            return await drop(ports, message, terms.bar, why=CALL_BARS[terms.bar].means)
+    elif not ways and ports.routes.carry(
         verification.mode, message.channel, verification.tenant, verification.msisdn
     ):
         left_s = (verification.expires_at - now).total_seconds()
@@ -84,7 +94,7 @@ async def deliver(
 
 def ways_of(ports: Ports, verification: Verification, message: Message, now: datetime) -> Sequence[Route]:
     """Return the routes to ask, best first; none a second time that refused this message for good."""
-    ways = ports.routes.order(wanted(verification, message, now))
+    ways = ports.routes.order(wanted(ports, verification, message, now))
     if not message.tries:
         return ways
     return [route for route in ways if route.name not in message.tried] or ways
@@ -304,7 +314,7 @@ def _call(ports: Ports, verification: Verification, message: Message, now: datet
         key=message.key,
         msisdn=verification.msisdn,
         text="",
-        sender=service.sender,
+        sender=service.calls.caller or service.sender,
         validity_s=int((verification.expires_at - now).total_seconds()),
         code=code_of(ports, verification, message.generation),
         locale=verification.particulars.locale,

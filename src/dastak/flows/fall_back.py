@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 
 from dastak.core import verification as verification_rules
+from dastak.core.call_rules import closed_now
+from dastak.core.call_terms import CALL_BARS
 from dastak.core.events import Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
 from dastak.core.outcome import Outcome
@@ -32,6 +34,7 @@ from dastak.flows.spending import spend_of
 
 # A message that its process took over but did not settle in this time is offered again.
 LEASE_S: Final = 30
+NO_TRUNK: Final = "no trunk carries it"
 
 
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +59,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     spend: Spend | None = None
 
 
-def wanted(verification: Verification, message: Message, now: datetime) -> Wanted:
+def wanted(ports: Ports, verification: Verification, message: Message, now: datetime) -> Wanted:
     """Say what a way out is wanted for."""
     return Wanted(
         mode=verification.mode,
@@ -65,6 +68,7 @@ def wanted(verification: Verification, message: Message, now: datetime) -> Wante
         msisdn=verification.msisdn,
         remaining_s=(verification.expires_at - now).total_seconds(),
         tried=message.tried,
+        calls=ports.service_of(verification.service).calls,
         anew=message.key.ordinal > 0,
     )
 
@@ -95,6 +99,7 @@ def situation(
         other_routes = _routes_left(ports, verification, message, now)
     else:
         attempts -= 1
+    no_call = why_no_call(ports, verification, now)
     return Situation(
         remaining_s=(verification.expires_at - now).total_seconds(),
         channels=verification.policy.channels,
@@ -102,18 +107,27 @@ def situation(
         other_routes=other_routes,
         same_route_tries=message.tries,
         followed=verification.fallbacks,
-        call_ready=may_call(ports, verification, now),
+        call_ready=not no_call,
+        no_call="" if no_call == NO_TRUNK else no_call,
         call_in_s=(call_at - now).total_seconds(),
         asked=verification.sends,
         affordable=affordable,
     )
 
 
-def may_call(ports: Ports, verification: Verification, now: datetime) -> bool:
-    """Say whether there is a way for a call, and the number was not called too often."""
+def why_no_call(ports: Ports, verification: Verification, now: datetime) -> str:
+    """Say why a call that nobody asked for may not be made now; empty if it may."""
     mode, msisdn = verification.mode, verification.msisdn
-    way = ports.routes.carry(mode, Channel.VOICE, verification.tenant, msisdn)
-    return way and not ports.calls.wait_s(mode, msisdn, now=now)
+    if not ports.routes.carry(mode, Channel.VOICE, verification.tenant, msisdn):
+        return NO_TRUNK
+    refusal = ports.calls.refusal(mode, msisdn, now=now)
+    if refusal is not None:
+        return f"{refusal.limit}, for {refusal.retry_after_s} s more"
+    rules = ports.service_of(verification.service).calls
+    terms = ports.call_terms(mode, verification.tenant, rules, msisdn)
+    if terms.bar is not None:
+        return f"{terms.bar}, {CALL_BARS[terms.bar].means}"
+    return closed_now(rules.hours, now)
 
 
 def fall_back(
@@ -156,7 +170,7 @@ def may_follow(ports: Ports, verification: Verification, message: Message, now: 
 def _routes_left(ports: Ports, verification: Verification, message: Message, now: datetime) -> int:
     """Count the routes for texts, up now, that have not had this code."""
     had = _handed_to(message)
-    ways = ports.routes.order(wanted(verification, message, now))
+    ways = ports.routes.order(wanted(ports, verification, message, now))
     return sum(route.available and route.name not in had for route in ways)
 
 

@@ -15,7 +15,7 @@ from dastak.core.tenant import Caller
 from dastak.core.verification import Verification
 from dastak.delivery.failover import Action, Silence, Situation, next_step
 from dastak.flows.compose import segments_of
-from dastak.flows.fall_back import LEASE_S, may_call
+from dastak.flows.fall_back import LEASE_S, why_no_call
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import spend_of
 from dastak.flows.start import check_register, choose_channel
@@ -82,6 +82,7 @@ def _allowed(
         verification.msisdn,
         asked=asked or _preferred(ports, verification, now),
         allowed=verification.policy.channels,
+        calls=ports.service_of(verification.service).calls,
     )
     return channel, rules.resend(rules.expire(verification, now=now).verification, channel, now=now)
 
@@ -92,7 +93,7 @@ def _preferred(ports: Ports, verification: Verification, now: datetime) -> Chann
         remaining_s=(verification.expires_at - now).total_seconds(),
         channels=verification.policy.channels,
         attempts=verification.sends + verification.fallbacks,
-        call_ready=may_call(ports, verification, now),
+        call_ready=not why_no_call(ports, verification, now),
         asked=verification.sends + 1,
     )
     return Channel.VOICE if next_step(Silence.ASKED_AGAIN, asking).action is Action.VOICE else None

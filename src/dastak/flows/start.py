@@ -9,6 +9,8 @@ import msgspec
 
 from dastak.core import codes
 from dastak.core import verification as rules
+from dastak.core.call_rules import CallRules
+from dastak.core.call_terms import CALL_BARS, CallBar
 from dastak.core.errors import InvalidRequest, NotFound, Refused
 from dastak.core.events import Event, MessageQueued, VerificationStarted
 from dastak.core.factor import Factor, challenge
@@ -25,7 +27,6 @@ from dastak.flows.compose import code_of, measure_wording, wording_of
 from dastak.flows.fall_back import LEASE_S
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import spend_of
-from dastak.guard.call_limits import too_often
 from dastak.guard.destinations import check_destination
 
 
@@ -128,6 +129,7 @@ async def _of_code(ports: Ports, caller: Caller, ask: Ask, number: Number, now: 
         number.msisdn,
         asked=ask.channel,
         allowed=caller.service.policy.channels,
+        calls=caller.service.calls,
     )
     verification = _verification(ports, caller, ask, _Way(number.msisdn, channel), now)
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
@@ -246,26 +248,36 @@ def choose_channel(
     *,
     asked: Channel | None,
     allowed: Sequence[Channel],
+    calls: CallRules,
 ) -> Channel:
     """Choose the first channel that is asked for, allowed and has a route.
 
     Raises:
-        Refused: There is none.
+        Refused: There is none, or no trunk may call the number.
         RateLimited: It is the call, and the number was called too often.
     """
-    wanted = allowed if asked is None else (asked,)
+    wanted, bar = allowed if asked is None else (asked,), None
     for channel in wanted:
         if channel in FACTORS:
             continue  # nothing carries it
         if channel in allowed and ports.routes.carry(mode, channel, tenant, msisdn):
-            wait_s = (
-                ports.calls.wait_s(mode, msisdn, now=ports.clock.now()) if channel is Channel.VOICE else 0
-            )
-            if wait_s:
-                raise too_often(wait_s)
+            if channel is Channel.VOICE:
+                refusal = ports.calls.refusal(mode, msisdn, now=ports.clock.now())
+                if refusal is not None:
+                    raise refusal
+                bar = ports.call_terms(mode, tenant, calls, msisdn).bar
+                if bar is not None:
+                    continue
             return channel
+    if bar is not None:
+        raise _barred(bar)
     raise Refused(
         f"No route can carry a code by {' or '.join(wanted)} for a {mode} key; "
         "ask for another channel, or add a carrier.",
         reason="no_route",
     )
+
+
+def _barred(bar: CallBar) -> Refused:
+    means, action = CALL_BARS[bar]
+    return Refused(f"No call: {means}. Next: {action}", reason=bar)

@@ -1,37 +1,61 @@
 """How often a number may be called: a phone that rings is louder than one that buzzes, and calls cost more.
 
-Counted over all tenants, so that many of them together cannot let a phone ring. A restart forgets it.
+1. Counted over all tenants, so that many of them together cannot let a phone ring.
+2. Test keys have counts of their own: no test eats what is left for a real phone.
+3. Nothing here is the truth. A restart forgets it, and `seed` brings back what the database knows.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from types import MappingProxyType
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from dastak.core.errors import RateLimited
 from dastak.core.msisdn import Msisdn
+from dastak.core.ports import PastCall
 from dastak.core.tenant import Mode
 from dastak.guard.buckets import Buckets, Rate, forget_oldest, take
 
 HOUR_S: Final = 3_600
+DAY_S: Final = 24 * HOUR_S
 KEPT_MAX: Final = 100_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
 
+# The public name of each limit, which an answer gives as its `reason`, and what the caller is told.
+LIMITS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "call_apart": "This number was called a moment ago; wait, or send a text.",
+        "call_hourly": "This number was called as often as it may be in an hour; wait, or send a text.",
+        "call_daily": "This number was called as often as it may be in a day; wait, or send a text.",
+    }
+)
 
-class CallSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rate of each limit.
+
+class CallRates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often one number is called, over all tenants, by live and team keys together.
 
     Attributes:
-        apart: How far apart two calls are at least.
-        hourly: How many in an hour.
-        daily: How many in a day.
+        apart_s: Seconds from one call to the next at least.
+        hourly: Calls in an hour at most.
+        daily: Calls in a day at most.
     """
 
-    apart: Rate = Rate(count=1, per_s=60)
-    hourly: Rate = Rate(count=2, per_s=HOUR_S)
-    daily: Rate = Rate(count=5, per_s=24 * HOUR_S)
+    apart_s: Annotated[int, Meta(ge=30, le=HOUR_S)] = 60
+    hourly: Annotated[int, Meta(ge=1, le=10)] = 2
+    daily: Annotated[int, Meta(ge=1, le=30)] = 5
+
+
+class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The rate of each limit, as it is counted."""
+
+    apart: Rate
+    hourly: Rate
+    daily: Rate
 
 
 # Who tries it out calls a phone on the desk again and again.
@@ -42,18 +66,30 @@ TEST: Final = CallSettings(
 )
 
 
+def counted(rates: CallRates) -> CallSettings:
+    """Return the limits of the settings as they are counted."""
+    return CallSettings(
+        apart=Rate(count=1, per_s=rates.apart_s),
+        hourly=Rate(count=rates.hourly, per_s=HOUR_S),
+        daily=Rate(count=rates.daily, per_s=DAY_S),
+    )
+
+
 class CallLimits:
     """The limits on calls, in the memory of one process."""
 
     def __init__(self, *, live: CallSettings | None = None, test: CallSettings = TEST) -> None:
-        shared = _buckets(live or CallSettings())
+        shared = _buckets(live or counted(CallRates()))
         self._buckets = {Mode.LIVE: shared, Mode.TEAM: shared, Mode.TEST: _buckets(test)}
 
-    def wait_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
-        """Return the whole seconds until a number may be called; 0 is now."""
+    def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
+        """Return why a number may not be called now, by the limit with the longest wait; count nothing."""
         now_us, number = _us(now), int(msisdn)
-        waits = (one.full_at_us.get(number, 0) - one.slack_us - now_us for one in self._buckets[mode])
-        return max(0, -(-max(waits) // 1_000_000))
+        waits = [
+            (one.full_at_us.get(number, 0) - one.slack_us - now_us, one.limit) for one in self._buckets[mode]
+        ]
+        longest_us, limit = max(waits)
+        return _refused(limit, -(-longest_us // 1_000_000)) if longest_us > 0 else None
 
     def take(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> None:
         """Count one call.
@@ -66,18 +102,23 @@ class CallLimits:
         for one in buckets:
             forget_oldest(one.full_at_us, keep=KEPT_MAX)
         if met is not None:
-            raise too_often(met.retry_after_s)
+            raise _refused(met.limit, met.retry_after_s)
+
+    def seed(self, calls: Iterable[PastCall]) -> None:
+        """Count the calls of the last day against their numbers, once, before the first `take`."""
+        for call in sorted(calls, key=lambda call: call.at):
+            for one in self._buckets[call.mode]:
+                one.spend(int(call.msisdn), _us(call.at))
+                forget_oldest(one.full_at_us, keep=KEPT_MAX)
 
 
-def too_often(retry_after_s: int) -> RateLimited:
-    """Return the refusal of a call."""
-    return RateLimited(
-        "This number was called too often; wait, or send a text.", limit="call", retry_after_s=retry_after_s
-    )
+def _refused(limit: str, retry_after_s: int) -> RateLimited:
+    return RateLimited(LIMITS[limit], limit=limit, retry_after_s=retry_after_s)
 
 
 def _buckets(settings: CallSettings) -> tuple[Buckets, ...]:
-    return tuple(Buckets("call", rate) for rate in (settings.apart, settings.hourly, settings.daily))
+    rates = (settings.apart, settings.hourly, settings.daily)
+    return tuple(Buckets(limit, rate) for limit, rate in zip(LIMITS, rates, strict=True))
 
 
 def _us(instant: datetime) -> int:

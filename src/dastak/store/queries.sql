@@ -141,6 +141,11 @@ DELETE FROM tally WHERE (tenant, msisdn) IN (
 -- name: newest_sends
 SELECT mode, tenant, msisdn, sends, created_at, last_sent_at FROM verification ORDER BY n DESC
 
+-- name: newest_calls
+SELECT v.created_at, v.mode, v.msisdn, rtrim(m.trace, ' ')
+FROM message AS m INDEXED BY message_call CROSS JOIN verification AS v ON v.n = m.verification
+WHERE m.channel = 1 ORDER BY m.verification DESC
+
 -- name: newest_texts
 -- Those to the carrier in the box (mode 0) and calls are left out.
 SELECT v.created_at, v.tenant, v.msisdn, m.segments, rtrim(m.trace, ' ')

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from dastak.core.events import Event, MessageSubmitted, from_lines, to_lines
+from dastak.core.events import CallNoted, Event, MessageRefused, MessageSubmitted, from_lines, to_lines
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Held, PastSend
+from dastak.core.ports import Held, PastCall, PastSend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Verification
 
@@ -268,6 +268,16 @@ def sends_of(row: Sequence[Any]) -> tuple[PastSend, ...]:
     mode, tenant, msisdn, sends, created_at, last_sent_at = row
     first = PastSend(_MODE_OF[mode], tenant, Msisdn(f"+{msisdn}"), from_ms(created_at))
     return (first, *(first._replace(at=from_ms(last_sent_at or created_at)) for _ in range(sends - 1)))
+
+
+def call_of(row: Sequence[Any]) -> PastCall | None:
+    """Read a call; None if no trunk was ever asked for it."""
+    _, mode, msisdn, trace = row
+    offered = (
+        e.at_ms for e in from_lines(trace) if isinstance(e, CallNoted | MessageSubmitted | MessageRefused)
+    )
+    at_ms = next(offered, None)
+    return None if at_ms is None else PastCall(_MODE_OF[mode], Msisdn(f"+{msisdn}"), from_ms(at_ms))
 
 
 def recorded_text_of(row: Sequence[Any]) -> RecordedText:

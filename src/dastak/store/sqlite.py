@@ -6,10 +6,10 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from itertools import chain, islice, takewhile
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -29,6 +29,7 @@ from dastak.core.ports import (
     Once,
     Opening,
     Page,
+    PastCall,
     PastSend,
     Replayed,
     Swept,
@@ -44,6 +45,7 @@ from dastak.store import (
     sqlite_carriers,
     sqlite_dlt,
     sqlite_file,
+    sqlite_past,
     sqlite_replies,
     sqlite_tenancy,
 )
@@ -217,25 +219,18 @@ class SqliteStore:
 
     async def sends_since(self, since: datetime) -> Sequence[PastSend]:
         """See `Store.sends_since`."""
-        sends: list[PastSend] = []
-        # A statement left half read would keep the log from starting anew.
-        with closing(self._reader.execute(self._sql["newest_sends"])) as newest_first:
-            for row in newest_first:
-                of_one = rows.sends_of(row)
-                if of_one[0].at < since:
-                    break
-                sends += of_one
-        return sends
+        return sqlite_past.sends_since(self._reader, self._sql, since)
+
+    async def calls_since(self, since: datetime) -> Sequence[PastCall]:
+        """See `Store.calls_since`."""
+        return sqlite_past.calls_since(self._reader, self._sql, since)
 
     async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
         """See `Store.recorded_texts`."""
-        return await self._listed(partial(self._recorded_texts, rows.to_ms(since), limit))
-
-    def _recorded_texts(self, since_ms: int, limit: int) -> Sequence[RecordedText]:
-        """In the list thread."""
-        with closing(self._lister.execute(self._sql["newest_texts"])) as newest:
-            of_time = takewhile(lambda row: row[0] >= since_ms, newest)
-            return [rows.recorded_text_of(row) for row in islice(of_time, limit)]
+        since_ms = rows.to_ms(since)
+        return await self._listed(
+            partial(sqlite_past.recorded_texts, self._lister, self._sql, since_ms, limit)
+        )
 
     async def latest_at(self) -> datetime | None:
         """See `Store.latest_at`."""

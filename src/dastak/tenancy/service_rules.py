@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import phonenumbers
 
+from dastak.core.call_rules import check_call_rules
 from dastak.core.errors import InvalidMsisdn, InvalidRequest
 from dastak.core.msisdn import Msisdn, parse
 from dastak.core.policy import check_policy
@@ -60,6 +61,7 @@ def check_service(service: Service) -> Service:
     check_slug("name", service.name)
     check_name("brand", service.brand)
     check_policy(service.policy)
+    check_call_rules(service.calls)
     if not _SENDER.fullmatch(service.sender):
         raise InvalidRequest(
             "`sender` must be up to 11 letters and digits, or a number of 3 to 15 digits.", field="sender"

@@ -1,10 +1,12 @@
 """What a SIP trunk wants of its settings."""
 
 import ssl
+from datetime import date
 from typing import Annotated, Final, Literal
 
 import msgspec
 
+from dastak.core.callers import check_callers
 from dastak.voice.sip.call_outcomes import read_overrides
 from dastak.voice.sip.sip_dialog import SipTrunk
 from dastak.voice.sip.sip_digest import Credentials
@@ -40,6 +42,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         name_server: Whom names are asked of, as `192.0.2.53` or `192.0.2.53:5353`; empty asks the system's.
         domain: What stands behind numbers in addresses; empty is the host.
         caller: The number that phones are shown; the trunk must have allotted it.
+        callers: Other numbers that it allotted; a service may choose one of them.
+        auto_dialler_declared_on: The day when its operator was told that a program dials, as India wants it.
         calls_max: How many calls the contract allows at once.
         ring_s: How long a phone may ring.
         silence_s: How long a trunk may say nothing before the call goes by another.
@@ -69,6 +73,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     name_server: Annotated[str, msgspec.Meta(pattern=r"\A([0-9.]+(:[0-9]{1,5})?)?\Z")] = ""
     domain: Annotated[str, msgspec.Meta(max_length=255)] = ""
     caller: Annotated[str, msgspec.Meta(pattern=r"\A\+?[0-9]{3,15}\Z")]
+    callers: tuple[Annotated[str, msgspec.Meta(pattern=r"\A\+?[0-9]{3,15}\Z")], ...] = ()
+    auto_dialler_declared_on: Annotated[str, msgspec.Meta(pattern=r"\A([0-9]{4}-[0-9]{2}-[0-9]{2})?\Z")] = ""
     calls_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 30
     ring_s: Annotated[float, msgspec.Meta(ge=5, le=60)] = 25.0
     silence_s: Annotated[float, msgspec.Meta(ge=1, le=32)] = 5.0
@@ -102,6 +108,9 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("name_server is no address in digits")
         self._proxy()
         self._check_srtp()
+        check_callers((self.caller, *self.callers))
+        if self.auto_dialler_declared_on:
+            date.fromisoformat(self.auto_dialler_declared_on)
         read_overrides(self.outcomes)
 
     def _check_srtp(self) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
@@ -68,6 +68,7 @@ class TrunkLine:
         address: Where we hear, in digits, as the peer sees it; empty is the address that reaches the trunk.
         domain: What stands behind the number in addresses, mostly the trunk's name.
         caller: The number that phones are shown.
+        callers: Others that it allotted, which a call may ask for.
         calls_max: How many calls the contract allows at once.
         speech_of: Returns how a locale is spoken.
         srtp: Whether the sound is encrypted.
@@ -83,6 +84,7 @@ class TrunkLine:
         domain: str,
         caller: str,
         calls_max: int,
+        callers: Collection[str] = (),
         speech_of: Callable[[str], Speech] = pack,
         srtp: SrtpUse = SrtpUse.OFF,
         symmetric: bool = True,
@@ -90,6 +92,7 @@ class TrunkLine:
         self.calls_max, self.srtp, self.symmetric = calls_max, srtp, symmetric
         self.sip, self.media, self.speech_of = sip, media, speech_of
         self.address, self.domain, self.caller = address, domain, caller
+        self.callers = callers
         self._calls: set[asyncio.Task[None]] = set()
         self._open = False
 
@@ -198,7 +201,9 @@ class TrunkLeg:
             self.hang_up()
 
     def _callee(self, ours: Ours) -> Callee:
-        caller = self._line.caller or self._dial.caller
+        dialled = self._dial.caller
+        chosen = not self._line.caller or dialled in self._line.callers
+        caller = dialled if chosen else self._line.caller
         return Callee(
             uri=f"sip:{self._dial.msisdn}@{self._line.domain}",
             caller=NameAddr(f"sip:{caller}@{self._line.domain}"),

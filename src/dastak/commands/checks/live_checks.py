@@ -94,7 +94,7 @@ def spend_cap(scene: Scene) -> Fault | None:
             what = f"carriers.{name}.price_micros is 0, so the spend cap counts nothing"
             return Fault(what, f"export DASTAK__CARRIERS__{name.upper()}__PRICE_MICROS=...", warning=True)
     for stored in scene.stored:
-        if not stored.lane.price_micros:
+        if not stored.lane.price_micros and not stored.lane.calls:
             what = f"price_micros of {STORED}{stored.name} is 0, so the spend cap counts nothing"
             command = f"dastak carrier set {stored.name} --lane price_micros=... --why 'its price'"
             return Fault(what, command, warning=True)

@@ -48,6 +48,7 @@ class KeptTrunk:
             address=settings.media_host,
             domain=settings.domain or settings.host,
             caller=settings.caller,
+            callers=settings.callers,
             calls_max=settings.calls_max,
             speech_of=speech_of,
             srtp=settings.srtp,
