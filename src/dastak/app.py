@@ -181,7 +181,6 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         clock=clock,
         entropy=Entropy(),
         store=store,
-        factors=store.factors,
         limits=limits,
         calls=await _call_limits(settings, store, clock),
         routes=table,

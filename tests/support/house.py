@@ -135,7 +135,6 @@ class House:
             clock=clock,
             entropy=random.Random(seed).randbytes,
             store=store,
-            factors=store.factors,
             limits=SendLimits(live=limits, test=limits),
             calls=CallLimits(live=call_limits, test=call_limits),
             routes=RouteTable(carriers=(), simulated=()),

@@ -134,7 +134,7 @@ async def list_factors(api: Api, call: Call) -> Response:
         raise InvalidRequest("Say of which number: `?to=%2B919876543210`.", field="to")
     # An unescaped + in a query means a space; nothing else could begin with one.
     msisdn = parse(call.query["to"].replace(" ", "+", 1)).msisdn
-    found = await api.ports.factors.factors_of(call.caller.tenant.n, call.caller.key.mode, msisdn)
+    found = await api.ports.store.factors.factors_of(call.caller.tenant.n, call.caller.key.mode, msisdn)
     return answer(200, FactorsView(factors=tuple(map(view, found))))
 
 

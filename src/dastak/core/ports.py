@@ -177,11 +177,49 @@ class Tenancy(msgspec.Struct, frozen=True):
     keys: tuple[ApiKey, ...]
 
 
+class FactorStore(Protocol):
+    """The factors in the database; it raises `Overloaded` as `Store` does."""
+
+    async def put_factor(self, factor: Factor, *, once: Once | None = None) -> Factor:
+        """Insert a factor.
+
+        Raises:
+            Conflict: The number has as many as it may have, or had a printed list with this seed; or `once`
+                was answered since it was last looked for.
+        """
+
+    async def find_factor(self, tenant: int, factor_id: FactorId) -> Factor:
+        """Return a factor. Raises: NotFound (the tenant has none such)."""
+
+    async def factors_of(self, tenant: int, mode: Mode, msisdn: Msisdn) -> Sequence[Factor]:
+        """Return the factors of a number that are not removed, newest first."""
+
+    async def move_factor(
+        self,
+        tenant: int,
+        factor_id: FactorId,
+        rule: Callable[[Factor], Factor],
+        *,
+        once: Once | None = None,
+    ) -> Factor:
+        """Run a rule on a factor while nobody else can change it, and return what was written.
+
+        Raises:
+            NotFound: The tenant has no such factor.
+            Conflict: `once` was answered since it was last looked for.
+            DastakError: Whatever the rule raises; nothing was written.
+        """
+
+
 class Store(Protocol):
     """The database. Every awaited change is durable when it returns.
 
     All of it raises `Overloaded` when the database cannot write now (full disk, full queue).
     """
+
+    @property
+    def factors(self) -> FactorStore:
+        """The factors in it."""
 
     def open(self, opening: Opening[T], *, once: Once | None = None) -> Awaitable[T | Replayed]:
         """Write a new verification and return the opening's answer.
@@ -274,40 +312,6 @@ class Store(Protocol):
         """Forget a number's wrong attempts; False when there were none."""
 
 
-class FactorStore(Protocol):
-    """The factors in the database; it raises `Overloaded` as `Store` does."""
-
-    async def put_factor(self, factor: Factor, *, once: Once | None = None) -> Factor:
-        """Insert a factor.
-
-        Raises:
-            Conflict: The number has as many as it may have, or had a printed list with this seed; or `once`
-                was answered since it was last looked for.
-        """
-
-    async def find_factor(self, tenant: int, factor_id: FactorId) -> Factor:
-        """Return a factor. Raises: NotFound (the tenant has none such)."""
-
-    async def factors_of(self, tenant: int, mode: Mode, msisdn: Msisdn) -> Sequence[Factor]:
-        """Return the factors of a number that are not removed, newest first."""
-
-    async def move_factor(
-        self,
-        tenant: int,
-        factor_id: FactorId,
-        rule: Callable[[Factor], Factor],
-        *,
-        once: Once | None = None,
-    ) -> Factor:
-        """Run a rule on a factor while nobody else can change it, and return what was written.
-
-        Raises:
-            NotFound: The tenant has no such factor.
-            Conflict: `once` was answered since it was last looked for.
-            DastakError: Whatever the rule raises; nothing was written.
-        """
-
-
 class Clock(Protocol):
     """The time, aware UTC; never runs backwards and never slower than the monotonic clock."""
 
@@ -368,7 +372,6 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     entropy: Callable[[int], bytes]
     store: Store
-    factors: FactorStore
     limits: Limits
     calls: Calls
     routes: Routes

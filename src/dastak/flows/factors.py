@@ -62,13 +62,13 @@ async def enrol(ports: Ports, caller: Caller, wanted: Enrolment, *, once: Once |
         Conflict: The number has as many factors as it may have.
     """
     made = _make(ports, caller, wanted)
-    await ports.factors.put_factor(made.factor, once=once)
+    await ports.store.factors.put_factor(made.factor, once=once)
     return made
 
 
 async def find(ports: Ports, caller: Caller, factor_id: FactorId) -> Factor:
     """Return a factor that is not removed, of the kind of key that asks. Raises: NotFound."""
-    factor = await ports.factors.find_factor(caller.tenant.n, factor_id)
+    factor = await ports.store.factors.find_factor(caller.tenant.n, factor_id)
     if factor.mode is not caller.key.mode or factor.state is FactorState.REMOVED:
         raise NotFound("There is no such factor.")
     return factor
@@ -87,7 +87,7 @@ async def choose(ports: Ports, caller: Caller, msisdn: Msisdn, asked: Channel | 
         return None
     proved = [
         factor
-        for factor in await ports.factors.factors_of(caller.tenant.n, caller.key.mode, msisdn)
+        for factor in await ports.store.factors.factors_of(caller.tenant.n, caller.key.mode, msisdn)
         if factor.state is FactorState.ACTIVE and _has_codes(factor)
     ]
     for channel in allowed if asked is None else (asked,):
@@ -137,13 +137,13 @@ async def resync(
             )
         return moved
 
-    return await ports.factors.move_factor(caller.tenant.n, factor_id, rule, once=once)
+    return await ports.store.factors.move_factor(caller.tenant.n, factor_id, rule, once=once)
 
 
 async def remove(ports: Ports, caller: Caller, factor_id: FactorId, *, once: Once | None = None) -> Factor:
     """Take a factor away, and its secret with it. Raises: NotFound."""
     await find(ports, caller, factor_id)
-    return await ports.factors.move_factor(caller.tenant.n, factor_id, rules.remove, once=once)
+    return await ports.store.factors.move_factor(caller.tenant.n, factor_id, rules.remove, once=once)
 
 
 def _make(ports: Ports, caller: Caller, wanted: Enrolment) -> Enrolled:
