@@ -31,7 +31,7 @@ def calling(operator: ApiClient, carrier: CarrierProcess) -> None:
         "profile": "twilio",
         "account": ACCOUNT_SID,
         "secret": "sim",
-        "caller": "+12025550150",
+        "caller": "+911600123456",
         "base_url": carrier.http_url,
     }
     body = {"name": "tw_call", "kind": "http_voice", "settings": settings}

@@ -21,6 +21,8 @@ from tests.support.call_samples import call_settings_of, some_call_carrier
         ({"profile_file": "/x"}, "give `profile` or `profile_file`"),
         ({"account": ""}, "`account` is missing: the Account SID"),
         ({"caller": "Acme"}, "caller"),
+        ({"caller": "+911400123456"}, "140 series"),
+        ({"callers": ["Acme"]}, "callers"),
         ({"options": {"machine_detect": "1"}}, "Did you mean `machine_detection`?"),
         ({"base_url": "http://api.example.com"}, "must begin with https://"),
         ({"without_gate": True}, "leave without_gate away"),

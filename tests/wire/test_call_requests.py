@@ -210,6 +210,17 @@ def test_infobip_is_given_the_text_itself() -> None:
     assert len(own) == 32
 
 
+def test_service_may_choose_a_caller_that_was_allotted_and_no_other() -> None:
+    carrier = some_call_carrier("plivo", callers=["+911600123456"])
+
+    shown = [
+        json.loads(created(carrier, some_call(sender=sender)).body)["from"]
+        for sender in ("+911600123456", "+911600999999", "ACMEIN", "")
+    ]
+
+    assert shown == ["911600123456", *["12025550100"] * 3]
+
+
 def test_phone_rings_no_longer_than_its_code_lives() -> None:
     body = created(some_call_carrier("plivo"), some_call(validity_s=9)).body
 

@@ -51,7 +51,7 @@ def create_request(
         **carrier.options,
         "msisdn": outgoing.msisdn,
         "country": parse(outgoing.msisdn).country,
-        "caller": settings.caller,
+        "caller": settings.caller_for(outgoing.sender),
         "ring_s": str(min(settings.ring_s, max(outgoing.validity_s, 1))),
         "script_url": ways.script_url,
         "status_url": ways.status_url,

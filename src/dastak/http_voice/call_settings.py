@@ -1,6 +1,7 @@
 """What an operator writes down of one HTTP carrier for calls: whose profile, which account, which number."""
 
 from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -9,6 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from msgspec import Meta
 
+from dastak.core.callers import check_callers
 from dastak.core.outcome import Outcome
 from dastak.http_carriers.http_profile import PROFILE_OCTETS_MAX
 from dastak.http_carriers.http_settings import as_texts, check_base
@@ -25,8 +27,21 @@ TOTAL_S: Final = 5.0
 assert CONNECT_S < TOTAL_S
 # Settings that are no texts.
 FIGURES: Final = frozenset(
-    {"calls_max", "ring_s", "rate_per_s", "connect_s", "total_s", "recordings", "without_gate", "voices"}
+    {
+        "calls_max",
+        "ring_s",
+        "rate_per_s",
+        "connect_s",
+        "total_s",
+        "recordings",
+        "without_gate",
+        "voices",
+        "callers",
+    }
 )
+
+
+Number = Annotated[str, Meta(pattern=r"\A\+?[0-9]{3,15}\Z")]
 
 
 class CallSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,6 +54,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         secret: What proves it.
         proof_secret: What the vendor signs webhooks with, where that is another one.
         caller: The number that phones are shown; the vendor must have allotted it.
+        callers: Other numbers that it allotted; a service may choose one of them.
+        auto_dialler_declared_on: When its operator was told that a program dials, as India wants it.
         options: What the profile asks for beside.
         base_url: Scheme and host, where they are not the profile's; without TLS only on this machine.
         outcomes: What the vendor's words and codes mean, before the table of the profile.
@@ -57,7 +74,9 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     account: Annotated[str, Meta(max_length=200)] = ""
     secret: Annotated[str, Meta(max_length=5_000)] = ""
     proof_secret: Annotated[str, Meta(max_length=500)] = ""
-    caller: Annotated[str, Meta(pattern=r"\A\+?[0-9]{3,15}\Z")]
+    caller: Number
+    callers: tuple[Number, ...] = ()
+    auto_dialler_declared_on: date | None = None
     options: dict[str, str] = {}
     base_url: str = ""
     outcomes: Mapping[str, Outcome] = {}
@@ -69,6 +88,10 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rate_per_s: Annotated[float, Meta(gt=0)] | None = None
     connect_s: Annotated[float, Meta(gt=0, le=10)] = CONNECT_S
     total_s: Annotated[float, Meta(gt=0, le=30)] = TOTAL_S
+
+    def caller_for(self, wanted: str) -> str:
+        """Return the number that a call shows: the wanted one, if the vendor allotted it."""
+        return wanted if wanted in self.callers else self.caller
 
     def __repr__(self) -> str:
         """Show which carrier, and no secret."""
@@ -123,6 +146,7 @@ def read_call_settings(given: Mapping[str, Any]) -> CallCarrier:
         if getattr(profile, name) and not getattr(settings, name):
             raise ValueError(f"`{name}` is missing: {getattr(profile, name)}")
     check_base(settings.base_url)
+    check_callers((settings.caller, *settings.callers))
     _check_gate(profile, settings)
     for voice in settings.voices.values():
         check_voice(profile.markup, voice)

@@ -84,7 +84,8 @@ class CallUnderWay:
 
     def is_next(self, number: int) -> bool:
         """Say whether a turn may be fetched now: each once, and in order."""
-        return number == self._fetched and not self.script.over
+        hung_up = self._turn is not None and self._turn.then is Then.HANG_UP
+        return number == self._fetched and not hung_up
 
     def reaches(self, phase: Phase, detail: str) -> None:
         """Tell that it rings or was answered, once; what comes late changes nothing."""
