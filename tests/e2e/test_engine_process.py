@@ -20,7 +20,14 @@ from tests.support.serve_installation import free_port
 
 def settings(**changes: object) -> SipSettings:
     first = free_port()
-    wanted = {"host": "127.0.0.1", "port": free_port(), "caller": "+911600123456", "calls_max": 2}
+    # Nobody is there, and it is not asked for.
+    wanted = {
+        "host": "127.0.0.1",
+        "port": free_port(),
+        "caller": "+911600123456",
+        "calls_max": 2,
+        "probe_s": 0,
+    }
     return SipSettings(**(wanted | {"rtp_ports": (first, first + 20)} | changes))  # type: ignore[arg-type]
 
 

@@ -117,3 +117,29 @@ async def test_error_leads_to_an_action(error: Exception, outcome: Outcome | Non
 
     assert (report.steps[-1].name, report.steps[-1].ok, report.outcome) == ("answer", False, outcome)
     assert action in report.steps[-1].next
+
+
+class CallingRoute(PlainRoute):
+    """A carrier over HTTP that calls."""
+
+    rings_phones = True
+
+
+async def test_trial_of_a_way_that_calls_speaks_of_a_call() -> None:
+    errand = Errand(to=TO, timeout_s=0.05)
+    open_one = lambda take: CallingRoute(take, outcomes=(Outcome.DELIVERED,))  # noqa: E731
+    report = await Trial("north", open_one, errand, tell=lambda _: None, others=refuse).run()
+
+    assert [step.words for step in report.steps[:3]] == [
+        "ready",
+        "a call to +9198******10: press the digit that it asks for, and it speaks 000000",
+        "it rings, as m1",
+    ]
+
+
+async def test_call_without_an_end_is_given_longer() -> None:
+    report = await Trial(
+        "north", CallingRoute, Errand(to=TO, timeout_s=0.05), tell=lambda _: None, others=refuse
+    ).run()
+
+    assert report.steps[-1].next == "give the call longer: --timeout 120"

@@ -357,7 +357,7 @@ def _errand_words(route: LivingRoute, to: Msisdn, errand: Errand) -> str:
 
 def _request_and_patience(route: LivingRoute) -> tuple[str, str]:
     """Return how the route asks, and which setting says how long it waits for an answer."""
-    if isinstance(route, Rings):
+    if isinstance(route, Rings) and not isinstance(route, Warmed):
         return "INVITE", "silence_s"
     return ("submit_sm", "response_timeout_s") if isinstance(route, Observed) else ("request", "total_s")
 

@@ -72,7 +72,10 @@ class HttpVoiceRoute:
 
     Attributes:
         desk: Its calls under way, and what may be fetched of them.
+        rings_phones: That what it brings is a call.
     """
+
+    rings_phones: Final = True
 
     def __init__(
         self,
