@@ -13,6 +13,7 @@ import uvloop
 
 from dastak.voice.sip.call_events import Answered, CallEvent, Ended
 from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.sip_endpoint import Junk
 from dastak.voice.sip.sip_message import HEAD_OCTETS_MAX, MESSAGE_OCTETS_MAX, Address, SipMessage, parse
 from dastak.voice.sip.sip_sockets import TrunkUnreachable
 from dastak.voice.sip.sip_transport import SipLine
@@ -131,7 +132,7 @@ DTLS = b"\x16\xfe\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x20\x01" + bytes(31)
 MANY = 6_000
 
 
-def junk(dice: random.Random, n: int) -> bytes:
+def scanned(dice: random.Random, n: int) -> bytes:
     """Return the n-th thing that a scanner sends."""
     match n % 8:
         case 0 | 1 | 2:
@@ -169,13 +170,13 @@ def test_flood_of_scans_is_not_answered_keeps_nothing_and_lets_honest_calls_thro
                 gc.collect()
                 kept_after, _ = tracemalloc.get_traced_memory()
                 tracemalloc.stop()
-                dropped, strangers = line.junk
+                junk = line.junk
                 with pytest.raises(BlockingIOError):
                     scanner.recv(4_096)
         phone.close()
 
-        assert dropped > MANY // 10
-        assert strangers > MANY // 10
+        assert junk[Junk.UNREADABLE] > MANY // 10
+        assert junk[Junk.STRANGER] > MANY // 10
         # What the calls themselves leave for 32 s of late messages is all that may stay.
         assert kept_after - kept_before < 1_000_000
 
@@ -185,7 +186,7 @@ def test_flood_of_scans_is_not_answered_keeps_nothing_and_lets_honest_calls_thro
 def _flood(scanner: socket.socket, to: Address, dice: random.Random, count: int) -> None:
     for n in range(count):
         try:
-            scanner.sendto(junk(dice, n), to)
+            scanner.sendto(scanned(dice, n), to)
         except BlockingIOError:
             continue
 
