@@ -55,7 +55,7 @@ class BaresipPhone:
 
 @contextmanager
 def baresip(
-    directory: Path, *, number: str, answers: str = "auto", options: str = ""
+    directory: Path, *, number: str, answers: str = "auto", keys: str = "rtpevent", options: str = ""
 ) -> Iterator[BaresipPhone]:
     """Run a phone; skip loudly where there is none.
 
@@ -63,7 +63,8 @@ def baresip(
         directory: Empty; its settings and recordings.
         number: Who it is.
         answers: `auto` picks up by itself, `manual` lets it ring.
-        options: More of the account, such as `;dtmfmode=info`.
+        keys: How they are sent: `rtpevent` or `info`.
+        options: More of the account, each after a semicolon.
     """
     port, control_port = _free_ports()
     rtp = random.randrange(22_000, 30_000, 100)
@@ -96,7 +97,7 @@ def baresip(
     ]
     account = (
         f"<sip:{number}@127.0.0.1:{port}>;regint=0;answermode={answers};"
-        f"audio_codecs=PCMU/8000/1,PCMA/8000/1;dtmfmode=rtpevent{options}"
+        f"audio_codecs=PCMU/8000/1,PCMA/8000/1;dtmfmode={keys}{options}"
     )
     for name, text in {"config": "\n".join(settings), "accounts": account, "contacts": ""}.items():
         (directory / name).write_text(f"{text}\n")

@@ -20,12 +20,21 @@ def samples(ulaw: bytes) -> Samples:
     return np.frombuffer(ulaw_to_pcm(ulaw), dtype="<i2").astype(np.float64) / 32768
 
 
-def heard(recording: Samples, clips: Mapping[str, bytes], names: Iterable[str]) -> str:
-    """Return the names of the clips that the recording holds, one after the other."""
+def heard(
+    recording: Samples, clips: Mapping[str, bytes], names: Iterable[str], *, alike_min: float = ALIKE_MIN
+) -> str:
+    """Return the names of the clips that the recording holds, one after the other.
+
+    Args:
+        recording: What was heard.
+        clips: The recordings of a pack.
+        names: Of the clips that are listened for.
+        alike_min: How alike a hit is at least; what lost packets took from a clip makes it less so.
+    """
     hits = [
         (alike, place, length, name)
         for name in names
-        for alike, place, length in _hits(recording, _sounding(samples(clips[name])))
+        for alike, place, length in _hits(recording, _sounding(samples(clips[name])), alike_min)
     ]
     kept: list[tuple[int, int, str]] = []
     for _, place, length, name in sorted(hits, reverse=True):
@@ -34,7 +43,7 @@ def heard(recording: Samples, clips: Mapping[str, bytes], names: Iterable[str]) 
     return "".join(name for _, _, name in sorted(kept))
 
 
-def _hits(recording: Samples, clip: Samples) -> list[tuple[float, int, int]]:
+def _hits(recording: Samples, clip: Samples, alike_min: float) -> list[tuple[float, int, int]]:
     """Return how alike the best places are, where they are, and how long the clip is."""
     if len(clip) > len(recording):
         return []
@@ -45,7 +54,7 @@ def _hits(recording: Samples, clip: Samples) -> list[tuple[float, int, int]]:
     window = np.sqrt(np.maximum(energy[len(clip) :] - energy[: -len(clip)], 1e-6))
     alike = product / (window * np.sqrt(np.sum(clip**2)))
     hits = []
-    while (best := int(np.argmax(alike))) >= 0 and alike[best] >= ALIKE_MIN:
+    while (best := int(np.argmax(alike))) >= 0 and alike[best] >= alike_min:
         hits.append((float(alike[best]), best, len(clip)))
         alike[max(0, best - len(clip) + 1) : best + len(clip)] = 0
     return hits

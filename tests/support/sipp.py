@@ -130,6 +130,12 @@ class Sipp:
             if (self._directory / file).exists()
         )
 
+    def messages(self) -> list[str]:
+        """Return every message that it sent or received so far, each below a line that says which."""
+        file = self._directory / "messages.log"
+        text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        return text.split("-" * 47)[1:]
+
     async def saw_everything(self) -> None:
         """Wait until the whole scenario has been seen; fail if it was not."""
         status = await asyncio.to_thread(self._process.wait, END_S_MAX)

@@ -113,7 +113,7 @@ class Names:
             return found, float(min(answer.rrset.ttl for answer in known if answer.rrset))
         try:
             told = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-        except OSError:
+        except (OSError, UnicodeError):  # the latter for what no name may look like
             return [], SYSTEM_TTL_S
         return [str(address[0]) for *_, address in told], SYSTEM_TTL_S
 

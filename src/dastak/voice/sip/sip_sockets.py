@@ -97,9 +97,11 @@ class Datagrams(asyncio.DatagramProtocol):
         self._line.hear(data, (addr[0], addr[1]))
 
     def send(self, octets: bytes, to: Address | None) -> None:
-        """Send one message."""
+        """Send one message; one to an address that this socket cannot reach is lost, as a datagram may be."""
         if self._transport is not None:
-            self._transport.sendto(octets, to or self._trunk)
+            # Where the peer wants to be reached is for the peer to say: perhaps over IPv6, and this is IPv4.
+            with suppress(ValueError):
+                self._transport.sendto(octets, to or self._trunk)
 
     async def close(self) -> None:
         """Close it; twice is fine."""
