@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from dastak.core.codes import CODE_CHARACTERS_MAX, SYMBOLS, Alphabet
 from dastak.core.template import LOCALES
 from dastak.voice.prompt_words import CLIPS, DIGITS, GATES, LETTERS, PHRASES, all_words, spoken, written
-from dastak.voice.prompts import SILENCE, Pack, pack, packed, pause, spoken_words, unpacked, words_digest
-from dastak.voice.sound.g711 import FRAME_OCTETS
+from dastak.voice.prompts import Pack, pack, packed, pause, spoken_words, unpacked, words_digest
+from dastak.voice.sound.g711 import FRAME_OCTETS, SILENT_FRAME
 from tests.support.heard_digits import heard, samples
 
 FILES = resources.files("dastak.voice").joinpath("packs")
@@ -190,9 +190,9 @@ def test_nothing_keeps_a_code() -> None:
 
 
 def test_silence_is_silent_and_whole() -> None:
-    assert pause(1) == SILENCE
-    assert pause(700) == SILENCE * 35
-    assert np.max(np.abs(samples(SILENCE))) == 0
+    assert pause(1) == SILENT_FRAME
+    assert pause(700) == SILENT_FRAME * 35
+    assert np.max(np.abs(samples(SILENT_FRAME))) == 0
 
 
 def test_language_is_replaced_by_the_nearest_when_its_voice_is_not_acceptable() -> None:

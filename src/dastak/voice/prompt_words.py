@@ -20,10 +20,12 @@ LETTERS: Final = tuple(string.ascii_uppercase)
 # of the code, and no recording could prove that a silent callee hears none.
 GATES: Final = tuple(f"gate_{digit}" for digit in DIGITS)
 PHRASES: Final = (
+    "instead",  # before the greeting, where another language was asked for
     "greeting",
     "code_is",
     "once_more",  # before each reading but the first
     "menu",  # 1: again; 9: "I did not ask for this"
+    "unasked",  # only the second half of it, after `match`
     "wrong_key",
     "reported",  # after 9
     "goodbye",

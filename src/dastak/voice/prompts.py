@@ -10,7 +10,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -21,9 +21,8 @@ import msgspec
 
 from dastak.core.codes import CODE_CHARACTERS_MAX
 from dastak.voice.prompt_words import CLIPS, LETTERS, Words, all_words, spoken
-from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS
+from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS, SILENT_FRAME
 
-SILENCE: Final = b"\xff" * FRAME_OCTETS
 # A person writes a character down in the pause after it; pauses are whole frames, so 350 ms become 360.
 AFTER_CHARACTER_MS: Final = 350
 # Between the two halves of a code, instead of the pause after a character.
@@ -52,11 +51,13 @@ class Pack:
     Attributes:
         asked: The language that was asked for.
         language: The language that is heard.
+        brands: Returns how a brand is spoken, or nothing.
     """
 
     asked: str
     language: str
     clips: Mapping[str, bytes] = field(repr=False)
+    brands: Callable[[str], bytes] = field(default=lambda _name: b"", repr=False, compare=False)
 
     def clip(self, name: str) -> bytes:
         """Return one recording: whole frames of G.711 u-law.
@@ -65,6 +66,10 @@ class Pack:
             KeyError: `name` is none of `CLIPS`; a bug of the caller.
         """
         return self.clips[name]
+
+    def brand(self, name: str) -> bytes:
+        """Return how a brand is spoken: whole frames, or nothing."""
+        return self.brands(name)
 
     def code(self, text: str) -> Iterator[bytes]:
         """Return the recordings of a code, each followed by its pause: whole frames, piece by piece.
@@ -117,7 +122,7 @@ def pack(
 
 def pause(milliseconds: int) -> bytes:
     """Return silence of at least so long, in whole frames."""
-    return SILENCE * -(-milliseconds // FRAME_MS)
+    return SILENT_FRAME * -(-milliseconds // FRAME_MS)
 
 
 def _shipped(words: Words | None, language: str) -> Mapping[str, bytes]:

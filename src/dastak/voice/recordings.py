@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from dastak.voice.prompt_words import CLIPS, all_words
-from dastak.voice.sound.g711 import FRAME_OCTETS, SAMPLES_PER_S, pcm_to_ulaw
+from dastak.voice.sound.g711 import FRAME_OCTETS, SAMPLES_PER_S, SILENT_FRAME, pcm_to_ulaw
 
 # How many samples become one of the telephone's 8,000 a second.
 DECIMATIONS: Final = {8_000: 1, 16_000: 2, 24_000: 3, 48_000: 6}
@@ -75,7 +75,7 @@ def telephone(wav: bytes) -> bytes:
     loudest = max(map(abs, narrow), default=0.0)
     scaled = array("h", (round(sample * PEAK / loudest) for sample in narrow))
     frames = pcm_to_ulaw(struct.pack(f"<{len(scaled)}h", *scaled))
-    return frames + b"\xff" * (-len(frames) % FRAME_OCTETS)
+    return frames + SILENT_FRAME[: -len(frames) % FRAME_OCTETS]
 
 
 def _language(folder: Path) -> Mapping[str, bytes]:
