@@ -19,6 +19,7 @@ osmo-stp:osmo-stp
 sipp:sip-tester
 kamailio:kamailio kamailio-tls-modules
 dnsmasq:dnsmasq-base
+espeak-ng:espeak-ng
 gcc:gcc libc6-dev
 '
 
