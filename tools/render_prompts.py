@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from dastak.voice.prompt_words import DIGITS, Words, all_words, spoken
-from dastak.voice.prompts import SILENCE, packed, words_digest
-from dastak.voice.sound.g711 import FRAME_OCTETS
+from dastak.voice.prompts import packed, words_digest
+from dastak.voice.sound.g711 import FRAME_OCTETS, SILENT_FRAME
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKS: Final = ROOT / "src" / "dastak" / "voice" / "packs"
@@ -115,7 +115,7 @@ def _telephone(wav: Path) -> bytes:
     form = ("-t", "raw", "-e", "mu-law", "-b", "8", "-c", "1")
     _run("sox", "-R", "-D", str(wav), *form, str(ulaw), *_TRIM, *_CHAIN)
     octets = ulaw.read_bytes()
-    return octets + SILENCE[: -len(octets) % FRAME_OCTETS]
+    return octets + SILENT_FRAME[: -len(octets) % FRAME_OCTETS]
 
 
 def _whole(text: str) -> str:

@@ -20,6 +20,7 @@ sipp:sip-tester
 kamailio:kamailio kamailio-tls-modules
 dnsmasq:dnsmasq-base
 tshark:tshark
+espeak-ng:espeak-ng
 gcc:gcc libc6-dev
 '
 

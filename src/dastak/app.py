@@ -32,6 +32,7 @@ from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
+from dastak.app_voice import speaking
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
@@ -60,6 +61,7 @@ from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.tenancy.directory import Directory
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_route import sip_junk
+from dastak.voice.speech import Speaking
 from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
@@ -165,7 +167,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
     limits = await _limits(stack, settings, store, clock)
-    box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
+    spoken = await stack.enter_async_context(speaking(settings, directory))
+    box = await stack.enter_async_context(_box(settings, spoken)) if settings.simulator.enabled else None
     metrics = Metrics()
     inward = Inward.of(metrics.on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
@@ -231,10 +234,17 @@ async def _set_out(
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
 
 
-def _box(settings: Settings) -> Box:
+def _box(settings: Settings, spoken: Speaking) -> Box:
     host, port = address_of(settings.simulator.smpp_listen)
     http_host, http_port = address_of(settings.simulator.http_listen)
-    return Box(seed=settings.simulator.seed, host=host, port=port, http_host=http_host, http_port=http_port)
+    return Box(
+        seed=settings.simulator.seed,
+        host=host,
+        port=port,
+        http_host=http_host,
+        http_port=http_port,
+        speech_of=spoken.speech_of,
+    )
 
 
 def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:

@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "carrier": ("admin_carriers:carrier", "Add, test, change, drain and restore carriers."),
     "dlt": ("admin_dlt:dlt", "India's DLT register: show, import, replace, lint."),
     "replies": ("admin_replies:replies", "List replies and the numbers that said STOP, and lift a stop."),
+    "voice": ("voice:voice", "Show what calls speak, check your recordings, and hear a call."),
     "route": ("routes:route", "Show how good each route is, and what other rules would change."),
     "secrets": ("init:secrets", "Rotate the keys that codes are derived with."),
     "sim": ("sim:sim", "Run the carrier simulator alone, or tell a running one what to do."),

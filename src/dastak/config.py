@@ -21,6 +21,9 @@ from dastak.delivery.routing import EXPLORATION
 from dastak.guard.call_limits import CallRates
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BINDS_MAX, BindKind, SmppSettings, Tls
+from dastak.voice.prompt_words import Known
+from dastak.voice.prompts import LEAST
+from dastak.voice.speech import Speaking
 
 MASK: Final = "********"
 # Routes into the carrier in a box are called sim_1 and so on.
@@ -270,6 +273,20 @@ class RoutingSettings(_Section, frozen=True, kw_only=True):
     plausible_receipt_s: Annotated[float, Meta(ge=0)] = FAST_S
 
 
+class VoiceSettings(_Section, frozen=True, kw_only=True):
+    """What calls speak.
+
+    Attributes:
+        recordings: A folder with recordings of your own; a change in it is heard within seconds.
+        brands: Where the spoken names of brands are kept; the folder brands beside the database if absent.
+        least: How much must be known of a language's voice; else the nearest language is spoken.
+    """
+
+    recordings: Path | None = None
+    brands: Path | None = None
+    least: Known = LEAST
+
+
 class LogSettings(_Section, frozen=True, kw_only=True):
     """What is written to standard error.
 
@@ -295,8 +312,20 @@ class Settings(_Section, frozen=True, kw_only=True):
     carriers: dict[str, CarrierSettings] = {}
     limits: LimitsSettings = LimitsSettings()
     routing: RoutingSettings = RoutingSettings()
+    voice: VoiceSettings = VoiceSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     log: LogSettings = LogSettings()
+
+
+def speaking_of(settings: Settings) -> Speaking:
+    """Return what calls speak, not read yet."""
+    voice = settings.voice
+    return Speaking(voice.recordings, brands_folder(settings), least=voice.least)
+
+
+def brands_folder(settings: Settings) -> Path:
+    """Return where the spoken names of brands are kept."""
+    return settings.voice.brands or sqlite_path(settings.store.url).absolute().parent / "brands"
 
 
 def smpp_settings(carrier: CarrierSettings) -> SmppSettings:

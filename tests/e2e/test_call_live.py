@@ -122,6 +122,83 @@ def test_who_did_not_ask_ends_the_verification_by_a_key(api: ApiClient) -> None:
     assert api.check(of, phone.code()[:6]).status == 409
 
 
+def matching(api: ApiClient, locale: str = "en") -> tuple[str, str, Handset]:
+    """Start a verification whose number is to be typed, and answer the phone once it was asked for."""
+    answer = api.start(RINGS, match=True, locale=locale)
+    assert answer.status == 201, answer
+    phone = Handset(api, RINGS, language=locale)
+    assert phone.rings()
+    phone.answer()
+    until(lambda: phone.hears("match"), within_s=20)
+    return answer.body["id"], answer.body["match_number"], phone
+
+
+@pytest.mark.parametrize("locale", ["en", "ta"])
+def test_number_of_the_page_that_is_typed_into_the_phone_approves_and_no_digit_is_spoken(
+    dev: DastakProcess, api: ApiClient, locale: str
+) -> None:
+    of, number, phone = matching(api, locale)
+    looked_at = api.get(f"/v1/verifications/{of}").body
+    listed = api.get("/v1/verifications?limit=1").body["verifications"][0]
+    refused = api.check(of, number)
+    for key in number:
+        phone.press(key)
+    event(api, of, lambda told: told["type"] == "approved")
+    event(api, of, lambda told: told["type"] == "delivered")
+
+    assert (looked_at["match_number"], looked_at["state"]) == (number, "pending")
+    assert listed["match_number"] is None
+    assert (refused.status, refused.body["code"]) == (409, "nothing_to_check")
+    assert looked_at["warnings"] == ["short_match_number"]
+    over = api.get(f"/v1/verifications/{of}").body
+    assert (over["state"], over["match_number"]) == ("approved", None)
+    told = api.timeline(of)
+    assert [one["step"] for one in told if one["type"] == "call"] == [
+        "dialled", "ringing", "answered", "typed", "hung_up",
+    ]  # fmt: skip
+    assert [one["type"] for one in told if one["type"] != "call"] == [
+        "started", "queued", "match_asked", "submitted", "approved", "delivered",
+    ]  # fmt: skip
+    assert phone.code() == ""
+    assert phone.hears("goodbye")
+    said = [value for one in told for name, value in one.items() if name not in ("at", "carrier_ref")]
+    assert number not in said
+
+
+def test_wrong_number_costs_an_attempt_and_ends_the_call(api: ApiClient) -> None:
+    of, number, phone = matching(api)
+    for key in "111" if number != "111" else "222":
+        phone.press(key)
+    missed = event(api, of, lambda told: told["type"] == "missed")
+    event(api, of, lambda told: told["type"] == "delivered")
+
+    assert (missed["reason"], missed["attempts_remaining"]) == ("wrong_number", 2)
+    assert api.get(f"/v1/verifications/{of}").body["state"] == "pending"
+
+
+def test_who_did_not_ask_for_the_number_ends_the_verification_by_a_key(api: ApiClient) -> None:
+    of, _, phone = matching(api)
+    phone.press("9")
+
+    canceled = event(api, of, lambda told: told["type"] == "canceled")
+    assert canceled["cause"] == "reported"
+    assert phone.hears("unasked") or phone.hears("reported")
+
+
+def test_repeat_of_a_start_rings_no_second_time_and_its_number_is_looked_up(api: ApiClient) -> None:
+    body = {"to": RINGS, "match": True}
+    first, again = (api.post("/v1/verifications", body, idempotency_key="page-1") for _ in range(2))
+    assert (first.status, again.status) == (201, 201), (first, again)
+    phone = Handset(api, RINGS)
+    assert phone.rings()
+    phone.hang_up()
+
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (first.body["id"], again.body["match_number"]) == (again.body["id"], None)
+    looked_at = api.get(f"/v1/verifications/{first.body['id']}").body
+    assert looked_at["match_number"] == first.body["match_number"] is not None
+
+
 def test_person_may_ask_for_a_call_and_typing_the_code_of_the_text_ends_the_ringing(
     dev: DastakProcess, api: ApiClient
 ) -> None:

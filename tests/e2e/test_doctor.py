@@ -261,6 +261,30 @@ def declare_no_dialler(installation: Installation) -> str:
     return "auto_dialler_declared_on of the carrier voice is empty"
 
 
+def record_nothing_useful(installation: Installation) -> str:
+    folder = installation.file.with_name("own")
+    (folder / "ta").mkdir(parents=True)
+    (folder / "ta" / "7.wav").write_bytes(b"ID3")
+    installation.set_recordings(folder)
+    return "1 cannot be used; " + str(folder / "ta" / "7.wav")
+
+
+def call_in_nobodys_name(installation: Installation) -> str:
+    installation.add_trunk()
+    return "calls do not name Dastak"
+
+
+def call_in_assamese(installation: Installation) -> str:
+    installation.add_trunk()
+
+    async def change(store: SqliteStore) -> None:
+        service = operators.find_service(await store.tenancy(), 1, "default")
+        await operators.change_service(store, msgspec.structs.replace(service, locale="as"))
+
+    installation.act(change)
+    return "Assamese by Bengali"
+
+
 FAULTS = (
     (READABLE, break_settings, False),
     ("config.file_modes", open_key_file, True),
@@ -282,6 +306,9 @@ FAULTS = (
     ("store.queue", leave_a_message, False),
     ("store.backup", forget_to_copy, False),
     ("store.backup", never_copy, False),
+    ("voice.recordings", record_nothing_useful, False),
+    ("voice.brands", call_in_nobodys_name, False),
+    ("voice.languages", call_in_assamese, False),
     ("carriers.bind", call_nobody, False),
     ("carriers.bind", call_nobody_by_the_database, False),
     ("carriers.bind", seal_under_lost_keys, False),

@@ -56,9 +56,9 @@ async def sent(house: House, **asked: str) -> Verification:
     return started
 
 
-def with_calls(house: House, *, texts: int = 1) -> ScriptedRoute:
+def with_calls(house: House, calls: ScriptedRoute | None = None, *, texts: int = 1) -> ScriptedRoute:
     """Give the house its first routes for texts and one for calls."""
-    calls = ScriptedRoute("trunk")
+    calls = calls or ScriptedRoute("trunk")
     house.ports = replace(house.ports, routes=Ways(list(house.routes[:texts]), calls))
     house.settlement.begin(house.ports)
     return calls

@@ -18,16 +18,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from dastak.core import codes
+from dastak.core.codes import MATCH_DIGITS
 from dastak.core.errors import CarrierUnavailable, DastakError
 from dastak.core.events import Event, MessageResumed, VerificationApproved
 from dastak.core.ids import VerificationId
-from dastak.core.lockout import DAY, HOUR, WRONG_PER_DAY_MAX, WRONG_PER_HOUR_MAX
+from dastak.core.lockout import DAY, HOUR, LEGACY_WRONG_PER_DAY_MAX, WRONG_PER_DAY_MAX, WRONG_PER_HOUR_MAX
 from dastak.core.message import Message, MessageKey, MessageState
 from dastak.core.outcome import Outcome
-from dastak.core.policy import Policy, ResendCode
-from dastak.core.verification import Particulars, Reason, State, Verification
+from dastak.core.policy import Channel, Policy, ResendCode
+from dastak.core.verification import Judgement, Particulars, Reason, State, Verification
+from dastak.flows.match import match
+from tests.flow.test_fall_back import with_calls
 from tests.support.house import MEMORY, FakeClock, House, ScriptedRoute, open_house
-from tests.support.samples import NOW, some_msisdn
+from tests.support.samples import NOW, RING, some_msisdn
 
 T = TypeVar("T")
 
@@ -56,6 +60,7 @@ class Known:
 
     started: Verification
     own: bool
+    match: bool = False
     state: State = State.PENDING
     attempts: int = 0
     generation: int = 0
@@ -97,14 +102,16 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
     async def open(self) -> None:
         self.processes += 1
         self.stack = AsyncExitStack()
-        self.seen = 0
+        self.seen = self.heard = 0
         # Each process draws other random octets, and no carrier gives an id twice.
         route = ScriptedRoute(f"north{self.processes}")
+        self.calls = ScriptedRoute(f"trunk{self.processes}")
         opened = open_house(
             Path(self.folder.name), route, clock=self.clock, policy=self.policy, seed=self.processes
         )
         self.house: House = await self.stack.enter_async_context(opened)
         self.house.told_of_each = self.told
+        with_calls(self.house, self.calls)
         await self.house.store.recover(self.clock.now())
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
@@ -138,6 +145,34 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
             self.what_is_queued_is_delivered()
         return started.id
 
+    @rule(target=ids, number=st.integers(1, 2).map(some_msisdn), called=st.booleans())
+    def somebody_starts_and_is_to_type_a_number(self, number: str, called: bool) -> VerificationId:
+        for known in self.known.values():
+            same = (known.started.msisdn, known.started.particulars.purpose) == (number, "generic")
+            if same and known.state is State.PENDING:
+                known.state = State.CANCELED
+
+        started = self.run(self.house.start(number, match=True, particulars=Particulars(purpose="generic")))
+
+        self.known[started.id] = Known(started, False, match=True, sent_at=[self.clock.now()])
+        if called:
+            self.what_is_queued_is_delivered()
+        return started.id
+
+    @rule(of=ids, right=st.booleans(), times=st.integers(1, ATTEMPTS + 1))
+    def somebody_types_a_number_into_the_phone(self, of: VerificationId, right: bool, times: int) -> None:
+        known = self.known[of]
+        number = codes.match_number(
+            RING.keys[known.started.key_id], verification_id=of, generation=known.generation
+        )
+        for _ in range(times):
+            if not known.match:
+                assert self.run(match(self.house.ports, of, number)) is None
+                continue
+            judged = self.judged(of, None if right else Reason.WRONG_NUMBER)
+            typed = number if right else str(int(number) + 1)
+            self.came_to(of, judged, self.run(match(self.house.ports, of, typed)))
+
     @rule(of=ids, times=st.integers(1, ATTEMPTS + 1))
     def somebody_types_a_wrong_code(self, of: VerificationId, times: int) -> None:
         for _ in range(times):
@@ -152,8 +187,8 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
         newest = self.known[of].generation == 0
         self.check(of, self.code(of, 0), None if newest else Reason.OLDER_CODE)
 
-    @rule(of=ids, patient=st.booleans())
-    def somebody_asks_again(self, of: VerificationId, patient: bool) -> None:
+    @rule(of=ids, patient=st.booleans(), by=st.sampled_from([None, Channel.SMS]))
+    def somebody_asks_again(self, of: VerificationId, patient: bool, by: Channel | None) -> None:
         known = self.known[of]
         now = self.clock.advance(max(WAITS_S) if patient else 0)
         expected = "done"
@@ -162,11 +197,12 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
         elif now < known.sent_at[-1] + timedelta(seconds=WAITS_S[len(known.sent_at) - 1]):
             expected = "rate_limited"
 
-        assert self.came_of(self.house.resend(known.started)) == expected
+        assert self.came_of(self.house.resend(known.started, by)) == expected
 
         if expected != "done":
             return
         known.sent_at.append(now)
+        known.match = known.match and by is None
         if self.policy.resend_code is ResendCode.NEW and not known.own:
             known.generation += 1
 
@@ -202,12 +238,16 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
         key = self.carried[ref]
         known = self.known[key.verification]
         fails = outcome is Outcome.UNKNOWN_NUMBER and known.state is State.PENDING
+        reported = outcome is Outcome.REPORTED and known.state is State.PENDING
         delivered = self.messages[key] is MessageState.DELIVERED
+        on_its_way = self.messages[key] is MessageState.SUBMITTED
 
         assert self.came_of(self.house.receive(ref, outcome)) == ("not_found" if delivered else "done")
 
         if fails and not delivered:
             known.state = State.FAILED
+        if reported and on_its_way:
+            known.state = State.CANCELED
 
     @rule()
     def the_sweeper_comes(self) -> None:
@@ -239,11 +279,21 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
 
     def check(self, of: VerificationId, typed: str, if_open: Reason | None) -> None:
         """Check a code that an open verification answers with `if_open`; None approves."""
+        if self.known[of].match:
+            assert self.came_of(self.house.check(self.known[of].started, typed)) == "nothing_to_check"
+            return
+        expected = self.judged(of, if_open)
+        self.came_to(of, expected, self.run(self.house.check(self.known[of].started, typed)))
+
+    def judged(self, of: VerificationId, if_open: Reason | None) -> Reason | None:
+        """Judge an attempt as the model does, which an open verification answers with `if_open`."""
         known, now = self.known[of], self.clock.now()
         if known.state is State.PENDING and known.over(now):
             known.state = State.EXPIRED
         wrong_at_s = self.wrong_at_s[known.started.msisdn]
-        expected = CLOSED.get(known.state) or (Reason.LOCKED if locked(wrong_at_s, now) else if_open)
+        per_day = LEGACY_WRONG_PER_DAY_MAX if known.started.policy.legacy else WRONG_PER_DAY_MAX
+        is_locked = locked(wrong_at_s, now, per_day)
+        expected = CLOSED.get(known.state) or (Reason.LOCKED if is_locked else if_open)
         if expected is None:
             known.state = State.APPROVED
         elif expected is if_open:
@@ -251,9 +301,12 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
             known.attempts += 1
             known.state = State.EXHAUSTED if known.attempts == ATTEMPTS else known.state
 
-        judged = self.run(self.house.check(known.started, typed))
+        return expected
 
-        known.approvals += judged.approved
+    def came_to(self, of: VerificationId, expected: Reason | None, judged: Judgement | None) -> None:
+        """Hold what an attempt came to to what the model expects."""
+        assert judged is not None
+        self.known[of].approvals += judged.approved
         assert (judged.approved, judged.reason) == (expected is None, expected)
 
     def see_offers(self) -> None:
@@ -266,6 +319,14 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
             assert self.clock.now() + timedelta(seconds=outgoing.validity_s) <= known.started.expires_at
             sent = [self.code(outgoing.key.verification, n) for n in range(known.generation + 1)]
             assert outgoing.text.startswith(tuple(sent))
+        called = self.calls.offered
+        new, self.heard = called[self.heard :], len(called)
+        for outgoing in new:
+            known = self.known[outgoing.key.verification]
+            assert known.state is State.PENDING
+            assert bool(outgoing.match_digits) != bool(outgoing.code)
+            sent = [self.code(outgoing.key.verification, n) for n in range(known.generation + 1)]
+            assert outgoing.match_digits == MATCH_DIGITS if known.match else outgoing.code in sent
 
     @invariant()
     def single_use(self) -> None:
@@ -322,11 +383,11 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
         )
 
 
-def locked(wrong_at_s: list[int], now: datetime) -> bool:
+def locked(wrong_at_s: list[int], now: datetime, per_day: int) -> bool:
     """Say whether a number had too many wrong attempts in the last hour or day."""
     return any(
         len(wrong_at_s) >= most and now < datetime.fromtimestamp(wrong_at_s[-most], UTC) + window
-        for most, window in ((WRONG_PER_HOUR_MAX, HOUR), (WRONG_PER_DAY_MAX, DAY))
+        for most, window in ((WRONG_PER_HOUR_MAX, HOUR), (per_day, DAY))
     )
 
 

@@ -65,6 +65,10 @@ class Installation:
         wish = Wish(settings=given, lane=lane)
         self.act(lambda store: CarrierBook(store, sealer).add(name, CarrierKind.SIP, wish, act))
 
+    def set_recordings(self, folder: Path) -> None:
+        text = self.file.read_text()
+        self.file.write_text(text.replace('#recordings = ""', f'recordings = "{folder}"'))
+
     def set_public_url(self, url: str) -> None:
         text = self.file.read_text()
         self.file.write_text(text.replace('#public_url = ""', f'public_url = "{url}"'))

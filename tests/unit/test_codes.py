@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from dastak.core import codes
 from dastak.core.codes import (
+    MATCH_DIGITS,
+    MATCH_NUMBERS,
     SYMBOLS,
     TYPED_CHARACTERS_MAX,
     Alphabet,
@@ -19,6 +21,7 @@ from dastak.core.codes import (
     derive,
     digest,
     entropy_bits,
+    match_number,
     matches,
     read_typed,
     trivial,
@@ -469,3 +472,25 @@ def test_read_typed_never_raises_and_gives_only_codes(
         assert len(code) == length
         assert check_own_code(code) == code
         assert alphabet is None or set(code) <= set(SYMBOLS[alphabet])
+
+
+def test_number_of_the_page_is_made_again_and_is_no_part_of_the_code() -> None:
+    number = match_number(KEY, verification_id=ID, generation=0)
+
+    assert number == match_number(KEY, verification_id=ID, generation=0)
+    others = [match_number(KEY, verification_id=ID, generation=n) for n in range(1, 20)]
+    assert len(set(others)) > 10
+    assert number not in derive(KEY, verification_id=ID, generation=0, length=10, alphabet=Alphabet.NUMERIC)
+
+
+def test_every_number_of_a_page_is_equally_likely_and_begins_with_none_that_means_something_else() -> None:
+    count = 80_000
+    seen = Counter(match_number(KEY, verification_id=n.to_bytes(16), generation=0) for n in range(count))
+
+    assert {len(number) for number in seen} == {MATCH_DIGITS}
+    assert {number[0] for number in seen} == set("12345678")
+    assert len(seen) == len(MATCH_NUMBERS) == 800
+    expected = count / 800
+    chi2 = sum((times - expected) ** 2 / expected for times in seen.values())
+    # 799 degrees of freedom: mean 799, deviation 40; the key is fixed, so it never changes.
+    assert abs(chi2 - 799) < 4 * 40

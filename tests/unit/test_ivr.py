@@ -10,6 +10,7 @@ from dastak.voice.ivr import (
     FRAMES_PER_S,
     GATE_ROUND_S,
     GATE_ROUNDS,
+    MATCH_ROUNDS,
     READINGS,
     SILENCE,
     Ended,
@@ -24,6 +25,11 @@ CALL_S_MAX = 90
 class Words:
     """A language whose recordings are their own names, one frame a word."""
 
+    asked = language = "en"
+
+    def brand(self, name: str) -> bytes:
+        return self.clip(f"brand_{name}") if name == "Acme" else b""
+
     def clip(self, name: str) -> bytes:
         return name.encode().ljust(FRAME_OCTETS, b".")
 
@@ -34,9 +40,13 @@ class Words:
 class Person:
     """Listens to a call, and writes down what is heard."""
 
-    def __init__(self, *, code: str = CODE, typed: int = 0, gate: str = "7") -> None:
+    def __init__(
+        self, *, code: str = CODE, typed: int = 0, gate: str = "7", brand: str = "", asked: str = "en"
+    ) -> None:
         self.steps: list[tuple[Step, str]] = []
-        self.ivr = Ivr(Words(), gate=gate, code=code, typed=typed, tell=self.on_step)
+        words = Words()
+        words.asked = asked
+        self.ivr = Ivr(words, gate=gate, code=code, typed=typed, brand=brand, tell=self.on_step)
         self.heard: list[str] = []
         self.frames = 0
 
@@ -156,27 +166,99 @@ def test_who_hangs_up_after_a_whole_reading_has_heard_the_code(at: str, ended: E
     assert after_gate(Person(), "7", hangs_up_at=at) is ended
 
 
-def test_digits_of_the_page_are_taken_and_no_code_is_spoken() -> None:
-    person = Person(code="", typed=3)
+def types(person: Person, keys: str, *, at: str = "match") -> Ended:
+    """Press all keys as soon as a prompt sounds, the first time."""
+    left = keys
     while (frame := person.ivr.frame()) is not None:
+        person.frames += 1
+        if frame == SILENCE:
+            continue
         word = frame.decode("latin-1").rstrip(".")
         person.heard.append(word)
-        if word == "match":
-            for digit in "830":
-                person.ivr.key(digit)
+        if word == at:
+            for key in left:
+                person.ivr.key(key)
+            left = ""
+    return person.ivr.ended
 
-    assert person.ivr.ended is Ended.TYPED
+
+@pytest.mark.parametrize("keys", ["830", "830555", "*8#30"])
+@pytest.mark.parametrize("at", ["match", "unasked"])
+def test_digits_of_the_page_are_taken_and_no_code_is_spoken(keys: str, at: str) -> None:
+    person = Person(code="", typed=3)
+
+    assert types(person, keys, at=at) is Ended.TYPED
     assert person.steps == [(Step.TYPED, "830")]
     assert person.heard_code == ""
+    assert person.heard[-1] == "goodbye"
 
 
 def test_too_few_digits_of_the_page_are_nobody() -> None:
     person = Person(code="", typed=3)
-    person.ivr.key("8")
-    while person.ivr.frame() is not None:
-        pass
 
-    assert person.ivr.ended is Ended.NO_HUMAN
+    assert types(person, "83") is Ended.NO_HUMAN
+    assert person.steps == [(Step.NO_KEY, "")]
+
+
+def test_keys_before_the_question_are_no_number() -> None:
+    person = Person(code="", typed=3)
+
+    assert types(person, "123", at="greeting") is Ended.NO_HUMAN
+    assert person.heard.count("match") == MATCH_ROUNDS
+    assert person.frames / FRAMES_PER_S < CALL_S_MAX
+
+
+def test_nine_instead_of_the_number_reports_that_nobody_asked() -> None:
+    person = Person(code="", typed=3)
+
+    assert types(person, "9") is Ended.REPORTED
+    assert person.steps == [(Step.REPORTED, "")]
+    assert person.heard[-2:] == ["reported", "goodbye"]
+
+
+def test_number_may_have_a_nine_in_it() -> None:
+    person = Person(code="", typed=3)
+
+    assert types(person, "199") is Ended.TYPED
+    assert person.steps == [(Step.TYPED, "199")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.sampled_from("0123456789*#")), max_size=12))
+def test_whatever_is_typed_a_call_of_numbers_says_no_character_and_ends(
+    pressed: list[tuple[int, str]],
+) -> None:
+    person = Person(code="", typed=3)
+    keys = sorted(pressed)
+    at = 0
+    while (frame := person.ivr.frame()) is not None:
+        if frame != SILENCE:
+            person.heard.append(frame.decode().rstrip("."))
+        while keys and keys[0][0] <= at:
+            person.ivr.key(keys.pop(0)[1])
+        at += 1
+
+    typed = [text for step, text in person.steps if step is Step.TYPED]
+    assert person.heard_code == ""
+    assert all(len(text) == 3 and text.isdecimal() and text[0] != "9" for text in typed)
+    assert len(person.steps) == 1
+    assert (person.ivr.ended is Ended.TYPED) == bool(typed)
+    assert at / FRAMES_PER_S < CALL_S_MAX
+
+
+@pytest.mark.parametrize(("brand", "heard"), [("Acme", ["brand_Acme"]), ("Nobody's", []), ("", [])])
+def test_brand_comes_before_the_greeting_where_it_can_be_spoken(brand: str, heard: list[str]) -> None:
+    person = Person(brand=brand)
+    after_gate(person, "7")
+
+    assert person.heard[: len(heard) + 1] == [*heard, "greeting"]
+
+
+def test_person_is_told_first_when_another_language_is_spoken() -> None:
+    person = Person(asked="as", brand="Acme")
+    after_gate(person, "7")
+
+    assert person.heard[:3] == ["instead", "brand_Acme", "greeting"]
+    assert person.steps[0] == (Step.OTHER_LANGUAGE, "en")
 
 
 def test_call_speaks_a_code_or_takes_digits() -> None:

@@ -19,6 +19,7 @@ from dastak.core.policy import (
     Policy,
     check_policy,
     compliance_warnings,
+    for_match,
     narrow,
     resend_wait_s,
 )
@@ -204,3 +205,17 @@ def test_stored_policy_with_something_unknown_is_refused(record: dict[str, objec
 
 def test_policy_survives_its_stored_form() -> None:
     assert msgspec.json.decode(msgspec.json.encode(LEGACY), type=Policy) == LEGACY
+
+
+def test_matching_numbers_needs_calls() -> None:
+    assert check_policy(Policy(match=True)).match
+    with pytest.raises(InvalidRequest) as refused:
+        check_policy(Policy(match=True, channels=(Channel.SMS,)))
+
+    assert refused.value.field == "match"
+
+
+def test_matching_numbers_has_the_limits_of_short_codes() -> None:
+    assert for_match(Policy()) == Policy(legacy=True, attempts_max=LEGACY_ATTEMPTS_MAX)
+    assert for_match(Policy(attempts_max=1)).attempts_max == 1
+    assert check_policy(for_match(Policy(match=True)))

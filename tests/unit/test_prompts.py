@@ -14,9 +14,19 @@ from hypothesis import strategies as st
 
 from dastak.core.codes import CODE_CHARACTERS_MAX, SYMBOLS, Alphabet
 from dastak.core.template import LOCALES
-from dastak.voice.prompt_words import CLIPS, DIGITS, GATES, LETTERS, PHRASES, all_words, spoken, written
-from dastak.voice.prompts import SILENCE, Pack, pack, packed, pause, spoken_words, unpacked, words_digest
-from dastak.voice.sound.g711 import FRAME_OCTETS
+from dastak.voice.prompt_words import (
+    CLIPS,
+    DIGITS,
+    GATES,
+    LETTERS,
+    PHRASES,
+    Known,
+    all_words,
+    spoken,
+    written,
+)
+from dastak.voice.prompts import LAST_RESORT, Pack, pack, packed, pause, spoken_words, unpacked, words_digest
+from dastak.voice.sound.g711 import FRAME_OCTETS, SILENT_FRAME
 from tests.support.heard_digits import heard, samples
 
 FILES = resources.files("dastak.voice").joinpath("packs")
@@ -190,19 +200,35 @@ def test_nothing_keeps_a_code() -> None:
 
 
 def test_silence_is_silent_and_whole() -> None:
-    assert pause(1) == SILENCE
-    assert pause(700) == SILENCE * 35
-    assert np.max(np.abs(samples(SILENCE))) == 0
+    assert pause(1) == SILENT_FRAME
+    assert pause(700) == SILENT_FRAME * 35
+    assert np.max(np.abs(samples(SILENT_FRAME))) == 0
 
 
-def test_language_is_replaced_by_the_nearest_when_its_voice_is_not_acceptable() -> None:
+def test_language_is_replaced_by_the_nearest_when_its_voice_is_unfit() -> None:
     words = all_words()
-    bad = {tag: msgspec.structs.replace(words[tag], acceptable=False) for tag in ("as", "bn")}
+    bad = {tag: msgspec.structs.replace(words[tag], known=Known.UNFIT) for tag in ("as", "bn")}
 
     spoken_to = pack("as", languages={**words, **bad})
 
     assert (spoken_to.asked, spoken_to.language) == ("as", "hi")
     assert spoken_to.clips == pack("hi").clips
+
+
+def test_assamese_is_spoken_in_bengali_unless_an_operator_is_content_with_an_unjudged_voice() -> None:
+    assert (pack("as").asked, pack("as").language) == ("as", "bn")
+    assert pack("as", least=Known.UNJUDGED).language == "as"
+
+
+@pytest.mark.parametrize("least", Known)
+def test_no_voice_is_heard_of_which_less_is_known_than_is_asked_for_but_the_last_resort(least: Known) -> None:
+    words = all_words()
+
+    for language in words:
+        heard = pack(language, least=least).language
+        assert words[heard].known.suffices(least) or heard == LAST_RESORT
+        if words[language].known.suffices(least):
+            assert heard == language
 
 
 def test_language_that_nobody_speaks_is_answered_in_english() -> None:
@@ -221,7 +247,7 @@ def test_own_recordings_go_over_the_packs() -> None:
 
 
 def test_own_recordings_speak_a_language_when_they_are_complete_and_only_then() -> None:
-    words = {**all_words(), "as": msgspec.structs.replace(all_words()["as"], acceptable=False)}
+    words = {**all_words(), "as": msgspec.structs.replace(all_words()["as"], known=Known.UNFIT)}
     complete = dict.fromkeys(CLIPS, b"\x01" * 160)
     all_but_one = {name: clip for name, clip in complete.items() if name != "menu"}
 
@@ -230,7 +256,7 @@ def test_own_recordings_speak_a_language_when_they_are_complete_and_only_then() 
 
 
 def test_installation_without_english_is_told() -> None:
-    nobody = {tag: msgspec.structs.replace(it, acceptable=False) for tag, it in all_words().items()}
+    nobody = {tag: msgspec.structs.replace(it, known=Known.UNFIT) for tag, it in all_words().items()}
 
     with pytest.raises(LookupError, match="English"):
         pack("hi", languages=nobody)

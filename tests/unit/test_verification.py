@@ -10,7 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from dastak.core import lockout
 from dastak.core.errors import Conflict, RateLimited
-from dastak.core.events import AttemptMissed, VerificationApproved, VerificationExhausted, VerificationExpired
+from dastak.core.events import (
+    AttemptMissed,
+    MatchEnded,
+    VerificationApproved,
+    VerificationExhausted,
+    VerificationExpired,
+)
 from dastak.core.policy import Channel, Policy, ResendCode
 from dastak.core.tenant import Mode
 from dastak.core.verification import (
@@ -156,6 +162,23 @@ def test_resend_with_a_new_code_raises_the_generation() -> None:
     held = pending(policy=Policy(resend_code=ResendCode.NEW))
 
     assert resend(held, Channel.SMS, now=NOW + timedelta(seconds=30)).verification.generation == 1
+
+
+def test_wrong_number_of_the_page_is_told_as_such_and_costs_an_attempt() -> None:
+    judged = judge(pending(particulars=Particulars(match=True)), Typed.WRONG, lockout.CLEAN, now=NOW)
+
+    assert (judged.approved, judged.reason) == (False, Reason.WRONG_NUMBER)
+    assert attempts_remaining(judged.step.verification) == 4
+
+
+@pytest.mark.parametrize(("channel", "match"), [(Channel.VOICE, True), (Channel.SMS, False)])
+def test_asking_for_a_text_ends_the_matching_of_numbers(channel: Channel, match: bool) -> None:
+    held = pending(particulars=Particulars(channel=Channel.VOICE, match=True), attempts=1)
+
+    step = resend(held, channel, now=NOW + timedelta(seconds=30))
+
+    assert (step.verification.particulars.match, step.verification.attempts) == (match, 1)
+    assert [type(event) for event in step.events] == ([] if match else [MatchEnded])
 
 
 def test_resend_is_refused_when_used_up_or_over() -> None:

@@ -10,8 +10,8 @@ from dastak.core.message import MessageKey, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.way_out import Outgoing
 from dastak.voice import voice_route
-from dastak.voice.ivr import SILENCE, Ivr
-from dastak.voice.line import Dial, Hearer, Script
+from dastak.voice.ivr import SILENCE
+from dastak.voice.line import Dial, Hearer, Script, ivr_of
 from dastak.voice.voice_route import VoiceRoute
 from tests.support.samples import MSISDN, some_verification
 from tests.unit.test_ivr import Words
@@ -25,7 +25,7 @@ class Leg:
 
     def __init__(self, dial: Dial, hearer: Hearer) -> None:
         self.hearer = hearer
-        self.ivr = Ivr(Words(), gate=dial.script.gate, code=dial.script.code, tell=hearer.on_step)
+        self.ivr = ivr_of(dial.script, lambda _locale: Words(), hearer.on_step)
         self.answered = self.over = False
 
     def hang_up(self) -> None:
@@ -77,17 +77,23 @@ class Desk:
         self.line = Line()
         self.receipts: list[Receipt] = []
         self.steps: list[str] = []
+        self.details: list[str] = []
+        self.outgoing = outgoing()
         self.route = VoiceRoute(
             "trunk",
             self.line,
             take_receipt=lambda receipt, _acknowledge: self.receipts.append(receipt),
-            take_step=lambda _key, step, _detail: self.steps.append(step),
+            take_step=self.take_step,
             chance=Random(1),
         )
 
+    def take_step(self, _key: MessageKey, step: str, detail: str) -> None:
+        self.steps.append(step)
+        self.details.append(detail)
+
     async def dialled(self) -> tuple[asyncio.Task[object], Leg]:
         self.line.dialled.clear()
-        task = asyncio.create_task(self.route.submit(outgoing()))
+        task = asyncio.create_task(self.route.submit(self.outgoing))
         await self.line.dialled.wait()
         return task, self.line.legs[-1]
 
@@ -120,7 +126,8 @@ async def test_message_is_taken_when_the_phone_rings_and_delivered_when_the_code
     assert [receipt.outcome for receipt in desk.receipts] == [Outcome.DELIVERED]
     assert desk.steps == ["dialled", "ringing", "answered", "right_key", "spoken", "spoken", "hung_up"]
     (dial,) = desk.line.dials
-    assert dial == Dial(MSISDN, "+911600", 28.0, Script(locale="en", gate=dial.script.gate, code="4711"))
+    script = Script(locale="en", gate=dial.script.gate, code="4711", brand="Acme")
+    assert dial == Dial(MSISDN, "+911600", 28.0, script)
     assert not {"4711", MSISDN} & set(re.findall(r"[+0-9]+", repr(dial)))
 
 
@@ -196,6 +203,31 @@ async def test_its_own_delivery_and_other_verifications_stop_nothing(desk: Desk)
     desk.route.on_events(some_verification(id=bytes(16)), [VerificationApproved(1)])
 
     assert not leg.over
+
+
+async def test_number_that_was_typed_is_told_and_what_it_brings_cuts_no_goodbye_off(
+    desk: Desk,
+) -> None:
+    desk.outgoing = Outgoing(KEY, MSISDN, "", "+911600", validity_s=300, locale="en", match_digits=3)
+    leg = await desk.ringing()
+    leg.answer()
+    for _ in range(100):
+        leg.ivr.frame()
+    for key in "407":
+        leg.ivr.key(key)
+    frame: bytes | None = b""
+    while desk.steps[-1] != "typed":
+        frame = leg.ivr.frame()
+    desk.route.on_events(VERIFICATION, [VerificationApproved(1)])
+
+    assert not leg.over
+    assert frame is not None
+    assert frame.startswith(b"goodbye")
+    leg.listen()
+    assert [receipt.outcome for receipt in desk.receipts] == [Outcome.DELIVERED]
+    assert desk.steps == ["dialled", "ringing", "answered", "typed", "hung_up"]
+    assert desk.details[3] == "407"
+    assert desk.line.dials[0].script == Script(locale="en", gate=desk.line.dials[0].script.gate, typed=3)
 
 
 async def test_each_call_asks_for_a_digit_of_its_own(desk: Desk) -> None:

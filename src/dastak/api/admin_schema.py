@@ -79,6 +79,7 @@ class PolicyChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     channels: tuple[Channel, ...] | None = None
     call_after_s: int | None = None
     legacy: bool | None = None
+    match: bool | None = None
 
 
 assert PolicyChange.__struct_fields__ == Policy.__struct_fields__

@@ -16,8 +16,9 @@ from dastak.core.tenant import Scope
 from dastak.core.verification import Judgement, Reason, State, Verification
 from dastak.flows.cancel import cancel
 from dastak.flows.check import Attempt, check
+from dastak.flows.compose import match_number_of
 from dastak.flows.resend import resend
-from dastak.flows.start import Ask, start
+from dastak.flows.start import Ask, Started, start
 
 LIST_MAX: Final = 200
 LIST_DEFAULT: Final = 50
@@ -37,13 +38,15 @@ async def start_verification(api: Api, call: Call) -> Response:
         channel=schema.channel_of(body.channel),
         code=body.code,
         client_ip=body.client_ip,
+        match=body.match,
         policy=body.policy,
         particulars=schema.particulars_of(body, service.locale),
     )
     return await api.once(
         call,
         act=lambda once: start(api.ports, caller, ask, once=once),
-        show=lambda started: answer(201, schema.started_view(started, service.name)),
+        show=lambda started: _started(api, started, service.name),
+        keep=lambda started: answer(201, schema.started_view(started, service.name)),
     )
 
 
@@ -68,6 +71,7 @@ async def resend_verification(api: Api, call: Call) -> Response:
         call,
         act=lambda once: resend(api.ports, call.caller, verification_id, channel, once=once),
         show=lambda resent: _shown(api, resent.verification),
+        keep=lambda resent: answer(200, _view(api, resent.verification)),
     )
 
 
@@ -125,7 +129,14 @@ def _view(api: Api, verification: Verification) -> schema.VerificationView:
 
 
 def _shown(api: Api, verification: Verification) -> Response:
-    return answer(200, _view(api, verification))
+    """Show one verification with the number of its page, which is nowhere kept."""
+    service = api.ports.service_of(verification.service).name
+    return answer(200, schema.view(verification, service, match_number_of(api.ports, verification)))
+
+
+def _started(api: Api, started: Started, service: str) -> Response:
+    number = match_number_of(api.ports, started.verification)
+    return answer(201, schema.started_view(started, service, number))
 
 
 def _filter(api: Api, call: Call) -> Filter:

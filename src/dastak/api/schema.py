@@ -60,6 +60,16 @@ class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Annotated[str, Meta(min_length=4, max_length=10, description="Your own code, letters and digits.")]
         | None
     ) = None
+    match: (
+        Annotated[
+            bool,
+            Meta(
+                description="Call, and have the person type into the phone the `match_number` that your page "
+                "shows; no code is spoken. The policy decides if absent."
+            ),
+        ]
+        | None
+    ) = None
     locale: (
         Annotated[str, Meta(max_length=35, description="Language of the text.", examples=["hi-IN"])] | None
     ) = None
@@ -135,6 +145,17 @@ class VerificationView(msgspec.Struct, frozen=True, kw_only=True):
     sends: int
     client_reference: str | None
     factor: Annotated[str, Meta(description="The factor that is asked for.")] | None
+    match_number: (
+        Annotated[
+            str,
+            Meta(
+                description="Show it to the person, who types it into the phone; null when there is none or "
+                "it is over, in lists, and in the kept answer to an Idempotency-Key.",
+                examples=["407"],
+            ),
+        ]
+        | None
+    )
     warnings: Annotated[tuple[str, ...], Meta(description="Where the policy falls short of NIST SP 800-63B.")]
 
 
@@ -199,14 +220,14 @@ def channel_of(asked: str) -> Channel | None:
     return None if asked == "auto" else Channel(asked)
 
 
-def view(verification: Verification, service: str) -> VerificationView:
+def view(verification: Verification, service: str, match_number: str | None = None) -> VerificationView:
     """Show a verification to its tenant."""
-    return VerificationView(**_shared(verification, service))
+    return VerificationView(**_shared(verification, service, match_number))
 
 
-def started_view(started: Started, service: str) -> StartedView:
+def started_view(started: Started, service: str, match_number: str | None = None) -> StartedView:
     """Show a verification just started."""
-    shared = _shared(started.verification, service)
+    shared = _shared(started.verification, service, match_number)
     if started.trivial:
         shared["warnings"] = (*shared["warnings"], "trivial_code")
     return StartedView(
@@ -233,8 +254,10 @@ def event_view(event: Event) -> dict[str, Any]:
     return {"type": type(event).__struct_config__.tag, "at": _instant(at_ms), **fields}
 
 
-def _shared(verification: Verification, service: str) -> dict[str, Any]:
+def _shared(verification: Verification, service: str, match_number: str | None) -> dict[str, Any]:
     said = verification.particulars
+    # Three digits are fewer bits than any code has.
+    short = ("short_match_number",) if said.match else ()
     return {
         "id": ids.show(verification.id),
         "state": verification.state,
@@ -251,7 +274,8 @@ def _shared(verification: Verification, service: str) -> dict[str, Any]:
         "sends": verification.sends,
         "client_reference": said.client_reference,
         "factor": None if said.factor is None else ids.FACTOR_PREFIX + said.factor,
-        "warnings": compliance_warnings(verification.policy),
+        "match_number": match_number,
+        "warnings": (*compliance_warnings(verification.policy), *short),
     }
 
 

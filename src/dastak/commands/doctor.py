@@ -12,7 +12,14 @@ import click
 import msgspec
 
 from dastak.cli import Exit
-from dastak.commands.checks import call_checks, config_checks, host_checks, live_checks, store_checks
+from dastak.commands.checks import (
+    call_checks,
+    config_checks,
+    host_checks,
+    live_checks,
+    store_checks,
+    voice_checks,
+)
 from dastak.commands.checks.diagnosis import Check, Scene
 from dastak.commands.checks.host_facts import look_at_host
 from dastak.commands.printing import json_option, print_json, progress
@@ -26,6 +33,7 @@ CHECKS: Final = (
     *config_checks.CHECKS,
     *host_checks.CHECKS,
     *store_checks.CHECKS,
+    *voice_checks.CHECKS,
     *live_checks.CHECKS,
     *call_checks.CHECKS,
 )

@@ -29,8 +29,17 @@ KEY_OCTETS_MIN: Final = 32
 # 32 random octets have fewer different ones less than once in 10^36 keys; `changeme` repeated has seven.
 KEY_DIFFERENT_OCTETS_MIN: Final = 8
 
+# What a page shows and the person types into the phone. Two digits would be guessed blindly by one in a
+# hundred of those who never saw the page, four are mistyped; docs/explanation/policy.md has the arithmetic.
+MATCH_DIGITS: Final = 3
+# Neither 0, which people leave out at the beginning, nor 9, by which they say that they did not ask, comes
+# first.
+MATCH_NUMBERS: Final = range(100, 900)
+assert {len(str(number)) for number in MATCH_NUMBERS} == {MATCH_DIGITS}
+
 # What is authenticated begins with its purpose, so that no code can be mistaken for a digest.
 _CODE_DOMAIN: Final = b"dastak/code/1\x00"
+_MATCH_DOMAIN: Final = b"dastak/match/1\x00"
 _DIGEST_DOMAIN: Final = b"dastak/own-code/1\x00"
 
 
@@ -88,6 +97,16 @@ def derive(key: bytes, *, verification_id: bytes, generation: int, length: int, 
         symbols += _symbols(hmac.digest(key, seed + block.to_bytes(1), "sha256"), alphabet)
         block += 1
     return symbols[:length].decode("ascii")
+
+
+def match_number(key: bytes, *, verification_id: bytes, generation: int) -> str:
+    """Make the number that a page shows; like a code, but a secret apart from it.
+
+    Of 2^64 values 800 evenly; the rest of that division favours none of them by more than one in 10^16.
+    """
+    seed = _MATCH_DOMAIN + generation.to_bytes(4) + verification_id
+    value = int.from_bytes(hmac.digest(key, seed, "sha256")[:8])
+    return str(MATCH_NUMBERS[value % len(MATCH_NUMBERS)])
 
 
 def digest(key: bytes, *, tenant: int, verification_id: bytes, code: str) -> bytes:

@@ -97,6 +97,13 @@ class Conflict(DastakError):  # noqa: N818
     title = "The present state does not allow this"
 
 
+class NothingToCheck(Conflict):
+    """No code is spoken: the person types the number of the page into the phone."""
+
+    code = "nothing_to_check"
+    title = "There is no code to check"
+
+
 class Refused(DastakError):  # noqa: N818
     """A rule of ours says no, for a `reason` with a name."""
 

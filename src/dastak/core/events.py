@@ -26,8 +26,16 @@ class VerificationStarted(Event, frozen=True, tag="started"):
     channel: str
 
 
+class MatchAsked(Event, frozen=True, tag="match_asked"):
+    """No code is spoken in its calls: the page shows a number, and the person types it into the phone."""
+
+
+class MatchEnded(Event, frozen=True, tag="match_ended"):
+    """A text was asked for instead, so that its code counts from now on and the number does not."""
+
+
 class AttemptMissed(Event, frozen=True, tag="missed"):
-    """A code was checked and was not the right one."""
+    """A code, or the number of the page, was typed and was not the right one."""
 
     reason: str
     attempts_remaining: int
@@ -40,7 +48,7 @@ class NumberLocked(Event, frozen=True, tag="locked"):
 
 
 class VerificationApproved(Event, frozen=True, tag="approved"):
-    """The right code was typed in time."""
+    """The right code, or the number of the page, was typed in time."""
 
 
 class VerificationExhausted(Event, frozen=True, tag="exhausted"):
@@ -170,6 +178,8 @@ class MessageResumed(Event, frozen=True, tag="resumed"):
 
 AnyEvent = (
     VerificationStarted
+    | MatchAsked
+    | MatchEnded
     | AttemptMissed
     | NumberLocked
     | VerificationApproved

@@ -52,6 +52,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The rules one verification lives under.
 
     A `msgspec.Struct`, because it is read from JSON at the edge and kept as JSON in the store.
+
+    Attributes:
+        match: A start that goes by a call speaks no code: the person types the number of the page.
     """
 
     length: int = 6
@@ -64,6 +67,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     channels: tuple[Channel, ...] = (Channel.SMS, Channel.VOICE)
     call_after_s: int = 20
     legacy: bool = False
+    match: bool = False
 
 
 class Narrowing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +93,8 @@ def check_policy(policy: Policy) -> Policy:
     _check_waits(policy.resend_waits_s)
     if not policy.channels or len(set(policy.channels)) != len(policy.channels):
         raise InvalidRequest("`channels` needs at least one channel, each once.", field="channels")
+    if policy.match and Channel.VOICE not in policy.channels:
+        raise InvalidRequest("`match` needs the channel `voice`.", field="match")
     bits = entropy_bits(policy.length, policy.alphabet)
     if bits < ENTROPY_BITS_MIN and not policy.legacy:
         raise InvalidRequest(
@@ -123,9 +129,12 @@ def for_own_code(policy: Policy, code: str) -> Policy:
     fitted = msgspec.structs.replace(policy, length=len(code), alphabet=alphabet)
     if entropy_bits(len(code), alphabet) >= ENTROPY_BITS_MIN:
         return fitted
-    return msgspec.structs.replace(
-        fitted, legacy=True, attempts_max=min(policy.attempts_max, LEGACY_ATTEMPTS_MAX)
-    )
+    return _tightened(fitted)
+
+
+def for_match(policy: Policy) -> Policy:
+    """Fit a policy to a number of three digits: it has the tighter limits of what is `legacy`."""
+    return _tightened(policy)
 
 
 def compliance_warnings(policy: Policy) -> tuple[str, ...]:
@@ -142,6 +151,12 @@ def resend_wait_s(policy: Policy, sends: int) -> int:
     """Return the seconds between the `sends`-th send (1 is the first) and the next one."""
     waits = policy.resend_waits_s
     return waits[min(sends, len(waits)) - 1] if waits else 0
+
+
+def _tightened(policy: Policy) -> Policy:
+    return msgspec.structs.replace(
+        policy, legacy=True, attempts_max=min(policy.attempts_max, LEGACY_ATTEMPTS_MAX)
+    )
 
 
 def _within(field: str, value: int, low: int, high: int) -> None:

@@ -4,6 +4,8 @@
 2. Whether a code may be judged at all (`gate`) is decided before the code is looked at.
 3. Expiry beats approval when both fall on the same instant.
 4. A receipt never approves or reopens it; a resend never gives attempts back.
+5. Where the person types the number of the page into the phone, only that is judged and no code; once a text
+   was asked for instead, only the code and no number.
 """
 
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from dastak.core.errors import Conflict, RateLimited
 from dastak.core.events import (
     AttemptMissed,
     Event,
+    MatchEnded,
     NumberLocked,
     VerificationApproved,
     VerificationCanceled,
@@ -80,6 +83,7 @@ class Reason(StrEnum):
 
     WRONG_CODE = "wrong_code"
     OLDER_CODE = "older_code"
+    WRONG_NUMBER = "wrong_number"  # typed into the phone, and not the one that the page shows
     EXPIRED = "expired"
     CONSUMED = "consumed"
     EXHAUSTED = "exhausted"
@@ -104,12 +108,14 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     Attributes:
         channel: The way its newest message took.
         locale: The language of the text; one of `core.template.LOCALES`.
+        match: No code is spoken: the person types into the phone what the page shows.
         amount: With `currency` and `payee`: the transaction this code is good for, and for no other.
         factor: The id of the factor that is asked for, in hexadecimal digits.
     """
 
     channel: Channel = Channel.SMS
     locale: str = "en"
+    match: bool = False
     purpose: str = "login"
     domain: str | None = None
     app_hash: str | None = None
@@ -223,7 +229,7 @@ def judge(verification: Verification, typed: Typed, tally: lockout.Tally, *, now
     if typed is Typed.TRANSACTION_CHANGED:
         step = call_off(verification, "transaction_changed", now=now)
         return Judgement(step, tally, reason=Reason.WRONG_CODE)
-    reason = Reason.OLDER_CODE if typed is Typed.OLDER else Reason.WRONG_CODE
+    reason = _missed_by(verification, typed)
     spent = msgspec.structs.replace(verification, attempts=verification.attempts + 1)
     told: tuple[Event, ...] = (AttemptMissed(_ms(now), reason, attempts_remaining(spent)),)
     lock = lockout.lock(tally, now=now, legacy=verification.policy.legacy)
@@ -255,6 +261,8 @@ def give_up(verification: Verification, cause: str, *, now: datetime) -> Step:
 def resend(verification: Verification, channel: Channel, *, now: datetime) -> Step:
     """Allow one more send by `channel`, with the same code or a new one as its policy says.
 
+    A text carries a code, so asking for one ends the matching of numbers for good.
+
     Raises:
         Conflict: It is over, or all resends are used.
         RateLimited: The wait after the last send is not over.
@@ -267,6 +275,10 @@ def resend(verification: Verification, channel: Channel, *, now: datetime) -> St
     if now < allowed_at:
         wait_s = int((allowed_at - now).total_seconds()) + 1
         raise RateLimited("Wait before the next resend.", limit="resend_wait", retry_after_s=wait_s)
+    said = verification.particulars
+    told: tuple[Event, ...] = ()
+    if said.match and channel is not Channel.VOICE:
+        said, told = msgspec.structs.replace(said, match=False), (MatchEnded(_ms(now)),)
     fresh = verification.policy.resend_code is ResendCode.NEW and verification.own_code_digest is None
     return _move(
         msgspec.structs.replace(
@@ -274,10 +286,17 @@ def resend(verification: Verification, channel: Channel, *, now: datetime) -> St
             sends=verification.sends + 1,
             generation=verification.generation + fresh,
             last_sent_at=now,
-            particulars=msgspec.structs.replace(verification.particulars, channel=channel),
+            particulars=msgspec.structs.replace(said, channel=channel),
         ),
         Input.RESENT,
+        *told,
     )
+
+
+def _missed_by(verification: Verification, typed: Typed) -> Reason:
+    if verification.particulars.match:
+        return Reason.WRONG_NUMBER
+    return Reason.OLDER_CODE if typed is Typed.OLDER else Reason.WRONG_CODE
 
 
 def _move(verification: Verification, happened: Input, *events: Event) -> Step:

@@ -22,6 +22,7 @@ class Outgoing(msgspec.Struct, frozen=True):
         dlt: What India's scrubbers want to know of it: `pe_id`, `template_id`, `chain` and `category`; also
             the template's variables as `var1`, `var2` and so on. Empty elsewhere.
         code: The code alone, for carriers that fill it into a template of theirs, and for calls.
+        match_digits: Of a call that speaks no code: how many digits the person is asked to type.
         locale: In which language a call speaks.
         brand: On whose behalf it calls.
     """
@@ -35,6 +36,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     code: str = ""
     locale: str = ""
     brand: str = ""
+    match_digits: int = 0
 
     def __repr__(self) -> str:
         """Show no text and no number: the one is a code, the other a person."""

@@ -1,15 +1,23 @@
-"""Write down what happens in a call while it lasts: ringing, answered, which key, spoken, hung up."""
+"""Write down what happens in a call while it lasts: ringing, answered, which key, spoken, hung up.
+
+The number that a person typed is judged and never written down.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from dastak.core.errors import DastakError
 from dastak.core.events import CallNoted
 from dastak.core.message import Message, MessageKey, MessageStep
 from dastak.core.ports import Ports
+from dastak.flows.match import match
 from dastak.flows.record import Decision, record
+
+# The step whose detail is the number that was typed.
+TYPED: Final = "typed"
 
 log = logging.getLogger("dastak.call_steps")
 
@@ -26,12 +34,21 @@ class CallSteps:
         self._ports = ports
 
     def take(self, key: MessageKey, step: str, detail: str = "") -> None:
-        """Write one step down, as of now."""
+        """Write one step down, as of now; the detail of `typed` is the number, which is judged."""
         if self._ports is None:
             return
-        task = asyncio.get_running_loop().create_task(_note(self._ports, key, step, detail))
+        work = _judge(self._ports, key, detail) if step == TYPED else _note(self._ports, key, step, detail)
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _judge(ports: Ports, key: MessageKey, typed: str) -> None:
+    await _note(ports, key, TYPED, "")
+    try:
+        await match(ports, key.verification, typed)
+    except DastakError as error:
+        log.warning("a number that was typed into a phone is not judged: %s", error.detail)
 
 
 async def _note(ports: Ports, key: MessageKey, step: str, detail: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from dastak.core import codes
-from dastak.core.errors import InvalidRequest
+from dastak.core.errors import InvalidRequest, NothingToCheck
 from dastak.core.factor import Factor, FactorState
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import Tally
@@ -44,6 +44,7 @@ async def check(
 
     Raises:
         NotFound: The tenant has no such verification.
+        NothingToCheck: The person types a number into the phone instead; nothing was counted.
         InvalidRequest: The code is bound to a transaction and the attempt does not name it.
         Overloaded: The attempt cannot be counted now, so it was not judged.
     """
@@ -53,6 +54,11 @@ async def check(
         if asks_factor(held.verification):
             return _judge_factor(ports, held, attempt, now)
         verification = held.verification
+        if verification.particulars.match:
+            raise NothingToCheck(
+                "The person types the number that your page shows into the phone, and no code is spoken. "
+                "Look at the verification; it is approved once the right number was typed."
+            )
         judgement = gate(verification, held.tally, now=now)
         if judgement is None:
             judgement = judge(verification, _compare(ports, verification, attempt), held.tally, now=now)

@@ -8,7 +8,7 @@ from dastak.core.errors import Conflict
 from dastak.core.ports import Ports
 from dastak.core.template import Wording, render
 from dastak.core.tenant import Service
-from dastak.core.verification import Particulars, Verification
+from dastak.core.verification import Particulars, State, Verification
 from dastak.sms.segments import Measure, measure
 
 
@@ -28,6 +28,17 @@ def code_of(ports: Ports, verification: Verification, generation: int) -> str:
         generation=generation,
         length=verification.policy.length,
         alphabet=verification.policy.alphabet,
+    )
+
+
+def match_number_of(ports: Ports, verification: Verification) -> str | None:
+    """Return the number that the page shows now; None where there is none, or it is over."""
+    if not verification.particulars.match or verification.state is not State.PENDING:
+        return None
+    return codes.match_number(
+        ports.keys.keys[verification.key_id],
+        verification_id=verification.id,
+        generation=verification.generation,
     )
 
 

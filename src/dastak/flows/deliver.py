@@ -15,6 +15,7 @@ import msgspec
 
 from dastak.core import message as rules
 from dastak.core.call_terms import CALL_BARS
+from dastak.core.codes import MATCH_DIGITS
 from dastak.core.errors import (
     OUTCOME_UNKNOWN,
     CarrierError,
@@ -308,7 +309,8 @@ def _outgoing(
 
 
 def _call(ports: Ports, verification: Verification, message: Message, now: datetime) -> Outgoing:
-    """Make what a call says: no text, but a code to be spoken once a person is there."""
+    """Make what a call says: no text, but a code once a person is there, or the question for a number."""
+    matched = verification.particulars.match
     service = ports.service_of(verification.service)
     return Outgoing(
         key=message.key,
@@ -316,7 +318,8 @@ def _call(ports: Ports, verification: Verification, message: Message, now: datet
         text="",
         sender=service.calls.caller or service.sender,
         validity_s=int((verification.expires_at - now).total_seconds()),
-        code=code_of(ports, verification, message.generation),
+        code="" if matched else code_of(ports, verification, message.generation),
+        match_digits=MATCH_DIGITS if matched else 0,
         locale=verification.particulars.locale,
         brand=service.brand,
     )

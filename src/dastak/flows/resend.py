@@ -88,7 +88,12 @@ def _allowed(
 
 
 def _preferred(ports: Ports, verification: Verification, now: datetime) -> Channel | None:
-    """Prefer the call when somebody asks so often that another text will not help."""
+    """Prefer the call when somebody asks so often that another text will not help.
+
+    Where numbers are matched only a call can ask for one.
+    """
+    if verification.particulars.match:
+        return Channel.VOICE
     asking = Situation(
         remaining_s=(verification.expires_at - now).total_seconds(),
         channels=verification.policy.channels,

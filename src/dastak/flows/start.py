@@ -12,12 +12,12 @@ from dastak.core import verification as rules
 from dastak.core.call_rules import CallRules
 from dastak.core.call_terms import CALL_BARS, CallBar
 from dastak.core.errors import InvalidRequest, NotFound, Refused
-from dastak.core.events import Event, MessageQueued, VerificationStarted
+from dastak.core.events import Event, MatchAsked, MessageQueued, VerificationStarted
 from dastak.core.factor import Factor, challenge
 from dastak.core.ids import ID_OCTETS, FactorId, VerificationId
 from dastak.core.message import Message, MessageKey
 from dastak.core.msisdn import Msisdn, Number, parse
-from dastak.core.policy import FACTORS, Channel, Narrowing, for_own_code, narrow
+from dastak.core.policy import FACTORS, Channel, Narrowing, Policy, for_match, for_own_code, narrow
 from dastak.core.ports import Change, Once, Opening, Ports, Replayed, Spend
 from dastak.core.template import best_locale, render
 from dastak.core.tenant import Caller, Mode
@@ -38,6 +38,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         channel: None leaves the choice to the policy.
         factor: The one to ask for; one that was not proved yet is proved by it.
         code: The caller's own code, which is then only delivered and checked.
+        match: Whether the person types the number of the page into the phone; None leaves it to the policy.
         policy: What shall be stricter than the service's policy.
     """
 
@@ -46,6 +47,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     factor: FactorId | None = None
     code: str | None = None
     client_ip: str | None = None
+    match: bool | None = None
     policy: Narrowing | None = None
     particulars: Particulars = Particulars()
 
@@ -71,6 +73,7 @@ class _Way(NamedTuple):
     msisdn: Msisdn
     channel: Channel
     factor: str | None = None
+    match: bool = False
 
 
 async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = None) -> Started | Replayed:
@@ -89,7 +92,8 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     factor = None if ask.factor is None else await factors.find(ports, caller, ask.factor)
     number = _number(ask, factor)
     if factor is None:
-        factor = await factors.choose(ports, caller, number.msisdn, ask.channel)
+        asked = _asked_channel(ask, caller.service.policy)
+        factor = await factors.choose(ports, caller, number.msisdn, asked)
     if factor is None:
         answer = await _of_code(ports, caller, ask, number, now)
     else:
@@ -127,11 +131,12 @@ async def _of_code(ports: Ports, caller: Caller, ask: Ask, number: Number, now: 
         caller.key.mode,
         caller.tenant.n,
         number.msisdn,
-        asked=ask.channel,
+        asked=_asked_channel(ask, caller.service.policy),
         allowed=caller.service.policy.channels,
         calls=caller.service.calls,
     )
-    verification = _verification(ports, caller, ask, _Way(number.msisdn, channel), now)
+    way = _Way(number.msisdn, channel, match=_matches(ask, caller.service.policy, channel))
+    verification = _verification(ports, caller, ask, way, now)
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
     check_register(ports, caller, verification, verification.particulars.channel)
     ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
@@ -145,8 +150,10 @@ async def _of_code(ports: Ports, caller: Caller, ask: Ask, number: Number, now: 
 
 def _of_factor(ports: Ports, caller: Caller, ask: Ask, factor: Factor, now: datetime) -> Started:
     """Prepare one that asks for a code the person has already: nothing is sent, and nothing is charged."""
-    if ask.code is not None or ask.channel not in (None, factor.kind):
-        raise InvalidRequest("A factor makes its own code: leave out `code` and `channel`.", field="factor")
+    if ask.code is not None or ask.match or ask.channel not in (None, factor.kind):
+        raise InvalidRequest(
+            "A factor makes its own code: leave out `code`, `channel` and `match`.", field="factor"
+        )
     verification = _verification(ports, caller, ask, _Way(factor.msisdn, factor.kind, factor.id.hex()), now)
     return Started(verification, challenge=challenge(factor))
 
@@ -167,6 +174,7 @@ def _opening(
     verification = answer.verification
     now, channel = verification.created_at, verification.particulars.channel
     at_ms = int(now.timestamp() * 1000)
+    began: tuple[Event, ...] = (VerificationStarted(at_ms, channel),)
     message: Message | None = None
     trace: tuple[Event, ...] = ()
     spend: Spend | None = None
@@ -184,7 +192,7 @@ def _opening(
         answer=answer,
         verification=verification,
         message=message,
-        events=(VerificationStarted(at_ms, channel),),
+        events=(*began, MatchAsked(at_ms)) if verification.particulars.match else began,
         trace=trace,
         supersede=partial(_supersede, superseded, now),
         spend=spend,
@@ -200,6 +208,8 @@ def _supersede(
 
 def _verification(ports: Ports, caller: Caller, ask: Ask, way: _Way, now: datetime) -> Verification:
     policy = narrow(caller.service.policy, ask.policy) if ask.policy else caller.service.policy
+    if way.match:
+        policy = for_match(policy)
     verification_id = VerificationId(ports.entropy(ID_OCTETS))
     digest = sealed = None
     if ask.code is not None:
@@ -236,8 +246,42 @@ def _particulars(caller: Caller, ask: Ask, way: _Way) -> Particulars:
             "`domain` is not one of this service's domains; add it to the service first.", field="domain"
         )
     return msgspec.structs.replace(
-        said, channel=way.channel, locale=best_locale(said.locale), factor=way.factor
+        said,
+        channel=way.channel,
+        locale=best_locale(said.locale),
+        factor=way.factor,
+        match=way.match,
     )
+
+
+def _asked_channel(ask: Ask, policy: Policy) -> Channel | None:
+    """Return the channel that is asked for; matching numbers needs the call.
+
+    Raises:
+        InvalidRequest: `match` fits neither the channel nor the policy.
+    """
+    if ask.match and ask.channel not in (None, Channel.VOICE):
+        raise InvalidRequest("`match` needs a call; a text would carry a code.", field="match")
+    if ask.match is False and policy.match:
+        raise InvalidRequest("This service's policy wants `match`; its calls speak no code.", field="match")
+    return Channel.VOICE if ask.match else ask.channel
+
+
+def _matches(ask: Ask, policy: Policy, channel: Channel) -> bool:
+    """Say whether the person types a number into the phone.
+
+    Raises:
+        InvalidRequest: A code of the caller would never be spoken, and no check could name a transaction.
+    """
+    if channel is not Channel.VOICE or not (policy.match if ask.match is None else ask.match):
+        return False
+    said = ask.particulars
+    for field, value in (("code", ask.code), ("amount", said.amount), ("payee", said.payee)):
+        if value is not None:
+            raise InvalidRequest(
+                f"`{field}` cannot go with `match`: no code is spoken and none is checked.", field=field
+            )
+    return True
 
 
 def choose_channel(

@@ -4,7 +4,7 @@ Its messages travel over two binds; the first can be told to fail, so that failo
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from random import Random
@@ -30,6 +30,8 @@ from dastak.sms.coded_text import TextOptions, write_text
 from dastak.sms.pdu_bodies import Sm
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.sms.tlv import encode_tlvs
+from dastak.voice.ivr import Speech
+from dastak.voice.prompts import pack
 
 ROUTES: Final = ("sim_1", "sim_2")
 FAULTS_OCTETS_MAX: Final = 16 * 1024
@@ -50,6 +52,7 @@ class Box:
         port: Zero takes a free one.
         http_host: Where it listens for the requests of HTTP vendors' customers.
         http_port: Zero takes a free one.
+        speech_of: Returns how a locale is spoken in calls.
 
     Attributes:
         phones: What arrived.
@@ -65,6 +68,7 @@ class Box:
         port: int = 0,
         http_host: str = "127.0.0.1",
         http_port: int = 0,
+        speech_of: Callable[[str], Speech] = pack,
     ) -> None:
         self.phones = Phones()
         self.binds: Mapping[str, SmppSettings] = {}
@@ -74,7 +78,7 @@ class Box:
         # Nobody else shall bind to the carrier in the box.
         self._password = secrets.token_hex(4)
         faults = FaultScript(Random(seed))  # noqa: S311 - repeatable on purpose
-        self.switchboard = Switchboard(faults, lambda call: self.phones.tell(news_of(call)))
+        self.switchboard = Switchboard(faults, lambda call: self.phones.tell(news_of(call)), speech_of)
         self._smsc = Smsc(
             [Account(system_id=name, password=self._password) for name in ROUTES],
             on_message=self._on_message,

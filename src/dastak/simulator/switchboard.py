@@ -18,8 +18,8 @@ from dastak.core.errors import CarrierUnavailable
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.simulator.faults import CallFate, FaultScript
-from dastak.voice.ivr import Ivr, Speech
-from dastak.voice.line import Dial, Hearer
+from dastak.voice.ivr import Speech
+from dastak.voice.line import Dial, Hearer, ivr_of
 from dastak.voice.prompts import pack
 
 CALLS_MAX: Final = 100
@@ -71,13 +71,7 @@ class VirtualCall:
         self.keys = ""
         self.heard = bytearray()
         self._hearer, self._tell = hearer, tell
-        self._ivr = Ivr(
-            speech_of(dial.script.locale),
-            gate=dial.script.gate,
-            code=dial.script.code,
-            typed=dial.script.typed,
-            tell=hearer.on_step,
-        )
+        self._ivr = ivr_of(dial.script, speech_of, hearer.on_step)
         self._listeners: WeakSet[Listener] = WeakSet()
         self._loop = asyncio.get_running_loop()
         self._timers = [self._loop.call_later(dial.ring_s, self._rang_out)]

@@ -3,7 +3,9 @@
 1. It is pure, and its clock is the audio: each frame that is pulled is 20 ms of the call.
 2. Before the right digit is pressed nothing secret is said. The digit is another one for each call, for a
    voicemail greeting may hold key tones; only the first key after the digit was named counts.
-3. Where the person shall type what the page shows, no code is spoken at all.
+3. Where the person shall type what the page shows, no code is spoken at all. No number begins with 9, so
+   that a 9 comes first only from somebody who did not ask; keys from before the question do not count.
+4. Who is spoken to in another language than the one that was asked for is told so.
 
 Source: facts of the field on voicemail interception (M. Vigo, DEF CON 26).
 """
@@ -29,8 +31,10 @@ BETWEEN_READINGS_S: Final = 0.5
 MENU_WAIT_S: Final = 4.0
 # How often the code is said again when asked for.
 AGAIN_MAX: Final = 3
-# To type the whole number that the page shows, from the end of the prompt.
-MATCH_S: Final = 20.0
+# How often the page's number is asked for, how long its first digit is waited for, and each of the others.
+MATCH_ROUNDS: Final = 2
+MATCH_WAIT_S: Final = 10.0
+MATCH_DIGIT_S: Final = 8.0
 AGAIN_KEY: Final = "1"
 REPORT_KEY: Final = "9"
 
@@ -48,6 +52,7 @@ class Step(StrEnum):
     AGAIN = "again"
     REPORTED = "reported"  # "I did not ask for this"
     TYPED = "typed"
+    OTHER_LANGUAGE = "other_language"  # than the one that was asked for
 
 
 class Ended(StrEnum):
@@ -75,6 +80,17 @@ assert _OUTCOMES.keys() == set(Ended)
 class Speech(Protocol):
     """The recordings of one language, as whole frames of G.711 µ-law."""
 
+    @property
+    def asked(self) -> str:
+        """The language that was asked for."""
+
+    @property
+    def language(self) -> str:
+        """The one that is heard."""
+
+    def brand(self, name: str) -> bytes:
+        """Return how a brand is spoken; nothing where nobody has recorded or rendered it."""
+
     def clip(self, name: str) -> bytes:
         """Return one recording."""
 
@@ -90,7 +106,8 @@ class Ivr:
         gate: The digit that this call asks for.
         code: What is spoken; empty where the person types what the page shows.
         typed: How many digits the page shows, where the person types them.
-        tell: Told of each step as it happens, with what was typed.
+        brand: On whose behalf it calls.
+        tell: Told of each step as it happens, with what was typed or the language that is spoken instead.
     """
 
     def __init__(
@@ -100,12 +117,13 @@ class Ivr:
         gate: str,
         code: str = "",
         typed: int = 0,
+        brand: str = "",
         tell: Callable[[Step, str], None] = lambda _step, _typed: None,
     ) -> None:
         if bool(code) == bool(typed):
             raise ValueError("a call speaks a code or takes digits, and not both")
         self._speech, self._gate, self._code, self._typed = speech, gate, code, typed
-        self._tell = tell
+        self._brand, self._tell = brand, tell
         self._keys: list[str] = []
         self._readings = 0
         self._ended: Ended | None = None
@@ -133,6 +151,11 @@ class Ivr:
 
     def _script(self) -> Iterator[bytes]:
         yield from _silence(LEAD_IN_S)
+        if self._speech.language != self._speech.asked:
+            self._tell(Step.OTHER_LANGUAGE, self._speech.language)
+            yield from self._say("instead")
+        if self._brand:
+            yield from _frames(self._speech.brand(self._brand))
         yield from self._say("greeting")
         if self._typed:
             yield from self._take_digits()
@@ -188,19 +211,40 @@ class Ivr:
         return ""
 
     def _take_digits(self) -> Iterator[bytes]:
-        yield from self._say("match")
-        typed, left = "", int(MATCH_S * FRAMES_PER_S)
-        while len(typed) < self._typed and left:
-            if self._keys:
-                typed += self._keys.pop(0)
-            else:
-                left -= 1
-                yield SILENCE
-        if len(typed) == self._typed:
-            self._ended = Ended.TYPED
-            self._tell(Step.TYPED, typed)
-        else:
-            self._end(Step.NO_KEY, Ended.NO_HUMAN)
+        for _ in range(MATCH_ROUNDS):
+            self._keys.clear()
+            first = yield from self._digit_within(
+                *_frames(self._speech.clip("match")),
+                *_frames(self._speech.clip("unasked")),
+                *_silence(MATCH_WAIT_S),
+            )
+            if first == REPORT_KEY:
+                self._end(Step.REPORTED, Ended.REPORTED)
+                yield from self._say("reported")
+                return
+            if first:
+                yield from self._take_rest(first)
+                return
+        self._end(Step.NO_KEY, Ended.NO_HUMAN)
+
+    def _take_rest(self, typed: str) -> Iterator[bytes]:
+        while len(typed) < self._typed:
+            digit = yield from self._digit_within(*_silence(MATCH_DIGIT_S))
+            if not digit:
+                self._end(Step.NO_KEY, Ended.NO_HUMAN)
+                return
+            typed += digit
+        self._ended = Ended.TYPED
+        self._tell(Step.TYPED, typed)
+
+    def _digit_within(self, *frames: bytes) -> Heard:
+        """Return the first digit that is pressed while these frames sound; `*` and `#` are passed over."""
+        for frame in frames:
+            while self._keys:
+                if (pressed := self._keys.pop(0)).isdecimal():
+                    return pressed
+            yield frame
+        return ""
 
     def _key_within(self, seconds: float) -> Heard:
         for frame in _silence(seconds):

@@ -1,12 +1,13 @@
 """What rings a phone: a call is dialled with what it shall say, and tells what happens until it is over."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
-from dastak.voice.ivr import Step
+from dastak.voice.ivr import Ivr, Speech, Step
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,16 +18,30 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         gate: The digit that this call asks for, before anything else.
         code: What is spoken; empty where the person types what the page shows.
         typed: How many digits the page shows, where the person types them.
+        brand: On whose behalf it calls.
     """
 
     locale: str
     gate: str
     code: str = ""
     typed: int = 0
+    brand: str = ""
 
     def __repr__(self) -> str:
         """Show neither the code nor the digit."""
         return f"Script({self.locale!r})"
+
+
+def ivr_of(script: Script, speech_of: Callable[[str], Speech], tell: Callable[[Step, str], None]) -> Ivr:
+    """Return the call as it is heard."""
+    return Ivr(
+        speech_of(script.locale),
+        gate=script.gate,
+        code=script.code,
+        typed=script.typed,
+        brand=script.brand,
+        tell=tell,
+    )
 
 
 class Dial(msgspec.Struct, frozen=True):
@@ -57,7 +72,7 @@ class Hearer(Protocol):
         """Somebody or something answered. Sound before this is no answer."""
 
     def on_step(self, step: Step, typed: str) -> None:
-        """Something happened in what is said; `typed` is what was typed where that was asked for."""
+        """Something happened in what is said; `typed` is what was typed, or the language spoken instead."""
 
     def on_ended(self, outcome: Outcome, detail: str) -> None:
         """The call is over, told once, and that came of it."""

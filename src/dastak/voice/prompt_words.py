@@ -2,11 +2,13 @@
 
 1. They stand in `packs/*.toml` and nowhere else; `make prompts` speaks them, nothing does at run time.
 2. No marketing, no account and no number to call back: whoever answers learns only that a code was asked for.
-3. A language says what nobody has checked. Where its voice is not acceptable, the nearest that is speaks.
+3. A language says how much is known of its voice. Where that is too little for an operator, the nearest
+   language of which enough is known speaks.
 """
 
 import string
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
 from importlib import resources
 from typing import Final
@@ -20,16 +22,33 @@ LETTERS: Final = tuple(string.ascii_uppercase)
 # of the code, and no recording could prove that a silent callee hears none.
 GATES: Final = tuple(f"gate_{digit}" for digit in DIGITS)
 PHRASES: Final = (
+    "instead",  # before the greeting, where another language was asked for
     "greeting",
     "code_is",
     "once_more",  # before each reading but the first
     "menu",  # 1: again; 9: "I did not ask for this"
+    "unasked",  # only the second half of it, after `match`
     "wrong_key",
     "reported",  # after 9
     "goodbye",
     "match",  # where the person types what the page shows, and no code is spoken
 )
 CLIPS: Final = (*DIGITS, *LETTERS, *GATES, *PHRASES)
+
+
+class Known(StrEnum):
+    """How much is known of a language's voice, the least first."""
+
+    UNFIT = "unfit"  # a listener found it useless
+    UNJUDGED = "unjudged"  # nobody listened, and the voice misreads the language in places
+    READ = "read"  # the phonemes of the digits were read and are right; nobody listened
+    MEASURED = "measured"  # a recogniser tells the digits apart
+    HEARD = "heard"  # a native speaker has read the words and listened to the voice
+
+    def suffices(self, least: "Known") -> bool:
+        """Say whether this is as much as is asked for."""
+        order = list(Known)
+        return order.index(self) >= order.index(least)
 
 
 class Voice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,9 +65,9 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         name: In English.
-        native_speaker: Whether one has read the words and listened to the voice.
-        acceptable: Whether the pack may be used; if not, `nearest` is gone through, then English.
-        judged: What is known of how well the voice is understood, in a sentence for the docs.
+        known: How much is known of the voice.
+        judged: That in a sentence for the docs.
+        nearest: What is spoken instead where that is too little, best first; then English.
         digits: From zero to nine.
         letters: A to Z, each with its spelling word; none if `letters_of` names the pack that spells them.
         phrases: `PHRASES`, and `gate` with a place for its digit.
@@ -56,8 +75,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    native_speaker: bool
-    acceptable: bool
+    known: Known
     judged: str
     nearest: tuple[str, ...]
     digits: tuple[str, ...]

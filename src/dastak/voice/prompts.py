@@ -3,14 +3,14 @@
 1. Everything is G.711 u-law in whole frames of 20 ms, rendered long before; nothing is synthesised in a call.
 2. A code is handed out clip by clip. Nothing here keeps, caches or logs the audio of a whole code, and no
    error repeats a character of it.
-3. A pack that is missing or not acceptable is replaced by the nearest language's; `Pack.language` tells which
-   one is heard, so that the person and the timeline can be told.
+3. A pack that is missing, or of whose voice too little is known, is replaced by the nearest language's;
+   `Pack.language` tells which one is heard, and the call tells the person and the timeline.
 """
 
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -20,10 +20,9 @@ from typing import Final
 import msgspec
 
 from dastak.core.codes import CODE_CHARACTERS_MAX
-from dastak.voice.prompt_words import CLIPS, LETTERS, Words, all_words, spoken
-from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS
+from dastak.voice.prompt_words import CLIPS, LETTERS, Known, Words, all_words, spoken
+from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS, SILENT_FRAME
 
-SILENCE: Final = b"\xff" * FRAME_OCTETS
 # A person writes a character down in the pause after it; pauses are whole frames, so 350 ms become 360.
 AFTER_CHARACTER_MS: Final = 350
 # Between the two halves of a code, instead of the pause after a character.
@@ -34,6 +33,8 @@ ONE_GROUP_CHARACTERS_MAX: Final = 4
 PACK_OCTETS_MAX: Final = 2_000_000
 # What everybody can be spoken to in if all else is missing.
 LAST_RESORT: Final = "en"
+# How much must be known of a voice, where an operator does not say: at least that its digits are right.
+LEAST: Final = Known.READ
 
 _MAGIC: Final = b"dastak prompts 1\n"
 
@@ -52,11 +53,13 @@ class Pack:
     Attributes:
         asked: The language that was asked for.
         language: The language that is heard.
+        brands: Returns how a brand is spoken, or nothing.
     """
 
     asked: str
     language: str
     clips: Mapping[str, bytes] = field(repr=False)
+    brands: Callable[[str], bytes] = field(default=lambda _name: b"", repr=False, compare=False)
 
     def clip(self, name: str) -> bytes:
         """Return one recording: whole frames of G.711 u-law.
@@ -65,6 +68,10 @@ class Pack:
             KeyError: `name` is none of `CLIPS`; a bug of the caller.
         """
         return self.clips[name]
+
+    def brand(self, name: str) -> bytes:
+        """Return how a brand is spoken: whole frames, or nothing."""
+        return self.brands(name)
 
     def code(self, text: str) -> Iterator[bytes]:
         """Return the recordings of a code, each followed by its pause: whole frames, piece by piece.
@@ -92,16 +99,20 @@ def pack(
     *,
     own: Mapping[str, Mapping[str, bytes]] | None = None,
     languages: Mapping[str, Words] | None = None,
+    least: Known = LEAST,
+    brands: Callable[[str], bytes] = lambda _name: b"",
 ) -> Pack:
     """Choose what a person who asked for a language hears.
 
-    A customer's own recordings go over the pack's. If they are all there, a pack that is missing or not
-    acceptable does not matter.
+    A customer's own recordings go over the pack's. If they are all there, it does not matter what is known of
+    the pack.
 
     Args:
         language: The tag of a language; one that nobody speaks here is answered in English.
         own: The customer's recordings of each language, from `recordings.read_recordings`.
         languages: What is known of each language, if not what the package says.
+        least: How much must be known of a voice; that of the last resort is used whatever is known.
+        brands: Returns how a brand is spoken, or nothing.
 
     Raises:
         LookupError: Not even English can be spoken; the installation is damaged.
@@ -109,23 +120,26 @@ def pack(
     own, languages = own or {}, languages or all_words()
     known = languages.get(language)
     for candidate in (language, *(known.nearest if known else ()), LAST_RESORT):
-        clips = {**_shipped(languages.get(candidate), candidate), **own.get(candidate, {})}
+        needed = Known.UNJUDGED if candidate == LAST_RESORT else least
+        clips = {**_shipped(languages.get(candidate), candidate, needed), **own.get(candidate, {})}
         if clips.keys() == set(CLIPS):
-            return Pack(asked=language, language=candidate, clips=MappingProxyType(clips))
+            heard = MappingProxyType(clips)
+            return Pack(asked=language, language=candidate, clips=heard, brands=brands)
     raise LookupError("the English pack is missing from the installation")
 
 
 def pause(milliseconds: int) -> bytes:
     """Return silence of at least so long, in whole frames."""
-    return SILENCE * -(-milliseconds // FRAME_MS)
+    return SILENT_FRAME * -(-milliseconds // FRAME_MS)
 
 
-def _shipped(words: Words | None, language: str) -> Mapping[str, bytes]:
-    """Return the clips of a language that may be used; none if it has no acceptable pack."""
-    if words is None or not words.acceptable:
+def _shipped(words: Words | None, language: str, least: Known) -> Mapping[str, bytes]:
+    """Return the clips of a language that may be used; of a voice that may not, only borrowed letters."""
+    if words is None:
         return {}
     letters = _clips(words.letters_of) if words.letters_of else {}
-    return {**{name: letters[name] for name in LETTERS if name in letters}, **_clips(language)}
+    borrowed = {name: letters[name] for name in LETTERS if name in letters}
+    return {**borrowed, **_clips(language)} if words.known.suffices(least) else borrowed
 
 
 @lru_cache(maxsize=64)  # files of the package; there are thirteen

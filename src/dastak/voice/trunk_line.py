@@ -17,7 +17,7 @@ from typing import Final, Self
 from dastak.core.errors import Overloaded
 from dastak.core.outcome import Outcome
 from dastak.voice.ivr import Ivr, Speech
-from dastak.voice.line import Dial, Hearer
+from dastak.voice.line import Dial, Hearer, ivr_of
 from dastak.voice.prompts import pack
 from dastak.voice.sip.call_events import Answered, CallEvent, Ended, Key, Offered, Ringing, Settled
 from dastak.voice.sip.call_outcomes import CallOutcome
@@ -240,13 +240,7 @@ class TrunkLeg:
         self._audio, self._ours = audio, agreed(self._ours, audio)
         self._hearer.on_answered("SIP 200")
         script = self._dial.script
-        self._ivr = Ivr(
-            self._line.speech_of(script.locale),
-            gate=script.gate,
-            code=script.code,
-            typed=script.typed,
-            tell=self._hearer.on_step,
-        )
+        self._ivr = ivr_of(script, self._line.speech_of, self._hearer.on_step)
         self._media.speak(self._ivr.frame)
 
     def _key(self, digit: str) -> None:

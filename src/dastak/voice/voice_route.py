@@ -36,6 +36,8 @@ HEARD_WITHIN_S: Final = 6.0
 TakeReceipt = Callable[[Receipt, Callable[[bool], None]], None]
 TakeStep = Callable[[MessageKey, str, str], None]
 
+# After these only the goodbye is left to hear, and it is not cut off by what they bring about.
+_LAST_STEPS: Final = (Step.TYPED, Step.REPORTED)
 _OVER: Final = (
     VerificationApproved,
     VerificationCanceled,
@@ -121,7 +123,7 @@ class VoiceRoute:
         if call is None:
             return
         for event in told:
-            if isinstance(event, _OVER):
+            if isinstance(event, _OVER) and not call.is_said:
                 call.hang_up("the code is not wanted any more")
             elif isinstance(event, MessageDelivered) and event.ordinal != call.outgoing.key.ordinal:
                 call.stop_ringing("the text arrived")
@@ -137,7 +139,13 @@ class VoiceRoute:
 
     def _dial(self, outgoing: Outgoing) -> Dial:
         """Return a call with a digit of its own to ask for."""
-        script = Script(locale=outgoing.locale, gate=str(self._chance.randrange(10)), code=outgoing.code)
+        script = Script(
+            locale=outgoing.locale,
+            gate=str(self._chance.randrange(10)),
+            code=outgoing.code,
+            typed=outgoing.match_digits,
+            brand=outgoing.brand,
+        )
         ring_s = min(RING_S_MAX, float(outgoing.validity_s))
         return Dial(outgoing.msisdn, outgoing.sender, ring_s, script)
 
@@ -147,7 +155,11 @@ class VoiceRoute:
 
 
 class _Call:
-    """One call; a `Hearer` of its line."""
+    """One call; a `Hearer` of its line.
+
+    Attributes:
+        is_said: Whether only the goodbye is left to hear.
+    """
 
     leg: Leg
 
@@ -156,6 +168,7 @@ class _Call:
         self.rings: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._route = route
         self._answered = False
+        self.is_said = False
         self._why_ended = ""
 
     @property
@@ -184,9 +197,10 @@ class _Call:
         self._answered = True
         self._route.step(self, "answered", detail)
 
-    def on_step(self, step: Step, _typed: str) -> None:
+    def on_step(self, step: Step, typed: str) -> None:
         """See `Hearer`."""
-        self._route.step(self, step)
+        self.is_said = step in _LAST_STEPS
+        self._route.step(self, step, typed)
 
     def on_ended(self, outcome: Outcome, detail: str) -> None:
         """See `Hearer`."""
