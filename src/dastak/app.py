@@ -169,14 +169,13 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     limits = await _limits(stack, settings, store, clock)
     spoken = await stack.enter_async_context(speaking(settings, directory))
     box = await stack.enter_async_context(_box(settings, spoken)) if settings.simulator.enabled else None
-    metrics = Metrics()
-    inward = Inward.of(metrics.on_reply)
+    inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
     calls = app_carriers.make_simulated_calls(box, inward)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
-    ringing = partial(app_carriers.tell_calls, table)
-    listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, ringing)
+    calling = partial(app_carriers.tell_calls, table)
+    listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, calling)
     engine = EngineProcess(log_level=settings.log.level, log_style=settings.log.format)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, engine=engine)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))

@@ -59,7 +59,6 @@ class House:
             "rtp_ports": [first, first + 20],
             "username": "shop",
             "password": PASSWORD,
-            "probe_s": 0,  # SIPp plays one call and answers nothing else
         }
         added = self.operator.post(CARRIERS, {"name": "trunk", "kind": "sip", "settings": settings})
         assert added.status == 201, added
