@@ -60,8 +60,7 @@ from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.tenancy.directory import Directory
 from dastak.voice.engine.engine_process import EngineProcess
-from dastak.voice.sip_route import sip_junk
-from dastak.voice.speech import Speaking
+from dastak.voice.sip_route import SipRoute, sip_junk
 from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
@@ -168,15 +167,17 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     directory, registers = await _tenancy(stack, store)
     limits = await _limits(stack, settings, store, clock)
     spoken = await stack.enter_async_context(speaking(settings, directory))
-    box = await stack.enter_async_context(_box(settings, spoken)) if settings.simulator.enabled else None
+    box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
-    calls = app_carriers.make_simulated_calls(box, inward)
+    engine = EngineProcess(
+        log_level=settings.log.level, log_style=settings.log.format, speaks=spoken.places
+    )
+    calls = app_carriers.make_simulated_calls(box, inward, engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
     calling = partial(app_carriers.tell_calls, table)
     listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, calling)
-    engine = EngineProcess(log_level=settings.log.level, log_style=settings.log.format)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, engine=engine)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
@@ -201,7 +202,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         learn_network=health.learn_network,
     )
     inward.begin(ports, store, directory.owners_of)
-    await _set_out(stack, simulated, fleet, Outages(store, clock, lambda: fleet.entries))
+    await _set_out(stack, (*simulated.values(), *calls), fleet, Outages(store, clock, lambda: fleet.entries))
     await stack.enter_async_context(worker)
     await worker.run(ports)
     house = House(
@@ -223,26 +224,28 @@ async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory
 
 
 async def _set_out(
-    stack: AsyncExitStack, simulated: Mapping[str, SmppRoute], fleet: Fleet, outages: Outages
+    stack: AsyncExitStack, simulated: Sequence[SmppRoute | SipRoute], fleet: Fleet, outages: Outages
 ) -> None:
     """Open all carriers, follow their changes, and write down when their links are down."""
-    for route in simulated.values():
+    for route in simulated:
         await stack.enter_async_context(route)
     await stack.enter_async_context(fleet)
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
 
 
-def _box(settings: Settings, spoken: Speaking) -> Box:
+def _box(settings: Settings) -> Box:
     host, port = address_of(settings.simulator.smpp_listen)
     http_host, http_port = address_of(settings.simulator.http_listen)
+    sip_host, sip_port = address_of(settings.simulator.sip_listen)
     return Box(
         seed=settings.simulator.seed,
         host=host,
         port=port,
         http_host=http_host,
         http_port=http_port,
-        speech_of=spoken.speech_of,
+        sip_host=sip_host,
+        sip_port=sip_port,
     )
 
 

@@ -26,6 +26,7 @@ from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.store.seal import AesGcmSealer
 from dastak.voice.engine.engine_process import EngineProcess
+from dastak.voice.sip_route import SipRoute
 from dastak.voice.voice_route import VoiceRoute
 
 
@@ -58,16 +59,17 @@ def make_simulated(box: Box | None, ears: Ears) -> dict[str, SmppRoute]:
     return {name: _smpp_route(name, smpp, ears) for name, smpp in binds.items()}
 
 
-def make_simulated_calls(box: Box | None, inward: Inward) -> list[VoiceRoute]:
-    """Make the way that rings the virtual phones, if there are any."""
+def make_simulated_calls(box: Box | None, inward: Inward, engine: EngineProcess) -> list[SipRoute]:
+    """Make the trunk to the exchange in the box, which rings the virtual phones, if there is one."""
     if box is None:
         return []
     return [
-        VoiceRoute(
+        SipRoute(
             "sim_call",
-            box.switchboard,
-            take_receipt=inward.settlement.take,
+            box.trunk,
+            inward.settlement.take,
             take_step=inward.call_steps.take,
+            engine=engine,
         )
     ]
 

@@ -6,6 +6,7 @@
 """
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -232,17 +233,21 @@ class SimulatorSettings(_Section, frozen=True, kw_only=True):
         enabled: Whether it runs inside this process.
         smpp_listen: Where it speaks SMPP. Port 0 takes a free one.
         http_listen: Where it takes texts as Twilio and MSG91 do. Port 0 takes a free one.
+        sip_listen: Where it takes calls to its phones, over UDP and TCP. Port 0 takes a free one.
         seed: The same seed, faults and messages have the same fates.
     """
 
     enabled: bool = False
     smpp_listen: str = "127.0.0.1:0"
     http_listen: str = "127.0.0.1:0"
+    sip_listen: str = "127.0.0.1:0"
     seed: int = 1
 
     def __post_init__(self) -> None:
         address_of(self.smpp_listen)
         address_of(self.http_listen)
+        # Descriptions of sound hold addresses in digits.
+        ip_address(address_of(self.sip_listen)[0])
 
 
 class LimitsSettings(_Section, frozen=True, kw_only=True):

@@ -32,6 +32,10 @@ LARGER_PACKAGES = {
     "flows": (18, "one module for each thing a caller, a carrier or the clock can ask for"),
     "commands": (23, "one module a command; the table in cli.py is the index"),
     "voice": (36, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
+    "simulator/exchange": (
+        15,
+        "the called side of SIP in small pure machines, apart from its sockets and sound",
+    ),
     "voice/sip": (20, "a protocol engine of small pure machines, one for each section of its standard"),
     "delivery": (18, "routing and what it learns are many small pure subjects that health ties together"),
 }

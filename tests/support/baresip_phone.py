@@ -38,6 +38,10 @@ class BaresipPhone:
         """Say whether these words are anywhere in its log."""
         return words in (self.directory / "baresip.log").read_text(encoding="utf-8", errors="replace")
 
+    def dial(self, uri: str) -> None:
+        """Call somebody."""
+        self._command("dial", uri)
+
     def press(self, key: str) -> None:
         """Press a key in the call."""
         self._command("sndcode", key)

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,21 @@ class CarrierProcess:
         faults: What goes wrong, as the TOML of a script.
         port: Where it listens; 0 takes a free one.
         over_http: Let it take texts as HTTP vendors do as well.
+        options: Further ones.
 
     Attributes:
-        texts: What it brought to phones.
+        texts: What it brought to phones, and how calls to them stand.
     """
 
-    def __init__(self, directory: Path, *, faults: str = "", port: int = 0, over_http: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        faults: str = "",
+        port: int = 0,
+        over_http: bool = False,
+        options: Sequence[str] = (),
+    ) -> None:
         directory.mkdir(exist_ok=True)
         self.texts: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read)
@@ -32,7 +42,7 @@ class CarrierProcess:
         script.write_text(faults)
         more = ("--http-listen", "127.0.0.1:0") if over_http else ()
         self.program = Program(
-            *("sim", "run", str(script), "--json", "--listen", f"127.0.0.1:{port}", *more),
+            *("sim", "run", str(script), "--json", "--listen", f"127.0.0.1:{port}", *more, *options),
             cwd=directory,
             log_file=directory / "log",
         )
@@ -53,6 +63,13 @@ class CarrierProcess:
         told = re.search(r"are taken at (\S+)", self.program.log())
         assert told is not None
         return told[1]
+
+    @property
+    def sip_port(self) -> int:
+        """Where it takes calls, once it has started."""
+        told = re.search(r"sip:NUMBER@127\.0\.0\.1:(\d+)", self.program.log())
+        assert told is not None
+        return int(told[1])
 
     def _read(self) -> None:
         """Take what it prints, so that it never waits for room in the pipe."""

@@ -13,10 +13,10 @@ from starlette.applications import Starlette
 
 from dastak.core.msisdn import Msisdn
 from dastak.simulator.call_pages import call_routes, news_of
+from dastak.simulator.exchange.telephone_exchange import Exchange
 from dastak.simulator.faults import FaultScript
 from dastak.simulator.phone import Phones, Text
 from dastak.simulator.phone_pages import phone_routes
-from dastak.simulator.switchboard import Switchboard
 
 ANITA: Final = Msisdn("+919876543210")
 RAVI: Final = Msisdn("+12025550100")
@@ -53,8 +53,8 @@ async def served(phones: Phones, port: int = 0, **options: Any) -> AsyncIterator
     """
     options.setdefault("send", lambda *_, **__: None)
     listener = socket.create_server(("127.0.0.1", port))
-    switchboard = Switchboard(FaultScript(Random(1)), lambda call: phones.tell(news_of(call)))
-    routes = [*phone_routes(phones, **options), *call_routes(switchboard)]
+    exchange = Exchange(FaultScript(Random(1)), lambda call: phones.tell(news_of(call)))
+    routes = [*phone_routes(phones, **options), *call_routes(exchange)]
     server = _Server(uvicorn.Config(Starlette(routes=routes), lifespan="off", log_config=None, ws="none"))
     task = asyncio.create_task(server._serve([listener]))
     await until(lambda: server.started)

@@ -10,17 +10,16 @@ from hypothesis import strategies as st
 
 from dastak.core.errors import InvalidRequest
 from dastak.core.outcome import Outcome
+from dastak.simulator.call_faults import CallFate
+from dastak.simulator.delays import Lognormal, Uniform
 from dastak.simulator.faults import (
     MAGIC,
     USUAL,
     Answer,
-    CallFate,
     Fate,
     Fault,
     FaultScript,
     IdForm,
-    Lognormal,
-    Uniform,
     draw_fate,
     parse_faults,
     plain_faults,
@@ -153,7 +152,7 @@ def test_each_magic_number_does_its_own_thing() -> None:
     assert seen["06"] == Fate(arrival_s=8.0, receipts_s=(8.0,))
     assert len(seen["08"].receipts_s) == 2
     assert seen["09"].receipt_first
-    called = [faults.fault_of(f"+120255501{n}").call for n in ("05", "10", "11", "12")]
+    called = [faults.call_to(f"+120255501{n}").fault.does for n in ("05", "10", "11", "12")]
     assert called == [CallFate.RING, CallFate.BUSY, CallFate.DECLINE, CallFate.VOICEMAIL]
     assert {_outcome(seen[n]) for n in ("10", "11", "12")} == {Outcome.DLT_TEMPLATE}
 

@@ -65,7 +65,7 @@ def test_timeline_without_a_message_says_so() -> None:
 
 
 def test_call_that_was_heard_is_no_text_on_a_phone() -> None:
-    spoken = {"type": "delivered", "ordinal": 1, "evidence": "call:SIP 200"}
+    spoken = {"type": "delivered", "ordinal": 1, "evidence": "call:our BYE"}
     verdict = judge([STARTED, QUEUED, SUBMITTED, UNDELIVERED, QUEUED | {"ordinal": 1}, spoken])
 
     assert verdict.means.startswith("the call spoke the whole code")

@@ -7,6 +7,7 @@ import signal
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -18,6 +19,9 @@ from dastak.commands.printing import json_option, print_json, print_table, progr
 from dastak.commands.running_server import call, find_server, server_option, tell_refusal
 from dastak.config import address_of
 from dastak.core.errors import InvalidMsisdn, InvalidRequest
+from dastak.simulator.call_pages import as_wav, news_of
+from dastak.simulator.exchange.telephone_exchange import Exchange
+from dastak.simulator.exchange.virtual_call import VirtualCall
 from dastak.simulator.faults import FaultScript, parse_faults
 from dastak.simulator.handset import Handset
 from dastak.simulator.phone import Text
@@ -26,6 +30,7 @@ from dastak.simulator.smsc_bind import SimMessage
 from dastak.simulator.vendor_http.vendor_carrier import ACCOUNT_SID, VendorCarrier
 
 SCRIPT: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER: Final = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.group()
@@ -39,6 +44,13 @@ def sim() -> None:
 @click.option("--system-id", default="sim", show_default=True)
 @click.option("--password", default="sim", show_default=True, help="Nothing real is behind it.")
 @click.option("--http-listen", help="Where it takes texts as Twilio and MSG91 do; nowhere by default.")
+@click.option(
+    "--sip-listen", default="127.0.0.1:0", show_default=True, help="Where it takes calls; port 0 is free."
+)
+@click.option(
+    "--sip-password", default="", help="What callers prove, as the system id; empty asks for nothing."
+)
+@click.option("--recordings", type=FOLDER, help="Write what the phones heard there, a WAV file a call.")
 @click.option("--webhook", default="", help="Where MSG91's receipts go: an address on this machine.")
 @click.option("--seed", default=1, show_default=True, help="The same seed and messages have the same faults.")
 @json_option
@@ -49,11 +61,14 @@ def run_alone(
     system_id: str,
     password: str,
     http_listen: str | None,
+    sip_listen: str,
+    sip_password: str,
+    recordings: Path | None,
     webhook: str,
     seed: int,
     as_json: bool,
 ) -> None:
-    """Run the simulated carrier until Ctrl-C and print the texts it gets.
+    """Run the simulated carrier until Ctrl-C and print the texts and calls it gets.
 
     SCRIPT is a TOML file of [[faults]]; without it nothing goes wrong but for the magic numbers.
     """
@@ -72,7 +87,19 @@ def run_alone(
         http_host, http_port = _address("--http-listen", http_listen)
         vendors = VendorCarrier(secret=password, on_text=show, faults=faults, host=http_host, port=http_port)
         vendors.set_webhook(webhook)
-    asyncio.run(_run(smsc, host, vendors))
+    sip_host, sip_port = _address("--sip-listen", sip_listen, digits=True)
+
+    def exchange() -> Exchange:
+        return Exchange(
+            faults,
+            _call_printer(recordings, as_json=as_json),
+            host=sip_host,
+            port=sip_port,
+            username=system_id,
+            password=sip_password,
+        )
+
+    asyncio.run(_run(smsc, host, vendors, exchange))
 
 
 @sim.command()
@@ -148,14 +175,17 @@ def read_script(script: Path | None) -> list[Any]:
     return faults
 
 
-def _address(option: str, listen: str) -> tuple[str, int]:
+def _address(option: str, listen: str, *, digits: bool = False) -> tuple[str, int]:
     try:
-        return address_of(listen)
+        host, port = address_of(listen)
+        return str(ip_address(host)) if digits else host, port
     except ValueError as error:
         raise InvalidRequest(f"{option}: {error}.") from error
 
 
-async def _run(smsc: Smsc, host: str, vendors: VendorCarrier | None) -> None:
+async def _run(
+    smsc: Smsc, host: str, vendors: VendorCarrier | None, make_exchange: Callable[[], Exchange]
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -165,6 +195,8 @@ async def _run(smsc: Smsc, host: str, vendors: VendorCarrier | None) -> None:
             await stack.enter_async_context(vendors)
             progress(f"Twilio's and MSG91's requests are taken at {vendors.access.url}")
             progress(f"  Twilio's account is {ACCOUNT_SID}; its token and MSG91's authkey are the password")
+        exchange = await stack.enter_async_context(make_exchange())
+        progress("Calls are taken at sip:NUMBER@{}:{}, over UDP and TCP".format(*exchange.address))
         progress(f"A carrier listens on {host}:{smsc.port}; Ctrl-C ends it")
         await stop.wait()
 
@@ -177,6 +209,27 @@ def _printer(*, as_json: bool) -> Callable[[Text], None]:
             print_json(text)
         else:
             click.echo(f"{text.received_at:%H:%M:%S}  {text.msisdn}  {_line(text.text)}")
+
+    return show
+
+
+def _call_printer(recordings: Path | None, *, as_json: bool) -> Callable[[VirtualCall], None]:
+    """Return what prints each step of a call, and keeps what was heard."""
+
+    def show(call: VirtualCall) -> None:
+        news = news_of(call)
+        if as_json:
+            print_json(news)
+        else:
+            what = " ".join(
+                filter(None, (news.state, news.why, news.keys_heard and f"keys {news.keys_heard}"))
+            )
+            click.echo(
+                f"{datetime.now(UTC):%H:%M:%S}  {call.msisdn}  "
+                f"call {call.id} from {_line(call.caller)}: {what}"
+            )
+        if recordings is not None and news.why and call.heard:
+            (recordings / f"call-{call.id}.wav").write_bytes(as_wav(call.heard))
 
     return show
 

@@ -1,12 +1,13 @@
-"""A carrier and phones in a box: SMPP and HTTP, the handsets behind it, and a way to make it misbehave.
+"""A carrier and phones in a box: SMPP, HTTP and SIP, the handsets behind it, and a way to make it misbehave.
 
 Its messages travel over two binds; the first can be told to fail, so that failover can be tried as well.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from random import Random
 from types import TracebackType
 from typing import Final, Self
@@ -19,21 +20,24 @@ from starlette.routing import Route
 from dastak.core.errors import InvalidMsisdn, InvalidRequest
 from dastak.core.msisdn import Msisdn
 from dastak.simulator.call_pages import call_routes, news_of
+from dastak.simulator.exchange.called_endpoint import CALLS_MAX
+from dastak.simulator.exchange.telephone_exchange import Exchange
 from dastak.simulator.faults import FaultScript, parse_faults, plain_faults
 from dastak.simulator.handset import Handset
 from dastak.simulator.phone import Phones, Text, read_number
 from dastak.simulator.smsc import Account, Smsc
 from dastak.simulator.smsc_bind import SimMessage
-from dastak.simulator.switchboard import Switchboard
 from dastak.simulator.vendor_http.vendor_carrier import VendorCarrier
 from dastak.sms.coded_text import TextOptions, write_text
 from dastak.sms.pdu_bodies import Sm
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.sms.tlv import encode_tlvs
-from dastak.voice.ivr import Speech
-from dastak.voice.prompts import pack
+from dastak.voice.sip_settings import SipSettings
 
 ROUTES: Final = ("sim_1", "sim_2")
+# Who may call the phones, and the number that they show: one of those that are set aside for fiction.
+CALLER: Final = "dastak"
+CALLER_NUMBER: Final = "+12025550199"
 FAULTS_OCTETS_MAX: Final = 16 * 1024
 
 
@@ -52,11 +56,12 @@ class Box:
         port: Zero takes a free one.
         http_host: Where it listens for the requests of HTTP vendors' customers.
         http_port: Zero takes a free one.
-        speech_of: Returns how a locale is spoken in calls.
+        sip_host: Where it takes calls, in digits.
+        sip_port: Zero takes a free one.
 
     Attributes:
         phones: What arrived.
-        switchboard: What rings them.
+        exchange: What rings them.
         binds: How to bind to it, by route name; known once it listens.
     """
 
@@ -68,7 +73,8 @@ class Box:
         port: int = 0,
         http_host: str = "127.0.0.1",
         http_port: int = 0,
-        speech_of: Callable[[str], Speech] = pack,
+        sip_host: str = "127.0.0.1",
+        sip_port: int = 0,
     ) -> None:
         self.phones = Phones()
         self.binds: Mapping[str, SmppSettings] = {}
@@ -78,7 +84,14 @@ class Box:
         # Nobody else shall bind to the carrier in the box.
         self._password = secrets.token_hex(4)
         faults = FaultScript(Random(seed))  # noqa: S311 - repeatable on purpose
-        self.switchboard = Switchboard(faults, lambda call: self.phones.tell(news_of(call)), speech_of)
+        self.exchange = Exchange(
+            faults,
+            lambda call: self.phones.tell(news_of(call)),
+            host=sip_host,
+            port=sip_port,
+            username=CALLER,
+            password=self._password,
+        )
         self._smsc = Smsc(
             [Account(system_id=name, password=self._password) for name in ROUTES],
             on_message=self._on_message,
@@ -99,6 +112,7 @@ class Box:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._smsc)
             await stack.enter_async_context(self._vendors)
+            await stack.enter_async_context(self.exchange)
             self._stack = stack.pop_all()
         self.binds = {
             name: SmppSettings(
@@ -117,9 +131,24 @@ class Box:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop."""
-        self.switchboard.close()
         self.phones.close()
         await self._stack.aclose()
+
+    @property
+    def trunk(self) -> SipSettings:
+        """How to call the phones; known once the exchange listens."""
+        host, port = self.exchange.address
+        host = "127.0.0.1" if ip_address(host).is_unspecified else host
+        return SipSettings(
+            host=host,
+            domain=f"[{host}]" if ":" in host else host,
+            port=port,
+            username=CALLER,
+            password=self._password,
+            caller=CALLER_NUMBER,
+            calls_max=CALLS_MAX,
+            media_host=host,
+        )
 
     def send(self, msisdn: Msisdn, text: str, *, to: str, route: str | None) -> None:
         """Bring a text from a phone to whoever is bound; it waits until somebody is.
@@ -154,7 +183,7 @@ class Box:
             Route("/sim/vendors", self._show_vendors),
             Route("/sim/vendors", self._set_vendors, methods=["PUT"]),
             Route("/sim/phones/{msisdn}/return", self._return, methods=["POST"]),
-            *call_routes(self.switchboard),
+            *call_routes(self.exchange),
         ]
 
     def _on_message(self, message: SimMessage) -> None:

@@ -17,9 +17,11 @@ from starlette.routing import Route
 
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.msisdn import Msisdn
+from dastak.simulator.exchange.listener import Listener
+from dastak.simulator.exchange.telephone_exchange import Exchange
+from dastak.simulator.exchange.virtual_call import VirtualCall
 from dastak.simulator.phone import CallNews, read_number
 from dastak.simulator.phone_pages import HEADERS, WAIT_S_MAX, Answered, for_our_pages, quantity, write_json
-from dastak.simulator.switchboard import Listener, Switchboard, VirtualCall
 from dastak.voice.sound.g711 import SAMPLES_PER_S
 
 WAIT_S_DEFAULT: Final = 10.0
@@ -31,9 +33,9 @@ class _Pressed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9*#]\Z")]
 
 
-def call_routes(switchboard: Switchboard) -> list[Route]:
+def call_routes(exchange: Exchange) -> list[Route]:
     """Return everything of calls under /sim."""
-    pages = _CallPages(switchboard)
+    pages = _CallPages(exchange)
 
     def ours(path: str, handler: Answered, method: str = "GET") -> Route:
         return Route(path, for_our_pages(handler), methods=[method])
@@ -41,6 +43,7 @@ def call_routes(switchboard: Switchboard) -> list[Route]:
     return [
         ours("/sim/phones/{msisdn}/calls", pages.of_phone),
         ours("/sim/phones/{msisdn}/calls/next", pages.next),
+        ours("/sim/calls/{call:int}", pages.one),
         ours("/sim/calls/{call:int}/answer", pages.acting(_answer), "POST"),
         ours("/sim/calls/{call:int}/hang-up", pages.acting(_hang_up), "POST"),
         ours("/sim/calls/{call:int}/keys", pages.acting(_press), "POST"),
@@ -50,12 +53,12 @@ def call_routes(switchboard: Switchboard) -> list[Route]:
 
 
 class _CallPages:
-    def __init__(self, switchboard: Switchboard) -> None:
-        self._switchboard = switchboard
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     async def of_phone(self, request: Request) -> Response:
         """Answer with the calls to a phone, oldest first."""
-        return write_json([news_of(call) for call in self._switchboard.calls(_msisdn(request))])
+        return write_json([news_of(call) for call in self._exchange.calls(_msisdn(request))])
 
     async def next(self, request: Request) -> Response:
         """Answer with the call that rings a phone as soon as one does, or with 204 when none does in time."""
@@ -63,11 +66,18 @@ class _CallPages:
         timeout_s = quantity(request, "timeout_s", float, WAIT_S_MAX)
         try:
             async with asyncio.timeout(WAIT_S_DEFAULT if timeout_s is None else timeout_s):
-                while (ringing := self._switchboard.ringing(msisdn)) is None:
-                    await self._switchboard.changes()
+                while (ringing := self._exchange.ringing(msisdn)) is None:
+                    await self._exchange.changes()
         except TimeoutError:
             return Response(status_code=204, headers=HEADERS)
         return write_json(news_of(ringing))
+
+    async def one(self, request: Request) -> Response:
+        """Answer with one call, and what was said and done in it, with times."""
+        call = self._found(request)
+        log = [{"at": at, "word": word} for at, word in call.log]
+        shown = {**msgspec.to_builtins(news_of(call)), "log": log}
+        return write_json(shown)
 
     async def sound(self, request: Request) -> Response:
         """Stream what is spoken from now on."""
@@ -90,7 +100,7 @@ class _CallPages:
         return acted
 
     def _found(self, request: Request) -> VirtualCall:
-        call = self._switchboard.call(int(request.path_params["call"]))
+        call = self._exchange.call(int(request.path_params["call"]))
         if call is None:
             raise NotFound("There is no such call.")
         return call
@@ -106,6 +116,7 @@ def news_of(call: VirtualCall) -> CallNews:
         began_at=call.began_at,
         why=call.why,
         keys=call.keys,
+        keys_heard=call.keys_heard,
     )
 
 

@@ -12,34 +12,16 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 
 from dastak.core.errors import InvalidRequest
+from dastak.simulator.call_faults import CallFate, CallFault, CallScript, draw_call
+from dastak.simulator.delays import Delay, Seconds, Share, draw_delay, hits
 from dastak.sms.receipt_codes import STAT_OUTCOMES
 from dastak.sms.smpp_codes import Status
 
 FAULTS_MAX: Final = 200
 COPIES_MAX: Final = 20
-DELAY_S_MAX: Final = 3600.0
 
-Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=DELAY_S_MAX)]
 # Everything, one value, or one star at an end: "+12025550101", "+1202*", "*0101".
 Pattern: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\*?[^*]+|[^*]*\*)$", max_length=40)]
-
-
-class Uniform(msgspec.Struct, frozen=True, tag="uniform", tag_field="kind", forbid_unknown_fields=True):
-    """Any delay between two is as likely."""
-
-    min_s: Seconds
-    max_s: Seconds
-
-
-class Lognormal(msgspec.Struct, frozen=True, tag="lognormal", tag_field="kind", forbid_unknown_fields=True):
-    """Half of the delays are below the median, a few far above: what networks do."""
-
-    median_s: Seconds
-    sigma: Annotated[float, msgspec.Meta(ge=0, le=5)]
-
-
-Delay: TypeAlias = Seconds | Uniform | Lognormal
 
 
 class IdForm(StrEnum):
@@ -56,18 +38,6 @@ class Echo(StrEnum):
     WHOLE = "whole"
     LOW = "low"  # its low 8 bits, as OsmoMSC does
     NONE = "none"
-
-
-class CallFate(StrEnum):
-    """What a phone does when it is called."""
-
-    RING = "ring"  # until somebody answers
-    ANSWER = "answer"  # by itself
-    VOICEMAIL = "voicemail"  # answers by itself, and its greeting may play keys
-    DECLINE = "decline"
-    BUSY = "busy"
-    UNREACHABLE = "unreachable"
-    CONGESTION = "congestion"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -100,8 +70,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         garbage: Over HTTP, take this share as usual, and answer what nobody can read.
         http_status: Over HTTP, refuse with this status, a `status_share` of them; over SMPP ESME_RSYSERR.
         vendor_code: What the vendor's own code in a refusal or a receipt over HTTP is.
-        call: What the phone does when it is called.
-        call_keys: What a phone presses that answers by itself, one after the other.
+        call: What happens to calls, or in short what the phone does when it is called.
     """
 
     number: Pattern = "*"
@@ -131,8 +100,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     garbage: Share = 0.0
     http_status: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
     vendor_code: Annotated[str, msgspec.Meta(max_length=20)] = ""
-    call: CallFate = CallFate.RING
-    call_keys: Annotated[str, msgspec.Meta(pattern=r"^[0-9*#]{0,40}$")] = ""
+    call: CallFate | CallFault = CallFate.RING
 
 
 _Faults: TypeAlias = Annotated[tuple[Fault, ...], msgspec.Meta(max_length=FAULTS_MAX)]
@@ -154,7 +122,9 @@ MAGIC: Final[Mapping[str, Fault]] = {
     # Texts that do not arrive, so that the phone is called.
     "+12025550110": Fault(stat="REJECTD", err="633", call=CallFate.BUSY),
     "+12025550111": Fault(stat="REJECTD", err="633", call=CallFate.DECLINE),
-    "+12025550112": Fault(stat="REJECTD", err="633", call=CallFate.VOICEMAIL, call_keys="1234567890"),
+    "+12025550112": Fault(
+        stat="REJECTD", err="633", call=CallFault(does=CallFate.VOICEMAIL, keys="1234567890")
+    ),
 }
 
 
@@ -218,10 +188,11 @@ class FaultScript:
         self._chance = chance
         self._usual = usual
 
-    def fault_of(self, msisdn: str) -> Fault:
-        """Return what is wrong with a phone that is called."""
+    def call_to(self, msisdn: str) -> CallScript:
+        """Decide what happens to one call."""
         found = (fault for fault in self.faults if _matches(fault.number, msisdn))
-        return next(found, MAGIC.get(msisdn) or Fault())
+        call = next(found, MAGIC.get(msisdn) or Fault()).call
+        return draw_call(CallFault(does=call) if isinstance(call, CallFate) else call, self._chance)
 
     def fate_of(self, msisdn: str, account: str) -> Fate:
         """Decide what happens to one message."""
@@ -258,27 +229,27 @@ def plain_faults(faults: tuple[Fault, ...]) -> Any:
 
 def draw_fate(fault: Fault, chance: Random) -> Fate:
     """Draw what one fault does to one message."""
-    response_s = _draw(fault.response, chance)
+    response_s = draw_delay(fault.response, chance)
     for answer, share in (
         (Answer.DROPPED_LINK, fault.drop_link),
         (Answer.BLACKHOLE, fault.blackhole),
         (Answer.SILENCE, fault.silent),
     ):
-        if _hit(share, chance):
+        if hits(share, chance):
             return Fate(answer=answer, response_s=response_s)
-    if _hit(fault.throttle, chance):
+    if hits(fault.throttle, chance):
         return Fate(command_status=Status.ESME_RTHROTTLED, response_s=response_s)
-    if (fault.status or fault.http_status) and _hit(fault.status_share, chance):
+    if (fault.status or fault.http_status) and hits(fault.status_share, chance):
         return Fate(
             command_status=fault.status or Status.ESME_RSYSERR,
             response_s=response_s,
             http_status=fault.http_status,
             vendor_code=fault.vendor_code,
         )
-    arrival_s = _draw(fault.arrival, chance)
-    lost = _hit(fault.loss, chance)
-    lied = _hit(fault.false_receipt, chance)
-    untold = _hit(fault.missing_receipt, chance)
+    arrival_s = draw_delay(fault.arrival, chance)
+    lost = hits(fault.loss, chance)
+    lied = hits(fault.false_receipt, chance)
+    untold = hits(fault.missing_receipt, chance)
     shown = fault.stat == "DELIVRD" and not lost and not lied
     copies = 0 if lost or untold else 1 + fault.duplicates
     return Fate(
@@ -300,7 +271,7 @@ def draw_fate(fault: Fault, chance: Random) -> Fate:
 def _manner(fault: Fault, chance: Random) -> Answer:
     """Draw how a message that is taken is answered."""
     for answer, share in ((Answer.UNANSWERED, fault.unanswered), (Answer.GARBAGE, fault.garbage)):
-        if _hit(share, chance):
+        if hits(share, chance):
             return answer
     return Answer.RESPONSE
 
@@ -308,21 +279,9 @@ def _manner(fault: Fault, chance: Random) -> Answer:
 def _receipt_s(fault: Fault, arrival_s: float, chance: Random) -> float:
     return (
         arrival_s
-        + _draw(fault.receipt, chance)
+        + draw_delay(fault.receipt, chance)
         + (chance.uniform(0, fault.shuffle_s) if fault.shuffle_s else 0)
     )
-
-
-def _draw(delay: Delay, chance: Random) -> float:
-    if isinstance(delay, Uniform):
-        return chance.uniform(delay.min_s, delay.max_s)
-    if isinstance(delay, Lognormal):
-        return min(DELAY_S_MAX, delay.median_s * chance.lognormvariate(0, delay.sigma))
-    return delay
-
-
-def _hit(share: float, chance: Random) -> bool:
-    return share > 0 and chance.random() < share
 
 
 def _matches(pattern: str, value: str) -> bool:

@@ -77,7 +77,12 @@ class Cleared(msgspec.Struct, frozen=True):
 
 
 class CallNews(msgspec.Struct, frozen=True, kw_only=True):
-    """A call to a phone as it stands: `ringing`, `answered` or `ended`, and then `why`."""
+    """A call to a phone as it stands: `ringing`, `answered` or `ended`, and then `why`.
+
+    Attributes:
+        keys: What was pressed on the phone.
+        keys_heard: What who called pressed.
+    """
 
     id: int
     msisdn: Msisdn
@@ -86,6 +91,7 @@ class CallNews(msgspec.Struct, frozen=True, kw_only=True):
     began_at: datetime
     why: str
     keys: str
+    keys_heard: str = ""
 
 
 Update = Text | Cleared | CallNews

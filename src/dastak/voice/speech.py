@@ -19,6 +19,8 @@ from dastak.voice.sound.g711 import FRAME_OCTETS, SAMPLES_PER_S
 # A longer name is not waited for with a phone at the ear.
 BRAND_S_MAX: Final = 5
 BRAND_OCTETS_MAX: Final = BRAND_S_MAX * SAMPLES_PER_S
+# The places of who has neither recordings nor brands.
+NOTHING_OWN: Final = ("", "", str(LEAST))
 # Languages that are asked for: those there are, and some that there are not.
 LANGUAGES_MAX: Final = 100
 
@@ -39,8 +41,17 @@ class Speaking:
     ) -> None:
         self._folder = None if recordings is None else RecordingsFolder(recordings)
         self._brands, self._least = brands, least
+        # What `at` takes in another process.
+        self.places = (str(recordings or ""), str(brands or ""), str(least))
         self._own = Recordings()
         self._packs: dict[str, Pack] = {}
+
+    @classmethod
+    def at(cls, recordings: str, brands: str, least: str) -> "Speaking":
+        """Return what speaks what another process told the places of."""
+        return cls(
+            Path(recordings) if recordings else None, Path(brands) if brands else None, least=Known(least)
+        )
 
     @property
     def own(self) -> Recordings:

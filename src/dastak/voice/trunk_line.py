@@ -19,8 +19,17 @@ from dastak.core.outcome import Outcome
 from dastak.voice.ivr import Ivr, Speech
 from dastak.voice.line import Dial, Hearer, ivr_of
 from dastak.voice.prompts import pack
-from dastak.voice.sip.call_events import Answered, CallEvent, Ended, Key, Offered, Ringing, Settled
-from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.call_events import (
+    Answered,
+    CallEvent,
+    EarlyMedia,
+    Ended,
+    Key,
+    Offered,
+    Ringing,
+    Settled,
+)
+from dastak.voice.sip.call_outcomes import CallOutcome, status_words
 from dastak.voice.sip.line_call import LineCall
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_headers import MalformedSip, NameAddr
@@ -154,6 +163,7 @@ class TrunkLeg:
         self._ivr: Ivr | None = None
         self._given_up = False
         self._why_ended = ""
+        self._rung = False
 
     def hang_up(self) -> None:
         """See `Leg`."""
@@ -214,7 +224,11 @@ class TrunkLeg:
         assert self._media is not None
         match event:
             case Ringing(status):
-                self._hearer.on_ringing(f"SIP {status}")
+                self._rung = True
+                self._hearer.on_ringing(status_words(status))
+            case EarlyMedia() if not self._rung:
+                # Many networks say nothing else until the answer.
+                self._hearer.on_ringing(status_words(183))
             case Answered(sdp):
                 self._answered(sdp)
             case Key(digit):
@@ -238,7 +252,7 @@ class TrunkLeg:
             self._call.hang_up(CallOutcome.CODEC)
             return
         self._audio, self._ours = audio, agreed(self._ours, audio)
-        self._hearer.on_answered("SIP 200")
+        self._hearer.on_answered(status_words(200))
         script = self._dial.script
         self._ivr = ivr_of(script, self._line.speech_of, self._hearer.on_step)
         self._media.speak(self._ivr.frame)
@@ -280,7 +294,10 @@ class TrunkLeg:
         self._media.change(audio, self._ours)
 
     def _end(self, ended: Ended) -> None:
-        words = f"SIP {ended.status}" if ended.status else ended.outcome.replace("_", " ")
+        if self._ivr is not None:
+            words = "BYE" if ended.outcome is CallOutcome.REMOTE_HANGUP else "our BYE"
+        else:
+            words = status_words(ended.status) if ended.status else ended.outcome.replace("_", " ")
         words = self._why_ended or words
         detail = words if ended.cause is None else f"{words}, cause {ended.cause}"
         self._over(_OUTCOMES.get(ended.outcome, Outcome.UNKNOWN), detail)

@@ -106,7 +106,7 @@ class VoiceRoute:
         self._calls[of] = call
         try:
             call.leg = self._line.dial(self._dial(outgoing), call)
-            self._take_step(outgoing.key, "dialled", "")
+            self._take_step(outgoing.key, "dialled", "INVITE")
             async with asyncio.timeout(self._heard_within_s):
                 await call.rings
         except TimeoutError:

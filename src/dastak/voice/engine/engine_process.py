@@ -28,6 +28,7 @@ from dastak.voice.engine.engine_messages import (
     TrunkStands,
 )
 from dastak.voice.engine.engine_wire import EngineWire
+from dastak.voice.speech import NOTHING_OWN
 
 PROGRAM: Final = "dastak.voice_process"
 # It says something each second.
@@ -49,6 +50,7 @@ class EngineProcess:
     Args:
         log_level: As `setup_logs` takes it.
         log_style: As well.
+        speaks: Where own recordings and brands are; see `dastak.voice.speech.Speaking.places`.
 
     Attributes:
         restarts: How often it died and was started again.
@@ -56,11 +58,13 @@ class EngineProcess:
         pid: Of the process; None where there is none now.
     """
 
-    def __init__(self, *, log_level: str = "info", log_style: str = "auto") -> None:
+    def __init__(
+        self, *, log_level: str = "info", log_style: str = "auto", speaks: tuple[str, str, str] = NOTHING_OWN
+    ) -> None:
         self.restarts = 0
         self.fault: str | None = None
         self.pid: int | None = None
-        self._arguments = (log_level, log_style)
+        self._arguments = (log_level, log_style, *speaks)
         self._numbers = count(1)
         self._lines: dict[int, EngineLine] = {}
         self._closed: dict[int, asyncio.Event] = {}

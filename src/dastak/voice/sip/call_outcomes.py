@@ -112,6 +112,37 @@ BY_CAUSE: Final[Mapping[int, CallOutcome]] = {
     42: _O.TRUNK_DOWN,  # congestion
 }
 
+# The standard's own words, as people look them up.
+STATUS_WORDS: Final[Mapping[int, str]] = {
+    180: "Ringing",
+    181: "Call Is Being Forwarded",
+    182: "Queued",
+    183: "Session Progress",
+    200: "OK",
+    302: "Moved Temporarily",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    410: "Gone",
+    480: "Temporarily Unavailable",
+    484: "Address Incomplete",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    500: "Server Internal Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Server Time-out",
+    600: "Busy Everywhere",
+    603: "Decline",
+    604: "Does Not Exist Anywhere",
+    606: "Not Acceptable",
+    607: "Unwanted",
+}
+assert STATUS_WORDS.keys() >= BY_STATUS.keys()
+
 # What these say of the person is nothing, so that a cause beside them says more.
 VAGUE_STATUSES: Final = frozenset({480, 487, 500, 502, 503, 504})
 
@@ -139,6 +170,11 @@ def call_outcome(status: int, cause: int | None, overrides: Overrides = NO_OVERR
     if cause is not None and (status in VAGUE_STATUSES or by_status is CallOutcome.FAILED):
         return BY_CAUSE.get(cause, by_status)
     return by_status
+
+
+def status_words(status: int) -> str:
+    """Write a status with its words, such as `486 Busy Here`; one that has none as `SIP 499`."""
+    return f"{status} {STATUS_WORDS[status]}" if status in STATUS_WORDS else f"SIP {status}"
 
 
 def read_overrides(settings: Mapping[str, str]) -> Overrides:

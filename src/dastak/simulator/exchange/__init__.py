@@ -1,0 +1,1 @@
+"""The telephone exchange in the box: a SIP server that rings virtual phones."""
