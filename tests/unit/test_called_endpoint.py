@@ -140,7 +140,7 @@ def test_caller_that_knows_the_password_is_let_in_and_no_proof_serves_twice() ->
     [
         (Credentials("shop", "guess"), URI),
         (Credentials("shopper", "secret"), URI),
-        (Credentials("shop", "secret"), "sip:+911@127.0.0.1:5060"),
+        (Credentials("shop", "secret"), "sip:+919876543210@other.example"),
     ],
 )
 def test_caller_that_proves_something_else_is_asked_again(credentials: Credentials, uri: str) -> None:

@@ -35,6 +35,7 @@ class ExchangeSockets(asyncio.DatagramProtocol):
         self._datagrams: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
         self._streams: dict[Address, asyncio.StreamWriter] = {}
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def open(self, host: str, port: int) -> None:
         """Listen; port 0 takes one that is free over both. Raises: OSError."""
@@ -53,8 +54,9 @@ class ExchangeSockets(asyncio.DatagramProtocol):
             self._datagrams.close()
         if self._server is not None:
             self._server.close()
-            for writer in list(self._streams.values()):
-                writer.transport.abort()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
             await self._server.wait_closed()
             self._server = None
 
@@ -82,11 +84,16 @@ class ExchangeSockets(asyncio.DatagramProtocol):
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
         name = datagrams.get_extra_info("sockname")
         try:
-            self._server = await asyncio.start_server(self._serve, host, name[1])
+            self._server = await asyncio.start_server(self._accept, host, name[1])
         except OSError:
             datagrams.close()
             raise
         self._datagrams, self.address = datagrams, (name[0], name[1])
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
