@@ -171,9 +171,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
-    engine = EngineProcess(
-        log_level=settings.log.level, log_style=settings.log.format, speaks=spoken.places
-    )
+    engine = EngineProcess(log_level=settings.log.level, log_style=settings.log.format, speaks=spoken.places)
     calls = app_carriers.make_simulated_calls(box, inward, engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
     calling = partial(app_carriers.tell_calls, table)

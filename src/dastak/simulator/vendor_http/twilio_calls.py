@@ -21,7 +21,7 @@ import msgspec
 
 from dastak.core.errors import InvalidMsisdn
 from dastak.core.msisdn import Msisdn
-from dastak.simulator.faults import CallFate
+from dastak.simulator.call_faults import CallFate
 from dastak.simulator.phone import Text, read_number
 from dastak.simulator.vendor_http.http_listener import Asked, Said
 from dastak.simulator.vendor_http.twilio_shape import FIELDS_MAX, TwilioShape, refusal, signature
@@ -43,6 +43,10 @@ _ENDS: Final[Mapping[CallFate, tuple[str, str]]] = {
     CallFate.DECLINE: ("busy", "603"),
     CallFate.UNREACHABLE: ("no-answer", "480"),
     CallFate.CONGESTION: ("failed", "503"),
+    CallFate.BUSY_EVERYWHERE: ("busy", "600"),
+    CallFate.NO_ANSWER: ("no-answer", "480"),
+    CallFate.UNKNOWN: ("failed", "404"),
+    CallFate.REDIRECT: ("failed", "302"),
 }
 _ORDERS: Final = {"canceled", "completed"}
 

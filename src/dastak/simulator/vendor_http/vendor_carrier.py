@@ -86,7 +86,9 @@ class VendorCarrier:
         self._faults = faults
         self._host = host
         twilio = TwilioShape(account=TWILIO, account_sid=ACCOUNT_SID, auth_token=secret)
-        self._calls = TwilioCalls(twilio, does=lambda msisdn: faults.fault_of(msisdn).call, on_text=on_text)
+        self._calls = TwilioCalls(
+            twilio, does=lambda msisdn: faults.call_to(msisdn).fault.does, on_text=on_text
+        )
         self._shapes: tuple[Shape, ...] = (
             twilio,
             Msg91Shape(account=MSG91, authkey=secret),
