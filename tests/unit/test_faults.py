@@ -142,7 +142,7 @@ def test_each_magic_number_does_its_own_thing() -> None:
     faults = FaultScript(Random(1))
     seen = {number[-2:]: faults.fate_of(number, "sim_1") for number in MAGIC}
 
-    assert list(seen) == [f"{n:02}" for n in range(13)]
+    assert list(seen) == [f"{n:02}" for n in range(17)]
     assert seen["00"] == seen["07"] == USUAL
     assert _outcome(seen["01"]) is Outcome.ABSENT_SUBSCRIBER
     assert _outcome(seen["02"]) is Outcome.UNKNOWN_NUMBER
@@ -153,8 +153,12 @@ def test_each_magic_number_does_its_own_thing() -> None:
     assert len(seen["08"].receipts_s) == 2
     assert seen["09"].receipt_first
     called = [faults.call_to(f"+120255501{n}").fault.does for n in ("05", "10", "11", "12")]
-    assert called == [CallFate.RING, CallFate.BUSY, CallFate.DECLINE, CallFate.VOICEMAIL]
-    assert {_outcome(seen[n]) for n in ("10", "11", "12")} == {Outcome.DLT_TEMPLATE}
+    called += [faults.call_to(f"+120255501{n}").fault.does for n in ("13", "14", "15", "16")]
+    assert called == [
+        *(CallFate.RING, CallFate.BUSY, CallFate.DECLINE, CallFate.VOICEMAIL),
+        *(CallFate.UNREACHABLE, CallFate.NO_ANSWER, CallFate.ANSWER, CallFate.RING),
+    ]
+    assert {_outcome(seen[f"{n}"]) for n in range(10, 17)} == {Outcome.DLT_TEMPLATE}
 
 
 def test_magic_number_of_a_carrier_that_is_down_is_delivered_by_the_second_route() -> None:

@@ -125,6 +125,14 @@ MAGIC: Final[Mapping[str, Fault]] = {
     "+12025550112": Fault(
         stat="REJECTD", err="633", call=CallFault(does=CallFate.VOICEMAIL, keys="1234567890")
     ),
+    "+12025550113": Fault(stat="REJECTD", err="633", call=CallFate.UNREACHABLE),
+    "+12025550114": Fault(stat="REJECTD", err="633", call=CallFate.NO_ANSWER),
+    "+12025550115": Fault(
+        stat="REJECTD",
+        err="633",
+        call=CallFault(does=CallFate.ANSWER, loss_to_phone=1.0, loss_from_phone=1.0),
+    ),
+    "+12025550116": Fault(stat="REJECTD", err="633", call=CallFault(early_media=True)),
 }
 
 

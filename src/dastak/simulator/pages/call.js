@@ -6,7 +6,7 @@ const SAMPLES_PER_S = 8000;
 // What is heard begins so much later than it came, so that a late piece leaves no gap.
 const AHEAD_S = 0.25;
 const ENDED_MS = 6000;
-const BUSY = {"486 Busy Here": "Busy", "603 Decline": "Declined", "487 Request Terminated": "Not answered", "CANCEL": "The caller gave up", "BYE": "Call ended"};
+const BUSY = {"486 Busy Here": "Busy", "600 Busy Everywhere": "Busy", "480 Temporarily Unavailable": "Not reached", "503 Service Unavailable": "The network is full", "603 Decline": "Declined", "487 Request Terminated": "Not answered", "CANCEL": "The caller gave up", "BYE": "Call ended"};
 
 const panel = document.getElementById("call");
 let call = null;
