@@ -72,5 +72,5 @@ def test_trial_that_is_refused_tells_the_trunk_s_word(house: CallingHouse, tmp_p
     steps = steps_of(report)
     assert steps[0] == ("connect", True, "the trunk is not asked whether it is there")
     assert steps[2][:2] == ("answer", False)
-    assert "SIP 403" in steps[2][2]
+    assert "403 Forbidden" in steps[2][2]
     assert report["outcome"] == "route_config"

@@ -174,7 +174,9 @@ async def test_secrets_cross_the_socket_alone(house: House, directory: Path) -> 
     assert canceled.status == 200
     assert arguments[3] == "dastak.voice_process"
     assert arguments[4].isdigit()
-    assert arguments[5:] == ["info", "auto"]
+    *logs, recordings, brands, least = arguments[5:]
+    assert (logs, recordings, least) == (["info", "auto"], "", "read")
+    assert brands.endswith("/brands")
     assert PASSWORD not in names
     assert PASSWORD not in house.installation.program.log()
 
