@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from bench.call_setups import measure_first_ring, measure_setups
 from bench.cases import (
     BARE,
     Dastak,
@@ -51,10 +52,19 @@ class Scale(msgspec.Struct, frozen=True):
     pending: int
     fsync_s: float
     spoken_s: float
+    speaking: tuple[int, ...]
+    setups: int
+    failed_texts: int
 
 
-FULL = Scale(rounds=3, operations=20_000, open_s=20, pending=100_000, fsync_s=3.0, spoken_s=10.0)
-QUICK = Scale(rounds=1, operations=6_000, open_s=4, pending=10_000, fsync_s=0.5, spoken_s=2.0)
+FULL = Scale(
+    rounds=3, operations=20_000, open_s=20, pending=100_000, fsync_s=3.0, spoken_s=10.0,
+    speaking=(50, 200, 500, 750, 1_000), setups=10_000, failed_texts=1_000,
+)  # fmt: skip
+QUICK = Scale(
+    rounds=1, operations=6_000, open_s=4, pending=10_000, fsync_s=0.5, spoken_s=2.0,
+    speaking=(500,), setups=2_000, failed_texts=200,
+)  # fmt: skip
 
 
 def main() -> None:
@@ -88,8 +98,12 @@ async def measure(scale: Scale, directory: Path) -> Report:
     submits = await measure_submits(directory, count=2 * scale.operations, rounds=scale.rounds)
     rounds, latencies, started_mib, ended_mib = await measure_program(scale, directory / "cases")
     failover = await measure_failover(scale, directory / "failover")
+    tell("texts that fail, and the calls that follow")
+    latencies.append(await measure_first_ring(directory / "ring", count=scale.failed_texts))
+    tell("call set-ups")
+    call_setups = await measure_setups(scale.setups)
     tell("speaking calls")
-    spoken_calls = measure_spoken_calls(directory, seconds=scale.spoken_s)
+    spoken_calls = await measure_spoken_calls(directory, seconds=scale.spoken_s, levels=scale.speaking)
     footprint, filled_mib = await fill(scale, directory / "fill")
     return Report(
         machine=machine(),
@@ -102,6 +116,7 @@ async def measure(scale: Scale, directory: Path) -> Report:
         submits=submits,
         failover=failover,
         spoken_calls=spoken_calls,
+        call_setups=call_setups,
         memory=Memory(started_mib=started_mib, ended_mib=ended_mib, filled_mib=filled_mib),
         footprint=footprint,
     )

@@ -29,6 +29,8 @@ class Carrier:
 
     Args:
         answer_after_s: How long it thinks about each text.
+        stat: What its receipts say.
+        err: And why.
 
     Attributes:
         texts: The newest text of each number.
@@ -38,8 +40,8 @@ class Carrier:
         on_text: Told the number of every text.
     """
 
-    def __init__(self, *, answer_after_s: float = 0.0) -> None:
-        self.answer_after_s = answer_after_s
+    def __init__(self, *, answer_after_s: float = 0.0, stat: str = "DELIVRD", err: str = "000") -> None:
+        self.answer_after_s, self.says = answer_after_s, f"stat:{stat} err:{err}"
         self.texts: dict[str, Text] = {}
         self.links: list[_Bind] = []
         self.submitted = 0
@@ -115,7 +117,7 @@ class _Bind(asyncio.Protocol):
                 message_id = self._carrier.take(sm)
                 answer = encode_body(MessageIdResp(message_id=message_id))
                 octets = frame(command_id | RESPONSE_BIT, 0, sequence_number, answer)
-                answers.append((octets, _receipt(sm, message_id)))
+                answers.append((octets, _receipt(sm, message_id, self._carrier.says)))
             elif command_id == Command.DELIVER_SM | RESPONSE_BIT:
                 self._carrier.delivered += 1
                 self._unconfirmed.pop(sequence_number, None)
@@ -147,12 +149,9 @@ class _Bind(asyncio.Protocol):
         return frame(Command.DELIVER_SM, 0, self._receipts, body)
 
 
-def _receipt(sm: Sm, message_id: str) -> bytes:
-    """Return the body of the deliver_sm that says a text arrived."""
-    text = (
-        f"id:{message_id} sub:001 dlvrd:001 submit date:2611231200 done date:2611231200 "
-        "stat:DELIVRD err:000 text:"
-    )
+def _receipt(sm: Sm, message_id: str, says: str) -> bytes:
+    """Return the body of the deliver_sm that says what became of a text."""
+    text = f"id:{message_id} sub:001 dlvrd:001 submit date:2611231200 done date:2611231200 {says} text:"
     return encode_sm(
         Sm(
             source_addr=sm.destination_addr,

@@ -51,8 +51,16 @@ class Pinned:
     @property
     def resident_mib(self) -> float:
         """Resident memory in MiB."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return resident_mib(self.process.pid)
+
+    async def child(self) -> int:
+        """Wait for the one process that it starts, and return its id."""
+        give_up_s = time.monotonic() + LISTEN_S_MAX
+        while time.monotonic() < give_up_s:
+            if found := children(self.process.pid):
+                return found[0]
+            await asyncio.sleep(0.05)
+        raise RuntimeError(f"it started no process:\n{self._log.read_text()[-2000:]}")
 
     async def until_listening(self, port: int) -> None:
         """Wait until it takes connections.
@@ -76,3 +84,21 @@ def cpu_s(pid: int) -> float:
     """Return the processor seconds of a process; the kernel counts in hundredths."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def resident_mib(pid: int) -> float:
+    """Return the resident memory of a process in MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def move(pid: int, core: int) -> None:
+    """Keep a process, with all its threads, on one core."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {min(core, os.cpu_count() - 1)})

@@ -22,10 +22,27 @@ class Batches(NamedTuple):
 
 async def batches(port: int) -> Batches | None:
     """Scrape; None where the program shows no metrics."""
+    lines = await _scrape(port)
+    if COMMITS not in lines:
+        return None
+    return Batches(float(lines[COMMITS]), float(lines[OPERATIONS]))
+
+
+async def figure(port: int, name: str) -> float:
+    """Scrape one figure without labels."""
+    return float((await _scrape(port))[name.encode()])
+
+
+async def until_figure(port: int, name: str, least: float, *, timeout_s: float = 15.0) -> None:
+    """Wait until a figure is at least so much."""
+    async with asyncio.timeout(timeout_s):
+        while await figure(port, name) < least:  # noqa: ASYNC110 - it is in another process
+            await asyncio.sleep(0.1)
+
+
+async def _scrape(port: int) -> dict[bytes, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")
     lines = dict(line.rsplit(b" ", 1) for line in (await reader.read()).splitlines() if b" " in line)
     writer.close()
-    if COMMITS not in lines:
-        return None
-    return Batches(float(lines[COMMITS]), float(lines[OPERATIONS]))
+    return lines

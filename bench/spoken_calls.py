@@ -1,122 +1,135 @@
-"""What a speaking call costs, and how evenly its packets come, for so many calls at one time.
+"""Calls that speak through the whole program: how evenly packets come while the API is at its limit.
 
-The receiver takes the kernel's time of each packet's arrival, so that its own delay does not blur what is
-measured, and sends every packet back at once: sound goes both ways.
+The voice process has one core. The API, its load, the SMPP carrier and the phones share the other, which is
+therefore busy all the time.
 """
 
-import selectors
-import socket
-import struct
+import asyncio
+import subprocess
+import sys
 import time
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from bench.load import quantile_ms
-from bench.processes import Pinned
+from bench.cases import Dastak
+from bench.load import Request, closed_loop, post
+from bench.loopback_carrier import Carrier
+from bench.phones import Heard
+from bench.processes import LOAD_CORE, SERVER_CORE, cpu_s, move, resident_mib
+from bench.scrape import figure, until_figure
+from bench.subject import make_installation
 
-CALLS = (50, 200, 500)
-CALLS_A_SOCKET = 25
-# Until all calls have begun and the interpreter is warm.
-WARM_S = 3.0
-# The value of SO_TIMESTAMPNS on Linux; Python has no name for it.
-SO_TIMESTAMPNS = 35
-_TIMESPEC = struct.Struct("@ll")
-_SEQUENCE = struct.Struct(">H")
+TRUNKS = 2
+CALLS_A_TRUNK = 500
+# Below what the system gives away by itself.
+FIRST_RTP_PORT = 20_000
+LOAD_CONNECTIONS = 64
+# From the last ringing until all have answered and the interpreter is warm.
+WARM_S = 1.5
 
 
-class SpokenCalls(msgspec.Struct, kw_only=True):
+class SpokenCalls(Heard, kw_only=True):
     """So many calls at one time.
 
     Attributes:
+        wanted: How many were asked for.
         cpu_share: Of one core, for one call.
-        gap_p99_ms: Between two packets of one call as they arrive; 20 would be perfect.
-        lost: Packets that were sent and not read here.
+        begun_s: From the first request to the last phone that rings.
+        loaded_per_s: What the API did meanwhile: starts, and the texts and receipts of each.
+        resident_mib: Of the voice process.
     """
 
-    calls: int
+    wanted: int
     cpu_share: float
-    gap_p50_ms: float
-    gap_p99_ms: float
-    gap_p999_ms: float
-    longest_ms: float
-    packets: int
-    lost: int
+    begun_s: float
+    loaded_per_s: float
     resident_mib: float
 
 
-class _Phones:
-    """The callees: a few sockets for all of them."""
-
-    def __init__(self, calls: int) -> None:
-        self._selector = selectors.DefaultSelector()
-        self.ports: list[int] = []
-        for _ in range(-(-calls // CALLS_A_SOCKET)):
-            phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            phone.bind(("127.0.0.1", 0))
-            phone.setblocking(False)
-            phone.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-            phone.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-            self._selector.register(phone, selectors.EVENT_READ)
-            self.ports.append(phone.getsockname()[1])
-
-    def hear(self, seconds: float) -> dict[int, list[tuple[float, int]]]:
-        """Return of each call, by its port, when packets came and their sequence numbers."""
-        heard: dict[int, list[tuple[float, int]]] = {}
-        end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s:
-            for key, _ in self._selector.select(0.1):
-                self._drain(key.fileobj, heard)
-        return heard
-
-    def close(self) -> None:
-        for key in list(self._selector.get_map().values()):
-            key.fileobj.close()
-        self._selector.close()
-
-    @staticmethod
-    def _drain(phone: socket.socket, heard: dict[int, list[tuple[float, int]]]) -> None:
-        while True:
-            try:
-                octets, ancillary, _, source = phone.recvmsg(2_048, 64)
-            except BlockingIOError:
-                return
-            if source[1] % 2:
-                # A report for the port below, which belongs to nobody here or to another phone.
-                continue
-            phone.sendto(octets, source)
-            seconds, ns = _TIMESPEC.unpack(ancillary[0][2][: _TIMESPEC.size])
-            heard.setdefault(source[1], []).append((seconds + ns / 1e9, _SEQUENCE.unpack_from(octets, 2)[0]))
+async def measure_spoken_calls(
+    directory: Path, *, seconds: float, levels: tuple[int, ...]
+) -> list[SpokenCalls]:
+    """Measure each number of calls, each with a fresh program."""
+    return [await _measure(directory / f"speaking-{calls}", calls, seconds) for calls in levels]
 
 
-def measure_spoken_calls(directory: Path, *, seconds: float) -> list[SpokenCalls]:
-    """Measure each number of calls."""
-    return [_measure(directory, calls, seconds) for calls in CALLS]
-
-
-def _measure(directory: Path, calls: int, seconds: float) -> SpokenCalls:
-    phones = _Phones(calls)
+async def _measure(directory: Path, calls: int, seconds: float) -> SpokenCalls:
+    carrier, told = Carrier(), directory.with_suffix(".json")
+    command = [sys.executable, "-m", "bench.phones", str(seconds), str(told)]
+    phones = await asyncio.to_thread(subprocess.Popen, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        arguments = ("-m", "bench.speaking", str(calls), *map(str, phones.ports))
-        with Pinned(*arguments, log=directory / f"speaking-{calls}.log") as process:
-            phones.hear(WARM_S + calls / 1_000)
-            before_s, began_s = process.cpu_s, time.monotonic()
-            heard = phones.hear(seconds)
-            cpu_share = (process.cpu_s - before_s) / (time.monotonic() - began_s) / calls
-            resident_mib = process.resident_mib
+        installation = await make_installation(directory, await carrier.listen())
+        sip_port = int(await asyncio.to_thread(phones.stdout.readline))
+        await add_trunks(installation, sip_port)
+        with installation.serve() as process:
+            await process.until_listening(installation.port)
+            await process.until_listening(installation.ops_port)
+            key, ops = installation.api_key, installation.ops_port
+            dastak = Dastak(process, installation.port, ops, key, carrier)
+            voice = await process.child()
+            for number in range(TRUNKS):
+                await until_figure(ops, f'dastak_bound{{route="trunk{number}"}}', 1)
+            move(process.process.pid, LOAD_CORE)
+            move(voice, SERVER_CORE)
+            began_s = time.perf_counter()
+            await _ring(dastak, key, calls)
+            begun_s = time.perf_counter() - began_s
+            await asyncio.sleep(WARM_S)
+            assert await figure(ops, "dastak_calls_in_flight") == calls
+            phones.stdin.write(b"measure\n")
+            phones.stdin.flush()
+            cpu_before_s, began_s = cpu_s(voice), time.perf_counter()
+            answers = await _load(dastak, seconds)
+            took_s = time.perf_counter() - began_s
+            cpu_share = (cpu_s(voice) - cpu_before_s) / took_s / calls
+            memory = resident_mib(voice)
+            await asyncio.to_thread(phones.wait, 60)
     finally:
-        phones.close()
-    assert len(heard) == calls, f"{len(heard)} of {calls} calls were heard"
-    gaps_s = [later - earlier for call in heard.values() for (earlier, _), (later, _) in pairwise(call)]
+        phones.kill()
+        phones.wait()
+    heard = msgspec.json.decode(told.read_bytes(), type=Heard)
     return SpokenCalls(
-        calls=calls,
+        **msgspec.structs.asdict(heard),
+        wanted=calls,
         cpu_share=cpu_share,
-        gap_p50_ms=quantile_ms(gaps_s, 0.5),
-        gap_p99_ms=quantile_ms(gaps_s, 0.99),
-        gap_p999_ms=quantile_ms(gaps_s, 0.999),
-        longest_ms=max(gaps_s) * 1_000,
-        packets=sum(map(len, heard.values())),
-        lost=sum((call[-1][1] - call[0][1]) % 65_536 + 1 - len(call) for call in heard.values()),
-        resident_mib=resident_mib,
+        begun_s=begun_s,
+        loaded_per_s=answers / took_s,
+        resident_mib=memory,
     )
+
+
+async def add_trunks(installation, sip_port: int, *, trunks: int = TRUNKS) -> None:
+    """Add carriers that lead to the phones."""
+    for number in range(trunks):
+        first = FIRST_RTP_PORT + 2 * CALLS_A_TRUNK * number
+        ports = f"rtp_ports=[{first}, {first + 2 * CALLS_A_TRUNK - 1}]"
+        wanted = ("host=127.0.0.1", f"port={sip_port}", "caller=+911600123456", f"calls_max={CALLS_A_TRUNK}")
+        settings = [word for one in (*wanted, ports) for word in ("--set", one)]
+        await installation.command("carrier", "add", f"trunk{number}", "--kind", "sip", *settings)
+
+
+async def _ring(dastak: Dastak, key: str, calls: int) -> None:
+    """Ask for so many calls, and wait until all phones ring or more."""
+    requests = []
+    for start in dastak.starts(calls):
+        body = b'{"to":"+%s","channel":"voice"}' % start.subject.encode()
+        requests.append(Request(start.subject, post("/v1/verifications", key, body)))
+    figures = await closed_loop(dastak.port, iter(requests), connections=16, on_answer=lambda _answer: None)
+    assert not figures.failed, figures.statuses
+    await until_figure(dastak.ops_port, "dastak_calls_in_flight", calls)
+
+
+async def _load(dastak: Dastak, seconds: float) -> int:
+    """Start verifications as fast as the API takes them."""
+    end_s = time.perf_counter() + seconds
+
+    def until_the_end() -> Iterator[Request]:
+        while time.perf_counter() < end_s:
+            yield from dastak.starts(1)
+
+    figures = await closed_loop(
+        dastak.port, until_the_end(), connections=LOAD_CONNECTIONS, on_answer=dastak.on_answer
+    )
+    return len(figures.latencies_s)

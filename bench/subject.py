@@ -36,6 +36,10 @@ class Installation(NamedTuple):
     def database(self) -> Path:
         return self.directory / "dastak.db"
 
+    async def command(self, *arguments: str) -> None:
+        """Give it a command."""
+        await _dastak("--config", str(self.directory / "dastak.toml"), *arguments)
+
     def serve(self) -> Pinned:
         """Return the program, to be started by `with`."""
         command = ("-m", "dastak", "--config", str(self.directory / "dastak.toml"), "serve")

@@ -118,13 +118,16 @@ async def test_call_whose_process_died_is_over_once_by_what_it_came_to(
     assert (line.available, line.in_flight) == (False, 0)
 
 
-async def test_line_without_a_process_takes_no_call() -> None:
+@pytest.mark.parametrize(("up", "stands"), [(False, True), (True, False)])
+async def test_line_without_a_process_or_a_trunk_takes_no_call(up: bool, stands: bool) -> None:
     line, engine, hearer, _ = await dialled()
-    engine.up = False
+    engine.up = up
+    line.stand(stands, "of the test")
 
     assert not line.available
-    with pytest.raises(CarrierUnavailable):
+    with pytest.raises(CarrierUnavailable, match="of the test"):
         line.dial(DIAL, hearer)
+    assert line.in_flight == 1
 
 
 async def test_line_is_available_while_the_trunk_stands_and_calls_are_left() -> None:

@@ -1,7 +1,7 @@
 """A SIP trunk as the main program sees it: a line whose calls are made by the voice process.
 
 1. A call whose voice process died is over at once, by what it came to: a code that was spoken is delivered.
-2. A line without a voice process takes no call.
+2. A line whose trunk is not open, or whose voice process is gone, takes no call.
 """
 
 from collections import Counter
@@ -99,8 +99,8 @@ class EngineLine:
 
     def dial(self, dial: Dial, hearer: Hearer) -> "EngineLeg":
         """See `Line`."""
-        if not self._engine.up:
-            raise CarrierUnavailable("The voice process is being started.")
+        if not (self._open and self._engine.up):
+            raise CarrierUnavailable(f"The trunk takes no call: {self.reason}.")
         call = self._engine.number()
         leg = self._legs[call] = EngineLeg(self._engine, call, hearer)
         self._engine.send(PlaceCall(call, self.number, dial))
