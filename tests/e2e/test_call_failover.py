@@ -1,5 +1,6 @@
 """Two trunks, and the first one dies: known by the probe before a call, noticed in the set-up of one."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.support.baresip_phone import BaresipPhone
 from tests.support.calling_house import CallingHouse, calling_house, phone_in
 from tests.support.dnsmasq import dnsmasq
 from tests.support.kamailio import Kamailio
-from tests.support.sipp import Sipp, answer, expect
+from tests.support.sipp import Sipp, answer, expect, pause
 
 MakeTrunk = Callable[..., Kamailio]
 QUICK = {"probe_s": 1, "silence_s": 1}
@@ -108,6 +109,41 @@ def test_call_goes_to_the_second_server_of_a_name_when_the_first_one_is_dead(
     assert taken["route"] == "trunk"
     assert [one for one in house.api.timeline(of) if one["type"] == "refused"] == []
     assert (first.said("led on from udp"), second.said("led on from udp")) == (0, 1)
+
+
+def test_call_goes_on_by_the_second_trunk_when_the_first_searches_for_too_long(
+    house: CallingHouse, make_trunk: MakeTrunk, tmp_path: Path
+) -> None:
+    folder = tmp_path / "searching"
+    folder.mkdir()
+    given_up = (expect("CANCEL"), answer(200, tag=""), answer(487, cseq="CSeq: 1 INVITE"), expect("ACK"))
+    first = Sipp([expect("INVITE"), answer(100, tag=""), *given_up], folder, transport="UDP", contact_port=0)
+    try:
+        house.add(first.port, name="first", priority=10, probe_s=0, silence_s=1, progress_s=1)
+        house.add_kamailio(make_trunk(), "udp", name="second", priority=20)
+        house.until_available("second")
+        taken = house.told_of(house.call(), type="submitted")
+        asyncio.run(first.saw_everything())
+    finally:
+        first.stop()
+
+    assert taken["route"] == "second"
+
+
+def test_phone_that_is_searched_for_seven_seconds_rings_all_the_same(
+    house: CallingHouse, tmp_path: Path
+) -> None:
+    steps = [expect("INVITE"), answer(100, tag=""), pause(7_000), answer(180), answer(486), expect("ACK")]
+    trunk = Sipp(steps, tmp_path, transport="UDP", contact_port=0)
+    try:
+        house.add(trunk.port, probe_s=0)
+        house.until_available()
+        lost = house.told_of(of := house.call(), type="undelivered")
+    finally:
+        trunk.stop()
+
+    assert lost["outcome"] == "busy"
+    assert house.steps(of) == ["dialled", "ringing", "hung_up"]
 
 
 def test_call_goes_on_by_the_second_trunk_when_the_first_has_no_channel(

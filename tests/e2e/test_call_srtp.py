@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from dastak.voice.sound.g711 import pcm_to_ulaw
 from tests.support.authority import Authority
 from tests.support.baresip_phone import BaresipPhone
 from tests.support.calling_house import CallingHouse, calling_house, code_heard, phone_in, press_gate
 from tests.support.kamailio import Kamailio
+from tests.support.patience import until
 from tests.support.sipp import Sipp, answer, expect
-from tests.support.virtual_caller import CODES
+from tests.support.virtual_caller import CODES, gate_in
 
 MANDATORY = ";mediaenc=srtp-mand"
 WHERE_OFFERED = ";mediaenc=srtp"
@@ -65,6 +67,22 @@ def test_phone_hears_the_code_and_its_key_is_heard(
         code = code_heard(phone)
         assert CODES.fullmatch(code), code
         assert phone.said("SRTP is Enabled") is encrypted
+
+
+@pytest.mark.parametrize(("srtp", "options"), [("required", MANDATORY), ("offered", WHERE_OFFERED)])
+def test_call_that_was_held_is_encrypted_still_and_its_key_heard(
+    house: CallingHouse, tmp_path: Path, srtp: str, options: str
+) -> None:
+    with phone_behind_tls(tmp_path, house, options=options, srtp=srtp) as phone:
+        of = house.call()
+        gate = until(lambda: gate_in(pcm_to_ulaw(phone.heard())), within_s=20)
+        phone.hold()
+        until(lambda: phone.said("stream: update 'audio'"))
+        phone.resume()
+        phone.press(gate)
+
+        house.told_of(of, step="right_key")
+        house.told_of(of, type="delivered")
 
 
 def test_phone_that_cannot_encrypt_is_not_spoken_to_where_it_is_required(

@@ -46,6 +46,14 @@ class BaresipPhone:
         """Press a key in the call."""
         self._command("sndcode", key)
 
+    def hold(self) -> None:
+        """Have the caller wait."""
+        self._command("hold", "")
+
+    def resume(self) -> None:
+        """Go on after a hold."""
+        self._command("resume", "")
+
     def hang_up(self) -> None:
         """End the call."""
         self._command("hangup", "")

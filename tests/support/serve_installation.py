@@ -59,14 +59,14 @@ class Installation:
             self.program.kill()
             raise
 
-    def command(self, *arguments: str, expect: int = 0) -> Any:
-        """Give one command with `--json`, and return what it printed; it must end as expected."""
+    def command(self, *arguments: str, expect: int = 0, within_s: float = 30) -> Any:
+        """Give one command with `--json`, and return what it printed; it must end as expected and soon."""
         done = subprocess.run(
             [sys.executable, "-m", "dastak", *arguments, "--json"],
             cwd=self.directory,
             env=clean_environment(self._settings),
             capture_output=True,
-            timeout=30,
+            timeout=within_s,
             check=False,
         )
         assert done.returncode == expect, done.stderr.decode()

@@ -133,11 +133,11 @@ def test_proxy_is_reached_instead_of_the_host_and_named_in_a_route(
 @pytest.mark.parametrize(
     ("changes", "seconds"),
     [
-        ({"host": "192.0.2.1", "silence_s": 12}, 13),
+        ({"host": "192.0.2.1", "silence_s": 12}, 24),
         # A call that is not heard at one server of a name is tried at another.
-        ({"silence_s": 12}, 25),
-        ({"host": "192.0.2.1", "outbound_proxy": "proxy.example", "silence_s": 5}, 11),
-        ({"outbound_proxy": "[2001:db8::1]:5080", "silence_s": 5}, 6),
+        ({"silence_s": 12}, 36),
+        ({"host": "192.0.2.1", "outbound_proxy": "proxy.example"}, 22),
+        ({"outbound_proxy": "[2001:db8::1]:5080", "progress_s": 2}, 7),
     ],
 )
 def test_phone_is_waited_for_longer_than_the_trunk_may_be_silent(

@@ -9,7 +9,6 @@ from dastak.core.events import MessageDelivered, VerificationApproved
 from dastak.core.message import MessageKey, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.way_out import Outgoing
-from dastak.voice import voice_route
 from dastak.voice.ivr import SILENCE
 from dastak.voice.line import Dial, Hearer, Script, ivr_of
 from dastak.voice.voice_route import VoiceRoute
@@ -157,7 +156,7 @@ async def test_phone_that_never_rang_is_a_refusal_with_its_reason(desk: Desk) ->
 async def test_trunk_that_says_nothing_is_left_and_its_call_ended(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(voice_route, "HEARD_WITHIN_S", 0.01)
+    monkeypatch.setattr(desk.route, "_heard_within_s", 0.01)
     task, leg = await desk.dialled()
 
     with pytest.raises(CarrierUnavailable):

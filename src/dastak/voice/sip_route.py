@@ -7,7 +7,7 @@ from typing import Self
 from dastak.voice.engine.engine_line import EngineLine
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_settings import SipSettings
-from dastak.voice.voice_route import HEARD_WITHIN_S, TakeReceipt, TakeStep, VoiceRoute
+from dastak.voice.voice_route import TakeReceipt, TakeStep, VoiceRoute
 
 
 class SipRoute(VoiceRoute):
@@ -36,7 +36,7 @@ class SipRoute(VoiceRoute):
             self._trunk,
             take_receipt=take_receipt,
             take_step=take_step,
-            heard_within_s=max(HEARD_WITHIN_S, settings.heard_within_s),
+            heard_within_s=settings.heard_within_s,
         )
 
     @property

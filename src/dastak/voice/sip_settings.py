@@ -22,8 +22,6 @@ RTP_PORTS_DEFAULT: Final = (20_000, 20_999)
 # RFC 4028, section 5.
 SESSION_S_MIN: Final = 90
 PROBE_S_MIN: Final = 1
-# From the trunk's first word to its 180, and from our end of patience to being told of it.
-RINGS_AFTER_S: Final = 1.0
 DNS_PORT: Final = 53
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
@@ -47,6 +45,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         calls_max: How many calls the contract allows at once.
         ring_s: How long a phone may ring.
         silence_s: How long a trunk may say nothing before the call goes by another.
+        progress_s: How long it may search for the phone, from its first word to the ring.
         probe_s: How often the trunk is asked by OPTIONS whether it is there; 0 never asks.
         register: Whether it wants us in its book, under the username.
         register_s: How long an entry there shall last.
@@ -78,6 +77,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     calls_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 30
     ring_s: Annotated[float, msgspec.Meta(ge=5, le=60)] = 25.0
     silence_s: Annotated[float, msgspec.Meta(ge=1, le=32)] = 5.0
+    progress_s: Annotated[float, msgspec.Meta(ge=1, le=30)] = 12.0
     probe_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
     register: bool = False
     register_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 300
@@ -126,10 +126,10 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def heard_within_s(self) -> float:
-        """How long a phone may take to ring at least: the trunk may be silent wherever a call is tried."""
+        """How long a phone may take to ring: a trunk may be silent wherever it is tried, and then search."""
         proxy = self._proxy()
         named = not is_address(self.host if proxy is None else proxy.host.strip("[]"))
-        return self.silence_s * (CALL_TARGETS_MAX if named else 1) + RINGS_AFTER_S
+        return self.silence_s * (CALL_TARGETS_MAX if named else 1) + self.progress_s
 
     def line(self) -> LineSettings:
         """Return how the line is reached."""
