@@ -12,6 +12,7 @@ import pytest
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
 from tests.support.serve_installation import Installation, free_port
+from tests.support.vendor_server import Say, VendorServer
 from tests.support.voice_vendor import (
     PlivoVoice,
     Shape,
@@ -250,4 +251,27 @@ async def test_trial_calls_and_its_end_is_its_report(installation: Installation)
 
     assert report.status == 200, report
     assert (report.body["delivered"], report.body["outcome"]) == (True, "delivered")
+    told = {step["name"]: step["words"] for step in report.body["steps"]}
+    assert told["submit"].startswith("a call to +9198*")
+    assert told["connect"] == "Twilio Programmable Voice is reached over HTTP"
     assert call.code == "000000" * 2
+
+
+async def test_trial_without_a_server_says_that_one_is_needed(tmp_path: Path) -> None:
+    def act(base_url: str) -> Any:
+        installation = Installation(tmp_path / "dastak")
+        secret = tmp_path / "secret"
+        secret.write_text("s3cret")
+        settings = {"profile": "twilio", "account": "AC01", "caller": "+911600123456", "base_url": base_url}
+        given = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+        file = ("--secret-file", f"secret={secret}")
+        installation.command("carrier", "add", "call", "--kind", "http_voice", *given, *file)
+        return installation.command("carrier", "test", "call", "--to", TO, expect=4)
+
+    async with VendorServer(Say()) as server:
+        report = await asyncio.to_thread(act, server.url)
+
+    (step,) = report["steps"]
+    assert step["words"] == "it cannot fetch what to say, for it has no address of ours"
+    assert step["next"].endswith("--on-server")
+    assert server.seen == []

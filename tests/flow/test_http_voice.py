@@ -450,7 +450,8 @@ async def test_nobody_can_be_called_who_cannot_fetch() -> None:
                 await route.submit(outgoing())
 
             assert not route.available
-            assert "server.public_url" in route.reason
+            assert "it cannot fetch what to say" in route.reason
+            assert "server.public_url" in route.unheard
 
 
 class WeakVendor(TwilioVoice):

@@ -128,6 +128,11 @@ class HttpVoiceRoute:
         return self._client.open and (bool(self.callback.url) or not self._is_fetched)
 
     @property
+    def rings_phones(self) -> bool:
+        """That it brings calls and no texts."""
+        return True
+
+    @property
     def in_flight_max(self) -> int:
         """How many calls may be under way at once."""
         return self.carrier.settings.calls_max
@@ -143,7 +148,7 @@ class HttpVoiceRoute:
         if self._client.fault:
             return self._client.fault
         if not self.available:
-            return "it cannot fetch what to say, for server.public_url is not set"
+            return "it cannot fetch what to say, for it has no address of ours"
         gate = "" if self.carrier.profile.gated else f", {WITHOUT_GATE}"
         return f"{self.carrier.profile.title} is reached over HTTP{gate}"
 
