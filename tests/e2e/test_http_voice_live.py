@@ -127,7 +127,7 @@ async def test_code_that_was_said_after_the_digit_approves_and_is_written_nowher
         await call.press("1")
         await call.press("")
         delivered = await ask(event, api, of, "delivered")
-        told = await ask(steps, api, of)
+        told = await ask(until, lambda: "hung_up" in (seen := steps(api, of)) and seen)
         checked = await ask(api.check, of, call.code[:6])
 
     assert before == ""
@@ -218,6 +218,28 @@ async def test_canceling_ends_the_ringing_and_the_call_has_nothing_to_say(instal
     (ended,) = vendor.ended
     assert (ended.target.rpartition("/")[2], ended.body) == ("CA01.json", b"Status=canceled")
     assert call.heard == []
+
+
+@pytest.mark.parametrize("name", SHAPES)
+async def test_number_of_the_page_that_is_typed_approves_and_is_written_nowhere(
+    installation: Installation, name: str
+) -> None:
+    async with vendor_of(installation, SHAPES[name]()) as vendor:
+        api = await ask(add, installation, vendor.settings())
+        started = await ask(until, lambda: (one := api.start(TO, match=True)).status == 201 and one)
+        of, number = started.body["id"], started.body["match_number"]
+        call = await vendor.call()
+        await call.answer()
+        await call.press(number)
+        await ask(event, api, of, "approved")
+        told = await ask(until, lambda: "hung_up" in (seen := steps(api, of)) and seen)
+        timeline = await ask(api.timeline, of)
+
+    assert told == ["dialled", "answered", "typed", "hung_up"]
+    said = [value for one in timeline for what, value in one.items() if what not in ("at", "carrier_ref")]
+    assert number not in said
+    assert call.code == ""
+    assert call.heard[-1] == "Goodbye."
 
 
 async def test_weak_vendor_must_be_wanted(installation: Installation) -> None:

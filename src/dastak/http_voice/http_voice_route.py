@@ -128,11 +128,6 @@ class HttpVoiceRoute:
         return self._client.open and (bool(self.callback.url) or not self._is_fetched)
 
     @property
-    def rings_phones(self) -> bool:
-        """That it brings calls and no texts."""
-        return True
-
-    @property
     def in_flight_max(self) -> int:
         """How many calls may be under way at once."""
         return self.carrier.settings.calls_max
@@ -172,13 +167,19 @@ class HttpVoiceRoute:
         """Have the vendor call; return once it says that it does.
 
         Raises:
-            CarrierRejected: It said no.
+            CarrierRejected: It said no, or takes no keys where they are asked for.
             CarrierUnavailable: No answer; with `outcome_unknown` it may call. CarrierFull: no room now.
         """
         if not self.available:
             raise CarrierUnavailable(f"Nobody can be called now: {self.unheard or self.reason}.")
         if len(self.desk) >= self.in_flight_max:
             raise CarrierFull("As many calls as are allowed are under way with this carrier.")
+        if outgoing.match_digits and not self.carrier.profile.gated:
+            raise CarrierRejected(
+                "This carrier takes no keys, so that nobody can type what the page shows.",
+                status="no_keys",
+                outcome=Outcome.ROUTE_CONFIG,
+            )
         call = self.desk.begin(outgoing)
         try:
             ref = await self._create(call)
