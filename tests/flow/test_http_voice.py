@@ -62,7 +62,7 @@ class Ears:
         acknowledge(True)
 
     def step(self, key: MessageKey, step: str, detail: str) -> None:
-        assert key == KEY
+        assert key.verification == KEY.verification
         self.steps.append((step, detail))
 
     @property
@@ -274,6 +274,18 @@ async def test_code_that_is_not_wanted_any_more_ends_the_call_and_is_not_said(sc
     assert (call.heard, call.document.then) == ([], "hang_up")
     assert scene.ears.outcomes == [Outcome.HUNG_UP]
     assert scene.ears.receipts[0].evidence == "call:the code is not wanted any more"
+
+
+async def test_all_calls_of_a_code_end_with_it() -> None:
+    async with stage(TwilioVoice()) as scene:
+        calls = [await scene.called(), await scene.called(key=MessageKey(VERIFICATION.id, 2))]
+        scene.route.on_events(VERIFICATION, [VerificationApproved(0)])
+        for call in calls:
+            await call.answer()
+
+    assert [call.heard for call in calls] == [[], []]
+    assert scene.ears.outcomes == [Outcome.HUNG_UP] * 2
+    assert scene.route.desk.of(VERIFICATION.id) == ()
 
 
 async def test_late_text_stops_a_phone_that_rings_and_not_one_that_was_answered() -> None:

@@ -193,14 +193,14 @@ class HttpVoiceRoute:
 
     def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
         """End a call whose code is not wanted any more, or that a late text has brought."""
-        call = self.desk.of(verification.id)
-        if call is None or call.script.over or call.settled:
-            return
-        for event in told:
-            if isinstance(event, _OVER):
-                self._hang_up(call, "the code is not wanted any more")
-            elif _is_another(event, call) and call.phase < Phase.ANSWERED:
-                self._hang_up(call, "the text arrived")
+        for call in self.desk.of(verification.id):
+            for event in told:
+                if call.script.over or call.settled:
+                    continue
+                if isinstance(event, _OVER):
+                    self._hang_up(call, "the code is not wanted any more")
+                elif _is_another(event, call) and call.phase < Phase.ANSWERED:
+                    self._hang_up(call, "the text arrived")
 
     @property
     def _is_fetched(self) -> bool:
