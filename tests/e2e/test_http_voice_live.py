@@ -12,6 +12,7 @@ import pytest
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
 from tests.support.serve_installation import Installation, free_port
+from tests.support.vendor_server import Say, VendorServer
 from tests.support.voice_vendor import (
     PlivoVoice,
     Shape,
@@ -126,7 +127,7 @@ async def test_code_that_was_said_after_the_digit_approves_and_is_written_nowher
         await call.press("1")
         await call.press("")
         delivered = await ask(event, api, of, "delivered")
-        told = await ask(steps, api, of)
+        told = await ask(until, lambda: "hung_up" in (seen := steps(api, of)) and seen)
         checked = await ask(api.check, of, call.code[:6])
 
     assert before == ""
@@ -219,6 +220,28 @@ async def test_canceling_ends_the_ringing_and_the_call_has_nothing_to_say(instal
     assert call.heard == []
 
 
+@pytest.mark.parametrize("name", SHAPES)
+async def test_number_of_the_page_that_is_typed_approves_and_is_written_nowhere(
+    installation: Installation, name: str
+) -> None:
+    async with vendor_of(installation, SHAPES[name]()) as vendor:
+        api = await ask(add, installation, vendor.settings())
+        started = await ask(until, lambda: (one := api.start(TO, match=True)).status == 201 and one)
+        of, number = started.body["id"], started.body["match_number"]
+        call = await vendor.call()
+        await call.answer()
+        await call.press(number)
+        await ask(event, api, of, "approved")
+        told = await ask(until, lambda: "hung_up" in (seen := steps(api, of)) and seen)
+        timeline = await ask(api.timeline, of)
+
+    assert told == ["dialled", "answered", "typed", "hung_up"]
+    said = [value for one in timeline for what, value in one.items() if what not in ("at", "carrier_ref")]
+    assert number not in said
+    assert call.code == ""
+    assert call.heard[-1] == "Goodbye."
+
+
 async def test_weak_vendor_must_be_wanted(installation: Installation) -> None:
     settings = {"profile": "infobip", "secret": "k", "caller": TO, "options": {"host": "a.api.infobip.com"}}
 
@@ -250,4 +273,27 @@ async def test_trial_calls_and_its_end_is_its_report(installation: Installation)
 
     assert report.status == 200, report
     assert (report.body["delivered"], report.body["outcome"]) == (True, "delivered")
+    told = {step["name"]: step["words"] for step in report.body["steps"]}
+    assert told["submit"].startswith("a call to +9198*")
+    assert told["connect"] == "Twilio Programmable Voice is reached over HTTP"
     assert call.code == "000000" * 2
+
+
+async def test_trial_without_a_server_says_that_one_is_needed(tmp_path: Path) -> None:
+    def act(base_url: str) -> Any:
+        installation = Installation(tmp_path / "dastak")
+        secret = tmp_path / "secret"
+        secret.write_text("s3cret")
+        settings = {"profile": "twilio", "account": "AC01", "caller": "+911600123456", "base_url": base_url}
+        given = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+        file = ("--secret-file", f"secret={secret}")
+        installation.command("carrier", "add", "call", "--kind", "http_voice", *given, *file)
+        return installation.command("carrier", "test", "call", "--to", TO, expect=4)
+
+    async with VendorServer(Say()) as server:
+        report = await asyncio.to_thread(act, server.url)
+
+    (step,) = report["steps"]
+    assert step["words"] == "it cannot fetch what to say, for it has no address of ours"
+    assert step["next"].endswith("--on-server")
+    assert server.seen == []

@@ -55,7 +55,6 @@ class House:
             "caller": "+911600123456",
             "calls_max": 4,
             # SIPp says what its scenario says, and nothing to OPTIONS.
-            "probe_s": 0,
             "rtp_ports": [first, first + 20],
             "username": "shop",
             "password": PASSWORD,

@@ -22,6 +22,7 @@ from dastak.http_carriers.http_route import Callback
 from dastak.http_voice.call_settings import read_call_settings
 from dastak.http_voice.http_voice_route import HttpVoiceRoute, refused_hooks
 from dastak.steady_clock import SteadyClock
+from dastak.voice.prompt_words import all_words
 from tests.support.samples import some_verification
 from tests.support.vendor_server import Say
 from tests.support.voice_vendor import PlivoVoice, Shape, Signed, TwilioVoice, VoiceVendor, VonageVoice
@@ -31,6 +32,7 @@ HOOK = f"{PUBLIC}/hooks/carriers/main/s3cr3t"
 CODE = "482913"
 VERIFICATION = some_verification()
 KEY = MessageKey(VERIFICATION.id, 1)
+ENGLISH = all_words()["en"]
 SHAPES: dict[str, Callable[[], Shape]] = {"twilio": TwilioVoice, "plivo": PlivoVoice, "vonage": VonageVoice}
 
 
@@ -60,7 +62,7 @@ class Ears:
         acknowledge(True)
 
     def step(self, key: MessageKey, step: str, detail: str) -> None:
-        assert key == KEY
+        assert key.verification == KEY.verification
         self.steps.append((step, detail))
 
     @property
@@ -274,6 +276,18 @@ async def test_code_that_is_not_wanted_any_more_ends_the_call_and_is_not_said(sc
     assert scene.ears.receipts[0].evidence == "call:the code is not wanted any more"
 
 
+async def test_all_calls_of_a_code_end_with_it() -> None:
+    async with stage(TwilioVoice()) as scene:
+        calls = [await scene.called(), await scene.called(key=MessageKey(VERIFICATION.id, 2))]
+        scene.route.on_events(VERIFICATION, [VerificationApproved(0)])
+        for call in calls:
+            await call.answer()
+
+    assert [call.heard for call in calls] == [[], []]
+    assert scene.ears.outcomes == [Outcome.HUNG_UP] * 2
+    assert scene.route.desk.of(VERIFICATION.id) == ()
+
+
 async def test_late_text_stops_a_phone_that_rings_and_not_one_that_was_answered() -> None:
     async with stage(TwilioVoice()) as scene:
         call = await scene.called()
@@ -450,7 +464,8 @@ async def test_nobody_can_be_called_who_cannot_fetch() -> None:
                 await route.submit(outgoing())
 
             assert not route.available
-            assert "server.public_url" in route.reason
+            assert "it cannot fetch what to say" in route.reason
+            assert "server.public_url" in route.unheard
 
 
 class WeakVendor(TwilioVoice):
@@ -536,3 +551,43 @@ async def test_infobip_is_given_the_text_and_tells_its_end(group: str, error: st
 
 def json_of(value: Any) -> bytes:
     return json.dumps(value).encode()
+
+
+async def test_number_of_the_page_is_typed_and_no_code_is_said(scene: Stage) -> None:
+    call = await scene.called(code="", match_digits=3)
+    await call.rings()
+    await call.answer()
+    asked = list(call.heard)
+    await call.press("427")
+
+    assert asked[-2:] == [ENGLISH.phrases["match"], ENGLISH.phrases["unasked"]]
+    assert ("typed", "427") in scene.ears.steps
+    assert scene.ears.named == ["dialled", "ringing", "answered", "typed", "hung_up"]
+    assert scene.ears.outcomes == [Outcome.DELIVERED]
+    assert "427" not in repr(scene.ears.receipts)
+
+
+async def test_nine_before_a_number_says_that_nobody_asked(scene: Stage) -> None:
+    call = await scene.called(code="", match_digits=3)
+    await call.answer()
+    await call.press("9")
+
+    assert scene.ears.outcomes == [Outcome.REPORTED]
+
+
+async def test_vendor_without_keys_cannot_ask_for_a_number() -> None:
+    async with stage(WeakVendor("exotel", "completed", b'{"Call":{"Sid":"CA01"}}')) as scene:
+        with pytest.raises(CarrierRejected) as refusal:
+            await scene.route.submit(outgoing(code="", match_digits=3))
+
+    assert refusal.value.status == "no_keys"
+    assert scene.vendor.created == []
+
+
+async def test_who_is_spoken_to_in_another_language_is_told_so() -> None:
+    async with stage(TwilioVoice()) as scene:
+        call = await scene.called(locale="xx")
+        await call.answer()
+
+    assert call.heard[0] == ENGLISH.phrases["instead"]
+    assert ("other_language", "en") in scene.ears.steps

@@ -188,8 +188,8 @@ def test_text_for_a_vendor_without_markup_has_a_comma_for_each_pause() -> None:
 def test_recorded_turn_is_a_wav_file_of_its_clips() -> None:
     speech = pack("ta")
 
-    wav = recorded(("code_is", CODE, BRAND), speech, code="48")
-    (bare,) = {recorded((BRAND,), speech, code="")}
+    wav = recorded(("code_is", CODE, BRAND), speech, code="48", brand="Acme")
+    (bare,) = {recorded((BRAND,), speech, code="", brand="Acme")}
 
     assert (wav[:4], wav[8:16]) == (b"RIFF", b"WAVEfmt ")
     assert int.from_bytes(wav[4:8], "little") == len(wav) - 8

@@ -21,10 +21,10 @@ GATE = "7"
 class Caller:
     """Fetches turns, and keeps what was said."""
 
-    def __init__(self, *, typed: int = 0) -> None:
+    def __init__(self, *, typed: int = 0, instead: str = "") -> None:
         self.steps: list[tuple[Step, str]] = []
         self.script = CallScript(
-            gate=GATE, typed=typed, tell=lambda step, told: self.steps.append((step, told))
+            gate=GATE, typed=typed, instead=instead, tell=lambda step, told: self.steps.append((step, told))
         )
         self.said: list[str] = []
         self.turns = 0
@@ -50,7 +50,7 @@ class Caller:
 def test_first_turn_greets_and_asks_for_the_digit_and_nothing_interrupts_it() -> None:
     turn = Caller().dialogue()
 
-    assert turn == Turn(says=("greeting", BRAND, "gate_7"), then=Then.KEYS, keys=1, wait_s=turn.wait_s)
+    assert turn == Turn(says=(BRAND, "greeting", "gate_7"), then=Then.KEYS, keys=1, wait_s=turn.wait_s)
 
 
 def test_code_is_said_twice_after_the_right_digit_and_its_end_is_proven_by_the_next_fetch() -> None:
@@ -144,10 +144,10 @@ def test_number_of_the_page_is_taken_and_no_code_is_spoken(typed: str, ended: En
     turn = caller.dialogue()
     last = caller.fetch(typed)
     if ended is Ended.NO_HUMAN:
-        assert (last.says, last.asked) == ((), ("match",))
+        assert (last.says, last.asked) == ((), ("match", "unasked"))
         last = caller.fetch(typed)
 
-    assert (turn.says, turn.asked, turn.keys) == (("greeting", BRAND), ("match",), 2)
+    assert (turn.says, turn.asked, turn.keys) == ((BRAND, "greeting"), ("match", "unasked"), 2)
     assert last == Turn(says=("goodbye",))
     assert caller.script.ended is ended
     assert caller.steps == [(Step.TYPED, "42") if ended is Ended.TYPED else (Step.NO_KEY, "")]
@@ -161,6 +161,15 @@ def test_nine_comes_first_only_from_who_did_not_ask() -> None:
 
     assert turn == Turn(says=("reported", "goodbye"))
     assert (caller.script.ended, caller.steps) == (Ended.REPORTED, [(Step.REPORTED, "")])
+
+
+def test_who_is_spoken_to_in_another_language_is_told_first() -> None:
+    caller = Caller(instead="en")
+
+    turn = caller.dialogue()
+
+    assert turn.says == ("instead", BRAND, "greeting", "gate_7")
+    assert caller.steps == [(Step.OTHER_LANGUAGE, "en")]
 
 
 @given(keys=st.lists(st.sampled_from(["", *"0123456789*#", "17", "7 "]), max_size=30))

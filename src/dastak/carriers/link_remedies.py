@@ -22,6 +22,11 @@ LINK_REMEDIES: Final = (
     ("cannot be found", f"the name of the host is unknown: {_COMPARE}"),
     ("cannot be looked up", "this machine cannot look names up now: getent hosts HOST; or set name_server"),
     ("says that it has no _sip", f"another transport, or another name: {_COMPARE}"),
+    (
+        "it cannot fetch what to say",
+        "have a running server try it, which has server.public_url set: dastak carrier test {name} "
+        "--to +91… --on-server",
+    ),
     ("voice-srtp", "install it beside the program: pip install 'dastak[voice-srtp]'; or set srtp=off"),
     (
         "ESME_RINVPASWD",

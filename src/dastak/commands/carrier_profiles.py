@@ -165,7 +165,6 @@ def _sample_call(profile: CallProfile, to: str) -> tuple[list[HttpRequest], tupl
         call,
         ends_at=datetime.now(UTC),
         gate="7",
-        typed=0,
         language=LAST_RESORT,
         voice=voice,
         url=url,

@@ -71,7 +71,7 @@ class CallDesk:
         self._take_receipt, self._take_step = take_receipt, take_step
         self._speech_of, self._chance = speech_of, chance
         self._calls: dict[str, CallUnderWay] = {}
-        self._of: dict[VerificationId, CallUnderWay] = {}
+        self._of: dict[VerificationId, tuple[CallUnderWay, ...]] = {}
         # What their vendor still tells of them is known already.
         self._lately_over: deque[str] = deque(maxlen=OVER_MAX)
 
@@ -84,9 +84,9 @@ class CallDesk:
         """The calls under way."""
         return tuple(self._calls.values())
 
-    def of(self, verification: VerificationId) -> CallUnderWay | None:
-        """Return the call of a verification, if one is under way."""
-        return self._of.get(verification)
+    def of(self, verification: VerificationId) -> tuple[CallUnderWay, ...]:
+        """Return the calls of a verification that are under way: another one may have been asked for."""
+        return self._of.get(verification, ())
 
     def knows(self, token: str) -> bool:
         """Say whether a call of this token is under way here."""
@@ -103,13 +103,13 @@ class CallDesk:
             ends_at=datetime.now(UTC) + timedelta(seconds=life_s),
             gate=str(self._chance(10)),
             url=f"{self.callback.url}/calls/{token}",
-            typed=0,
             language=language,
             voice=voice,
             speech_of=self._speech_of,
             tell=lambda step, detail: self._take_step(outgoing.key, step, detail),
         )
-        self._calls[token] = self._of[outgoing.key.verification] = call
+        self._calls[token] = call
+        self._of[outgoing.key.verification] = (*self.of(outgoing.key.verification), call)
         call.timer = asyncio.get_running_loop().call_later(life_s, self._time_out, call)
         return call
 
@@ -124,8 +124,10 @@ class CallDesk:
         call.timer.cancel()
         if self._calls.pop(call.token, None) is not None:
             self._lately_over.append(call.token)
-        if self._of.get(call.outgoing.key.verification) is call:
-            del self._of[call.outgoing.key.verification]
+        of = call.outgoing.key.verification
+        self._of[of] = tuple(other for other in self.of(of) if other is not call)
+        if not self._of[of]:
+            del self._of[of]
 
     def admit(self, secret: str) -> None:
         """Let pass who knows the carrier's secret. Raises: NotFound."""

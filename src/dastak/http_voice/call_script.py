@@ -13,7 +13,16 @@ from enum import StrEnum
 from typing import Final
 
 from dastak.core.outcome import Outcome
-from dastak.voice.ivr import AGAIN_KEY, AGAIN_MAX, GATE_ROUNDS, REPORT_KEY, Ended, Step
+from dastak.voice.ivr import (
+    AGAIN_KEY,
+    AGAIN_MAX,
+    GATE_ROUNDS,
+    MATCH_ROUNDS,
+    MATCH_WAIT_S,
+    REPORT_KEY,
+    Ended,
+    Step,
+)
 
 # What stands for words that only the call knows.
 CODE: Final = "code"
@@ -22,9 +31,8 @@ BRAND: Final = "brand"
 # From the end of the prompt. A vendor counts whole seconds.
 GATE_WAIT_S: Final = 5
 MENU_WAIT_S: Final = 4
-# To begin to type what the page shows, and for each digit after; and how often it is asked for.
-MATCH_WAIT_S: Final = 10
-MATCH_ROUNDS: Final = 2
+# To begin to type what the page shows, and for each digit after.
+MATCH_WAIT_SECONDS: Final = int(MATCH_WAIT_S)
 # How often the menu is said again after a key that means nothing.
 STRAY_MAX: Final = 2
 # The gate, the first reading, the menu after each reading, and its repeats; and the goodbye.
@@ -78,13 +86,19 @@ class CallScript:
         gate: The digit that this call asks for.
         typed: How many digits the page shows, where the person types them and no code is spoken. No number
             begins with 9, so that a 9 comes first only from somebody who did not ask.
-        tell: Told of each step as it happens, with what was typed.
+        instead: The language that is spoken where another one was asked for.
+        tell: Told of each step as it happens, with what was typed or the language that is spoken instead.
     """
 
     def __init__(
-        self, *, gate: str, typed: int = 0, tell: Callable[[Step, str], None] = lambda _step, _typed: None
+        self,
+        *,
+        gate: str,
+        typed: int = 0,
+        instead: str = "",
+        tell: Callable[[Step, str], None] = lambda _step, _typed: None,
     ) -> None:
-        self._gate, self._typed, self._tell = gate, typed, tell
+        self._gate, self._typed, self._instead, self._tell = gate, typed, instead, tell
         self._readings = 0
         self._ended: Ended | None = None
         self._begun = self._over = False
@@ -118,13 +132,19 @@ class CallScript:
         return Ended.COMPLETED if self._readings else Ended.HUNG_UP
 
     def _dialogue(self) -> Turns:
+        if self._instead:
+            self._tell(Step.OTHER_LANGUAGE, self._instead)
         if self._typed:
             yield from self._take_digits()
         elif (yield from self._is_somebody_there()):
             yield from self._speak()
 
+    @property
+    def _opening(self) -> tuple[str, ...]:
+        return (*(("instead",) if self._instead else ()), BRAND, "greeting")
+
     def _is_somebody_there(self) -> Generator[Turn, str, bool]:
-        says: tuple[str, ...] = ("greeting", BRAND)
+        says = self._opening
         for _ in range(GATE_ROUNDS):
             pressed = yield _asks((*says, f"gate_{self._gate}"), GATE_WAIT_S)
             if pressed == self._gate:
@@ -161,7 +181,7 @@ class CallScript:
         yield Turn(says=("goodbye",))
 
     def _take_digits(self) -> Turns:
-        says: tuple[str, ...] = ("greeting", BRAND)
+        says = self._opening
         for _ in range(MATCH_ROUNDS):
             typed = yield _match(says, self._typed)
             if typed.startswith(REPORT_KEY):
@@ -188,7 +208,7 @@ class CallScript:
 
 
 def _match(says: tuple[str, ...], digits: int) -> Turn:
-    return Turn(says=says, asked=("match",), then=Then.KEYS, keys=digits, wait_s=MATCH_WAIT_S)
+    return Turn(says=says, asked=("match", "unasked"), then=Then.KEYS, keys=digits, wait_s=MATCH_WAIT_SECONDS)
 
 
 def _asks(says: tuple[str, ...], wait_s: int) -> Turn:

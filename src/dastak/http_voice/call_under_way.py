@@ -12,6 +12,7 @@ from dastak.http_voice.call_markup import Markup, Page, Spoken, plain, write
 from dastak.http_voice.call_script import BRAND, CODE, OUTCOMES, CallScript, Then, Turn
 from dastak.http_voice.call_status import Phase
 from dastak.http_voice.call_words import SpeechOf, Voice, recorded, said, words_of
+from dastak.voice.prompts import LAST_RESORT
 
 # A vendor may look at a sound before it plays it, and again.
 SOUND_FETCHES_MAX: Final = 3
@@ -31,7 +32,6 @@ class CallUnderWay:
         outgoing: What is said, and to whom.
         ends_at: When its code ends, and with it all its addresses.
         gate: The digit that it asks for.
-        typed: How many digits the page shows, where the person types them.
         language: In which it speaks.
         url: Where its turns are, without a slash at the end.
         voice: The vendor's; None has our recordings played.
@@ -57,7 +57,6 @@ class CallUnderWay:
         *,
         ends_at: datetime,
         gate: str,
-        typed: int,
         language: str,
         url: str,
         voice: Voice | None,
@@ -68,7 +67,9 @@ class CallUnderWay:
         self.url, self.voice = url, voice
         _, self._words = words_of(language)
         self._speech_of, self._tell = speech_of, tell
-        self.script = CallScript(gate=gate, typed=typed, tell=tell)
+        self.script = CallScript(
+            gate=gate, typed=outgoing.match_digits, instead=self._instead(language), tell=tell
+        )
         self.ref: CarrierRef | None = None
         self.heard_ref, self.machine, self.why_ended = "", "", ""
         self.phase = Phase.NOTED
@@ -81,6 +82,11 @@ class CallUnderWay:
     def __repr__(self) -> str:
         """Show no token: whoever has it may fetch a code."""
         return f"CallUnderWay({self.outgoing.key!r})"
+
+    def _instead(self, language: str) -> str:
+        """Return the language that is heard, if that is not the one that was asked for."""
+        heard = language if self.voice else self._speech_of(self.outgoing.locale).language
+        return heard if heard != (self.outgoing.locale or LAST_RESORT) else ""
 
     def is_next(self, number: int) -> bool:
         """Say whether a turn may be fetched now: each once, and in order."""
@@ -111,7 +117,9 @@ class CallUnderWay:
         fetched = self._sounds_fetched[part] = self._sounds_fetched.get(part, 0) + 1
         if not names or fetched > SOUND_FETCHES_MAX:
             return None
-        return recorded(names, self._speech_of(self.outgoing.locale), code=self.outgoing.code)
+        return recorded(
+            names, self._speech_of(self.outgoing.locale), code=self.outgoing.code, brand=self.outgoing.brand
+        )
 
     def text(self) -> str:
         """Return what a vendor without a script says."""

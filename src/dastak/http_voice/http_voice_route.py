@@ -143,7 +143,7 @@ class HttpVoiceRoute:
         if self._client.fault:
             return self._client.fault
         if not self.available:
-            return "it cannot fetch what to say, for server.public_url is not set"
+            return "it cannot fetch what to say, for it has no address of ours"
         gate = "" if self.carrier.profile.gated else f", {WITHOUT_GATE}"
         return f"{self.carrier.profile.title} is reached over HTTP{gate}"
 
@@ -167,13 +167,19 @@ class HttpVoiceRoute:
         """Have the vendor call; return once it says that it does.
 
         Raises:
-            CarrierRejected: It said no.
+            CarrierRejected: It said no, or takes no keys where they are asked for.
             CarrierUnavailable: No answer; with `outcome_unknown` it may call. CarrierFull: no room now.
         """
         if not self.available:
             raise CarrierUnavailable(f"Nobody can be called now: {self.unheard or self.reason}.")
         if len(self.desk) >= self.in_flight_max:
             raise CarrierFull("As many calls as are allowed are under way with this carrier.")
+        if outgoing.match_digits and not self.carrier.profile.gated:
+            raise CarrierRejected(
+                "This carrier takes no keys, so that nobody can type what the page shows.",
+                status="no_keys",
+                outcome=Outcome.ROUTE_CONFIG,
+            )
         call = self.desk.begin(outgoing)
         try:
             ref = await self._create(call)
@@ -187,14 +193,14 @@ class HttpVoiceRoute:
 
     def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
         """End a call whose code is not wanted any more, or that a late text has brought."""
-        call = self.desk.of(verification.id)
-        if call is None or call.script.over or call.settled:
-            return
-        for event in told:
-            if isinstance(event, _OVER):
-                self._hang_up(call, "the code is not wanted any more")
-            elif _is_another(event, call) and call.phase < Phase.ANSWERED:
-                self._hang_up(call, "the text arrived")
+        for call in self.desk.of(verification.id):
+            for event in told:
+                if call.script.over or call.settled:
+                    continue
+                if isinstance(event, _OVER):
+                    self._hang_up(call, "the code is not wanted any more")
+                elif _is_another(event, call) and call.phase < Phase.ANSWERED:
+                    self._hang_up(call, "the text arrived")
 
     @property
     def _is_fetched(self) -> bool:
