@@ -32,7 +32,7 @@ from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
-from dastak.app_voice import speaking
+from dastak.app_voice import Voices, voices_of
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
@@ -61,7 +61,6 @@ from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.tenancy.directory import Directory
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_route import sip_junk
-from dastak.voice.speech import Speaking
 from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
@@ -167,8 +166,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
     limits = await _limits(stack, settings, store, clock)
-    spoken = await stack.enter_async_context(speaking(settings, directory))
-    box = await stack.enter_async_context(_box(settings, spoken)) if settings.simulator.enabled else None
+    voices = await stack.enter_async_context(voices_of(settings, directory))
+    box = await stack.enter_async_context(_box(settings, voices)) if settings.simulator.enabled else None
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
@@ -176,8 +175,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     table = app_carriers.make_route_table(settings, simulated, calls, health)
     calling = partial(app_carriers.tell_calls, table)
     listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, calling)
-    engine = EngineProcess(log_level=settings.log.level, log_style=settings.log.format)
-    trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, engine=engine)
+    trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, voices=voices)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -202,11 +200,10 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     )
     inward.begin(ports, store, directory.owners_of)
     await _set_out(stack, simulated, fleet, Outages(store, clock, lambda: fleet.entries))
-    await stack.enter_async_context(worker)
-    await worker.run(ports)
+    await (await stack.enter_async_context(worker)).run(ports)
     house = House(
         ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
-        box, engine,
+        box, voices.engine,
     )  # fmt: skip
     _add_figures(house)
     return house
@@ -233,7 +230,7 @@ async def _set_out(
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
 
 
-def _box(settings: Settings, spoken: Speaking) -> Box:
+def _box(settings: Settings, voices: Voices) -> Box:
     host, port = address_of(settings.simulator.smpp_listen)
     http_host, http_port = address_of(settings.simulator.http_listen)
     return Box(
@@ -242,7 +239,7 @@ def _box(settings: Settings, spoken: Speaking) -> Box:
         port=port,
         http_host=http_host,
         http_port=http_port,
-        speech_of=spoken.speech_of,
+        speech_of=voices.speech_of,
     )
 
 

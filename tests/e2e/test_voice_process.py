@@ -174,7 +174,8 @@ async def test_secrets_cross_the_socket_alone(house: House, directory: Path) -> 
     assert canceled.status == 200
     assert arguments[3] == "dastak.voice_process"
     assert arguments[4].isdigit()
-    assert arguments[5:] == ["info", "auto"]
+    assert arguments[5:7] == ["info", "auto"]
+    assert set(json.loads(arguments[7])) == {"recordings", "brands", "least"}
     assert PASSWORD not in names
     assert PASSWORD not in house.installation.program.log()
 

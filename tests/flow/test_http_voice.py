@@ -503,6 +503,26 @@ async def test_exotel_fetches_the_text_once_and_the_timeline_says_that_nobody_wa
     assert reason.endswith(weak)
 
 
+async def test_number_of_the_page_is_typed_and_no_code_is_said(scene: Stage) -> None:
+    call = await scene.called(code="", match_digits=3)
+    await call.answer()
+    await call.press("407")
+
+    assert "Please type the number that your screen shows." in call.heard
+    assert "If you did not ask for this code, press nine." in call.heard
+    assert ("typed", "407") in scene.ears.steps
+    assert (call.code, scene.ears.outcomes) == ("", [Outcome.DELIVERED])
+
+
+async def test_vendor_that_hears_no_keys_is_not_asked_to_match_numbers() -> None:
+    async with stage(WeakVendor("exotel", "completed", b"{}")) as scene:
+        with pytest.raises(CarrierRejected) as refused:
+            await scene.route.submit(outgoing(code="", match_digits=3))
+
+        assert refused.value.status == "no_keys"
+        assert scene.vendor.created == []
+
+
 async def test_exotel_whose_text_was_not_fetched_delivered_nothing() -> None:
     vendor = WeakVendor("exotel", "completed", b'{"Call":{"Sid":"CA01"}}')
     async with stage(vendor) as scene:
@@ -531,6 +551,8 @@ async def test_infobip_is_given_the_text_and_tells_its_end(group: str, error: st
     (message,) = json.loads(scene.vendor.created[0].body)["messages"]
     # It has no voice for Punjabi, and can play no recordings.
     assert (message["language"], message["text"].count("four, eight, two")) == ("en", 2)
+    assert message["text"].startswith("This call is in English.")
+    assert ("other_language", "en") in scene.ears.steps
     assert scene.ears.outcomes == [outcome]
 
 

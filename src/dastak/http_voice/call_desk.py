@@ -103,7 +103,7 @@ class CallDesk:
             ends_at=datetime.now(UTC) + timedelta(seconds=life_s),
             gate=str(self._chance(10)),
             url=f"{self.callback.url}/calls/{token}",
-            typed=0,
+            typed=outgoing.match_digits,
             language=language,
             voice=voice,
             speech_of=self._speech_of,

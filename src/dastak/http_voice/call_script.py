@@ -188,7 +188,7 @@ class CallScript:
 
 
 def _match(says: tuple[str, ...], digits: int) -> Turn:
-    return Turn(says=says, asked=("match",), then=Then.KEYS, keys=digits, wait_s=MATCH_WAIT_S)
+    return Turn(says=says, asked=("match", "unasked"), then=Then.KEYS, keys=digits, wait_s=MATCH_WAIT_S)
 
 
 def _asks(says: tuple[str, ...], wait_s: int) -> Turn:

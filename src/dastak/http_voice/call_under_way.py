@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,7 @@ from dastak.http_voice.call_markup import Markup, Page, Spoken, plain, write
 from dastak.http_voice.call_script import BRAND, CODE, OUTCOMES, CallScript, Then, Turn
 from dastak.http_voice.call_status import Phase
 from dastak.http_voice.call_words import SpeechOf, Voice, recorded, said, words_of
+from dastak.voice.ivr import Step
 
 # A vendor may look at a sound before it plays it, and again.
 SOUND_FETCHES_MAX: Final = 3
@@ -67,7 +69,9 @@ class CallUnderWay:
         self.token, self.outgoing, self.ends_at = token, outgoing, ends_at
         self.url, self.voice = url, voice
         _, self._words = words_of(language)
-        self._speech_of, self._tell = speech_of, tell
+        self._speech = None if voice is not None else speech_of(outgoing.locale)
+        self._heard = language if self._speech is None else self._speech.language
+        self._tell = tell
         self.script = CallScript(gate=gate, typed=typed, tell=tell)
         self.ref: CarrierRef | None = None
         self.heard_ref, self.machine, self.why_ended = "", "", ""
@@ -98,6 +102,8 @@ class CallUnderWay:
         """Return what is said next, after what was pressed."""
         self.reaches(Phase.ANSWERED, "")
         turn = Turn(says=()) if self.why_ended else self.script.next(keys)
+        if self._fetched == 0 and not self.why_ended:
+            turn = replace(turn, says=(*self._instead(), *turn.says))
         self._turn, self._fetched = turn, self._fetched + 1
         self._sounds_fetched = {}
         return write(markup, self._spoken(turn))
@@ -105,17 +111,18 @@ class CallUnderWay:
     def sound(self, number: int, part: str) -> bytes | None:
         """Return a sound of the turn that is being said; None when it is another turn's, or too often."""
         turn = self._turn
-        if turn is None or number != self._fetched - 1 or self.voice is not None or self.why_ended:
+        if turn is None or number != self._fetched - 1 or self._speech is None or self.why_ended:
             return None
         names = turn.says if part == SAYS else turn.asked if part == ASKED else ()
         fetched = self._sounds_fetched[part] = self._sounds_fetched.get(part, 0) + 1
         if not names or fetched > SOUND_FETCHES_MAX:
             return None
-        return recorded(names, self._speech_of(self.outgoing.locale), code=self.outgoing.code)
+        return recorded(names, self._speech, code=self.outgoing.code, brand=self.outgoing.brand)
 
     def text(self) -> str:
         """Return what a vendor without a script says."""
-        return plain(said(UNGATED, self._words, code=self.outgoing.code, brand=self.outgoing.brand))
+        names = (*self._instead(), *UNGATED)
+        return plain(said(names, self._words, code=self.outgoing.code, brand=self.outgoing.brand))
 
     def outcome(self, told: Outcome | None) -> Outcome:
         """Say what came of it if it is over now, by what was said, or else by what the vendor tells."""
@@ -126,6 +133,13 @@ class CallUnderWay:
         if self.text_fetched:
             return Outcome.DELIVERED
         return Outcome.HUNG_UP if self.phase >= Phase.ANSWERED else Outcome.NOT_ANSWERED
+
+    def _instead(self) -> tuple[str, ...]:
+        """Return what tells the person that it is another language than the one that was asked for."""
+        if self._heard == self.outgoing.locale:
+            return ()
+        self._tell(Step.OTHER_LANGUAGE, self._heard)
+        return ("instead",)
 
     def _spoken(self, turn: Turn) -> Spoken:
         follows = "" if turn.then is Then.HANG_UP else f"{self.url}/{self._fetched}"

@@ -73,15 +73,18 @@ def spelled(code: str, words: Words) -> Iterator[Piece]:
         yield Piece(texts.get(character) or letters[character], pause_ms)
 
 
-def recorded(names: Iterable[str], speech: Speech, *, code: str) -> bytes:
-    """Return all of a turn as one WAV file; the brand cannot be said by recordings.
+def recorded(names: Iterable[str], speech: Speech, *, code: str, brand: str = "") -> bytes:
+    """Return all of a turn as one WAV file; a brand is silent where it was neither recorded nor rendered.
 
     Source: IBM and Microsoft, Multimedia Programming Interface and Data Specifications 1.0, chapter 3.
     """
     pause = bytes(_SAMPLE_OCTETS * SAMPLES_PER_S * BETWEEN_CLIPS_MS // 1_000)
     sound = bytearray()
     for name in names:
-        clips = speech.code(code) if name == CODE else () if name == BRAND else (speech.clip(name),)
+        if name == CODE:
+            clips = speech.code(code)
+        else:
+            clips = (speech.brand(brand) if name == BRAND else speech.clip(name),)
         for clip in clips:
             sound += ulaw_to_pcm(clip)
         sound += pause

@@ -172,6 +172,12 @@ class HttpVoiceRoute:
         """
         if not self.available:
             raise CarrierUnavailable(f"Nobody can be called now: {self.unheard or self.reason}.")
+        if outgoing.match_digits and not self.carrier.profile.gated:
+            raise CarrierRejected(
+                "This vendor hears no keys, so that nobody could type a number.",
+                status="no_keys",
+                outcome=Outcome.ROUTE_CONFIG,
+            )
         if len(self.desk) >= self.in_flight_max:
             raise CarrierFull("As many calls as are allowed are under way with this carrier.")
         call = self.desk.begin(outgoing)
