@@ -32,7 +32,7 @@ from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
-from dastak.app_voice import speaking
+from dastak.app_voice import voices_of
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
@@ -166,17 +166,16 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
     limits = await _limits(stack, settings, store, clock)
-    spoken = await stack.enter_async_context(speaking(settings, directory))
+    voices = await stack.enter_async_context(voices_of(settings, directory))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
-    engine = EngineProcess(log_level=settings.log.level, log_style=settings.log.format, speaks=spoken.places)
-    calls = app_carriers.make_simulated_calls(box, inward, engine)
+    calls = app_carriers.make_simulated_calls(box, inward, voices.engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
     calling = partial(app_carriers.tell_calls, table)
     listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, calling)
-    trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, engine=engine)
+    trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, voices=voices)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -201,11 +200,10 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     )
     inward.begin(ports, store, directory.owners_of)
     await _set_out(stack, (*simulated.values(), *calls), fleet, Outages(store, clock, lambda: fleet.entries))
-    await stack.enter_async_context(worker)
-    await worker.run(ports)
+    await (await stack.enter_async_context(worker)).run(ports)
     house = House(
         ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
-        box, engine,
+        box, voices.engine,
     )  # fmt: skip
     _add_figures(house)
     return house

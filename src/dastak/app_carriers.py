@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from dastak.app_voice import Voices
 from dastak.carriers.callback_address import callback_of
 from dastak.carriers.carrier_book import CarrierBook
 from dastak.carriers.carrier_kinds import Ears, open_route
@@ -103,7 +104,7 @@ def make_fleet(
     ears: Ears,
     *,
     keys: KeyRing,
-    engine: EngineProcess,
+    voices: Voices,
 ) -> tuple[TrialDesk, Fleet]:
     """Make the carriers of the settings file ready, and whatever is added to the database later.
 
@@ -130,7 +131,8 @@ def make_fleet(
             on_alert=partial(ears.on_alert, carrier.name),
             callback=callbacks(carrier.name),
             take_step=ears.take_step,
-            engine=engine,
+            engine=voices.engine,
+            speech_of=voices.speech_of,
         ),
         on_change=table.replace,
     )

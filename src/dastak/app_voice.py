@@ -1,31 +1,47 @@
-"""Wire what calls speak: an operator's recordings, and the brands of all services."""
+"""Wire what calls speak: recordings, the brands of all services, and the process that speaks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from dastak.config import Settings, brands_folder, speaking_of
+from dastak.config import Settings, brands_folder, sources_of
 from dastak.core.policy import Channel
 from dastak.flows.worker import every
 from dastak.tenancy.directory import Directory
 from dastak.voice.brand_voice import Brand, BrandVoice
-from dastak.voice.speech import Speaking
+from dastak.voice.engine.engine_process import EngineProcess
+from dastak.voice.ivr import Speech
+from dastak.voice.speech import FOLLOWED_EVERY_S, Speaking
 
-EVERY_S: Final = 2.0
+BRANDS_EVERY_S: Final = 2.0
+
+
+class Voices(NamedTuple):
+    """What speaks in calls.
+
+    Attributes:
+        speech_of: Returns how a locale is spoken, in this process.
+        engine: The process of the calls over trunks, which speaks the same.
+    """
+
+    speech_of: Callable[[str], Speech]
+    engine: EngineProcess
 
 
 @asynccontextmanager
-async def speaking(settings: Settings, directory: Directory) -> AsyncIterator[Speaking]:
+async def voices_of(settings: Settings, directory: Directory) -> AsyncIterator[Voices]:
     """Read what calls speak, follow its changes, and have the brands of all services rendered."""
-    spoken, voice = speaking_of(settings), BrandVoice.of_this_machine(brands_folder(settings))
-    await asyncio.to_thread(spoken.refresh)
+    sources = sources_of(settings)
+    speaking, brands = Speaking(sources), BrandVoice.of_this_machine(brands_folder(settings))
+    await asyncio.to_thread(speaking.refresh)
+    engine = EngineProcess(log_level=settings.log.level, log_style=settings.log.format, sources=sources)
     async with (
-        every(EVERY_S, partial(asyncio.to_thread, spoken.refresh)),
-        every(EVERY_S, lambda: voice.keep_up(_brands(directory))),
+        every(FOLLOWED_EVERY_S, partial(asyncio.to_thread, speaking.refresh)),
+        every(BRANDS_EVERY_S, lambda: brands.keep_up(_brands(directory))),
     ):
-        yield spoken
+        yield Voices(speaking.speech_of, engine)
 
 
 def _brands(directory: Directory) -> list[Brand]:

@@ -24,7 +24,7 @@ from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BINDS_MAX, BindKind, SmppSettings, Tls
 from dastak.voice.prompt_words import Known
 from dastak.voice.prompts import LEAST
-from dastak.voice.speech import Speaking
+from dastak.voice.speech import Sources
 
 MASK: Final = "********"
 # Routes into the carrier in a box are called sim_1 and so on.
@@ -322,10 +322,11 @@ class Settings(_Section, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
 
 
-def speaking_of(settings: Settings) -> Speaking:
-    """Return what calls speak, not read yet."""
+def sources_of(settings: Settings) -> Sources:
+    """Return where what calls speak comes from."""
     voice = settings.voice
-    return Speaking(voice.recordings, brands_folder(settings), least=voice.least)
+    recordings = None if voice.recordings is None else str(voice.recordings)
+    return Sources(recordings=recordings, brands=str(brands_folder(settings)), least=voice.least)
 
 
 def brands_folder(settings: Settings) -> Path:

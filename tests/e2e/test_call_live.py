@@ -7,9 +7,12 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import ViewportSize, expect
 
+from dastak.voice.prompts import pack
+from dastak.voice.speech import brand_file
 from tests.support.api_client import ApiClient
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.dastak_process import DastakProcess
+from tests.support.needed import program
 from tests.support.patience import until
 from tests.support.virtual_caller import Handset
 
@@ -120,6 +123,22 @@ def test_who_did_not_ask_ends_the_verification_by_a_key(api: ApiClient) -> None:
     canceled = event(api, of, lambda told: told["type"] == "canceled")
     assert canceled["cause"] == "reported"
     assert api.check(of, phone.code()[:6]).status == 409
+
+
+def test_brand_of_the_service_is_said_before_the_greeting(dev: DastakProcess, api: ApiClient) -> None:
+    program("espeak-ng")
+    brands = dev.data_dir / "brands"
+    file = until(lambda: next(brands.glob("*.ul"), None), within_s=20)
+    started(api, RINGS)
+    phone = Handset(api, RINGS)
+    assert phone.rings()
+    phone.answer()
+    phone.gate()
+    heard = phone.heard()
+    phone.hang_up()
+
+    assert file == brand_file(brands, "Dastak")
+    assert -1 < heard.find(file.read_bytes()) < heard.find(pack("en").clip("greeting"))
 
 
 def matching(api: ApiClient, locale: str = "en") -> tuple[str, str, Handset]:

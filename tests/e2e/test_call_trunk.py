@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from dastak.voice.prompts import pack
+from dastak.voice.recordings import telephone
 from dastak.voice.sound.g711 import pcm_to_ulaw
 from tests.support.baresip_phone import BaresipPhone
-from tests.support.calling_house import CallingHouse, calling_house, code_heard, phone_in, press_gate
+from tests.support.calling_house import TO, CallingHouse, calling_house, code_heard, phone_in, press_gate
+from tests.support.patience import until
 from tests.support.serve_installation import free_port
-from tests.support.virtual_caller import CODES, digits_in
+from tests.support.virtual_caller import CODES, digits_in, gate_in
+from tests.unit.test_recordings import tone, wav
 
 
 @pytest.fixture
@@ -39,6 +43,53 @@ def test_softphone_hears_the_code_after_the_digit_bit_for_bit(
     steps = house.steps(of)
     assert steps[:1] + steps[-5:] == ["dialled", "answered", "right_key", "spoken", "spoken", "hung_up"]
     assert code[:6] not in house.installation.program.log()
+
+
+def test_number_of_the_page_that_is_typed_on_a_softphone_approves(
+    house: CallingHouse, phone: BaresipPhone
+) -> None:
+    house.add(phone.port)
+    house.until_available()
+    started = house.api.start(TO, match=True)
+    assert started.status == 201, started
+    of, number = started.body["id"], started.body["match_number"]
+    until(lambda: pack("en").clip("match") in pcm_to_ulaw(phone.heard()), within_s=20)
+    for key in number:
+        phone.press(key)
+    house.told_of(of, type="approved")
+    house.told_of(of, type="delivered")
+
+    assert house.api.get(f"/v1/verifications/{of}").body["state"] == "approved"
+    assert house.steps(of)[-3:] == ["answered", "typed", "hung_up"]
+    assert code_heard(phone) == ""
+    assert number not in house.installation.program.log()
+
+
+def test_softphone_hears_recordings_that_were_added_while_the_program_runs_and_the_brand(
+    tmp_path: Path, phone: BaresipPhone
+) -> None:
+    own = tmp_path / "own"
+    (own / "en").mkdir(parents=True)
+    (own / "brands").mkdir()
+    with calling_house(tmp_path, DASTAK__VOICE__RECORDINGS=str(own)) as house:
+        house.add(phone.port)
+        house.until_available()
+        (own / "en" / "7.wav").write_bytes(b"a file that is no recording")
+        until(lambda: house.installation.program.log().count("a recording is not used") >= 2, within_s=10)
+        # Both processes read the folder every two seconds, all of it or nothing.
+        (own / "en" / "7.wav").unlink()
+        (own / "en" / "greeting.wav").write_bytes(wav(tone(700, 44100, seconds=0.4), 44100))
+        (own / "brands" / "Dastak.wav").write_bytes(wav(tone(900, 8000)))
+        (own / "en" / "8.wav").write_bytes(b"another one")
+        until(lambda: house.installation.program.log().count("8.wav") >= 2, within_s=10)
+        house.call()
+        until(lambda: gate_in(pcm_to_ulaw(phone.heard())), within_s=20)
+        heard = pcm_to_ulaw(phone.heard())
+
+    greeting = telephone(wav(tone(700, 44100, seconds=0.4), 44100))
+    brand = telephone(wav(tone(900, 8000)))
+    assert -1 < heard.find(brand) < heard.find(greeting)
+    assert pack("en").clip("greeting") not in heard
 
 
 def test_softphone_that_nobody_touches_hears_no_digit_of_the_code(

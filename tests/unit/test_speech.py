@@ -11,7 +11,7 @@ from dastak.voice.prompt_words import Known
 from dastak.voice.prompts import pack
 from dastak.voice.recordings import telephone
 from dastak.voice.sound.g711 import FRAME_OCTETS
-from dastak.voice.speech import BRAND_OCTETS_MAX, Speaking, brand_file
+from dastak.voice.speech import BRAND_OCTETS_MAX, Sources, Speaking, brand_file
 from tests.support.needed import program
 from tests.unit.test_recordings import tone, wav
 
@@ -32,7 +32,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def test_recording_is_heard_once_it_is_there_and_the_packs_prompt_after_it_is_gone(recordings: Path) -> None:
-    speaking = Speaking(recordings)
+    speaking = Speaking(Sources(recordings=str(recordings)))
     speaking.refresh()
     before = speaking.speech_of("ta")
     (recordings / "ta" / "7.wav").write_bytes(SEVEN)
@@ -52,7 +52,7 @@ def test_bad_recording_is_told_once_and_the_packs_prompt_is_heard(
     recordings: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (recordings / "ta" / "7.wav").write_bytes(b"ID3")
-    speaking = Speaking(recordings)
+    speaking = Speaking(Sources(recordings=str(recordings)))
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             speaking.refresh()
@@ -63,7 +63,7 @@ def test_bad_recording_is_told_once_and_the_packs_prompt_is_heard(
 
 
 def test_folder_that_is_missing_is_told_and_changes_nothing(tmp_path: Path) -> None:
-    speaking = Speaking(tmp_path / "missing")
+    speaking = Speaking(Sources(recordings=str(tmp_path / "missing")))
     speaking.refresh()
 
     assert speaking.own.faults == (f"{tmp_path / 'missing'} is no folder",)
@@ -71,7 +71,7 @@ def test_folder_that_is_missing_is_told_and_changes_nothing(tmp_path: Path) -> N
 
 
 def test_language_of_which_too_little_is_known_is_replaced_as_the_operator_says() -> None:
-    heard = {least: Speaking(least=least).speech_of("as").language for least in Known}
+    heard = {least: Speaking(Sources(least=least)).speech_of("as").language for least in Known}
 
     assert heard == {
         Known.UNFIT: "as",
@@ -98,7 +98,7 @@ def test_recorded_brand_goes_before_a_rendered_one_and_neither_is_needed(
     brand_file(brands, "Both").write_bytes(b"\x01" * FRAME_OCTETS)
     brand_file(brands, "Long").write_bytes(b"\x01" * 2 * BRAND_OCTETS_MAX)
     (recordings / "brands" / "Both.wav").write_bytes(SEVEN)
-    speaking = Speaking(recordings, brands)
+    speaking = Speaking(Sources(recordings=str(recordings), brands=str(brands)))
     speaking.refresh()
     speech = speaking.speech_of("en")
 
@@ -113,7 +113,7 @@ async def test_brand_is_rendered_once_and_heard_from_the_next_call_on(
     tmp_path: Path, name: str, locale: str
 ) -> None:
     espeak = program(ESPEAK)
-    speech = Speaking(brands=tmp_path / "brands").speech_of("en")
+    speech = Speaking(Sources(brands=str(tmp_path / "brands"))).speech_of("en")
     silent = speech.brand(name)
     await BrandVoice(tmp_path / "brands", espeak).keep_up([Brand(name, locale), Brand(name, locale)])
     spoken = speech.brand(name)

@@ -23,6 +23,8 @@ from dastak.sms.gsm7 import first_foreign
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.voice.engine.engine_process import EngineProcess
+from dastak.voice.ivr import Speech
+from dastak.voice.prompts import pack
 from dastak.voice.sip_route import SipRoute
 from dastak.voice.sip_settings import SipSettings
 from dastak.voice.voice_route import TakeStep
@@ -149,6 +151,7 @@ def open_route(
     callback: Callback = NO_CALLBACK,
     take_step: TakeStep = lambda _key, _step, _detail: None,
     engine: EngineProcess | None = None,
+    speech_of: Callable[[str], Speech] = pack,
 ) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
 
@@ -162,6 +165,7 @@ def open_route(
         callback: Where its webhooks come in, where it has such.
         take_step: Told what happens in a call, where it carries such.
         engine: The voice process, where it carries such; None has one of its own.
+        speech_of: Returns how a locale is spoken, where a vendor plays our recordings.
 
     Raises:
         InvalidRequest: The settings are not such a kind's.
@@ -170,7 +174,7 @@ def open_route(
     if KINDS[kind].hears:
         return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert)
     if KINDS[kind].speaks and KINDS[kind].hooked:
-        return KINDS[kind].make(name, read, take, take_step=take_step, callback=callback)
+        return KINDS[kind].make(name, read, take, take_step=take_step, callback=callback, speech_of=speech_of)
     if KINDS[kind].speaks:
         return KINDS[kind].make(name, read, take, take_step=take_step, engine=engine)
     if KINDS[kind].hooked:

@@ -16,7 +16,7 @@ from dastak.commands.checks.diagnosis import Scene
 from dastak.commands.checks.voice_checks import calling
 from dastak.commands.doctor import look_at
 from dastak.commands.printing import json_option, print_json, print_table, progress
-from dastak.config import ConfigError, speaking_of
+from dastak.config import ConfigError, sources_of
 from dastak.config_read import load
 from dastak.voice.ivr import Ivr, Speech
 from dastak.voice.prompt_words import CLIPS, all_words
@@ -119,7 +119,7 @@ def check(context: click.Context, *, folder: Path | None, as_json: bool) -> int:
 @click.pass_context
 def sample(context: click.Context, *, file: Path, language: str, brand: str, match: bool) -> None:
     """Write a whole call as a WAV file, with a made-up code, to listen to."""
-    speaking = speaking_of(load(context.obj, os.environ).settings)
+    speaking = Speaking(sources_of(load(context.obj, os.environ).settings))
     speaking.refresh()
     speech = speaking.speech_of(language)
     sound = b"".join(_call(speech, brand, match=match))
@@ -137,7 +137,7 @@ def sample(context: click.Context, *, file: Path, language: str, brand: str, mat
 
 def _look(context: click.Context) -> tuple[Scene, Speaking]:
     scene = look_at(load(context.obj, os.environ))
-    speaking = speaking_of(scene.settings)
+    speaking = Speaking(sources_of(scene.settings))
     speaking.refresh()
     return scene, speaking
 

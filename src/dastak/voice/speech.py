@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from dastak.voice.prompt_words import Known
 from dastak.voice.prompts import LEAST, Pack, pack
 from dastak.voice.recordings import Recordings, RecordingsFolder
@@ -19,39 +21,41 @@ from dastak.voice.sound.g711 import FRAME_OCTETS, SAMPLES_PER_S
 # A longer name is not waited for with a phone at the ear.
 BRAND_S_MAX: Final = 5
 BRAND_OCTETS_MAX: Final = BRAND_S_MAX * SAMPLES_PER_S
-# The places of who has neither recordings nor brands.
-NOTHING_OWN: Final = ("", "", str(LEAST))
 # Languages that are asked for: those there are, and some that there are not.
 LANGUAGES_MAX: Final = 100
+
+# How often it is looked whether a recording has changed.
+FOLLOWED_EVERY_S: Final = 2.0
 
 log = logging.getLogger("dastak.speech")
 
 
-class Speaking:
-    """Returns how a locale is spoken.
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it comes from; as JSON it is an argument of the voice process.
 
-    Args:
-        recordings: An operator's own; None where there are none.
-        brands: Where rendered brands are kept; None speaks only recorded ones.
+    Attributes:
+        recordings: The folder of an operator's own; None where there are none.
+        brands: The folder of rendered brands; None speaks only recorded ones.
         least: How much must be known of a voice; else the nearest language is spoken.
     """
 
-    def __init__(
-        self, recordings: Path | None = None, brands: Path | None = None, *, least: Known = LEAST
-    ) -> None:
-        self._folder = None if recordings is None else RecordingsFolder(recordings)
-        self._brands, self._least = brands, least
-        # What `at` takes in another process.
-        self.places = (str(recordings or ""), str(brands or ""), str(least))
+    recordings: str | None = None
+    brands: str | None = None
+    least: Known = LEAST
+
+
+PACKS_ALONE: Final = Sources()
+
+
+class Speaking:
+    """Returns how a locale is spoken."""
+
+    def __init__(self, sources: Sources = PACKS_ALONE) -> None:
+        self._folder = None if sources.recordings is None else RecordingsFolder(Path(sources.recordings))
+        self._brands = None if sources.brands is None else Path(sources.brands)
+        self._least = sources.least
         self._own = Recordings()
         self._packs: dict[str, Pack] = {}
-
-    @classmethod
-    def at(cls, recordings: str, brands: str, least: str) -> "Speaking":
-        """Return what speaks what another process told the places of."""
-        return cls(
-            Path(recordings) if recordings else None, Path(brands) if brands else None, least=Known(least)
-        )
 
     @property
     def own(self) -> Recordings:

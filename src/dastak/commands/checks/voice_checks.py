@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Final
 
 from dastak.commands.checks.diagnosis import Check, Fault, Scene
-from dastak.config import speaking_of
+from dastak.config import sources_of
 from dastak.core.carrier import CarrierKind
 from dastak.core.policy import Channel
 from dastak.core.tenant import Service
 from dastak.voice.prompt_words import all_words
 from dastak.voice.recordings import BRANDS
+from dastak.voice.speech import Speaking
 
 # How many are named in one finding.
 NAMED_MAX: Final = 3
@@ -17,7 +18,7 @@ NAMED_MAX: Final = 3
 
 def recordings(scene: Scene) -> Fault | None:
     """Find recordings that cannot be used."""
-    speaking = speaking_of(scene.settings)
+    speaking = Speaking(sources_of(scene.settings))
     speaking.refresh()
     faults = speaking.own.faults
     if not faults:
@@ -27,7 +28,7 @@ def recordings(scene: Scene) -> Fault | None:
 
 def brands(scene: Scene) -> Fault | None:
     """Find brands that calls do not name."""
-    speaking = speaking_of(scene.settings)
+    speaking = Speaking(sources_of(scene.settings))
     speaking.refresh()
     silent = sorted({one.brand for one in calling(scene) if not speaking.brand(speaking.own, one.brand)})
     if not silent:
@@ -39,7 +40,7 @@ def brands(scene: Scene) -> Fault | None:
 
 def languages(scene: Scene) -> Fault | None:
     """Find services that are spoken in another language than theirs."""
-    speaking = speaking_of(scene.settings)
+    speaking = Speaking(sources_of(scene.settings))
     speaking.refresh()
     asked = sorted({one.locale for one in calling(scene)})
     heard = {locale: speaking.speech_of(locale).language for locale in asked}

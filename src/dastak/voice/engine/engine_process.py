@@ -15,6 +15,8 @@ from contextlib import suppress
 from itertools import count
 from typing import Final
 
+import msgspec
+
 from dastak.voice.engine.engine_line import PROCESS_ENDED, EngineLine
 from dastak.voice.engine.engine_messages import (
     FROM_ENGINE,
@@ -28,7 +30,7 @@ from dastak.voice.engine.engine_messages import (
     TrunkStands,
 )
 from dastak.voice.engine.engine_wire import EngineWire
-from dastak.voice.speech import NOTHING_OWN
+from dastak.voice.speech import PACKS_ALONE, Sources
 
 PROGRAM: Final = "dastak.voice_process"
 # It says something each second.
@@ -50,7 +52,7 @@ class EngineProcess:
     Args:
         log_level: As `setup_logs` takes it.
         log_style: As well.
-        speaks: Where own recordings and brands are; see `dastak.voice.speech.Speaking.places`.
+        sources: Where what it speaks comes from.
 
     Attributes:
         restarts: How often it died and was started again.
@@ -59,12 +61,12 @@ class EngineProcess:
     """
 
     def __init__(
-        self, *, log_level: str = "info", log_style: str = "auto", speaks: tuple[str, str, str] = NOTHING_OWN
+        self, *, log_level: str = "info", log_style: str = "auto", sources: Sources = PACKS_ALONE
     ) -> None:
         self.restarts = 0
         self.fault: str | None = None
         self.pid: int | None = None
-        self._arguments = (log_level, log_style, *speaks)
+        self._arguments = (log_level, log_style, msgspec.json.encode(sources).decode())
         self._numbers = count(1)
         self._lines: dict[int, EngineLine] = {}
         self._closed: dict[int, asyncio.Event] = {}
