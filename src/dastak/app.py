@@ -196,6 +196,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
         price_micros=fleet.price_micros,
+        call_price=fleet.call_price,
         call_terms=table.call_terms,
         believes=health.trusted,
         learn_network=health.learn_network,
@@ -204,12 +205,10 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     await _set_out(stack, simulated, fleet, Outages(store, clock, lambda: fleet.entries))
     await stack.enter_async_context(worker)
     await worker.run(ports)
-    house = House(
+    return _with_figures(House(
         ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
         box, engine,
-    )  # fmt: skip
-    _add_figures(house)
-    return house
+    ))  # fmt: skip
 
 
 async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory, Registers]:
@@ -268,7 +267,7 @@ async def _call_limits(settings: Settings, store: SqliteStore, clock: SteadyCloc
     return limits
 
 
-def _add_figures(house: House) -> None:
+def _with_figures(house: House) -> House:
     watch = house.metrics.watch
     watch("dastak_store_commits", lambda: house.store.commits)
     watch("dastak_store_operations", lambda: house.store.operations)
@@ -293,6 +292,7 @@ def _add_figures(house: House) -> None:
     watch_each("dastak_route_score", lambda: _by_place(health, lambda one: one.figures.score))
     watch_each("dastak_route_weight_left", lambda: _by_place(health, lambda one: one.weight_left))
     watch_each("dastak_route_receipt_deadline_seconds", lambda: _by_place(health, lambda one: one.deadline_s))
+    return house
 
 
 def _by_place(health: Health, read: Callable[[Standing], float]) -> dict[tuple[str, ...], float]:

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core import verification as rules
+from dastak.core.call_terms import CallBar
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
 from dastak.core.events import (
     AttemptMissed,
@@ -31,7 +32,8 @@ from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, WRONG_PER_DAY_MAX,
 from dastak.core.message import CarrierRef, MessageKey, MessageState, RecordedText
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Change, Filter, Held, PastCall, PastSend, Replayed, Spend, Store, Tenancy
+from dastak.core.ports import Change, Filter, Held, PastCall, PastSend, Replayed, Store, Tenancy
+from dastak.core.spend import Account, Correction, Reserve, Spend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
 from tests.support.samples import (
@@ -386,6 +388,60 @@ async def test_spend_is_per_tenant_and_day_and_a_refused_change_costs_nothing(st
     assert await spend(verification, 1_000, 1) == "noted"
     assert isinstance(await spend(verification, 1, 1), Refused)
     assert [await spend(verification, 1_000, 2), await spend(other, 1_000, 1)] == ["noted", "noted"]
+
+
+async def test_caps_of_accounts_hold_over_all_tenants_and_a_refusal_charges_nothing(store: Store) -> None:
+    verification, other = await opened(store), await opened(store, tenant=2)
+
+    async def spend(v: Verification, micros: int, *accounts: Account, cap_micros: int = 1_000) -> Any:
+        change = noting(spend=Spend(micros, cap_micros, 1, accounts))
+        return (await at_once(store.decide(v.id, change)))[0]
+
+    prefix = Account("prefix:44", 500, CallBar.PREFIX_CAP)
+    service = Account("service:1", 400, CallBar.SERVICE_CAP)
+    assert await spend(verification, 300, prefix, service) == "noted"
+    assert (await spend(verification, 150, prefix, service)).reason == "call_service_cap"
+    assert (await spend(other, 250, prefix)).reason == "call_prefix_cap"
+    assert (await spend(other, 200, prefix, cap_micros=199)).reason == "spend_cap"
+    assert await spend(other, 200, prefix) == "noted"
+    assert (await spend(other, 1, prefix)).reason == "call_prefix_cap"
+
+
+async def test_correction_gives_back_on_its_own_day_whatever_the_caps(store: Store) -> None:
+    verification = await opened(store)
+    account = Account("service:1", 1_000, CallBar.SERVICE_CAP)
+    spend = Spend(1_000, 1_000, 1, (account,))
+    await store.decide(verification.id, noting(spend=spend))
+    reserve = Reserve(1_000, 1, ("service:1",))
+
+    await store.decide(verification.id, noting(correction=Correction(-400, reserve)))
+    left = await at_once(
+        store.decide(verification.id, noting(spend=Spend(401, 1_000, 1))),
+        store.decide(verification.id, noting(spend=Spend(401, 2_000, 1, (account,)))),
+        store.decide(verification.id, noting(spend=Spend(400, 1_000, 1, (account,)))),
+    )
+    await store.decide(verification.id, noting(correction=Correction(+5_000, reserve)))
+    after = await at_once(store.decide(verification.id, noting(spend=Spend(0, 5_999, 1))))
+
+    assert [getattr(answer, "reason", answer) for answer in (*left, *after)] == [
+        "spend_cap", "call_service_cap", "noted", "spend_cap",
+    ]  # fmt: skip
+
+
+async def test_what_is_set_aside_for_a_call_is_kept_with_it(store: Store) -> None:
+    verification = some_verification()
+    reserve = Reserve(700, 7, ("prefix:44",))
+    call = some_message(verification, channel=Channel.VOICE, reserve=reserve)
+    await store.open(some_opening(verification, message=call))
+
+    [due] = await store.due(NOW + DAY, lease_until=NOW + DAY, limit=1)
+    await store.decide(call.key, noting(message=replace(call, reserve=None)))
+    await opened(store, msisdn=some_msisdn(1))
+    [later, _] = await store.due(NOW + 2 * DAY, lease_until=NOW + 2 * DAY, limit=2)
+
+    assert due.message is not None
+    assert later.message is not None
+    assert (due.message.reserve, later.message.reserve) == (reserve, None)
 
 
 # Messages.

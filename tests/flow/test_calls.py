@@ -1,33 +1,38 @@
 """Calls on their way: how often a number is called, what a call does not do, and what the person reports."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from dastak.core.call_price import CallPrice
 from dastak.core.call_rules import CallRules
 from dastak.core.call_terms import CALL_BARS, CallBar, CallTerms
-from dastak.core.errors import CarrierUnavailable, RateLimited, Refused
+from dastak.core.errors import CarrierRejected, CarrierUnavailable, NotFound, RateLimited, Refused
 from dastak.core.events import (
     CallNoted,
+    CallPriced,
     FallbackDue,
     MessageDropped,
     MessageSubmitted,
     VerificationCanceled,
 )
-from dastak.core.message import MessageKey, MessageState
+from dastak.core.message import CarrierRef, MessageKey, MessageState, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
-from dastak.core.ports import PastCall
+from dastak.core.ports import Change, PastCall
+from dastak.core.spend import Spend
 from dastak.core.tenant import Mode
-from dastak.core.verification import State
+from dastak.core.verification import State, Verification
 from dastak.flows.call_steps import CallSteps
+from dastak.flows.settle import settle
 from dastak.guard.buckets import Rate
 from dastak.guard.call_limits import CallLimits, CallSettings
 from tests.flow.test_fall_back import sent, with_calls
-from tests.support.house import House, ScriptedRoute, open_house
+from tests.support.house import PRICE_MICROS, House, ScriptedRoute, open_house
 from tests.support.samples import MSISDN, NOW, ms, some_msisdn
 
 FEW = CallSettings(
@@ -286,3 +291,130 @@ async def test_call_of_a_service_comes_from_the_number_it_chose(tmp_path: Path) 
 def bar_calls(house: House, bar: CallBar) -> None:
     house.ports = replace(house.ports, call_terms=lambda *_: CallTerms(bar=bar))
     house.settlement.begin(house.ports)
+
+
+MINUTE = CallPrice(prefix="91", unit_micros=6_000, unit_s=60)
+WORST = 2 * 6_000
+
+
+def priced(house: House, *, prefix_cap: int | None = None) -> None:
+    """Give calls a price: two begun minutes at worst."""
+    terms = CallTerms(worst_micros=WORST, prefix="91", prefix_cap_micros=prefix_cap)
+    house.ports = replace(house.ports, call_terms=lambda *_: terms, call_price=lambda *_: MINUTE)
+    house.settlement.begin(house.ports)
+
+
+async def spent(house: House, by: Verification) -> int:
+    """Return what a tenant has spent today: a cap below that refuses even what is free."""
+    day, low, high = house.clock.now().toordinal(), 0, 10**6
+    while low < high:
+        middle = (low + high) // 2
+        change = Change(answer=None, spend=Spend(0, middle, day))
+        try:
+            await house.store.decide(by.id, lambda _, change=change: change)
+            high = middle
+        except Refused:
+            low = middle + 1
+    return low
+
+
+@pytest.mark.parametrize(
+    ("answered_s", "micros"), [(0.0, 0), (31.4, 6_000), (61.0, 12_000), (125.0, 18_000), (None, WORST)]
+)
+async def test_call_is_paid_by_its_length_after_its_worst_was_set_aside(
+    house: House, answered_s: float | None, micros: int
+) -> None:
+    with_calls(house)
+    priced(house)
+    started = await house.start(channel=Channel.VOICE)
+    await house.deliver()
+    set_aside = await spent(house, started)
+
+    ended = Receipt(CarrierRef("trunk", "trunk-1"), Outcome.DELIVERED, "call:BYE", answered_s=answered_s)
+    await settle(house.ports, ended)
+    with suppress(NotFound):  # of a delivered one nobody looks for the carrier's id any more
+        await settle(house.ports, ended)
+
+    assert (set_aside, await spent(house, started)) == (WORST, micros)
+    assert house.told_of(CallPriced) == [
+        CallPriced(ms(house.clock.now()), 0, "trunk", answered_s, micros, WORST)
+    ]
+    assert (await house.message(started)).reserve is None
+
+
+async def test_call_that_nobody_answered_costs_nothing_though_its_carrier_tells_no_length(
+    house: House,
+) -> None:
+    with_calls(house)
+    priced(house)
+    started = await house.start(channel=Channel.VOICE)
+    await house.deliver()
+
+    await house.receive("trunk-1", Outcome.NOT_ANSWERED)
+
+    assert await spent(house, started) == 0
+
+
+async def test_call_that_never_rang_or_was_not_wanted_any_more_costs_nothing(house: House) -> None:
+    calls = with_calls(house)
+    priced(house)
+    calls.script = [CarrierRejected("busy", status="SIP 486", outcome=Outcome.BUSY)]
+    await house.start(channel=Channel.VOICE)
+    await house.deliver()
+    canceled = await house.start(some_msisdn(2), channel=Channel.VOICE)
+    await house.cancel(canceled)
+    await house.deliver()
+
+    assert [(event.route, event.micros) for event in house.told_of(CallPriced)] == [("", 0), ("", 0)]
+    assert await spent(house, canceled) == 0
+
+
+async def test_call_that_would_pass_the_cap_at_its_worst_is_refused_when_asked_for(tmp_path: Path) -> None:
+    async with open_house(tmp_path, cap_micros=WORST + 6_000) as house:
+        with_calls(house)
+        priced(house)
+        await house.start(channel=Channel.VOICE)
+        await house.deliver()
+
+        with pytest.raises(Refused) as refused:
+            await house.start(some_msisdn(2), channel=Channel.VOICE)
+        assert refused.value.reason == "spend_cap"
+
+        ended = Receipt(CarrierRef("trunk", "trunk-1"), Outcome.HUNG_UP, "call:BYE", answered_s=3.0)
+        await settle(house.ports, ended)
+        await house.start(some_msisdn(2), channel=Channel.VOICE)
+
+
+@pytest.mark.parametrize(
+    ("rules", "prefix_cap", "reason"),
+    [
+        (CallRules(daily_cap_micros=WORST), None, "call_service_cap"),
+        (CallRules(), WORST, "call_prefix_cap"),
+    ],
+)
+async def test_other_caps_of_a_day_refuse_the_call_that_would_pass_them_until_the_next(
+    tmp_path: Path, rules: CallRules, prefix_cap: int | None, reason: str
+) -> None:
+    async with open_house(tmp_path, calls=rules) as house:
+        with_calls(house)
+        priced(house, prefix_cap=prefix_cap)
+        await house.start(channel=Channel.VOICE)
+
+        with pytest.raises(Refused) as refused:
+            await house.start(some_msisdn(2), channel=Channel.VOICE)
+        assert (refused.value.reason, "next UTC day" in refused.value.detail) == (reason, True)
+
+        house.clock.advance(timedelta(days=1).total_seconds())
+        await house.start(some_msisdn(2), channel=Channel.VOICE)
+
+
+async def test_text_follows_where_the_call_would_pass_a_cap(tmp_path: Path) -> None:
+    cap = PRICE_MICROS + PRICE_MICROS
+    async with open_house(tmp_path, ScriptedRoute("north"), ScriptedRoute("south"), cap_micros=cap) as house:
+        calls = with_calls(house, texts=2)
+        priced(house)
+        await called(house)
+
+        assert (calls.offered, len(house.routes[1].offered)) == ([], 1)
+        [due] = house.told_of(FallbackDue)
+        assert due.why.endswith("no call: spend_cap")

@@ -17,7 +17,8 @@ from dastak.core.events import Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
-from dastak.core.ports import Held, Ports, Spend
+from dastak.core.ports import Held, Ports
+from dastak.core.spend import Spend, reserve_of
 from dastak.core.verification import State, Verification
 from dastak.core.way_out import Wanted
 from dastak.delivery.failover import (
@@ -81,6 +82,7 @@ def situation(
     *,
     other_routes: int | None = None,
     affordable: bool = True,
+    no_call: str = "",
 ) -> Situation:
     """Say what a decision about a message depends on.
 
@@ -92,6 +94,7 @@ def situation(
         other_routes: How many routes are left to ask, while it is offered to them. It is no attempt before
             one of them takes it.
         affordable: Whether the caps of cost allow another message.
+        no_call: Why a call is out of the question, if that is known already.
     """
     call_at = verification.last_sent_at + timedelta(seconds=verification.policy.call_after_s)
     attempts = verification.sends + verification.fallbacks
@@ -99,7 +102,7 @@ def situation(
         other_routes = _routes_left(ports, verification, message, now)
     else:
         attempts -= 1
-    no_call = why_no_call(ports, verification, now)
+    no_call = no_call or why_no_call(ports, verification, now)
     return Situation(
         remaining_s=(verification.expires_at - now).total_seconds(),
         channels=verification.policy.channels,
@@ -131,7 +134,14 @@ def why_no_call(ports: Ports, verification: Verification, now: datetime) -> str:
 
 
 def fall_back(
-    ports: Ports, held: Held, failed: Message, cause: Cause, now: datetime, *, affordable: bool = True
+    ports: Ports,
+    held: Held,
+    failed: Message,
+    cause: Cause,
+    now: datetime,
+    *,
+    affordable: bool = True,
+    no_call: str = "",
 ) -> Aftermath:
     """Decide what follows a message that failed for a cause, and write down by which rule."""
     verification = held.verification
@@ -146,7 +156,9 @@ def fall_back(
     channel = channel_of(cause, verification.policy.channels)
     if not waited_for or failed.channel is not Channel.SMS or channel is None:
         return Aftermath(verification=verification)
-    step = next_step(cause, situation(ports, verification, failed, now, affordable=affordable))
+    step = next_step(
+        cause, situation(ports, verification, failed, now, affordable=affordable, no_call=no_call)
+    )
     if step.action is not Action.STOP:
         return _followed(ports, verification, failed, step, cause=cause, now=now)
     # There is no way to take. Its operator shall see what would have been done.
@@ -187,6 +199,8 @@ def _followed(
     at_ms, ordinal = _ms(now), verification.sends + verification.fallbacks
     channel = Channel.VOICE if step.action is Action.VOICE else Channel.SMS
     segments = segments_of(ports, verification)
+    tenant = ports.tenant_of(verification.tenant)
+    spend = spend_of(ports, tenant, verification, channel=channel, segments=segments, now=now)
     message = Message(
         key=MessageKey(verification.id, ordinal),
         channel=channel,
@@ -196,6 +210,7 @@ def _followed(
         tries=failed.tries + 1 if step.action is Action.SAME_ROUTE else 0,
         due_at=now + timedelta(seconds=step.at_s or LEASE_S),
         tried=failed.tried if step.action is Action.SAME_ROUTE else _handed_to(failed),
+        reserve=reserve_of(spend) if channel is Channel.VOICE else None,
     )
     return Aftermath(
         verification=msgspec.structs.replace(
@@ -207,7 +222,7 @@ def _followed(
         follow_up=message,
         follow_up_trace=(MessageQueued(at_ms, ordinal, channel, segments),),
         at_once=not step.at_s,
-        spend=spend_of(ports, ports.tenant_of(verification.tenant), verification.mode, segments, now),
+        spend=spend,
     )
 
 

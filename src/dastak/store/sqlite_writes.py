@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from dastak.core import verification as rules
+from dastak.core.call_terms import barred
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
 from dastak.core.events import Event, MessageResumed
 from dastak.core.ids import VerificationId
@@ -19,7 +20,8 @@ from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import TTL_S_MAX, Policy
-from dastak.core.ports import Change, Held, Once, Opening, Replayed, Spend, Swept
+from dastak.core.ports import Change, Held, Once, Opening, Replayed, Swept
+from dastak.core.spend import TENANT_CAP, Correction, Spend
 from dastak.core.verification import Verification
 from dastak.store import rows
 from dastak.store.recent import Known, Recent
@@ -85,6 +87,8 @@ class Writes:
         change = rule(held)
         if change.spend is not None:
             self._charge(held.verification.tenant, change.spend)
+        if change.correction is not None:
+            self._correct(held.verification.tenant, change.correction)
         self._apply(n, held, change)
         if once is not None:
             self._keep(once, change.answer)
@@ -133,6 +137,7 @@ class Writes:
         self._execute(
             self._sql["delete_tallies"], (int(keep_after.timestamp()), WRONG_CONSECUTIVE_MAX, limit)
         )
+        self._execute(self._sql["delete_accounts"], (keep_after.toordinal(),))
         self._shrink(limit)
         if expired or old:
             self._recent.clear()
@@ -238,11 +243,23 @@ class Writes:
             self._execute("PRAGMA incremental_vacuum(1)").fetchall()
 
     def _charge(self, tenant: int, spend: Spend) -> None:
+        for account in spend.accounts:
+            row = self._execute(self._sql["account"], (account.name, spend.day)).fetchone()
+            if (0 if row is None else row[0]) + spend.micros > account.cap_micros:
+                raise barred(account.bar)
         charged = self._execute(self._sql["spend"], (tenant, spend.day, spend.micros, spend.cap_micros))
         if charged.rowcount == 0:
             raise Refused(
-                "Today's spend cap is reached; raise it, or wait for the next UTC day.", reason="spend_cap"
+                "Today's spend cap is reached; raise it, or wait for the next UTC day.", reason=TENANT_CAP
             )
+        for account in spend.accounts:
+            self._execute(self._sql["charge_account"], (account.name, spend.day, spend.micros))
+
+    def _correct(self, tenant: int, correction: Correction) -> None:
+        micros, reserve = correction.micros, correction.reserve
+        self._execute(self._sql["correct_spend"], (tenant, reserve.day, micros))
+        for name in reserve.accounts:
+            self._execute(self._sql["charge_account"], (name, reserve.day, micros))
 
     def _policy(self, policy: Policy) -> int:
         """Return a policy's number; each is written once."""
