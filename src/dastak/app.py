@@ -23,6 +23,7 @@ from dastak.api import (
     factor_endpoints,
     native,
     reply_endpoints,
+    report_endpoints,
     route_endpoints,
 )
 from dastak.api.call_hooks import call_routes
@@ -37,6 +38,7 @@ from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback, sqlite_path
+from dastak.core.call_report import COOLING
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -74,6 +76,7 @@ ENDPOINTS: Final = (
     *native.ENDPOINTS,
     *factor_endpoints.ENDPOINTS,
     *reply_endpoints.ENDPOINTS,
+    *report_endpoints.ENDPOINTS,
     *admin_endpoints.ENDPOINTS,
     *carrier_endpoints.ENDPOINTS,
     *dlt_endpoints.ENDPOINTS,
@@ -166,7 +169,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     store = await stack.enter_async_context(SqliteStore(sqlite_path(settings.store.url)))
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
-    limits = await _limits(stack, settings, store, clock)
+    limits, call_limits = await _limits(stack, settings, store, clock)
     spoken = await stack.enter_async_context(speaking(settings, directory))
     box = await stack.enter_async_context(_box(settings, spoken)) if settings.simulator.enabled else None
     inward = Inward.of((metrics := Metrics()).on_reply)
@@ -174,8 +177,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
     calls = app_carriers.make_simulated_calls(box, inward)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
-    calling = partial(app_carriers.tell_calls, table)
-    listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, calling)
+    ringing = partial(app_carriers.tell_calls, table)
+    heard = (metrics.on_events, inward.settlement.on_events, health.on_events, ringing, call_limits.on_events)
     engine = EngineProcess(log_level=settings.log.level, log_style=settings.log.format)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, engine=engine)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
@@ -184,12 +187,12 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         entropy=Entropy(),
         store=store,
         limits=limits,
-        calls=await _call_limits(settings, store, clock),
+        calls=call_limits,
         routes=table,
         keys=keys,
         sealer=AesGcmSealer(keys),
         dlt=registers,
-        publish=lambda verification, events: _tell(listeners, verification, events),
+        publish=lambda verification, events: _tell(heard, verification, events),
         hand_over=worker.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
@@ -252,19 +255,15 @@ def _tell(listeners: Sequence[Listener], verification: Verification, events: Seq
 
 async def _limits(
     stack: AsyncExitStack, settings: Settings, store: SqliteStore, clock: SteadyClock
-) -> SendLimits:
-    """Make the limits, and count again what was sent before a restart."""
+) -> tuple[SendLimits, CallLimits]:
+    """Make the limits, and count again what was sent and called before a restart."""
     limits = SendLimits(live=settings.limits.live, test=settings.limits.test)
     limits.seed(await store.sends_since(clock.now() - LIMITS_MEMORY))
     await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
-    return limits
-
-
-async def _call_limits(settings: Settings, store: SqliteStore, clock: SteadyClock) -> CallLimits:
-    """Make the limits on calls, and count again those before a restart."""
-    limits = CallLimits(live=counted(settings.limits.calls))
-    limits.seed(await store.calls_since(clock.now() - LIMITS_MEMORY))
-    return limits
+    calls = CallLimits(live=counted(settings.limits.calls))
+    calls.seed(await store.calls_since(clock.now() - LIMITS_MEMORY))
+    calls.seed_reports(await store.reports_since(clock.now() - COOLING))
+    return limits, calls
 
 
 def _with_figures(house: House) -> House:

@@ -16,6 +16,7 @@ from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
 from dastak.core.events import (
     AttemptMissed,
     CallNoted,
+    CallReported,
     MessageDelivered,
     MessageDropped,
     MessageQueued,
@@ -630,6 +631,28 @@ async def test_calls_of_the_last_while_are_remembered_once_a_trunk_was_asked(sto
         PastCall(Mode.LIVE, some_msisdn(1), offered_at),
         PastCall(Mode.LIVE, some_msisdn(2), offered_at),
     ]
+
+
+async def test_reports_of_calls_are_listed_newest_first_and_deleted_when_they_are_old(store: Store) -> None:
+    several = [await opened(store, msisdn=some_msisdn(n), tenant=1 + n // 3) for n in range(4)]
+    for n, verification in enumerate(several):
+        event = CallReported(ms(NOW + n * SECOND), 1)
+        await store.decide(verification.id, noting(events=(event,)))
+
+    first = await store.reports(1, limit=2)
+    rest = await store.reports(1, limit=2, before=first.cursor)
+    since = await store.reports_since(NOW + 2 * SECOND)
+    await store.sweep(NOW, keep_after=NOW + 3 * SECOND, limit=10)
+    left = [*(await store.reports(1)).reports, *(await store.reports(2)).reports]
+
+    ids = [verification.id for verification in several]
+    assert [one.verification for one in (*first.reports, *rest.reports)] == [ids[2], ids[1], ids[0]]
+    assert rest.cursor is None
+    assert [(one.tenant, one.verification, one.at) for one in since] == [
+        (1, ids[2], NOW + 2 * SECOND),
+        (2, ids[3], NOW + 3 * SECOND),
+    ]
+    assert [one.verification for one in left] == [ids[3]]
 
 
 async def test_recorded_texts_say_who_took_each_and_leave_out_test_messages(store: Store) -> None:

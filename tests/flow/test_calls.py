@@ -15,6 +15,7 @@ from dastak.core.errors import CarrierRejected, CarrierUnavailable, NotFound, Ra
 from dastak.core.events import (
     CallNoted,
     CallPriced,
+    CallReported,
     FallbackDue,
     MessageDropped,
     MessageSubmitted,
@@ -159,6 +160,13 @@ async def test_person_who_did_not_ask_ends_the_verification(house: House) -> Non
 
     assert (await house.found(started)).state is State.CANCELED
     assert [event.cause for event in house.told_of(VerificationCanceled)] == ["reported"]
+    assert house.told_of(CallReported) == [CallReported(ms(house.clock.now()), 1)]
+    told = [type(event) for event in await house.timeline(started)]
+    assert told.index(CallReported) < told.index(VerificationCanceled)
+    page = await house.store.reports(1)
+    assert [(one.verification, one.mode, one.msisdn, ms(one.at)) for one in page.reports] == [
+        (started.id, Mode.LIVE, MSISDN, ms(house.clock.now()))
+    ]
     assert (await house.message(started, 1)).state is MessageState.UNDELIVERED
 
 
@@ -418,3 +426,57 @@ async def test_text_follows_where_the_call_would_pass_a_cap(tmp_path: Path) -> N
         assert (calls.offered, len(house.routes[1].offered)) == ([], 1)
         [due] = house.told_of(FallbackDue)
         assert due.why.endswith("no call: spend_cap")
+
+
+async def reported(house: House) -> ScriptedRoute:
+    """Have a person say that they did not ask for a call."""
+    calls = with_calls(house, texts=2)
+    await called(house)
+    await house.receive("trunk-1", Outcome.REPORTED)
+    return calls
+
+
+async def test_phone_that_reported_a_call_is_not_called_unasked_for_a_day_but_when_somebody_asks(
+    house: House,
+) -> None:
+    calls = await reported(house)
+    house.clock.advance(3_600)
+    await called(house)
+    [_, due] = house.told_of(FallbackDue)
+    await house.start(channel=Channel.VOICE)
+    await house.deliver()
+    asked = len(calls.offered)
+    house.clock.advance(timedelta(days=1).total_seconds())
+    await called(house)
+
+    assert "another route once" in due.why
+    assert "no call: call_rest, " in due.why
+    assert due.why.endswith("for 82800 s more")
+    assert (asked, len(calls.offered)) == (2, 3)
+
+
+async def test_rest_of_a_phone_outlives_a_restart_and_holds_for_all_tenants(tmp_path: Path) -> None:
+    async with open_house(tmp_path, ScriptedRoute("north"), ScriptedRoute("south")) as house:
+        await reported(house)
+        clock = house.clock
+    async with open_house(tmp_path, ScriptedRoute("north"), clock=clock, seed=1) as house:
+        since = await house.store.reports_since(clock.now() - timedelta(days=1))
+        house.ports.calls.seed_reports(since)
+
+        assert house.ports.calls.rest_s(Mode.LIVE, MSISDN, now=clock.now()) == 86_400
+        assert house.ports.calls.rest_s(Mode.TEST, MSISDN, now=clock.now()) == 0
+        assert await house.store.reports_since(clock.now() + timedelta(seconds=1)) == []
+
+
+async def test_report_after_the_code_was_used_is_told_as_well(house: House) -> None:
+    with_calls(house)
+    started = await sent(house)
+    await house.receive("north-1", Outcome.SPAM_OR_CONTENT)
+    await house.deliver()
+    assert (await house.check(started, house.code(started))).approved
+
+    await house.receive("trunk-1", Outcome.REPORTED)
+
+    assert len(house.told_of(CallReported)) == 1
+    assert (await house.found(started)).state is State.APPROVED
+    assert len((await house.store.reports(1)).reports) == 1

@@ -21,6 +21,7 @@ class CallBar(StrEnum):
     NO_SERVICE_CALLER = "call_no_service_caller"
     SERVICE_CAP = "call_service_cap"
     PREFIX_CAP = "call_prefix_cap"
+    REST = "call_rest"  # only of calls that nobody asked for
 
 
 class BarWords(NamedTuple):
@@ -68,6 +69,10 @@ CALL_BARS: Final[Mapping[CallBar, BarWords]] = {
         "with what calls to such numbers have cost today, this one at its worst would pass their cap",
         "look who calls there, for that is what toll fraud looks like; then wait for the next UTC day, or "
         "raise daily_cap_micros in the price list: dastak carrier show NAME",
+    ),
+    CallBar.REST: BarWords(
+        "the person pressed 9 in a call: they had not asked for it, so none is made unasked",
+        "look who started that verification: dastak reports; who asks for a call gets it",
     ),
 }
 assert set(CALL_BARS) == set(CallBar)

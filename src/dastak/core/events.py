@@ -180,6 +180,12 @@ class CallPriced(Event, frozen=True, tag="priced"):
     reserved_micros: int
 
 
+class CallReported(Event, frozen=True, tag="reported"):
+    """The person who was called says that they did not ask for it; the list of reports has the number."""
+
+    ordinal: int
+
+
 class MessageResumed(Event, frozen=True, tag="resumed"):
     """The program was started again while this message was in its hands; a carrier may have it."""
 
@@ -211,6 +217,7 @@ AnyEvent = (
     | MessageResumed
     | CallNoted
     | CallPriced
+    | CallReported
 )
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from dastak.core.call_price import CallPrice
+from dastak.core.call_report import CallReport, ReportPage
 from dastak.core.call_rules import CallRules
 from dastak.core.call_terms import FREE, CallTerms
 from dastak.core.codes import KeyRing
@@ -276,6 +277,12 @@ class Store(Protocol):
     async def calls_since(self, since: datetime) -> Sequence[PastCall]:
         """Return the calls of all verifications created since then, so that limits outlive a restart."""
 
+    async def reports(self, tenant: int, *, before: int | None = None, limit: int = 50) -> ReportPage:
+        """List the calls of a tenant that their persons did not ask for, newest first."""
+
+    async def reports_since(self, since: datetime) -> Sequence[CallReport]:
+        """Return those of all tenants since then."""
+
     async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
         """Return the texts to carriers of all verifications created since then, the newest first."""
 
@@ -334,6 +341,9 @@ class Calls(Protocol):
 
     def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
         """Return why a number may not be called now; count nothing."""
+
+    def rest_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
+        """Return for how many seconds a number that reported a call is not called unasked; 0 is none."""
 
     def take(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> None:
         """Count one call. Raises: RateLimited (the number was called too often; nothing was counted)."""

@@ -12,8 +12,8 @@ import msgspec
 
 from dastak.core import verification as verification_rules
 from dastak.core.call_rules import closed_now
-from dastak.core.call_terms import CALL_BARS
-from dastak.core.events import Event, FallbackDue, MessageQueued
+from dastak.core.call_terms import CALL_BARS, CallBar
+from dastak.core.events import CallReported, Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
@@ -126,6 +126,9 @@ def why_no_call(ports: Ports, verification: Verification, now: datetime) -> str:
     refusal = ports.calls.refusal(mode, msisdn, now=now)
     if refusal is not None:
         return f"{refusal.limit}, for {refusal.retry_after_s} s more"
+    rest_s = ports.calls.rest_s(mode, msisdn, now=now)
+    if rest_s:
+        return f"{CallBar.REST}, {CALL_BARS[CallBar.REST].means}, for {rest_s} s more"
     rules = ports.service_of(verification.service).calls
     terms = ports.call_terms(mode, verification.tenant, rules, msisdn)
     if terms.bar is not None:
@@ -148,9 +151,10 @@ def fall_back(
     if verification.state is State.PENDING and cause is Outcome.UNKNOWN_NUMBER:
         ended = verification_rules.give_up(verification, cause, now=now)
         return Aftermath(verification=ended.verification, events=ended.events)
-    if verification.state is State.PENDING and cause is Outcome.REPORTED:
+    if cause is Outcome.REPORTED:
+        told_of_report = CallReported(_ms(now), failed.key.ordinal)
         ended = verification_rules.call_off(verification, cause, now=now)
-        return Aftermath(verification=ended.verification, events=ended.events)
+        return Aftermath(verification=ended.verification, events=(told_of_report, *ended.events))
     # After a call that failed, nothing follows by itself.
     waited_for = verification.state is State.PENDING and is_newest(verification, failed)
     channel = channel_of(cause, verification.policy.channels)

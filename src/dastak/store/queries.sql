@@ -331,3 +331,15 @@ ORDER BY n DESC LIMIT ?4
 
 -- name: has_chain_seed
 SELECT 1 FROM factor WHERE tenant = ?1 AND msisdn = ?2 AND mode = ?3 AND chain_seed = ?4
+
+-- name: insert_report
+INSERT INTO call_report (tenant, verification, mode, msisdn, at) VALUES (?, ?, ?, ?, ?)
+
+-- name: reports_of
+SELECT n, tenant, verification, mode, msisdn, at FROM call_report WHERE tenant = ?1 AND n < ?2 ORDER BY n DESC LIMIT ?3
+
+-- name: reports_since
+SELECT n, tenant, verification, mode, msisdn, at FROM call_report WHERE at >= ?1 ORDER BY at
+
+-- name: delete_reports
+DELETE FROM call_report WHERE n IN (SELECT n FROM call_report WHERE at < ?1 ORDER BY at LIMIT ?2)

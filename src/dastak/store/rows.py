@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dastak.core.call_report import CallReport
 from dastak.core.events import CallNoted, Event, MessageRefused, MessageSubmitted, from_lines, to_lines
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
@@ -283,6 +284,12 @@ def call_of(row: Sequence[Any]) -> PastCall | None:
     )
     at_ms = next(offered, None)
     return None if at_ms is None else PastCall(_MODE_OF[mode], Msisdn(f"+{msisdn}"), from_ms(at_ms))
+
+
+def report_of(row: Row) -> CallReport:
+    """Read a report of a call."""
+    n, tenant, verification, mode, msisdn, at = row
+    return CallReport(n, tenant, verification, _MODE_OF[mode], Msisdn(f"+{msisdn}"), from_ms(at))
 
 
 def recorded_text_of(row: Sequence[Any]) -> RecordedText:

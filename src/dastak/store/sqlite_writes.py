@@ -14,7 +14,7 @@ import msgspec
 from dastak.core import verification as rules
 from dastak.core.call_terms import barred
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
-from dastak.core.events import Event, MessageResumed
+from dastak.core.events import CallReported, Event, MessageResumed
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
@@ -133,6 +133,7 @@ class Writes:
             self._execute(self._sql["delete_messages"], n)
             self._execute(self._sql["delete_verification"], n)
         self._execute(self._sql["delete_old_replies"], (rows.to_ms(keep_after), limit))
+        self._execute(self._sql["delete_reports"], (rows.to_ms(keep_after), limit))
         self._execute(self._sql["delete_answers"], (rows.to_ms(now - ANSWER_KEPT), limit))
         self._execute(
             self._sql["delete_tallies"], (int(keep_after.timestamp()), WRONG_CONSECUTIVE_MAX, limit)
@@ -192,6 +193,10 @@ class Writes:
                 self._sql["keep_verification"],
                 rows.kept_row(after, change.events, octets_max=TIMELINE_OCTETS_MAX, n=n),
             )
+        for event in change.events:
+            if type(event) is CallReported:
+                mode, number = rows.MODES[after.mode], int(after.msisdn)
+                self._execute(self._sql["insert_report"], (after.tenant, after.id, mode, number, event.at_ms))
         if change.tally is not None and change.tally != held.tally:
             self._put_tally(before.tenant, before.msisdn, change.tally)
         if change.factor is not None:
