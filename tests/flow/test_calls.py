@@ -29,6 +29,7 @@ from dastak.core.spend import Spend
 from dastak.core.tenant import Mode
 from dastak.core.verification import State, Verification
 from dastak.flows.call_steps import CallSteps
+from dastak.flows.phone_back import AWAY, phone_back
 from dastak.flows.settle import settle
 from dastak.guard.buckets import Rate
 from dastak.guard.call_limits import CallLimits, CallSettings
@@ -480,3 +481,59 @@ async def test_report_after_the_code_was_used_is_told_as_well(house: House) -> N
     assert len(house.told_of(CallReported)) == 1
     assert (await house.found(started)).state is State.APPROVED
     assert len((await house.store.reports(1)).reports) == 1
+
+
+# What follows a text by itself, clause by clause; the others stand above and in test_fall_back.py.
+
+
+@pytest.mark.parametrize("outcome", sorted(AWAY))
+async def test_phone_that_is_away_is_never_called_and_gets_its_text_again_when_it_is_back(
+    house: House, outcome: Outcome
+) -> None:
+    calls = with_calls(house)
+    started = await sent(house)
+
+    await house.receive("north-1", outcome)
+    house.clock.advance(started.policy.call_after_s + 1)
+    await house.deliver_due()
+    await phone_back(house.ports, house.store, "north", MSISDN, test=False)
+    await house.deliver()
+
+    assert calls.offered == []
+    texts = [outgoing.text for outgoing in house.routes[0].offered]
+    assert len(texts) == 2
+    assert texts[0] == texts[1]
+
+
+async def test_call_says_the_code_of_the_text_and_that_one_stays_right(house: House) -> None:
+    calls = with_calls(house)
+    started = await sent(house)
+    [text] = house.routes[0].offered
+    await house.receive("north-1", Outcome.SPAM_OR_CONTENT)
+    await house.deliver()
+
+    assert calls.offered[0].code == text.code == house.code(started)
+    assert (await house.check(started, text.code)).approved
+
+
+async def test_text_that_arrives_late_stops_a_call_that_waits_for_a_trunk(house: House) -> None:
+    calls = with_calls(house)
+    started = await sent(house)
+    await house.receive("north-1", Outcome.SPAM_OR_CONTENT)
+    await house.receive("north-1", Outcome.DELIVERED)
+    await house.deliver()
+
+    assert calls.offered == []
+    assert [event.cause for event in house.told_of(MessageDropped)] == ["text_arrived"]
+    assert house.ports.calls.refusal(Mode.LIVE, started.msisdn, now=house.clock.now()) is None
+
+
+async def test_text_that_arrived_stops_no_call_that_was_asked_for(house: House) -> None:
+    calls = with_calls(house)
+    started = await sent(house)
+    await house.receive("north-1", Outcome.DELIVERED)
+    house.clock.advance(30)
+    await house.resend(started, Channel.VOICE)
+    await house.deliver()
+
+    assert len(calls.offered) == 1
