@@ -10,7 +10,7 @@ import msgspec
 from dastak.core.events import AnyEvent
 from dastak.core.message import MESSAGE_TRANSITIONS, MessageState
 from dastak.core.outcome import OUTCOMES
-from dastak.core.remedies import REMEDIES
+from dastak.core.remedies import CALL_REMEDIES, REMEDIES
 from dastak.core.verification import TRANSITIONS, State
 from dastak.dlt.scrub_codes import all_meanings, families
 from dastak.voice.sip.sip_call import CALL_TRANSITIONS, CallState
@@ -105,6 +105,15 @@ def outcomes() -> str:
             [
                 (code(outcome), remedy.means, remedy.who, remedy.action)
                 for outcome, remedy in REMEDIES.items()
+            ],
+        ),
+        "## Of a call",
+        "The words above that speak of a text are these when it was a call; the others hold for both.",
+        table(
+            ("outcome", "the trunk…", "who acts", "next"),
+            [
+                (code(outcome), remedy.means, remedy.who, remedy.action)
+                for outcome, remedy in CALL_REMEDIES.items()
             ],
         ),
     )

@@ -23,6 +23,7 @@ from dastak.api import (
     factor_endpoints,
     native,
     reply_endpoints,
+    report_endpoints,
     route_endpoints,
 )
 from dastak.api.call_hooks import call_routes
@@ -37,6 +38,7 @@ from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback, sqlite_path
+from dastak.core.call_report import COOLING
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -73,6 +75,7 @@ ENDPOINTS: Final = (
     *native.ENDPOINTS,
     *factor_endpoints.ENDPOINTS,
     *reply_endpoints.ENDPOINTS,
+    *report_endpoints.ENDPOINTS,
     *admin_endpoints.ENDPOINTS,
     *carrier_endpoints.ENDPOINTS,
     *dlt_endpoints.ENDPOINTS,
@@ -165,7 +168,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     store = await stack.enter_async_context(SqliteStore(sqlite_path(settings.store.url)))
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
-    limits = await _limits(stack, settings, store, clock)
+    limits, call_limits = await _limits(stack, settings, store, clock)
     voices = await stack.enter_async_context(voices_of(settings, directory))
     box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
     inward = Inward.of((metrics := Metrics()).on_reply)
@@ -174,7 +177,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     calls = app_carriers.make_simulated_calls(box, inward, voices.engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
     calling = partial(app_carriers.tell_calls, table)
-    listeners = (metrics.on_events, inward.settlement.on_events, health.on_events, calling)
+    heard = (metrics.on_events, inward.settlement.on_events, health.on_events, calling, call_limits.on_events)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, voices=voices)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
@@ -182,18 +185,19 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         entropy=Entropy(),
         store=store,
         limits=limits,
-        calls=await _call_limits(settings, store, clock),
+        calls=call_limits,
         routes=table,
         keys=keys,
         sealer=AesGcmSealer(keys),
         dlt=registers,
-        publish=lambda verification, events: _tell(listeners, verification, events),
+        publish=lambda verification, events: _tell(heard, verification, events),
         hand_over=worker.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
         is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
         price_micros=fleet.price_micros,
+        call_price=fleet.call_price,
         call_terms=table.call_terms,
         believes=health.trusted,
         learn_network=health.learn_network,
@@ -201,12 +205,10 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     inward.begin(ports, store, directory.owners_of)
     await _set_out(stack, (*simulated.values(), *calls), fleet, Outages(store, clock, lambda: fleet.entries))
     await (await stack.enter_async_context(worker)).run(ports)
-    house = House(
+    return _with_figures(House(
         ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
         box, voices.engine,
-    )  # fmt: skip
-    _add_figures(house)
-    return house
+    ))  # fmt: skip
 
 
 async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory, Registers]:
@@ -252,22 +254,18 @@ def _tell(listeners: Sequence[Listener], verification: Verification, events: Seq
 
 async def _limits(
     stack: AsyncExitStack, settings: Settings, store: SqliteStore, clock: SteadyClock
-) -> SendLimits:
-    """Make the limits, and count again what was sent before a restart."""
+) -> tuple[SendLimits, CallLimits]:
+    """Make the limits, and count again what was sent and called before a restart."""
     limits = SendLimits(live=settings.limits.live, test=settings.limits.test)
     limits.seed(await store.sends_since(clock.now() - LIMITS_MEMORY))
     await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
-    return limits
+    calls = CallLimits(live=counted(settings.limits.calls))
+    calls.seed(await store.calls_since(clock.now() - LIMITS_MEMORY))
+    calls.seed_reports(await store.reports_since(clock.now() - COOLING))
+    return limits, calls
 
 
-async def _call_limits(settings: Settings, store: SqliteStore, clock: SteadyClock) -> CallLimits:
-    """Make the limits on calls, and count again those before a restart."""
-    limits = CallLimits(live=counted(settings.limits.calls))
-    limits.seed(await store.calls_since(clock.now() - LIMITS_MEMORY))
-    return limits
-
-
-def _add_figures(house: House) -> None:
+def _with_figures(house: House) -> House:
     watch = house.metrics.watch
     watch("dastak_store_commits", lambda: house.store.commits)
     watch("dastak_store_operations", lambda: house.store.operations)
@@ -292,6 +290,7 @@ def _add_figures(house: House) -> None:
     watch_each("dastak_route_score", lambda: _by_place(health, lambda one: one.figures.score))
     watch_each("dastak_route_weight_left", lambda: _by_place(health, lambda one: one.weight_left))
     watch_each("dastak_route_receipt_deadline_seconds", lambda: _by_place(health, lambda one: one.deadline_s))
+    return house
 
 
 def _by_place(health: Health, read: Callable[[Standing], float]) -> dict[tuple[str, ...], float]:

@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dlt": ("admin_dlt:dlt", "India's DLT register: show, import, replace, lint."),
     "replies": ("admin_replies:replies", "List replies and the numbers that said STOP, and lift a stop."),
     "voice": ("voice:voice", "Show what calls speak, check your recordings, and hear a call."),
+    "reports": ("admin_replies:reports", "List the people who were called and had not asked for it."),
     "route": ("routes:route", "Show how good each route is, and what other rules would change."),
     "secrets": ("init:secrets", "Rotate the keys that codes are derived with."),
     "sim": ("sim:sim", "Run the carrier simulator alone, or tell a running one what to do."),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -103,6 +104,22 @@ def test_secret_is_used_and_asked_for(carrier: CallCarrier) -> None:
         read_call_settings(call_settings_of(name, secret=""))
     if carrier.key is None:
         assert created(carrier) != created(some_call_carrier(name, secret="an0ther"))
+
+
+def test_service_calls_from_the_number_it_chose_if_the_vendor_allotted_it(carrier: CallCarrier) -> None:
+    name, chosen = carrier.settings.profile, "+12025550177"
+    allotted = some_call_carrier(name, callers=(chosen,))
+    others = (some_call(sender=chosen), some_call(sender="+12025550178"), some_call())
+
+    told = [chosen[1:] in one.url + one.body.decode() for one in map(partial(created, allotted), others)]
+
+    assert told == [True, False, False]
+
+
+def test_vendor_that_may_not_call_is_refused_when_it_is_written_down(carrier: CallCarrier) -> None:
+    for changes in ({"callers": ["+911401234567"]}, {"auto_dialler_declared_on": "2026-13-01"}):
+        with pytest.raises(ValueError, match=r"140|month|date"):
+            read_call_settings(call_settings_of(carrier.settings.profile, **changes))
 
 
 def test_vendor_that_signs_nothing_says_so(carrier: CallCarrier) -> None:

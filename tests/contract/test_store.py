@@ -11,10 +11,12 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core import verification as rules
+from dastak.core.call_terms import CallBar
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
 from dastak.core.events import (
     AttemptMissed,
     CallNoted,
+    CallReported,
     MessageDelivered,
     MessageDropped,
     MessageQueued,
@@ -31,7 +33,8 @@ from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, WRONG_PER_DAY_MAX,
 from dastak.core.message import CarrierRef, MessageKey, MessageState, RecordedText
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Change, Filter, Held, PastCall, PastSend, Replayed, Spend, Store, Tenancy
+from dastak.core.ports import Change, Filter, Held, PastCall, PastSend, Replayed, Store, Tenancy
+from dastak.core.spend import Account, Correction, Reserve, Spend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
 from tests.support.samples import (
@@ -388,6 +391,60 @@ async def test_spend_is_per_tenant_and_day_and_a_refused_change_costs_nothing(st
     assert [await spend(verification, 1_000, 2), await spend(other, 1_000, 1)] == ["noted", "noted"]
 
 
+async def test_caps_of_accounts_hold_over_all_tenants_and_a_refusal_charges_nothing(store: Store) -> None:
+    verification, other = await opened(store), await opened(store, tenant=2)
+
+    async def spend(v: Verification, micros: int, *accounts: Account, cap_micros: int = 1_000) -> Any:
+        change = noting(spend=Spend(micros, cap_micros, 1, accounts))
+        return (await at_once(store.decide(v.id, change)))[0]
+
+    prefix = Account("prefix:44", 500, CallBar.PREFIX_CAP)
+    service = Account("service:1", 400, CallBar.SERVICE_CAP)
+    assert await spend(verification, 300, prefix, service) == "noted"
+    assert (await spend(verification, 150, prefix, service)).reason == "call_service_cap"
+    assert (await spend(other, 250, prefix)).reason == "call_prefix_cap"
+    assert (await spend(other, 200, prefix, cap_micros=199)).reason == "spend_cap"
+    assert await spend(other, 200, prefix) == "noted"
+    assert (await spend(other, 1, prefix)).reason == "call_prefix_cap"
+
+
+async def test_correction_gives_back_on_its_own_day_whatever_the_caps(store: Store) -> None:
+    verification = await opened(store)
+    account = Account("service:1", 1_000, CallBar.SERVICE_CAP)
+    spend = Spend(1_000, 1_000, 1, (account,))
+    await store.decide(verification.id, noting(spend=spend))
+    reserve = Reserve(1_000, 1, ("service:1",))
+
+    await store.decide(verification.id, noting(correction=Correction(-400, reserve)))
+    left = await at_once(
+        store.decide(verification.id, noting(spend=Spend(401, 1_000, 1))),
+        store.decide(verification.id, noting(spend=Spend(401, 2_000, 1, (account,)))),
+        store.decide(verification.id, noting(spend=Spend(400, 1_000, 1, (account,)))),
+    )
+    await store.decide(verification.id, noting(correction=Correction(+5_000, reserve)))
+    after = await at_once(store.decide(verification.id, noting(spend=Spend(0, 5_999, 1))))
+
+    assert [getattr(answer, "reason", answer) for answer in (*left, *after)] == [
+        "spend_cap", "call_service_cap", "noted", "spend_cap",
+    ]  # fmt: skip
+
+
+async def test_what_is_set_aside_for_a_call_is_kept_with_it(store: Store) -> None:
+    verification = some_verification()
+    reserve = Reserve(700, 7, ("prefix:44",))
+    call = some_message(verification, channel=Channel.VOICE, reserve=reserve)
+    await store.open(some_opening(verification, message=call))
+
+    [due] = await store.due(NOW + DAY, lease_until=NOW + DAY, limit=1)
+    await store.decide(call.key, noting(message=replace(call, reserve=None)))
+    await opened(store, msisdn=some_msisdn(1))
+    [later, _] = await store.due(NOW + 2 * DAY, lease_until=NOW + 2 * DAY, limit=2)
+
+    assert due.message is not None
+    assert later.message is not None
+    assert (due.message.reserve, later.message.reserve) == (reserve, None)
+
+
 # Messages.
 
 
@@ -574,6 +631,28 @@ async def test_calls_of_the_last_while_are_remembered_once_a_trunk_was_asked(sto
         PastCall(Mode.LIVE, some_msisdn(1), offered_at),
         PastCall(Mode.LIVE, some_msisdn(2), offered_at),
     ]
+
+
+async def test_reports_of_calls_are_listed_newest_first_and_deleted_when_they_are_old(store: Store) -> None:
+    several = [await opened(store, msisdn=some_msisdn(n), tenant=1 + n // 3) for n in range(4)]
+    for n, verification in enumerate(several):
+        event = CallReported(ms(NOW + n * SECOND), 1)
+        await store.decide(verification.id, noting(events=(event,)))
+
+    first = await store.reports(1, limit=2)
+    rest = await store.reports(1, limit=2, before=first.cursor)
+    since = await store.reports_since(NOW + 2 * SECOND)
+    await store.sweep(NOW, keep_after=NOW + 3 * SECOND, limit=10)
+    left = [*(await store.reports(1)).reports, *(await store.reports(2)).reports]
+
+    ids = [verification.id for verification in several]
+    assert [one.verification for one in (*first.reports, *rest.reports)] == [ids[2], ids[1], ids[0]]
+    assert rest.cursor is None
+    assert [(one.tenant, one.verification, one.at) for one in since] == [
+        (1, ids[2], NOW + 2 * SECOND),
+        (2, ids[3], NOW + 3 * SECOND),
+    ]
+    assert [one.verification for one in left] == [ids[3]]
 
 
 async def test_recorded_texts_say_who_took_each_and_leave_out_test_messages(store: Store) -> None:

@@ -268,6 +268,7 @@ class House:
         self.told += events
         self.told_of_each[verification.id] += events
         self.settlement.on_events(verification, events)
+        self.ports.calls.on_events(verification, events)
         self._news.set()
 
 

@@ -11,6 +11,7 @@ from dastak.core.carrier import CarrierKind
 from dastak.core.outcome import Outcome
 from dastak.sms.dlr import parse_dlr
 from dastak.sms.pdu_bodies import Sm
+from dastak.voice.sip_settings import SipSettings
 
 SMPP: Mapping[str, Any] = {
     "host": "smsc.example.in",
@@ -106,3 +107,22 @@ def test_http_carrier_reads_its_own_table_then_its_profile_then_the_shared_list(
 
 def test_bare_http_status_is_read_as_the_answer_would_be() -> None:
     assert by_http("http_429") == (CodeReading(Where.ANSWER, "the default", Outcome.THROTTLED),)
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "table"),
+    [
+        ("486", Outcome.BUSY, "the default"),
+        ("SIP 480, cause 20", Outcome.ABSENT_SUBSCRIBER, "the default"),
+        ("call:SIP 603", Outcome.DECLINED, "the default"),
+        ("503/17", Outcome.NETWORK_TEMPORARY, "outcomes"),
+        ("503/34", Outcome.CONGESTION, "the default"),
+    ],
+)
+def test_sip_status_is_read_as_the_trunk_reads_it(code: str, outcome: Outcome, table: str) -> None:
+    settings = SipSettings(host="trunk.example", caller="+911600123456", outcomes={"503/17": "failed"})
+
+    assert read_code(CarrierKind.SIP, settings, code) == (
+        CodeReading(Where.ANSWER, table, outcome, call=True),
+    )
+    assert read_code(CarrierKind.SIP, settings, "nope") == ()

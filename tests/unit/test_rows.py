@@ -10,6 +10,7 @@ from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, MessageState
 from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Held
+from dastak.core.spend import Reserve
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State
 from dastak.store import rows
@@ -68,10 +69,13 @@ def test_verification_survives_the_way_there_and_back(verification, tally) -> No
     st.sampled_from(Channel),
     st.none() | INSTANTS,
     st.none() | st.builds(CarrierRef, st.text(), st.text()),
+    st.none() | st.builds(Reserve, st.integers(0, 2**50), st.integers(0), st.lists(st.text()).map(tuple)),
 )
-def test_message_survives_the_way_there_and_back(state, channel, due_at, carrier) -> None:
+def test_message_survives_the_way_there_and_back(state, channel, due_at, carrier, reserve) -> None:
     verification = some_verification()
-    message = some_message(verification, 3, state=state, channel=channel, due_at=due_at, carrier=carrier)
+    message = some_message(
+        verification, 3, state=state, channel=channel, due_at=due_at, carrier=carrier, reserve=reserve
+    )
     inserted = rows.message_row(message, (MessageQueued(1, 3, channel, 1),), n=1)
 
     row = rows.verification_row(verification, 7, ())

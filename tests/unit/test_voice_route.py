@@ -122,6 +122,7 @@ async def test_message_is_taken_when_the_phone_rings_and_delivered_when_the_code
     heard = leg.listen(press="gate")
 
     assert [word for word in heard if word.startswith("char_")] == [f"char_{n}" for n in "4711" * 2]
+    assert [bool(receipt.answered_s) for receipt in desk.receipts] == [True]
     assert [receipt.outcome for receipt in desk.receipts] == [Outcome.DELIVERED]
     assert desk.steps == ["dialled", "ringing", "answered", "right_key", "spoken", "spoken", "hung_up"]
     (dial,) = desk.line.dials
@@ -173,6 +174,7 @@ async def test_phone_that_rings_out_is_told_as_not_answered(desk: Desk) -> None:
     assert [(receipt.outcome, receipt.evidence) for receipt in desk.receipts] == [
         (Outcome.NOT_ANSWERED, "call:487")
     ]
+    assert desk.receipts[0].answered_s == 0
 
 
 async def test_call_stops_ringing_when_the_code_was_typed(desk: Desk) -> None:

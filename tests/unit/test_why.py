@@ -70,3 +70,32 @@ def test_call_that_was_heard_is_no_text_on_a_phone() -> None:
 
     assert verdict.means.startswith("the call spoke the whole code")
     assert "somebody else answered" in verdict.next
+
+
+CALLED = QUEUED | {"ordinal": 1, "channel": "voice"}
+
+
+@pytest.mark.parametrize(
+    ("last", "means", "next_"),
+    [
+        ({"type": "undelivered", "outcome": "absent_subscriber", "evidence": "call:SIP 480, cause 20"},
+         "the trunk says that the phone is off", "not called again by itself"),
+        ({"type": "undelivered", "outcome": "busy", "evidence": "call:SIP 486"},
+         "the trunk finds the line busy", "call again"),
+        ({"type": "undelivered", "outcome": "route_config", "evidence": "SIP 403"},
+         "the trunk does not take our calls", "carrier test"),
+        ({"type": "submitted", "route": "voice", "carrier_ref": "1", "latency_ms": 3},
+         "the phone rings", "end of the call"),
+        ({"type": "overdue", "route": "voice", "waited_ms": 150_000},
+         "the call was begun and nobody told its end", "at its worst"),
+        ({"type": "dropped", "cause": "call_no_price", "why": "no row"},
+         "the trunk has a price list, and no row", "add the row"),
+        ({"type": "dropped", "cause": "call_limit", "why": "too often"},
+         "it was not made; its line says why", "send a text"),
+    ],
+)  # fmt: skip
+def test_call_is_told_in_words_of_calls(last: dict[str, Any], means: str, next_: str) -> None:
+    verdict = judge([STARTED, QUEUED, SUBMITTED, UNDELIVERED, CALLED, last | {"ordinal": 1}])
+
+    assert verdict.means.startswith(means)
+    assert next_ in verdict.next

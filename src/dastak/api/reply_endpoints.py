@@ -64,22 +64,22 @@ class LiftView(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_replies(api: Api, call: Call) -> Response:
     """GET /v1/replies."""
-    before, limit = _asked(call)
+    before, limit = asked(call)
     return _replies(await api.replies.replies(call.caller.tenant.n, before=before, limit=limit))
 
 
 async def list_stray_replies(api: Api, call: Call) -> Response:
     """GET /v1/admin/replies."""
-    before, limit = _asked(call)
+    before, limit = asked(call)
     return _replies(await api.replies.replies(None, before=before, limit=limit))
 
 
 async def list_stops(api: Api, call: Call) -> Response:
     """GET /v1/stops."""
-    before, limit = _asked(call)
+    before, limit = asked(call)
     page = await api.replies.stops(call.caller.tenant.n, before=before, limit=limit)
     shown = tuple(map(_stop_view, page.stops))
-    return answer(200, StopsView(stops=shown, next_cursor=_cursor(page.cursor)))
+    return answer(200, StopsView(stops=shown, next_cursor=cursor_of(page.cursor)))
 
 
 @audited
@@ -99,10 +99,11 @@ def _lifted(lifted: bool) -> Response:
     return answer(200, LiftView(lifted=True))
 
 
-def _asked(call: Call) -> tuple[int | None, int]:
-    asked = call.query
-    before = whole(asked["cursor"], "cursor", 2**63 - 1, base=16) if "cursor" in asked else None
-    return before, whole(asked["limit"], "limit", LIST_MAX) if "limit" in asked else LIST_DEFAULT
+def asked(call: Call) -> tuple[int | None, int]:
+    """Return which page of a list is asked for: before what, and how many. Raises: InvalidRequest."""
+    said = call.query
+    before = whole(said["cursor"], "cursor", 2**63 - 1, base=16) if "cursor" in said else None
+    return before, whole(said["limit"], "limit", LIST_MAX) if "limit" in said else LIST_DEFAULT
 
 
 def _msisdn(text: str) -> Msisdn:
@@ -112,13 +113,14 @@ def _msisdn(text: str) -> Msisdn:
         raise InvalidMsisdn(error.detail, field="msisdn") from error
 
 
-def _cursor(n: int | None) -> str | None:
+def cursor_of(n: int | None) -> str | None:
+    """Show where a page ends."""
     return None if n is None else f"{n:x}"
 
 
 def _replies(page: ReplyPage) -> Response:
     shown = tuple(map(reply_view, page.replies))
-    return answer(200, RepliesView(replies=shown, next_cursor=_cursor(page.cursor)))
+    return answer(200, RepliesView(replies=shown, next_cursor=cursor_of(page.cursor)))
 
 
 def reply_view(heard: HeardReply) -> ReplyView:
@@ -143,7 +145,7 @@ def _mode(test: bool) -> Mode:
     return Mode.TEST if test else Mode.LIVE
 
 
-_PAGE: Final = (
+PAGE: Final = (
     ("limit", f"How many at most, 1 to {LIST_MAX}; {LIST_DEFAULT} if absent."),
     ("cursor", "The `next_cursor` of the page before."),
 )
@@ -156,7 +158,7 @@ ENDPOINTS: Final = (
         handler=list_replies,
         summary="List what people wrote back to you, newest first",
         gives=RepliesView,
-        parameters=_PAGE,
+        parameters=PAGE,
     ),
     Endpoint(
         method="GET",
@@ -165,7 +167,7 @@ ENDPOINTS: Final = (
         handler=list_stops,
         summary="List the numbers that want nothing more of you, newest first",
         gives=StopsView,
-        parameters=_PAGE,
+        parameters=PAGE,
     ),
     Endpoint(
         method="DELETE",
@@ -183,6 +185,6 @@ ENDPOINTS: Final = (
         handler=list_stray_replies,
         summary="List the replies that are meant for no tenant we know, newest first",
         gives=RepliesView,
-        parameters=_PAGE,
+        parameters=PAGE,
     ),
 )

@@ -1,12 +1,13 @@
 """Read a code as one carrier's own tables read it, the same that judge its answers and receipts."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
-from dastak.core.carrier import CarrierKind
+from dastak.core.carrier import SPEAKING, CarrierKind
 from dastak.core.outcome import Outcome
 from dastak.http_carriers.code_tables import outcome_of
 from dastak.http_carriers.http_answer import STATUS_OUTCOMES as HTTP_STATUSES
@@ -17,8 +18,11 @@ from dastak.sms.receipt_codes import STAT_OUTCOMES, STATS, reason_outcome
 from dastak.sms.smpp_codes import STATUS_OUTCOMES as SMPP_STATUSES
 from dastak.sms.smpp_codes import MessageState, Status, read_status
 from dastak.sms.smpp_settings import SmppSettings
+from dastak.voice.sip.call_outcomes import OUTCOME_OF, call_outcome, read_overrides
+from dastak.voice.sip_settings import SipSettings
 
 # What the timeline writes where a carrier gave nothing but an HTTP status.
+_SIP: Final = re.compile(r"(?:call:)?(?:SIP )?([3-6][0-9]{2})(?:(?:/|, cause )([0-9]{1,3}))?", re.ASCII)
 HTTP_PREFIX: Final = "http_"
 
 
@@ -34,11 +38,13 @@ class CodeReading(msgspec.Struct, frozen=True):
 
     Attributes:
         table: Which of the carrier's tables says so, or that it is the default.
+        call: Whether it is said of a call.
     """
 
     where: Where
     table: str
     outcome: Outcome
+    call: bool = False
 
 
 def read_code(kind: CarrierKind, settings: Any, code: str) -> tuple[CodeReading, ...]:
@@ -49,7 +55,8 @@ def read_code(kind: CarrierKind, settings: Any, code: str) -> tuple[CodeReading,
         settings: As its kind has read them.
         code: A number, a word, or `stat:err`, as a timeline shows it.
     """
-    return tuple(_READERS[kind](settings, code.strip()))
+    call = kind in SPEAKING
+    return tuple(msgspec.structs.replace(one, call=call) for one in _READERS[kind](settings, code.strip()))
 
 
 def _by_smpp(settings: SmppSettings, code: str) -> Iterator[CodeReading]:
@@ -88,6 +95,17 @@ def _by_http(carrier: HttpCarrier, code: str) -> Iterator[CodeReading]:
         yield from _first(Where.RECEIPT, code, own | {"the profile": profile.receipt.outcomes} | shared)
 
 
+def _by_sip(settings: SipSettings, code: str) -> Iterator[CodeReading]:
+    """Read `486`, `503/17`, or both as a timeline has them: `SIP 503, cause 17`."""
+    read = _SIP.fullmatch(code)
+    if read is None:
+        return
+    status, cause = int(read[1]), None if read[2] is None else int(read[2])
+    own = call_outcome(status, cause, read_overrides(settings.outcomes))
+    default = call_outcome(status, cause)
+    yield CodeReading(Where.ANSWER, "outcomes" if own is not default else "the default", OUTCOME_OF[own])
+
+
 def _by_http_voice(carrier: CallCarrier, code: str) -> Iterator[CodeReading]:
     own, profile = {"outcomes": carrier.settings.outcomes}, carrier.profile
     yield from _first(Where.ANSWER, code, own | {"the profile": profile.answer.outcomes})
@@ -106,6 +124,6 @@ def _first(where: Where, code: str, tables: Mapping[str, Mapping[str, Outcome]])
 _READERS: Final[Mapping[CarrierKind, Callable[[Any, str], Iterator[CodeReading]]]] = {
     CarrierKind.SMPP: _by_smpp,
     CarrierKind.HTTP: _by_http,
-    CarrierKind.SIP: lambda _settings, _code: iter(()),
+    CarrierKind.SIP: _by_sip,
     CarrierKind.HTTP_VOICE: _by_http_voice,
 }

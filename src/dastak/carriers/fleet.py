@@ -14,9 +14,12 @@ from typing import Any, NamedTuple, Self
 
 from dastak.carriers.carrier_book import CarrierBook
 from dastak.carriers.carrier_kinds import KINDS, LivingRoute
-from dastak.core.carrier import Carrier, CarrierState
+from dastak.core.call_price import CallPrice
+from dastak.core.carrier import SPEAKING, Carrier, CarrierState
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.errors import DastakError
+from dastak.core.msisdn import Msisdn
+from dastak.delivery.call_ways import price_of
 
 log = logging.getLogger("dastak.carriers")
 
@@ -85,8 +88,13 @@ class Fleet:
         return tuple(self._opened.values())
 
     def price_micros(self) -> int:
-        """Return what a segment costs at most, whichever carrier takes it."""
+        """Return what a segment of a text costs at most, whichever carrier takes it."""
         return self._price_micros
+
+    def call_price(self, name: str, msisdn: Msisdn) -> CallPrice | None:
+        """Return what a carrier takes for calls to a number; None if it is none of ours, or has no row."""
+        opened = self._opened.get(name) or self._off.get(name)
+        return None if opened is None else price_of(opened.carrier.lane, msisdn)
 
     def find(self, name: str) -> tuple[Carrier, LivingRoute] | None:
         """Return an open route with its carrier, if there is one of this name."""
@@ -125,7 +133,10 @@ class Fleet:
             await self._take_over(carrier)
         self._off = off
         self._revision = listed.revision
-        self._price_micros = max((carrier.lane.price_micros for carrier, _ in self.entries), default=0)
+        self._price_micros = max(
+            (carrier.lane.price_micros for carrier, _ in self.entries if carrier.kind not in SPEAKING),
+            default=0,
+        )
         self._on_change(self.entries)
 
     async def _take_over(self, carrier: Carrier) -> None:

@@ -31,7 +31,7 @@ from dastak.core.ids import ID_OCTETS, VerificationId
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.msisdn import Msisdn, mask
 from dastak.core.outcome import OUTCOMES, Outcome
-from dastak.core.remedies import REMEDIES
+from dastak.core.remedies import REMEDIES, Remedy, remedy_of
 from dastak.core.way_out import Outgoing
 from dastak.http_carriers.http_route import Callback
 from dastak.sms.bind_group import BindView
@@ -297,7 +297,7 @@ class Trial:
             return
         self._outcome = receipt.outcome
         delivered = receipt.outcome is Outcome.DELIVERED
-        self._step(StepName.RECEIPT, _told(receipt), ok=delivered, next_=REMEDIES[receipt.outcome].action)
+        self._step(StepName.RECEIPT, _told(receipt), ok=delivered, next_=_remedy(receipt).action)
 
     def _where_receipts_are(self, ref: CarrierRef) -> str:
         """Say what to do where no receipt came."""
@@ -383,5 +383,8 @@ def _outcome(told: str) -> Outcome:
 
 
 def _told(receipt: Receipt) -> str:
-    remedy = REMEDIES[receipt.outcome]
-    return f"{receipt.outcome} ({receipt.evidence}): the carrier {remedy.means}"
+    return f"{receipt.outcome} ({receipt.evidence}): the carrier {_remedy(receipt).means}"
+
+
+def _remedy(receipt: Receipt) -> Remedy:
+    return remedy_of(receipt.outcome, call=receipt.evidence.startswith("call:"))

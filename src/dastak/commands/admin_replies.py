@@ -1,4 +1,4 @@
-"""Read what phones wrote back, see who wants nothing more, and lift it; a running server follows at once."""
+"""Read what people wrote back or pressed, see who wants nothing more, and lift that while a server runs."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ import click
 
 from dastak.commands.admin import audited, tenant_named, with_store
 from dastak.commands.printing import json_option, print_json, print_table
+from dastak.core.call_report import ReportPage
 from dastak.core.errors import NotFound
+from dastak.core.ids import show
 from dastak.core.msisdn import mask, parse
 from dastak.core.reply import HeardReply, Stop
 from dastak.core.reply_store import ReplyPage, StopPage
@@ -110,6 +112,32 @@ def _reply(heard: HeardReply) -> dict[str, Any]:
 
 def _stop(stop: Stop) -> dict[str, Any]:
     return {"msisdn": stop.msisdn, "since": stop.since, "mode": _mode(stop.test)}
+
+
+@click.command()
+@_tenant
+@_limit
+@json_option
+@click.pass_context
+def reports(context: click.Context, *, tenant: str, limit: int, as_json: bool) -> None:
+    """List the people who were called and pressed 9: they had not asked for it. Masked but in JSON."""
+
+    async def read(store: SqliteStore) -> ReportPage:
+        return await store.reports(tenant_named(await store.tenancy(), tenant).n, limit=limit)
+
+    found = with_store(context, read).reports
+    if as_json:
+        print_json(
+            [
+                {"at": one.at, "verification": show(one.verification), "msisdn": one.msisdn, "mode": one.mode}
+                for one in found
+            ]
+        )
+        return
+    rows = [
+        (f"{one.at:%Y-%m-%d %H:%M:%S}", mask(one.msisdn), one.mode, show(one.verification)) for one in found
+    ]
+    print_table(("at", "number", "mode", "verification"), rows)
 
 
 def _mode(test: bool) -> str:

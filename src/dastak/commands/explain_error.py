@@ -21,7 +21,7 @@ from dastak.core.call_terms import CALL_BARS, CallBar
 from dastak.core.carrier import CarrierKind
 from dastak.core.errors import DastakError, NotFound
 from dastak.core.outcome import OUTCOMES, Outcome
-from dastak.core.remedies import REMEDIES
+from dastak.core.remedies import CALL_REMEDIES, REMEDIES, remedy_of
 from dastak.dlt.scrub_codes import CODE_CHARACTERS_MAX, Meaning, meanings
 
 
@@ -90,11 +90,14 @@ def _show_readings(route: str, code: str, found: Sequence[CodeReading], *, as_js
         )
     if as_json:
         print_json(
-            [{**msgspec.to_builtins(one), **msgspec.to_builtins(REMEDIES[one.outcome])} for one in found]
+            [
+                {**msgspec.to_builtins(one), **msgspec.to_builtins(remedy_of(one.outcome, call=one.call))}
+                for one in found
+            ]
         )
         return
     for one in found:
-        remedy = REMEDIES[one.outcome]
+        remedy = remedy_of(one.outcome, call=one.call)
         click.echo(f"{click.style(code, bold=True)} in a {one.where} of {route}: it {remedy.means}\n")
         click.echo(f"  outcome: {one.outcome}, by {one.table}\n  who acts: {remedy.who}")
         click.echo(f"  next: {remedy.action or 'nothing'}\n")
@@ -121,7 +124,11 @@ def _show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         print_json({"code": outcome, **msgspec.to_builtins(remedy), **msgspec.to_builtins(advice)})
         return
-    click.echo(f"{click.style(outcome, bold=True)}: the carrier {remedy.means}\n")
+    click.echo(f"{click.style(outcome, bold=True)}: the carrier {remedy.means}")
+    of_call = CALL_REMEDIES.get(outcome)
+    if of_call is not None:
+        click.echo(f"of a call: the trunk {of_call.means}; next: {of_call.action or 'nothing'}")
+    click.echo()
     click.echo(f"  who acts: {remedy.who}\n  next: {remedy.action or 'nothing'}")
     for way, when in (
         ("again by it", advice.same_route),

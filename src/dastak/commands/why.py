@@ -11,10 +11,11 @@ import msgspec
 from dastak.cli import Exit
 from dastak.commands.printing import json_option, print_json
 from dastak.commands.running_server import Answer, DevServer, call, find_server, server_options, tell_refusal
+from dastak.core.call_terms import CALL_BARS, CallBar
 from dastak.core.errors import NotFound
 from dastak.core.ids import VERIFICATION_PREFIX
 from dastak.core.outcome import Outcome
-from dastak.core.remedies import REMEDIES
+from dastak.core.remedies import remedy_of
 
 Event = Mapping[str, Any]
 
@@ -37,10 +38,20 @@ _MEANS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "dropped": ("it was not sent, for nobody waited for its code any more", "start again"),
 }
-_SPOKEN: Final = (
-    "the call spoke the whole code to somebody who pressed the digit that was asked for",
-    "ask whether somebody else answered this phone",
-)
+# The same of a call.
+_CALL_MEANS: Final[Mapping[str, tuple[str, str]]] = {
+    "queued": ("no trunk has taken it yet", "dastak carrier list, and look at the links"),
+    "submitted": ("the phone rings, or somebody listens", "wait for the end of the call"),
+    "overdue": (
+        "the call was begun and nobody told its end",
+        "look at the log, and at the trunk's; it stays counted at its worst in the caps of cost",
+    ),
+    "delivered": (
+        "the call spoke the whole code to somebody who pressed the digit that was asked for",
+        "ask whether somebody else answered this phone",
+    ),
+    "dropped": ("it was not made; its line says why", "send a text, or call again when the person asks"),
+}
 _OF_MESSAGES: Final = frozenset({*_MEANS, "refused", "undelivered", "receipt"})
 
 
@@ -92,13 +103,17 @@ def judge(events: Sequence[Event]) -> Verdict:
     last: Event = newest[-1] if newest else {"type": ""}
     held: Event = next((event for event in reversed(newest) if "route" in event), {})
     outcome = Outcome.DELIVERED if last["type"] == "delivered" else last.get("outcome", "")
-    if last["type"] == "delivered" and last["evidence"].startswith("call:"):
-        means, action = _SPOKEN
-    elif last["type"] in _MEANS:
-        means, action = _MEANS[last["type"]]
+    call = any(one["type"] == "queued" and one["channel"] == "voice" for one in newest) or (
+        last.get("evidence", "").startswith("call:")
+    )
+    meant = {**_MEANS, **_CALL_MEANS} if call else _MEANS
+    if last.get("cause", "") in set(CallBar):
+        means, action = CALL_BARS[CallBar(last["cause"])]
+    elif last["type"] in meant:
+        means, action = meant[last["type"]]
     elif outcome in set(Outcome):
-        remedy = REMEDIES[Outcome(outcome)]
-        means, action = f"the carrier {remedy.means}", remedy.action
+        remedy = remedy_of(Outcome(outcome), call=call)
+        means, action = f"the {'trunk' if call else 'carrier'} {remedy.means}", remedy.action
     else:
         means, action = "no message was made", "look at the answer to its start"
     return Verdict(

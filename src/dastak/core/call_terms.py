@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from dastak.core.errors import Refused
+
 
 class CallBar(StrEnum):
     """Why no trunk may carry a call; the `reason` of the refusal of one that was asked for."""
@@ -17,6 +19,9 @@ class CallBar(StrEnum):
     FOREIGN_CALLER = "call_foreign_caller"
     PROMOTIONAL_CALLER = "call_promotional_caller"
     NO_SERVICE_CALLER = "call_no_service_caller"
+    SERVICE_CAP = "call_service_cap"
+    PREFIX_CAP = "call_prefix_cap"
+    REST = "call_rest"  # only of calls that nobody asked for
 
 
 class BarWords(NamedTuple):
@@ -56,8 +61,27 @@ CALL_BARS: Final[Mapping[CallBar, BarWords]] = {
         "the service is a bank's or the like, which must call from a number of 1600 or 1601",
         "add a trunk with such a number, or choose it: dastak services set NAME --calls caller=+911600…",
     ),
+    CallBar.SERVICE_CAP: BarWords(
+        "with what the service's calls have cost today, this one at its worst would pass their cap",
+        "wait for the next UTC day, or raise it: dastak services set NAME --calls daily_cap_micros=…",
+    ),
+    CallBar.PREFIX_CAP: BarWords(
+        "with what calls to such numbers have cost today, this one at its worst would pass their cap",
+        "look who calls there, for that is what toll fraud looks like; then wait for the next UTC day, or "
+        "raise daily_cap_micros in the price list: dastak carrier show NAME",
+    ),
+    CallBar.REST: BarWords(
+        "the person pressed 9 in a call: they had not asked for it, so none is made unasked",
+        "look who started that verification: dastak reports; who asks for a call gets it",
+    ),
 }
 assert set(CALL_BARS) == set(CallBar)
+
+
+def barred(bar: CallBar) -> Refused:
+    """Return the refusal of a call that was asked for."""
+    means, action = CALL_BARS[bar]
+    return Refused(f"No call: {means}. Next: {action}", reason=bar)
 
 
 class CallTerms(msgspec.Struct, frozen=True, kw_only=True):

@@ -170,6 +170,22 @@ class CallNoted(Event, frozen=True, tag="call"):
     detail: str = ""
 
 
+class CallPriced(Event, frozen=True, tag="priced"):
+    """A call is over and paid: how long it was answered, what it cost, and what was set aside for it."""
+
+    ordinal: int
+    route: str
+    answered_s: float | None
+    micros: int
+    reserved_micros: int
+
+
+class CallReported(Event, frozen=True, tag="reported"):
+    """The person who was called says that they did not ask for it; the list of reports has the number."""
+
+    ordinal: int
+
+
 class MessageResumed(Event, frozen=True, tag="resumed"):
     """The program was started again while this message was in its hands; a carrier may have it."""
 
@@ -200,6 +216,8 @@ AnyEvent = (
     | PhoneReturned
     | MessageResumed
     | CallNoted
+    | CallPriced
+    | CallReported
 )
 
 _ENCODER: Final = msgspec.json.Encoder()

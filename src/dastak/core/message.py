@@ -26,6 +26,7 @@ from dastak.core.ids import VerificationId
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import OUTCOMES, Outcome, When
 from dastak.core.policy import Channel
+from dastak.core.spend import Reserve
 
 EVIDENCE_CHARACTERS_MAX: Final = 160
 
@@ -86,6 +87,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             carrier may have it and has not answered.
         tried: The routes that had this code before, by earlier messages, or that refused this one for good,
             or did not answer.
+        reserve: What is set aside for a call until it is over.
     """
 
     key: MessageKey
@@ -97,6 +99,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
     carrier: CarrierRef | None = None
     tried: tuple[str, ...] = ()
+    reserve: Reserve | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -105,6 +108,7 @@ class Receipt(msgspec.Struct, frozen=True):
     Attributes:
         alternatives: Which message else it may be about, where the carrier's id can be read in several ways.
         operator: MCC and MNC of the phone's network, where the carrier tells.
+        answered_s: Of a call, how long it lasted from the answer on; 0 if nobody answered, None if unknown.
     """
 
     carrier: CarrierRef
@@ -112,6 +116,7 @@ class Receipt(msgspec.Struct, frozen=True):
     evidence: str
     alternatives: tuple[CarrierRef, ...] = ()
     operator: str = ""
+    answered_s: float | None = None
 
     @property
     def refs(self) -> tuple[CarrierRef, ...]:
@@ -133,10 +138,15 @@ class RecordedText(NamedTuple):
 
 
 class MessageStep(msgspec.Struct, frozen=True):
-    """What a rule decided about a message, and the events that tell of it."""
+    """What a rule decided about a message, and the events that tell of it.
+
+    Attributes:
+        answered_s: Of a call that is over, as its receipt has it.
+    """
 
     message: Message
     events: tuple[Event, ...] = ()
+    answered_s: float | None = 0.0
 
 
 def submitted(

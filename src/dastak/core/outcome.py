@@ -46,6 +46,19 @@ class Outcome(StrEnum):
     CONGESTION = "congestion"
 
 
+# Of a call that nobody answered; it costs nothing.
+UNANSWERED: Final = frozenset(
+    {
+        Outcome.BUSY,
+        Outcome.DECLINED,
+        Outcome.NOT_ANSWERED,
+        Outcome.CONGESTION,
+        Outcome.ABSENT_SUBSCRIBER,
+        Outcome.UNKNOWN_NUMBER,
+    }
+)
+
+
 class When(StrEnum):
     """When a step may follow, provided that the code lives long enough. `NEVER` is the only false one."""
 

@@ -11,6 +11,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from dastak.core.call_price import CallPrice
+from dastak.core.call_report import CallReport, ReportPage
 from dastak.core.call_rules import CallRules
 from dastak.core.call_terms import FREE, CallTerms
 from dastak.core.codes import KeyRing
@@ -22,6 +24,7 @@ from dastak.core.lockout import Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.scrubbing import Dlt
+from dastak.core.spend import Correction, Spend
 from dastak.core.tenant import ApiKey, Caller, Mode, Service, Tenant
 from dastak.core.verification import State, Verification
 from dastak.core.way_out import Routes
@@ -45,14 +48,6 @@ class Held(msgspec.Struct, frozen=True):
     factor: Factor | None = None
 
 
-class Spend(msgspec.Struct, frozen=True):
-    """What a change costs a tenant, and what it may spend in one UTC day, in millionths of the currency."""
-
-    micros: int
-    cap_micros: int
-    day: int
-
-
 class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """What the store writes, whole or not at all.
 
@@ -65,7 +60,8 @@ class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         trace: Appended to that message's events.
         follow_up: A new message that comes after that one, because it did not arrive.
         follow_up_trace: The events it begins with.
-        spend: Charged in the same commit; over the cap refuses the change.
+        spend: Charged in the same commit; over a cap refuses the change.
+        correction: Of what was set aside for a call, in the same commit; no cap refuses it.
         factor: As it shall stand; None leaves it.
     """
 
@@ -79,6 +75,7 @@ class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     follow_up_trace: tuple[Event, ...] = ()
     spend: Spend | None = None
     factor: Factor | None = None
+    correction: Correction | None = None
 
 
 class Opening(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -280,6 +277,12 @@ class Store(Protocol):
     async def calls_since(self, since: datetime) -> Sequence[PastCall]:
         """Return the calls of all verifications created since then, so that limits outlive a restart."""
 
+    async def reports(self, tenant: int, *, before: int | None = None, limit: int = 50) -> ReportPage:
+        """List the calls of a tenant that their persons did not ask for, newest first."""
+
+    async def reports_since(self, since: datetime) -> Sequence[CallReport]:
+        """Return those of all tenants since then."""
+
     async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
         """Return the texts to carriers of all verifications created since then, the newest first."""
 
@@ -339,6 +342,9 @@ class Calls(Protocol):
     def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
         """Return why a number may not be called now; count nothing."""
 
+    def rest_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
+        """Return for how many seconds a number that reported a call is not called unasked; 0 is none."""
+
     def take(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> None:
         """Count one call. Raises: RateLimited (the number was called too often; nothing was counted)."""
 
@@ -363,7 +369,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         service_of, tenant_of: Return a service, and a tenant, by its number in the store.
         is_stopped: Says whether a number asked a tenant for no more, which binds keys of one mode.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
-        price_micros: Returns what one segment costs at most, for the spend cap.
+        price_micros: Returns what one segment of a text costs at most, for the spend cap.
+        call_price: Returns what a trunk takes for calls to a number, be it in use or not; None if unknown.
         call_terms: Says whether a tenant's service may call a number by any trunk, and at which price.
         believes: Whether a receipt of a route that says delivered is believed.
         learn_network: Told the MCC and MNC of a number, where a receipt names them.
@@ -385,6 +392,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     is_stopped: Callable[[int, Mode, Msisdn], Awaitable[bool]]
     receipt_within_s: Callable[[str, Msisdn], float]
     price_micros: Callable[[], int]
+    call_price: Callable[[str, Msisdn], CallPrice | None] = lambda _route, _msisdn: None
     call_terms: Callable[[Mode, int, CallRules, Msisdn], CallTerms] = lambda *_: FREE
     believes: Callable[[str], bool] = lambda _route: True
     learn_network: Callable[[Msisdn, str], None] = lambda _msisdn, _operator: None

@@ -160,3 +160,65 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = {
         Who.OPERATOR,
     ),
 }
+
+# What other words tell of a call, for those above are of a text.
+CALL_REMEDIES: Final[Mapping[Outcome, Remedy]] = {
+    Outcome.DELIVERED: Remedy(
+        "spoke the whole code to somebody who pressed the digit that was asked for", "", Who.NOBODY
+    ),
+    Outcome.ACCEPTED: Remedy("has the call and tells nothing more yet", "wait for its end", Who.NOBODY),
+    Outcome.ENROUTE: Remedy("is still calling", "wait for its end", Who.NOBODY),
+    Outcome.EXPIRED: Remedy(
+        "called until the code was too old",
+        "if many expire, compare trunks",
+        Who.OPERATOR,
+    ),
+    Outcome.ABSENT_SUBSCRIBER: Remedy(
+        "says that the phone is off or out of reach",
+        "ask the person to turn the phone on or find reception; it is not called again by itself",
+        Who.PERSON,
+    ),
+    Outcome.HANDSET_OFF: Remedy(
+        "finds the phone turned off", "ask the person to turn it on; no call follows by itself", Who.PERSON
+    ),
+    Outcome.UNKNOWN_NUMBER: Remedy(
+        "says that nobody has this number",
+        "check the digits with the person; the verification failed, as no way leads there",
+        Who.PERSON,
+    ),
+    Outcome.BARRED_OR_DND: Remedy(
+        "may not call this number",
+        "ask the trunk which calls it bars: one that a person asked for is no advertisement",
+        Who.OPERATOR,
+    ),
+    Outcome.OPERATOR_REJECT: Remedy(
+        "or the network behind it refuses without a better reason",
+        "give the SIP status and the Q.850 cause to the trunk's support; another trunk may ring",
+        Who.OPERATOR,
+    ),
+    Outcome.THROTTLED: Remedy(
+        "says that calls come too fast",
+        "lower calls_max to what the contract allows, or buy more channels",
+        Who.OPERATOR,
+    ),
+    Outcome.ROUTE_CONFIG: Remedy(
+        "does not take our calls: credentials, caller, credit, range or codec",
+        "compare username, caller and balance with what it told you, then: dastak carrier test NAME",
+        Who.OPERATOR,
+    ),
+    Outcome.NETWORK_TEMPORARY: Remedy(
+        "does not answer, or has a fault of its own",
+        "another trunk is tried at once; if it stays, look at its link: dastak carrier list",
+        Who.OPERATOR,
+    ),
+    Outcome.UNKNOWN: Remedy(
+        "says something that its table does not know",
+        "ask it what that means, and add it to `outcomes` of the carrier",
+        Who.OPERATOR,
+    ),
+}
+
+
+def remedy_of(outcome: Outcome, *, call: bool) -> Remedy:
+    """Return the words for what became of a text, or of a call."""
+    return CALL_REMEDIES.get(outcome, REMEDIES[outcome]) if call else REMEDIES[outcome]

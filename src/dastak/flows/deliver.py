@@ -25,7 +25,7 @@ from dastak.core.errors import (
     DastakError,
     RateLimited,
 )
-from dastak.core.events import MessageRefused
+from dastak.core.events import FallbackDue, MessageDelivered, MessageRefused
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep
 from dastak.core.outcome import OUTCOMES, Outcome, When
 from dastak.core.policy import Channel
@@ -49,6 +49,8 @@ from dastak.flows.record import Decision, record
 CALL_S_MAX: Final = 150.0
 # Why a message is dropped that could leave, but not arrive in time.
 LATE: Final = "late"
+# Of a call that nobody asked for.
+ARRIVED: Final = "text_arrived"
 
 
 async def deliver(
@@ -69,21 +71,12 @@ async def deliver(
     cause = await _not_wanted_now(ports, verification, now)
     if cause is not None:
         return await drop(ports, message, cause)
-    if message.channel is Channel.VOICE and not message.tries:
-        try:
-            ports.calls.take(verification.mode, verification.msisdn, now=now)
-        except RateLimited as often:
-            return await drop(ports, message, "call_limit", why=often.detail)
     ways = ways_of(ports, verification, message, now) if ways is None else ways
-    if not ways and message.channel is Channel.VOICE:
-        terms = ports.call_terms(
-            verification.mode,
-            verification.tenant,
-            ports.service_of(verification.service).calls,
-            verification.msisdn,
-        )
-        if terms.bar is not None:
-            return await drop(ports, message, terms.bar, why=CALL_BARS[terms.bar].means)
+    if message.channel is Channel.VOICE:
+        barred = await _call_barred(ports, verification, message, ways, now)
+        if barred is not None:
+            cause, why = barred
+            return await drop(ports, message, cause, why=why)
     elif not ways and ports.routes.carry(
         verification.mode, message.channel, verification.tenant, verification.msisdn
     ):
@@ -91,6 +84,27 @@ async def deliver(
         why = f"the code lives {left_s:.1f} s more, and no route is that fast half of the time"
         return await drop(ports, message, LATE, why=why)
     return await _Delivery(ports, verification, message, ways).run()
+
+
+async def _call_barred(
+    ports: Ports, verification: Verification, message: Message, ways: Sequence[Route], now: datetime
+) -> tuple[str, str] | None:
+    """Say why a call may not be dialled any more, if so, and why; else count it."""
+    rules = ports.service_of(verification.service).calls
+    terms = ports.call_terms(verification.mode, verification.tenant, rules, verification.msisdn)
+    if not ways and terms.bar is not None:
+        return terms.bar, CALL_BARS[terms.bar].means
+    told = await ports.store.timeline(verification.tenant, verification.id)
+    followed = any(isinstance(e, FallbackDue) and e.followed_by == message.key.ordinal for e in told)
+    if followed and any(isinstance(event, MessageDelivered) for event in told):
+        return ARRIVED, "the text that it follows arrived after all"
+    if message.tries:
+        return None  # counted already
+    try:
+        ports.calls.take(verification.mode, verification.msisdn, now=now)
+    except RateLimited as often:
+        return "call_limit", often.detail
+    return None
 
 
 def ways_of(ports: Ports, verification: Verification, message: Message, now: datetime) -> Sequence[Route]:

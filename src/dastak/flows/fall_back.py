@@ -12,12 +12,13 @@ import msgspec
 
 from dastak.core import verification as verification_rules
 from dastak.core.call_rules import closed_now
-from dastak.core.call_terms import CALL_BARS
-from dastak.core.events import Event, FallbackDue, MessageQueued
+from dastak.core.call_terms import CALL_BARS, CallBar
+from dastak.core.events import CallReported, Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
-from dastak.core.ports import Held, Ports, Spend
+from dastak.core.ports import Held, Ports
+from dastak.core.spend import Spend, reserve_of
 from dastak.core.verification import State, Verification
 from dastak.core.way_out import Wanted
 from dastak.delivery.failover import (
@@ -81,6 +82,7 @@ def situation(
     *,
     other_routes: int | None = None,
     affordable: bool = True,
+    no_call: str = "",
 ) -> Situation:
     """Say what a decision about a message depends on.
 
@@ -92,6 +94,7 @@ def situation(
         other_routes: How many routes are left to ask, while it is offered to them. It is no attempt before
             one of them takes it.
         affordable: Whether the caps of cost allow another message.
+        no_call: Why a call is out of the question, if that is known already.
     """
     call_at = verification.last_sent_at + timedelta(seconds=verification.policy.call_after_s)
     attempts = verification.sends + verification.fallbacks
@@ -99,7 +102,7 @@ def situation(
         other_routes = _routes_left(ports, verification, message, now)
     else:
         attempts -= 1
-    no_call = why_no_call(ports, verification, now)
+    no_call = no_call or why_no_call(ports, verification, now)
     return Situation(
         remaining_s=(verification.expires_at - now).total_seconds(),
         channels=verification.policy.channels,
@@ -123,6 +126,9 @@ def why_no_call(ports: Ports, verification: Verification, now: datetime) -> str:
     refusal = ports.calls.refusal(mode, msisdn, now=now)
     if refusal is not None:
         return f"{refusal.limit}, for {refusal.retry_after_s} s more"
+    rest_s = ports.calls.rest_s(mode, msisdn, now=now)
+    if rest_s:
+        return f"{CallBar.REST}, {CALL_BARS[CallBar.REST].means}, for {rest_s} s more"
     rules = ports.service_of(verification.service).calls
     terms = ports.call_terms(mode, verification.tenant, rules, msisdn)
     if terms.bar is not None:
@@ -131,22 +137,32 @@ def why_no_call(ports: Ports, verification: Verification, now: datetime) -> str:
 
 
 def fall_back(
-    ports: Ports, held: Held, failed: Message, cause: Cause, now: datetime, *, affordable: bool = True
+    ports: Ports,
+    held: Held,
+    failed: Message,
+    cause: Cause,
+    now: datetime,
+    *,
+    affordable: bool = True,
+    no_call: str = "",
 ) -> Aftermath:
     """Decide what follows a message that failed for a cause, and write down by which rule."""
     verification = held.verification
     if verification.state is State.PENDING and cause is Outcome.UNKNOWN_NUMBER:
         ended = verification_rules.give_up(verification, cause, now=now)
         return Aftermath(verification=ended.verification, events=ended.events)
-    if verification.state is State.PENDING and cause is Outcome.REPORTED:
+    if cause is Outcome.REPORTED:
+        told_of_report = CallReported(_ms(now), failed.key.ordinal)
         ended = verification_rules.call_off(verification, cause, now=now)
-        return Aftermath(verification=ended.verification, events=ended.events)
+        return Aftermath(verification=ended.verification, events=(told_of_report, *ended.events))
     # After a call that failed, nothing follows by itself.
     waited_for = verification.state is State.PENDING and is_newest(verification, failed)
     channel = channel_of(cause, verification.policy.channels)
     if not waited_for or failed.channel is not Channel.SMS or channel is None:
         return Aftermath(verification=verification)
-    step = next_step(cause, situation(ports, verification, failed, now, affordable=affordable))
+    step = next_step(
+        cause, situation(ports, verification, failed, now, affordable=affordable, no_call=no_call)
+    )
     if step.action is not Action.STOP:
         return _followed(ports, verification, failed, step, cause=cause, now=now)
     # There is no way to take. Its operator shall see what would have been done.
@@ -187,6 +203,8 @@ def _followed(
     at_ms, ordinal = _ms(now), verification.sends + verification.fallbacks
     channel = Channel.VOICE if step.action is Action.VOICE else Channel.SMS
     segments = segments_of(ports, verification)
+    tenant = ports.tenant_of(verification.tenant)
+    spend = spend_of(ports, tenant, verification, channel=channel, segments=segments, now=now)
     message = Message(
         key=MessageKey(verification.id, ordinal),
         channel=channel,
@@ -196,6 +214,7 @@ def _followed(
         tries=failed.tries + 1 if step.action is Action.SAME_ROUTE else 0,
         due_at=now + timedelta(seconds=step.at_s or LEASE_S),
         tried=failed.tried if step.action is Action.SAME_ROUTE else _handed_to(failed),
+        reserve=reserve_of(spend) if channel is Channel.VOICE else None,
     )
     return Aftermath(
         verification=msgspec.structs.replace(
@@ -207,7 +226,7 @@ def _followed(
         follow_up=message,
         follow_up_trace=(MessageQueued(at_ms, ordinal, channel, segments),),
         at_once=not step.at_s,
-        spend=spend_of(ports, ports.tenant_of(verification.tenant), verification.mode, segments, now),
+        spend=spend,
     )
 
 

@@ -167,5 +167,12 @@ def _change(
         trace=(returned,),
         follow_up=message,
         follow_up_trace=(queued,),
-        spend=spend_of(ports, ports.tenant_of(verification.tenant), verification.mode, segments, now),
+        spend=spend_of(
+            ports,
+            ports.tenant_of(verification.tenant),
+            verification,
+            channel=Channel.SMS,
+            segments=segments,
+            now=now,
+        ),
     )

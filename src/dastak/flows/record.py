@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,6 +14,7 @@ from dastak.core.ports import Change, Held, Ports, Replayed
 from dastak.core.verification import Verification
 from dastak.delivery.failover import Cause
 from dastak.flows.fall_back import Aftermath, fall_back, is_newest, may_follow
+from dastak.flows.spending import settled_call
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -23,6 +25,15 @@ class Recorded(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
     follow_up: Message | None
 
+
+class Means(NamedTuple):
+    """What the caps of cost leave: whether anything may follow, and why no call may."""
+
+    affordable: bool = True
+    no_call: str = ""
+
+
+ALL_MEANS: Final = Means()
 
 # What became of a message, and the cause why it did not arrive if it did not.
 Decision = tuple[MessageStep, Cause | None]
@@ -39,9 +50,18 @@ async def record(
     """
     try:
         recorded = await begin(ports, key, decide, now=now)
-    except Refused:  # the spend cap: what became of the message is written all the same
-        recorded = await begin(ports, key, decide, now=now, affordable=False)
+    except Refused as dear:  # a cap of cost: what became of the message is written all the same
+        recorded = await _begin_cheaper(ports, key, decide, now, dear.reason)
     return finish(ports, recorded)
+
+
+async def _begin_cheaper(
+    ports: Ports, key: MessageKey | CarrierRef, decide: Callable[[Message], Decision], now: datetime, cap: str
+) -> Recorded | Replayed:
+    try:  # a text may be within a cap where a call is not
+        return await begin(ports, key, decide, now=now, means=Means(no_call=cap))
+    except Refused:
+        return await begin(ports, key, decide, now=now, means=Means(affordable=False))
 
 
 def begin(
@@ -50,14 +70,14 @@ def begin(
     decide: Callable[[Message], Decision],
     *,
     now: datetime,
-    affordable: bool = True,
+    means: Means = ALL_MEANS,
 ) -> Awaitable[Recorded | Replayed]:
     """Have a decision written; for those who write many and wait for them together.
 
     Raises:
         Refused: What follows would cost too much; nothing was written, and without it it would be.
     """
-    return ports.store.decide(key, partial(_change, ports, decide, now, affordable))
+    return ports.store.decide(key, partial(_change, ports, decide, now, means))
 
 
 def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
@@ -71,13 +91,20 @@ def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
 
 
 def _change(
-    ports: Ports, decide: Callable[[Message], Decision], now: datetime, affordable: bool, held: Held
+    ports: Ports,
+    decide: Callable[[Message], Decision],
+    now: datetime,
+    means: Means,
+    held: Held,
 ) -> Change[Recorded]:
     assert held.message is not None
     step, cause = decide(held.message)
+    step, correction = settled_call(ports, held.verification, step, now)
     after = Aftermath(verification=held.verification)
     if cause is not None:
-        after = fall_back(ports, held, step.message, cause, now, affordable=affordable)
+        after = fall_back(
+            ports, held, step.message, cause, now, affordable=means.affordable, no_call=means.no_call
+        )
     verification = _without_sealed_code(ports, after.verification, step, after.follow_up, now)
     told = (*step.events, *after.trace, *after.follow_up_trace, *after.events)
     return Change(
@@ -89,6 +116,7 @@ def _change(
         follow_up=after.follow_up,
         follow_up_trace=after.follow_up_trace,
         spend=after.spend,
+        correction=correction,
     )
 
 

@@ -11,6 +11,7 @@ from dastak.core.message import Message, MessageKey
 from dastak.core.msisdn import parse
 from dastak.core.policy import Channel
 from dastak.core.ports import Change, Held, Once, Ports, Replayed
+from dastak.core.spend import reserve_of
 from dastak.core.tenant import Caller
 from dastak.core.verification import Verification
 from dastak.delivery.failover import Action, Silence, Situation, next_step
@@ -116,6 +117,7 @@ def _rule(
     verification = held.verification
     channel, step = _allowed(ports, verification, asked, now)
     segments = segments_of(ports, verification)
+    spend = spend_of(ports, caller.tenant, verification, channel=channel, segments=segments, now=now)
     message = Message(
         key=MessageKey(verification.id, verification.sends + verification.fallbacks),
         channel=channel,
@@ -123,6 +125,7 @@ def _rule(
         segments=segments,
         due_at=now + timedelta(seconds=LEASE_S),
         tried=tried,
+        reserve=reserve_of(spend) if channel is Channel.VOICE else None,
     )
     queued = MessageQueued(int(now.timestamp() * 1000), message.key.ordinal, channel, segments)
     return Change(
@@ -131,5 +134,5 @@ def _rule(
         events=step.events,
         message=message,
         trace=(queued,),
-        spend=spend_of(ports, caller.tenant, verification.mode, segments, now),
+        spend=spend,
     )

@@ -7,11 +7,13 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from dastak.core import message as rules
 from dastak.core.errors import DastakError, NotFound, Refused
 from dastak.core.events import Event, MessageSubmitted
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep, Receipt
-from dastak.core.outcome import OUTCOMES, Outcome, When
+from dastak.core.outcome import OUTCOMES, UNANSWERED, Outcome, When
 from dastak.core.ports import Held, Ports
 from dastak.core.verification import Verification
 from dastak.delivery.failover import Silence, next_step
@@ -124,9 +126,15 @@ async def receipt_overdue(ports: Ports, held: Held) -> MessageStep:
 def _decision(ports: Ports, receipt: Receipt, now: datetime) -> Callable[[Message], Decision]:
     def decide(found: Message) -> Decision:
         step = rules.settle(found, receipt, believed=ports.believes(receipt.carrier.route), now=now)
+        step = msgspec.structs.replace(step, answered_s=_answered_s(receipt))
         return step, _failure(receipt, step)
 
     return decide
+
+
+def _answered_s(receipt: Receipt) -> float | None:
+    """Return how long a call lasted from the answer on, where that is known."""
+    return 0.0 if receipt.answered_s is None and receipt.outcome in UNANSWERED else receipt.answered_s
 
 
 def _learn(ports: Ports, receipt: Receipt, recorded: Recorded) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from dastak.core import codes
 from dastak.core import verification as rules
 from dastak.core.call_rules import CallRules
-from dastak.core.call_terms import CALL_BARS, CallBar
+from dastak.core.call_terms import barred
 from dastak.core.errors import InvalidRequest, NotFound, Refused
 from dastak.core.events import Event, MatchAsked, MessageQueued, VerificationStarted
 from dastak.core.factor import Factor, challenge
@@ -18,7 +18,8 @@ from dastak.core.ids import ID_OCTETS, FactorId, VerificationId
 from dastak.core.message import Message, MessageKey
 from dastak.core.msisdn import Msisdn, Number, parse
 from dastak.core.policy import FACTORS, Channel, Narrowing, Policy, for_match, for_own_code, narrow
-from dastak.core.ports import Change, Once, Opening, Ports, Replayed, Spend
+from dastak.core.ports import Change, Once, Opening, Ports, Replayed
+from dastak.core.spend import Spend, reserve_of
 from dastak.core.template import best_locale, render
 from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Particulars, Verification
@@ -179,15 +180,18 @@ def _opening(
     trace: tuple[Event, ...] = ()
     spend: Spend | None = None
     if not rules.asks_factor(verification):
+        spend = spend_of(
+            ports, caller.tenant, verification, channel=channel, segments=answer.segments, now=now
+        )
         message = Message(
             key=MessageKey(verification.id, 0),
             channel=channel,
             generation=0,
             segments=answer.segments,
             due_at=now + timedelta(seconds=LEASE_S),
+            reserve=reserve_of(spend) if channel is Channel.VOICE else None,
         )
         trace = (MessageQueued(at_ms, 0, channel, answer.segments),)
-        spend = spend_of(ports, caller.tenant, caller.key.mode, answer.segments, now)
     return Opening(
         answer=answer,
         verification=verification,
@@ -314,14 +318,9 @@ def choose_channel(
                     continue
             return channel
     if bar is not None:
-        raise _barred(bar)
+        raise barred(bar)
     raise Refused(
         f"No route can carry a code by {' or '.join(wanted)} for a {mode} key; "
         "ask for another channel, or add a carrier.",
         reason="no_route",
     )
-
-
-def _barred(bar: CallBar) -> Refused:
-    means, action = CALL_BARS[bar]
-    return Refused(f"No call: {means}. Next: {action}", reason=bar)

@@ -5,7 +5,7 @@
 3. Nothing here is the truth. A restart forgets it, and `seed` brings back what the database knows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -13,10 +13,13 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from dastak.core.call_report import COOLING, CallReport
 from dastak.core.errors import RateLimited
+from dastak.core.events import CallReported, Event
 from dastak.core.msisdn import Msisdn
 from dastak.core.ports import PastCall
 from dastak.core.tenant import Mode
+from dastak.core.verification import Verification
 from dastak.guard.buckets import Buckets, Rate, forget_oldest, take
 
 HOUR_S: Final = 3_600
@@ -81,6 +84,8 @@ class CallLimits:
     def __init__(self, *, live: CallSettings | None = None, test: CallSettings = TEST) -> None:
         shared = _buckets(live or counted(CallRates()))
         self._buckets = {Mode.LIVE: shared, Mode.TEAM: shared, Mode.TEST: _buckets(test)}
+        # Until which microsecond, for real phones and for virtual ones.
+        self._resting: tuple[dict[int, int], dict[int, int]] = ({}, {})
 
     def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
         """Return why a number may not be called now, by the limit with the longest wait; count nothing."""
@@ -103,6 +108,27 @@ class CallLimits:
             forget_oldest(one.full_at_us, keep=KEPT_MAX)
         if met is not None:
             raise _refused(met.limit, met.retry_after_s)
+
+    def rest_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
+        """Return for how many seconds a number that reported a call is not called unasked; 0 is none."""
+        until_us = self._resting[mode is Mode.TEST].get(int(msisdn), 0)
+        return max(0, -(-(until_us - _us(now)) // 1_000_000))
+
+    def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
+        """Let a phone rest whose person reported a call."""
+        for event in told:
+            if type(event) is CallReported:
+                self._rest(verification.mode, verification.msisdn, event.at_ms * 1_000)
+
+    def _rest(self, mode: Mode, msisdn: Msisdn, at_us: int) -> None:
+        resting = self._resting[mode is Mode.TEST]
+        resting[int(msisdn)] = at_us + COOLING // _US
+        forget_oldest(resting, keep=KEPT_MAX)
+
+    def seed_reports(self, reports: Iterable[CallReport]) -> None:
+        """Let phones rest that reported a call before a restart."""
+        for report in reports:
+            self._rest(report.mode, report.msisdn, _us(report.at))
 
     def seed(self, calls: Iterable[PastCall]) -> None:
         """Count the calls of the last day against their numbers, once, before the first `take`."""

@@ -93,6 +93,9 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Return the number that a call shows: the wanted one, if the vendor allotted it."""
         return wanted if wanted in self.callers else self.caller
 
+    def __post_init__(self) -> None:
+        check_callers((self.caller, *self.callers))
+
     def __repr__(self) -> str:
         """Show which carrier, and no secret."""
         return f"CallSettings({self.profile or self.profile_file!r})"

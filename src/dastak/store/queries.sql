@@ -7,18 +7,18 @@ BEGIN IMMEDIATE
 SELECT * FROM held WHERE substr(id, 1, 8) = substr(?1, 1, 8) AND id = ?1
 
 -- name: held_by_message
-SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
 FROM held CROSS JOIN message AS m ON m.verification = held.n
 WHERE substr(held.id, 1, 8) = substr(?1, 1, 8) AND held.id = ?1 AND m.ordinal = ?2
 
 -- name: held_by_carrier
-SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
 FROM message AS m INDEXED BY message_carrier CROSS JOIN held ON held.n = m.verification
 WHERE m.route = ?1 AND m.carrier_ref = ?2 AND m.state IN (1, 3)
 ORDER BY m.verification DESC LIMIT 1
 
 -- name: held_due
-SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried
+SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
 FROM message AS m INDEXED BY message_due CROSS JOIN held ON held.n = m.verification
 WHERE m.due_at <= ?1
 ORDER BY m.due_at LIMIT ?2
@@ -73,14 +73,15 @@ WHERE n = ?6
 
 -- name: insert_message
 INSERT INTO message (
-    verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, trace
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve,
+    trace
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: update_message
 UPDATE message
 SET state = ?1, tries = ?2, due_at = ?3, route = ?4, carrier_ref = ?5, tried = ?6,
-    trace = CASE WHEN length(trace) < ?7 THEN rtrim(trace, ' ') || ?8 ELSE trace END
-WHERE verification = ?9 AND ordinal = ?10
+    trace = CASE WHEN length(trace) < ?7 THEN rtrim(trace, ' ') || ?8 ELSE trace END, reserve = ?9
+WHERE verification = ?10 AND ordinal = ?11
 
 -- name: lease_message
 UPDATE message SET due_at = ?1 WHERE verification = ?2 AND ordinal = ?3
@@ -110,6 +111,19 @@ DELETE FROM tally WHERE tenant = ?1 AND msisdn = ?2
 -- No row changes when the sum would pass the cap.
 INSERT INTO spend (tenant, day, micros) SELECT ?1, ?2, ?3 WHERE ?3 <= ?4
 ON CONFLICT DO UPDATE SET micros = micros + excluded.micros WHERE micros + excluded.micros <= ?4
+
+-- name: correct_spend
+UPDATE spend SET micros = micros + ?3 WHERE tenant = ?1 AND day = ?2
+
+-- name: account
+SELECT micros FROM spend_account WHERE name = ?1 AND day = ?2
+
+-- name: charge_account
+INSERT INTO spend_account (name, day, micros) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET micros = micros + excluded.micros
+
+-- name: delete_accounts
+DELETE FROM spend_account WHERE day < ?1
 
 -- name: kept_answer
 SELECT fingerprint, answer FROM idempotency WHERE key = ?1
@@ -317,3 +331,15 @@ ORDER BY n DESC LIMIT ?4
 
 -- name: has_chain_seed
 SELECT 1 FROM factor WHERE tenant = ?1 AND msisdn = ?2 AND mode = ?3 AND chain_seed = ?4
+
+-- name: insert_report
+INSERT INTO call_report (tenant, verification, mode, msisdn, at) VALUES (?, ?, ?, ?, ?)
+
+-- name: reports_of
+SELECT n, tenant, verification, mode, msisdn, at FROM call_report WHERE tenant = ?1 AND n < ?2 ORDER BY n DESC LIMIT ?3
+
+-- name: reports_since
+SELECT n, tenant, verification, mode, msisdn, at FROM call_report WHERE at >= ?1 ORDER BY at
+
+-- name: delete_reports
+DELETE FROM call_report WHERE n IN (SELECT n FROM call_report WHERE at < ?1 ORDER BY at LIMIT ?2)

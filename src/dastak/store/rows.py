@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dastak.core.call_report import CallReport
 from dastak.core.events import CallNoted, Event, MessageRefused, MessageSubmitted, from_lines, to_lines
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
@@ -14,6 +15,7 @@ from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, R
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel, Policy
 from dastak.core.ports import Held, PastCall, PastSend
+from dastak.core.spend import Reserve
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Verification
 
@@ -66,6 +68,7 @@ _PLAIN: Final = Particulars()
 _ENCODER: Final = msgspec.json.Encoder()
 _PARTICULARS: Final = msgspec.json.Decoder(Particulars)
 _TALLY: Final = msgspec.json.Decoder(Tally)
+_RESERVE: Final = msgspec.json.Decoder(Reserve)
 _POLICY: Final = msgspec.json.Decoder(Policy)
 
 
@@ -163,6 +166,7 @@ def message_row(message: Message, trace: tuple[Event, ...], *, n: int) -> Row:
         None if carrier is None else carrier.route,
         None if carrier is None else carrier.ref,
         " ".join(message.tried) or None,
+        None if message.reserve is None else text(message.reserve),
         lines(trace) + _ROOM,
     )
 
@@ -182,6 +186,7 @@ def moved_row(message: Message, trace: tuple[Event, ...], *, octets_max: int, n:
         " ".join(message.tried) or None,
         octets_max,
         lines(trace),
+        None if message.reserve is None else text(message.reserve),
         n,
         message.key.ordinal,
     )
@@ -239,7 +244,7 @@ def held_of(row: Row) -> Held:
 
 
 def _message_of(verification_id: VerificationId, row: Row) -> Message:
-    ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried = row
+    ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve = row
     return Message(
         key=MessageKey(verification_id, ordinal),
         channel=_CHANNEL_OF[channel],
@@ -250,6 +255,7 @@ def _message_of(verification_id: VerificationId, row: Row) -> Message:
         due_at=None if due_at is None else from_ms(due_at),
         carrier=None if route is None else CarrierRef(route, carrier_ref),
         tried=() if tried is None else tuple(tried.split()),
+        reserve=None if reserve is None else _RESERVE.decode(reserve),
     )
 
 
@@ -278,6 +284,12 @@ def call_of(row: Sequence[Any]) -> PastCall | None:
     )
     at_ms = next(offered, None)
     return None if at_ms is None else PastCall(_MODE_OF[mode], Msisdn(f"+{msisdn}"), from_ms(at_ms))
+
+
+def report_of(row: Row) -> CallReport:
+    """Read a report of a call."""
+    n, tenant, verification, mode, msisdn, at = row
+    return CallReport(n, tenant, verification, _MODE_OF[mode], Msisdn(f"+{msisdn}"), from_ms(at))
 
 
 def recorded_text_of(row: Sequence[Any]) -> RecordedText:

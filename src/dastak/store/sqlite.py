@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from dastak.core.call_report import CallReport, ReportPage
 from dastak.core.carrier import Carrier, CarrierChange
 from dastak.core.carrier_store import CarrierList
 from dastak.core.dlt_store import DltRecord
@@ -224,6 +225,15 @@ class SqliteStore:
     async def calls_since(self, since: datetime) -> Sequence[PastCall]:
         """See `Store.calls_since`."""
         return sqlite_past.calls_since(self._reader, self._sql, since)
+
+    async def reports(self, tenant: int, *, before: int | None = None, limit: int = 50) -> ReportPage:
+        """See `Store.reports`."""
+        found, cursor = await self._listed(partial(self._newest, "reports_of", tenant, before, limit))
+        return ReportPage(tuple(map(rows.report_of, found)), cursor)
+
+    async def reports_since(self, since: datetime) -> Sequence[CallReport]:
+        """See `Store.reports_since`."""
+        return sqlite_past.reports_since(self._reader, self._sql, since)
 
     async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
         """See `Store.recorded_texts`."""

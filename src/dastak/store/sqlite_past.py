@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import datetime
 from itertools import islice, takewhile
 
+from dastak.core.call_report import CallReport
 from dastak.core.message import RecordedText
 from dastak.core.ports import PastCall, PastSend
 from dastak.store import rows
@@ -39,3 +40,10 @@ def recorded_texts(
     with closing(connection.execute(sql["newest_texts"])) as newest_first:
         of_time = takewhile(lambda row: row[0] >= since_ms, newest_first)
         return [rows.recorded_text_of(row) for row in islice(of_time, limit)]
+
+
+def reports_since(
+    connection: sqlite3.Connection, sql: Mapping[str, str], since: datetime
+) -> list[CallReport]:
+    """See `Store.reports_since`."""
+    return [rows.report_of(row) for row in connection.execute(sql["reports_since"], (rows.to_ms(since),))]

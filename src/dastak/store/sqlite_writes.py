@@ -12,14 +12,16 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from dastak.core import verification as rules
+from dastak.core.call_terms import barred
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
-from dastak.core.events import Event, MessageResumed
+from dastak.core.events import CallReported, Event, MessageResumed
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import TTL_S_MAX, Policy
-from dastak.core.ports import Change, Held, Once, Opening, Replayed, Spend, Swept
+from dastak.core.ports import Change, Held, Once, Opening, Replayed, Swept
+from dastak.core.spend import TENANT_CAP, Correction, Spend
 from dastak.core.verification import Verification
 from dastak.store import rows
 from dastak.store.recent import Known, Recent
@@ -85,6 +87,8 @@ class Writes:
         change = rule(held)
         if change.spend is not None:
             self._charge(held.verification.tenant, change.spend)
+        if change.correction is not None:
+            self._correct(held.verification.tenant, change.correction)
         self._apply(n, held, change)
         if once is not None:
             self._keep(once, change.answer)
@@ -129,10 +133,12 @@ class Writes:
             self._execute(self._sql["delete_messages"], n)
             self._execute(self._sql["delete_verification"], n)
         self._execute(self._sql["delete_old_replies"], (rows.to_ms(keep_after), limit))
+        self._execute(self._sql["delete_reports"], (rows.to_ms(keep_after), limit))
         self._execute(self._sql["delete_answers"], (rows.to_ms(now - ANSWER_KEPT), limit))
         self._execute(
             self._sql["delete_tallies"], (int(keep_after.timestamp()), WRONG_CONSECUTIVE_MAX, limit)
         )
+        self._execute(self._sql["delete_accounts"], (keep_after.toordinal(),))
         self._shrink(limit)
         if expired or old:
             self._recent.clear()
@@ -187,6 +193,10 @@ class Writes:
                 self._sql["keep_verification"],
                 rows.kept_row(after, change.events, octets_max=TIMELINE_OCTETS_MAX, n=n),
             )
+        for event in change.events:
+            if type(event) is CallReported:
+                mode, number = rows.MODES[after.mode], int(after.msisdn)
+                self._execute(self._sql["insert_report"], (after.tenant, after.id, mode, number, event.at_ms))
         if change.tally is not None and change.tally != held.tally:
             self._put_tally(before.tenant, before.msisdn, change.tally)
         if change.factor is not None:
@@ -238,11 +248,23 @@ class Writes:
             self._execute("PRAGMA incremental_vacuum(1)").fetchall()
 
     def _charge(self, tenant: int, spend: Spend) -> None:
+        for account in spend.accounts:
+            row = self._execute(self._sql["account"], (account.name, spend.day)).fetchone()
+            if (0 if row is None else row[0]) + spend.micros > account.cap_micros:
+                raise barred(account.bar)
         charged = self._execute(self._sql["spend"], (tenant, spend.day, spend.micros, spend.cap_micros))
         if charged.rowcount == 0:
             raise Refused(
-                "Today's spend cap is reached; raise it, or wait for the next UTC day.", reason="spend_cap"
+                "Today's spend cap is reached; raise it, or wait for the next UTC day.", reason=TENANT_CAP
             )
+        for account in spend.accounts:
+            self._execute(self._sql["charge_account"], (account.name, spend.day, spend.micros))
+
+    def _correct(self, tenant: int, correction: Correction) -> None:
+        micros, reserve = correction.micros, correction.reserve
+        self._execute(self._sql["correct_spend"], (tenant, reserve.day, micros))
+        for name in reserve.accounts:
+            self._execute(self._sql["charge_account"], (name, reserve.day, micros))
 
     def _policy(self, policy: Policy) -> int:
         """Return a policy's number; each is written once."""

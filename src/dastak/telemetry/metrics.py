@@ -65,6 +65,7 @@ _VERIFICATION: Final = {
     events.VerificationCanceled: "canceled",
     events.VerificationFailed: "failed",
     events.NumberLocked: "number_locked",
+    events.CallReported: "reported",
 }
 _MESSAGE: Final = {
     events.MessageQueued: "queued",

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from dastak.core.errors import Overloaded
 from dastak.core.outcome import Outcome
@@ -29,7 +29,7 @@ from dastak.voice.sip.call_events import (
     Ringing,
     Settled,
 )
-from dastak.voice.sip.call_outcomes import CallOutcome, status_words
+from dastak.voice.sip.call_outcomes import OUTCOME_OF, CallOutcome, status_words
 from dastak.voice.sip.line_call import LineCall
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_headers import MalformedSip, NameAddr
@@ -51,21 +51,6 @@ from dastak.voice.sound.sdp import (
 from dastak.voice.sound.srtp import SrtpUse
 
 log = logging.getLogger("dastak.trunk")
-
-_OUTCOMES: Final[Mapping[CallOutcome, Outcome]] = {
-    CallOutcome.BUSY: Outcome.BUSY,
-    CallOutcome.DECLINED: Outcome.DECLINED,
-    CallOutcome.NO_ANSWER: Outcome.NOT_ANSWERED,
-    CallOutcome.ABSENT: Outcome.ABSENT_SUBSCRIBER,
-    CallOutcome.INVALID_NUMBER: Outcome.UNKNOWN_NUMBER,
-    CallOutcome.UNREACHABLE: Outcome.NETWORK_TEMPORARY,
-    CallOutcome.TRUNK_DOWN: Outcome.CONGESTION,
-    CallOutcome.AUTH_FAILED: Outcome.ROUTE_CONFIG,
-    CallOutcome.FORBIDDEN: Outcome.ROUTE_CONFIG,
-    CallOutcome.CODEC: Outcome.ROUTE_CONFIG,
-    CallOutcome.CANCELED: Outcome.NOT_ANSWERED,
-    CallOutcome.FAILED: Outcome.NETWORK_TEMPORARY,
-}
 
 
 class TrunkLine:
@@ -300,7 +285,7 @@ class TrunkLeg:
             words = status_words(ended.status) if ended.status else ended.outcome.replace("_", " ")
         words = self._why_ended or words
         detail = words if ended.cause is None else f"{words}, cause {ended.cause}"
-        self._over(_OUTCOMES.get(ended.outcome, Outcome.UNKNOWN), detail)
+        self._over(OUTCOME_OF[ended.outcome], detail)
 
     def _over(self, outcome: Outcome, detail: str) -> None:
         """Tell the end; of a call that spoke, what came of that counts."""

@@ -132,10 +132,10 @@ class VoiceRoute:
         """Tell what happens in a call."""
         self._take_step(call.outgoing.key, step, detail)
 
-    def ended(self, call: "_Call", outcome: Outcome, evidence: str) -> None:
+    def ended(self, call: "_Call", outcome: Outcome, evidence: str, *, answered_s: float) -> None:
         """Tell what came of a call that had rung."""
         self._forget(call.outgoing.key.verification, call)
-        self._take_receipt(Receipt(call.ref, outcome, evidence), _nobody)
+        self._take_receipt(Receipt(call.ref, outcome, evidence, answered_s=answered_s), _nobody)
 
     def _dial(self, outgoing: Outgoing) -> Dial:
         """Return a call with a digit of its own to ask for."""
@@ -167,7 +167,7 @@ class _Call:
         self.ref, self.outgoing = ref, outgoing
         self.rings: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._route = route
-        self._answered = False
+        self._answered_at: float | None = None
         self.is_said = False
         self._why_ended = ""
 
@@ -183,7 +183,7 @@ class _Call:
 
     def stop_ringing(self, why: str) -> None:
         """End it unless it was answered."""
-        if not self._answered:
+        if self._answered_at is None:
             self.hang_up(why)
 
     def on_ringing(self, detail: str) -> None:
@@ -194,7 +194,7 @@ class _Call:
     def on_answered(self, detail: str) -> None:
         """See `Hearer`."""
         self._rang()
-        self._answered = True
+        self._answered_at = asyncio.get_running_loop().time()
         self._route.step(self, "answered", detail)
 
     def on_step(self, step: Step, typed: str) -> None:
@@ -207,11 +207,15 @@ class _Call:
         evidence = self._why_ended or detail
         self._route.step(self, "hung_up", evidence)
         if self.taken:
-            self._route.ended(self, outcome, f"call:{evidence}")
+            self._route.ended(self, outcome, f"call:{evidence}", answered_s=self._answered_s())
         elif not self.rings.done():
             self.rings.set_exception(
                 CarrierRejected(f"The call did not ring: {evidence}", status=evidence, outcome=outcome)
             )
+
+    def _answered_s(self) -> float:
+        """Return how long it lasted from the answer on; 0 if nobody answered."""
+        return 0.0 if self._answered_at is None else asyncio.get_running_loop().time() - self._answered_at
 
     def _rang(self) -> None:
         if not self.rings.done():

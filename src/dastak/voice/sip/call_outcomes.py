@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-import msgspec
+from dastak.core.outcome import Outcome
 
 
 class CallOutcome(StrEnum):
@@ -36,40 +36,25 @@ class CallOutcome(StrEnum):
     FAILED = "failed"
 
 
-class CallNext(StrEnum):
-    """What may follow."""
-
-    NOTHING = "nothing"
-    LATER = "later"  # the same number may be called again, within its limits
-    NEVER = "never"  # this number is not to be called for this verification again
-    NEXT_TRUNK = "next_trunk"  # at once: this number has not been rung
-    OPERATOR = "operator"  # somebody has to mend our settings or pay
-
-
-class CallAdvice(msgspec.Struct, frozen=True):
-    """What an outcome means and what may follow."""
-
-    means: str
-    next: CallNext
-
-
-CALL_OUTCOMES: Final[Mapping[CallOutcome, CallAdvice]] = {
-    CallOutcome.COMPLETED: CallAdvice("the code was spoken in full", CallNext.NOTHING),
-    CallOutcome.NO_HUMAN: CallAdvice("nobody pressed the digit that was asked for", CallNext.LATER),
-    CallOutcome.REMOTE_HANGUP: CallAdvice("the person hung up", CallNext.LATER),
-    CallOutcome.BUSY: CallAdvice("the line is busy", CallNext.LATER),
-    CallOutcome.DECLINED: CallAdvice("the person declined the call", CallNext.NEVER),
-    CallOutcome.NO_ANSWER: CallAdvice("it rang and nobody answered", CallNext.LATER),
-    CallOutcome.ABSENT: CallAdvice("the phone is off or out of reach", CallNext.NEVER),
-    CallOutcome.INVALID_NUMBER: CallAdvice("no such number", CallNext.NEVER),
-    CallOutcome.UNREACHABLE: CallAdvice("the trunk did not answer", CallNext.NEXT_TRUNK),
-    CallOutcome.TRUNK_DOWN: CallAdvice("the trunk or its network cannot carry the call", CallNext.NEXT_TRUNK),
-    CallOutcome.AUTH_FAILED: CallAdvice("the trunk does not accept our credentials", CallNext.OPERATOR),
-    CallOutcome.FORBIDDEN: CallAdvice("the trunk forbids it: caller id, credit or range", CallNext.OPERATOR),
-    CallOutcome.CODEC: CallAdvice("the trunk and we share no codec", CallNext.OPERATOR),
-    CallOutcome.CANCELED: CallAdvice("it was called off by us", CallNext.NOTHING),
-    CallOutcome.MAX_DURATION: CallAdvice("it took longer than a call may", CallNext.LATER),
-    CallOutcome.FAILED: CallAdvice("it failed; see status and cause", CallNext.LATER),
+# What may follow each, its words and who acts stand with the outcomes of all messages, in core/outcome.py and
+# core/remedies.py. Where two of them mean the same to a person, the trunk's own words tell them apart.
+OUTCOME_OF: Final[Mapping[CallOutcome, Outcome]] = {
+    CallOutcome.COMPLETED: Outcome.DELIVERED,
+    CallOutcome.NO_HUMAN: Outcome.NO_HUMAN,
+    CallOutcome.REMOTE_HANGUP: Outcome.HUNG_UP,
+    CallOutcome.BUSY: Outcome.BUSY,
+    CallOutcome.DECLINED: Outcome.DECLINED,
+    CallOutcome.NO_ANSWER: Outcome.NOT_ANSWERED,
+    CallOutcome.ABSENT: Outcome.ABSENT_SUBSCRIBER,
+    CallOutcome.INVALID_NUMBER: Outcome.UNKNOWN_NUMBER,
+    CallOutcome.UNREACHABLE: Outcome.NETWORK_TEMPORARY,
+    CallOutcome.TRUNK_DOWN: Outcome.CONGESTION,
+    CallOutcome.AUTH_FAILED: Outcome.ROUTE_CONFIG,
+    CallOutcome.FORBIDDEN: Outcome.ROUTE_CONFIG,
+    CallOutcome.CODEC: Outcome.ROUTE_CONFIG,
+    CallOutcome.CANCELED: Outcome.NOT_ANSWERED,
+    CallOutcome.MAX_DURATION: Outcome.HUNG_UP,
+    CallOutcome.FAILED: Outcome.NETWORK_TEMPORARY,
 }
 
 _O: Final = CallOutcome
