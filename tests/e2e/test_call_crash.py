@@ -6,18 +6,23 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from dastak.flows.deliver import CALL_S_MAX
+from tests.e2e.test_call_dissected import Callees
 from tests.e2e.test_voice_process import ANSWERS, IS_CANCELED, IS_HUNG_UP, RINGS, House
 from tests.support.patience import until
+from tests.support.plenty import PLENTY
 from tests.support.serve_installation import Installation, free_port
 from tests.support.sipp import Sipp, answer, ask, expect, pause, sipp
 from tests.support.stepped_clock import SteppedClock
 
+# Calls at once.
+MANY: Final = 25
 ANOTHER: Final = "+919811122233"
 INVITED: Final = re.compile(rb"^INVITE sip:([+0-9]+)@")
 # A callee that refreshes the session (RFC 4028), more often than its 90 s ask for so that the test is short.
@@ -61,7 +66,7 @@ def clock(tmp_path: Path) -> SteppedClock:
 def house(tmp_path: Path, clock: SteppedClock) -> Iterator[House]:
     ops_port = free_port()
     listen = {"DASTAK__SERVER__OPS_LISTEN": f"127.0.0.1:{ops_port}"}
-    with Installation(tmp_path / "dastak", **listen, **clock.environment) as running:
+    with Installation(tmp_path / "dastak", **listen, **clock.environment, **PLENTY) as running:
         yield House(running, ops_port)
 
 
@@ -124,6 +129,23 @@ async def test_killed_program_leaves_no_phone_hanging_calls_nobody_twice_and_tel
     assert told.count("dialled") == 1
 
 
+async def test_every_one_of_many_speaking_calls_is_hung_up_when_the_program_is_killed(house: House) -> None:
+    loop = asyncio.get_running_loop()
+    nobody, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+    wire, callees = await loop.create_datagram_endpoint(
+        lambda: Callees(nobody.get_extra_info("sockname")[1], presses=False), local_addr=("127.0.0.1", 0)
+    )
+    await asyncio.to_thread(house.add_trunk, callees.port, calls_max=MANY, rtp_ports=[21_000, 21_999])
+    for number in range(MANY):
+        # A busy machine may be told to come again.
+        await asyncio.to_thread(until, partial(_started, house, f"+9198765432{number:02}"), within_s=20)
+    await asyncio.to_thread(lambda: until(lambda: callees.called("ACK") == MANY, within_s=20))
+    house.installation.program.kill()
+    await asyncio.to_thread(lambda: until(lambda: callees.called("BYE") == MANY))
+    for one in (nobody, wire):
+        one.close()
+
+
 async def test_peer_of_a_killed_voice_process_ends_the_call_by_its_session_timer(
     house: House, directory: Path
 ) -> None:
@@ -141,6 +163,12 @@ async def test_peer_of_a_killed_voice_process_ends_the_call_by_its_session_timer
     assert _was_told(peer, "INVITE sip:", "Session-Expires: 90;refresher=uas")
     assert _was_told(peer, "BYE sip:dastak@", "session timer")
     assert lost["evidence"].startswith("call:the voice process")
+
+
+def _started(house: House, to: str) -> bool:
+    status = house.shop.start(to, channel="voice").status
+    assert status in {201, 503}
+    return status == 201
 
 
 def _was_told(peer: Sipp, *words: str) -> bool:

@@ -56,18 +56,21 @@ def check(judged: Sequence[Dissected], *protocols: str) -> None:
     assert frozenset[str]().union(*(one.protocols for one in judged)) >= set(protocols)
 
 
-@pytest.mark.parametrize(("transport", "keys"), [("UDP", "rtpevent"), ("TCP", "info")])
+@pytest.mark.parametrize(
+    ("transport", "keys", "srtp"),
+    [("UDP", "rtpevent", "off"), ("TCP", "info", "off"), ("UDP", "rtpevent", "required")],
+)
 def test_call_of_the_program_to_a_softphone_is_well_formed_and_its_code_is_in_the_sound_alone(
-    tmp_path: Path, transport: str, keys: str
+    tmp_path: Path, transport: str, keys: str, srtp: str
 ) -> None:
-    folder = tmp_path / "phone"
+    folder, encrypted = tmp_path / "phone", srtp == "required"
     folder.mkdir()
     with (
         calling_house(tmp_path) as house,
-        baresip(folder, number=TO, keys=keys) as phone,
+        baresip(folder, number=TO, keys=keys, options=";mediaenc=srtp-mand" if encrypted else "") as phone,
         tapped_path(phone.port, transport=transport) as path,
     ):
-        house.add(path.port, transport=transport.lower())
+        house.add(path.port, transport=transport.lower(), srtp=srtp, srtp_in_clear=encrypted)
         house.until_available()
         of = house.call()
         press_gate(phone)
@@ -77,7 +80,11 @@ def test_call_of_the_program_to_a_softphone_is_well_formed_and_its_code_is_in_th
         judged = dissected(path.write(tmp_path / "call.pcap"), sip_port=path.port)
 
     assert CODES.fullmatch(heard), heard
-    check(judged, "sip", "sdp", "rtp", "rtcp", *(["rtpevent"] if keys == "rtpevent" else []))
+    check(
+        judged, "sip", "sdp", "rtp", "rtcp", *(["rtpevent"] if keys == "rtpevent" and not encrypted else [])
+    )
+    profiles = {one.one("sdp.media.proto") for one in judged if "sdp" in one.protocols}
+    assert profiles == {"RTP/SAVP" if encrypted else "RTP/AVP"}
     assert {one.method for one in judged} >= {"OPTIONS", "INVITE", "ACK", "BYE"}
     spoken = b"\n".join(path.signalling())
     assert {needle for needle in needles(heard[:6]) if len(needle) > 4 and needle in spoken} == set()
@@ -207,11 +214,11 @@ class Words:
 
 
 class Callees(asyncio.DatagramProtocol):
-    """Everybody who is called: they answer at once and press the key as soon as they are heard of."""
+    """Everybody who is called: they answer at once, and press the key a little later where they do."""
 
-    def __init__(self, sound_port: int) -> None:
+    def __init__(self, sound_port: int, *, presses: bool = True) -> None:
         self.messages: list[Carried] = []
-        self._sound_port = sound_port
+        self._sound_port, self._presses = sound_port, presses
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -230,9 +237,15 @@ class Callees(asyncio.DatagramProtocol):
                 self._say(sip_samples.reply(message, 180, contact=contact), addr)
                 kind = [("Content-Type", "application/sdp")]
                 self._say(sip_samples.reply(message, 200, headers=kind, body=sdp, contact=contact), addr)
-                asyncio.get_running_loop().call_later(1.5, self._press, message, addr)
+                if self._presses:
+                    asyncio.get_running_loop().call_later(1.5, self._press, message, addr)
             case "BYE":
                 self._say(sip_samples.reply(message, 200), addr)
+
+    def called(self, method: str) -> int:
+        """Return in how many calls they were told this."""
+        told = [parse(one.octets) for one in self.messages if one.sent]
+        return len({one.call_id for one in told if one.method == method})
 
     def _press(self, invite: Any, addr: Address) -> None:
         kind = [("Content-Type", "application/dtmf-relay")]

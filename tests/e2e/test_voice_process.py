@@ -47,7 +47,7 @@ class House:
         self.shop = installation.live_client()
         until(lambda: self.shop.get("/v1/verifications").status == 200)
 
-    def add_trunk(self, port: int) -> None:
+    def add_trunk(self, port: int, **wanted: Any) -> None:
         first = free_port()
         settings = {
             "host": "127.0.0.1",
@@ -59,6 +59,7 @@ class House:
             "rtp_ports": [first, first + 20],
             "username": "shop",
             "password": PASSWORD,
+            **wanted,
         }
         added = self.operator.post(CARRIERS, {"name": "trunk", "kind": "sip", "settings": settings})
         assert added.status == 201, added
