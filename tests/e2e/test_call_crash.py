@@ -14,7 +14,7 @@ import pytest
 
 from dastak.flows.deliver import CALL_S_MAX
 from tests.e2e.test_call_dissected import Callees
-from tests.e2e.test_voice_process import ANSWERS, IS_CANCELED, IS_HUNG_UP, RINGS, House
+from tests.e2e.test_voice_process import ANSWERS, IS_CANCELED, IS_HUNG_UP, RINGS, TO, House
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
 from tests.support.serve_installation import Installation, free_port
@@ -129,6 +129,27 @@ async def test_killed_program_leaves_no_phone_hanging_calls_nobody_twice_and_tel
     assert told.count("dialled") == 1
 
 
+async def test_call_that_had_not_rung_when_the_program_was_killed_is_dialled_again(
+    house: House, directory: Path, clock: SteppedClock
+) -> None:
+    steps = (expect("INVITE"), answer(100, tag=""), *IS_CANCELED)
+    async with sipp(*steps, directory=directory) as peer:
+        await asyncio.to_thread(house.add_trunk, peer.port)
+        of = await asyncio.to_thread(house.call)
+        await asyncio.to_thread(lambda: house.event(of, step="dialled"))
+        await asyncio.to_thread(lambda: until(lambda: _was_told(peer, "SIP/2.0 100")))
+        house.installation.program.kill()
+        await peer.saw_everything()
+
+    clock.step(int(CALL_S_MAX))
+    listening = asyncio.create_task(asyncio.to_thread(hear_invites, peer.port, until_for=TO))
+    await asyncio.to_thread(house.installation.start)
+
+    assert await listening == [TO]
+    told = await asyncio.to_thread(until, lambda: _steps(house, of, dialled=2))
+    assert "ringing" not in told
+
+
 async def test_every_one_of_many_speaking_calls_is_hung_up_when_the_program_is_killed(house: House) -> None:
     loop = asyncio.get_running_loop()
     nobody, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
@@ -163,6 +184,12 @@ async def test_peer_of_a_killed_voice_process_ends_the_call_by_its_session_timer
     assert _was_told(peer, "INVITE sip:", "Session-Expires: 90;refresher=uas")
     assert _was_told(peer, "BYE sip:dastak@", "session timer")
     assert lost["evidence"].startswith("call:the voice process")
+
+
+def _steps(house: House, of: str, *, dialled: int) -> list[str | None]:
+    """Return what happened in the calls, once so many were dialled."""
+    told = [one.get("step") for one in house.shop.timeline(of)]
+    return told if told.count("dialled") == dialled else []
 
 
 def _started(house: House, to: str) -> bool:
