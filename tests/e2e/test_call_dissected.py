@@ -6,14 +6,13 @@ import random
 import secrets
 import string
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dastak.core.outcome import Outcome
-from dastak.voice.ivr import FRAME_OCTETS
 from dastak.voice.sip.call_events import Answered, CallEvent, Offered, Ringing
 from dastak.voice.sip.call_outcomes import CallOutcome
 from dastak.voice.sip.sip_asking import Callee
@@ -45,6 +44,7 @@ from tests.support.spoken_call import CALLEE, GATE, spoken_calls
 from tests.support.tapped_path import tapped_path
 from tests.support.tshark import Dissected, dissected, wrong
 from tests.support.virtual_caller import CODES
+from tests.unit.test_ivr import Words
 
 CALLS = 200
 OFFER = Ours(address="127.0.0.1", port=40_000, session_id=1)
@@ -201,16 +201,6 @@ def test_registration_is_well_formed(tmp_path: Path) -> None:
     check(judged, "sip")
     assert [one.method for one in judged] == ["REGISTER"] * 4
     assert (said[1].count(b"Authorization: "), said[2].count(b"Authorization: ")) == (1, 2)
-
-
-class Words:
-    """A language of one frame a word, so that a whole call takes seconds."""
-
-    def clip(self, name: str) -> bytes:
-        return name.encode().ljust(FRAME_OCTETS, b".")
-
-    def code(self, text: str) -> Iterator[bytes]:
-        return (self.clip(f"char_{character}") for character in text)
 
 
 class Callees(asyncio.DatagramProtocol):
