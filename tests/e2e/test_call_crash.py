@@ -6,18 +6,25 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from dastak.flows.deliver import CALL_S_MAX
-from tests.e2e.test_voice_process import ANSWERS, IS_CANCELED, IS_HUNG_UP, RINGS, House
+from dastak.voice.sip.sip_message import parse
+from tests.e2e.test_call_dissected import Callees
+from tests.e2e.test_voice_process import ANSWERS, IS_CANCELED, IS_HUNG_UP, RINGS, TO, House
+from tests.support import sip_samples
 from tests.support.patience import until
+from tests.support.plenty import PLENTY
 from tests.support.serve_installation import Installation, free_port
 from tests.support.sipp import Sipp, answer, ask, expect, pause, sipp
 from tests.support.stepped_clock import SteppedClock
 
+# Calls at once.
+MANY: Final = 25
 ANOTHER: Final = "+919811122233"
 INVITED: Final = re.compile(rb"^INVITE sip:([+0-9]+)@")
 # A callee that refreshes the session (RFC 4028), more often than its 90 s ask for so that the test is short.
@@ -61,7 +68,7 @@ def clock(tmp_path: Path) -> SteppedClock:
 def house(tmp_path: Path, clock: SteppedClock) -> Iterator[House]:
     ops_port = free_port()
     listen = {"DASTAK__SERVER__OPS_LISTEN": f"127.0.0.1:{ops_port}"}
-    with Installation(tmp_path / "dastak", **listen, **clock.environment) as running:
+    with Installation(tmp_path / "dastak", **listen, **clock.environment, **PLENTY) as running:
         yield House(running, ops_port)
 
 
@@ -79,9 +86,12 @@ def hear_invites(port: int, *, until_for: str) -> list[str]:
         trunk.bind(("127.0.0.1", port))
         trunk.settimeout(20)
         while until_for not in asked:
-            found = INVITED.match(trunk.recv(65_535))
+            octets, line = trunk.recvfrom(65_535)
+            found = INVITED.match(octets)
             if found is not None:
                 asked.append(found[1].decode())
+                # So that the program has nothing to hang up when it is stopped.
+                trunk.sendto(sip_samples.reply(parse(octets), 486), line)
     return asked
 
 
@@ -116,12 +126,48 @@ async def test_killed_program_leaves_no_phone_hanging_calls_nobody_twice_and_tel
         assert overdue["route"] == "trunk"
     await asyncio.to_thread(lambda: until(house.available))
     listening = asyncio.create_task(asyncio.to_thread(hear_invites, peer.port, until_for=ANOTHER))
-    other = await asyncio.to_thread(lambda: house.shop.start(ANOTHER, channel="voice"))
-    assert other.status == 201, other
+    await asyncio.to_thread(until, partial(house.started, ANOTHER), within_s=20)
 
     assert await listening == [ANOTHER]
     told = [one.get("step") for one in house.shop.timeline(of)]
     assert told.count("dialled") == 1
+
+
+async def test_call_that_had_not_rung_when_the_program_was_killed_is_dialled_again(
+    house: House, directory: Path, clock: SteppedClock
+) -> None:
+    steps = (expect("INVITE"), answer(100, tag=""), *IS_CANCELED)
+    async with sipp(*steps, directory=directory) as peer:
+        await asyncio.to_thread(house.add_trunk, peer.port)
+        of = await asyncio.to_thread(house.call)
+        await asyncio.to_thread(lambda: house.event(of, step="dialled"))
+        await asyncio.to_thread(lambda: until(lambda: _was_told(peer, "SIP/2.0 100")))
+        house.installation.program.kill()
+        await peer.saw_everything()
+
+    clock.step(int(CALL_S_MAX))
+    listening = asyncio.create_task(asyncio.to_thread(hear_invites, peer.port, until_for=TO))
+    await asyncio.to_thread(house.installation.start)
+
+    assert await listening == [TO]
+    told = await asyncio.to_thread(until, lambda: _steps(house, of, dialled=2))
+    assert "ringing" not in told
+
+
+async def test_every_one_of_many_speaking_calls_is_hung_up_when_the_program_is_killed(house: House) -> None:
+    loop = asyncio.get_running_loop()
+    nobody, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+    wire, callees = await loop.create_datagram_endpoint(
+        lambda: Callees(nobody.get_extra_info("sockname")[1], presses=False), local_addr=("127.0.0.1", 0)
+    )
+    await asyncio.to_thread(house.add_trunk, callees.port, calls_max=MANY, rtp_ports=[21_000, 21_999])
+    for number in range(MANY):
+        await asyncio.to_thread(until, partial(house.started, f"+9198765432{number:02}"), within_s=20)
+    await asyncio.to_thread(lambda: until(lambda: callees.called("ACK") == MANY, within_s=20))
+    house.installation.program.kill()
+    await asyncio.to_thread(lambda: until(lambda: callees.called("BYE") == MANY))
+    for one in (nobody, wire):
+        one.close()
 
 
 async def test_peer_of_a_killed_voice_process_ends_the_call_by_its_session_timer(
@@ -141,6 +187,12 @@ async def test_peer_of_a_killed_voice_process_ends_the_call_by_its_session_timer
     assert _was_told(peer, "INVITE sip:", "Session-Expires: 90;refresher=uas")
     assert _was_told(peer, "BYE sip:dastak@", "session timer")
     assert lost["evidence"].startswith("call:the voice process")
+
+
+def _steps(house: House, of: str, *, dialled: int) -> list[str | None]:
+    """Return what happened in the calls, once so many were dialled."""
+    told = [one.get("step") for one in house.shop.timeline(of)]
+    return told if told.count("dialled") == dialled else []
 
 
 def _was_told(peer: Sipp, *words: str) -> bool:

@@ -6,14 +6,13 @@ import random
 import secrets
 import string
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dastak.core.outcome import Outcome
-from dastak.voice.ivr import FRAME_OCTETS
 from dastak.voice.sip.call_events import Answered, CallEvent, Offered, Ringing
 from dastak.voice.sip.call_outcomes import CallOutcome
 from dastak.voice.sip.sip_asking import Callee
@@ -45,6 +44,7 @@ from tests.support.spoken_call import CALLEE, GATE, spoken_calls
 from tests.support.tapped_path import tapped_path
 from tests.support.tshark import Dissected, dissected, wrong
 from tests.support.virtual_caller import CODES
+from tests.unit.test_ivr import Words
 
 CALLS = 200
 OFFER = Ours(address="127.0.0.1", port=40_000, session_id=1)
@@ -56,18 +56,21 @@ def check(judged: Sequence[Dissected], *protocols: str) -> None:
     assert frozenset[str]().union(*(one.protocols for one in judged)) >= set(protocols)
 
 
-@pytest.mark.parametrize(("transport", "keys"), [("UDP", "rtpevent"), ("TCP", "info")])
+@pytest.mark.parametrize(
+    ("transport", "keys", "srtp"),
+    [("UDP", "rtpevent", "off"), ("TCP", "info", "off"), ("UDP", "rtpevent", "required")],
+)
 def test_call_of_the_program_to_a_softphone_is_well_formed_and_its_code_is_in_the_sound_alone(
-    tmp_path: Path, transport: str, keys: str
+    tmp_path: Path, transport: str, keys: str, srtp: str
 ) -> None:
-    folder = tmp_path / "phone"
+    folder, encrypted = tmp_path / "phone", srtp == "required"
     folder.mkdir()
     with (
         calling_house(tmp_path) as house,
-        baresip(folder, number=TO, keys=keys) as phone,
+        baresip(folder, number=TO, keys=keys, options=";mediaenc=srtp-mand" if encrypted else "") as phone,
         tapped_path(phone.port, transport=transport) as path,
     ):
-        house.add(path.port, transport=transport.lower())
+        house.add(path.port, transport=transport.lower(), srtp=srtp, srtp_in_clear=encrypted)
         house.until_available()
         of = house.call()
         press_gate(phone)
@@ -77,7 +80,11 @@ def test_call_of_the_program_to_a_softphone_is_well_formed_and_its_code_is_in_th
         judged = dissected(path.write(tmp_path / "call.pcap"), sip_port=path.port)
 
     assert CODES.fullmatch(heard), heard
-    check(judged, "sip", "sdp", "rtp", "rtcp", *(["rtpevent"] if keys == "rtpevent" else []))
+    check(
+        judged, "sip", "sdp", "rtp", "rtcp", *(["rtpevent"] if keys == "rtpevent" and not encrypted else [])
+    )
+    profiles = {one.one("sdp.media.proto") for one in judged if "sdp" in one.protocols}
+    assert profiles == {"RTP/SAVP" if encrypted else "RTP/AVP"}
     assert {one.method for one in judged} >= {"OPTIONS", "INVITE", "ACK", "BYE"}
     spoken = b"\n".join(path.signalling())
     assert {needle for needle in needles(heard[:6]) if len(needle) > 4 and needle in spoken} == set()
@@ -196,22 +203,12 @@ def test_registration_is_well_formed(tmp_path: Path) -> None:
     assert (said[1].count(b"Authorization: "), said[2].count(b"Authorization: ")) == (1, 2)
 
 
-class Words:
-    """A language of one frame a word, so that a whole call takes seconds."""
-
-    def clip(self, name: str) -> bytes:
-        return name.encode().ljust(FRAME_OCTETS, b".")
-
-    def code(self, text: str) -> Iterator[bytes]:
-        return (self.clip(f"char_{character}") for character in text)
-
-
 class Callees(asyncio.DatagramProtocol):
-    """Everybody who is called: they answer at once and press the key as soon as they are heard of."""
+    """Everybody who is called: they answer at once, and press the key a little later where they do."""
 
-    def __init__(self, sound_port: int) -> None:
+    def __init__(self, sound_port: int, *, presses: bool = True) -> None:
         self.messages: list[Carried] = []
-        self._sound_port = sound_port
+        self._sound_port, self._presses = sound_port, presses
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -230,9 +227,15 @@ class Callees(asyncio.DatagramProtocol):
                 self._say(sip_samples.reply(message, 180, contact=contact), addr)
                 kind = [("Content-Type", "application/sdp")]
                 self._say(sip_samples.reply(message, 200, headers=kind, body=sdp, contact=contact), addr)
-                asyncio.get_running_loop().call_later(1.5, self._press, message, addr)
+                if self._presses:
+                    asyncio.get_running_loop().call_later(1.5, self._press, message, addr)
             case "BYE":
                 self._say(sip_samples.reply(message, 200), addr)
+
+    def called(self, method: str) -> int:
+        """Return in how many calls they were told this."""
+        told = [parse(one.octets) for one in self.messages if one.sent]
+        return len({one.call_id for one in told if one.method == method})
 
     def _press(self, invite: Any, addr: Address) -> None:
         kind = [("Content-Type", "application/dtmf-relay")]

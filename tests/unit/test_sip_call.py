@@ -14,6 +14,7 @@ from dastak.voice.sip.sip_call import (
     CALL_TRANSITIONS,
     CHALLENGES_MAX,
     FORKS_MAX,
+    PRACKS_MAX,
     CallInput,
     CallState,
     SipCall,
@@ -432,6 +433,16 @@ def test_reliable_provisional_gets_its_prack_once() -> None:
     talk.reply(200, prack)
     talk.reply(200, body=b"")
     assert talk.news()[-1] == Answered(b"early answer")
+
+
+def test_pracks_of_one_call_are_bounded() -> None:
+    talk = Conversation()
+
+    said = [talk.reply(183, headers=(("Require", "100rel"), ("RSeq", f"{n}"))) for n in range(1, 200)]
+
+    assert sum(map(len, said)) == PRACKS_MAX
+    talk.reply(200, body=b"their answer")
+    assert talk.news()[-1] == Answered(b"their answer")
 
 
 def test_challenged_prack_is_said_again_with_its_rack() -> None:

@@ -29,6 +29,8 @@ CHALLENGES_MAX: Final = 2
 FORKS_MAX: Final = 8
 # How many kinds of progress are told; a trunk may repeat itself without end.
 NEWS_MAX: Final = 32
+# How many provisional answers are acknowledged by PRACK, each of which is repeated for half a minute.
+PRACKS_MAX: Final = 32
 # How long the answer to a CANCEL is waited for before the call counts as over.
 CANCEL_PATIENCE_S: Final = 8.0
 
@@ -145,7 +147,7 @@ class SipCall:
         self._legs: dict[str, _Leg] = {}
         self._talking: _Leg | None = None
         self._alarms: dict[_Alarm, float] = {_Alarm.RING: now + trunk.ring_s}
-        self._challenges = 0
+        self._challenges = self._pracks = 0
         self._told: set[tuple[int, str]] = set()
         self._wished: CallOutcome | None = None
         self._ended = False
@@ -265,8 +267,9 @@ class SipCall:
         if "100rel" not in response.tokens("Require") or not _RSEQ.fullmatch(rseq):
             return
         number = int(rseq)
-        if 0 < number <= CSEQ_MAX and leg.rseq in {0, number - 1}:
+        if 0 < number <= CSEQ_MAX and leg.rseq in {0, number - 1} and self._pracks < PRACKS_MAX:
             leg.rseq = number
+            self._pracks += 1
             self._own.ask("PRACK", leg.dialog, [("RAck", f"{number} {invite.cseq} INVITE")], now=now)
 
     def _accepted(self, invite: Asking, response: SipMessage, now: float) -> None:
