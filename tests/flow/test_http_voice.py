@@ -139,6 +139,7 @@ async def test_code_is_said_twice_to_who_presses_the_digit_and_is_delivered(scen
     assert scene.ears.named == ["dialled", "ringing", "answered", "right_key", "spoken", "spoken", "hung_up"]
     assert scene.ears.outcomes == [Outcome.DELIVERED]
     assert scene.ears.receipts[0].carrier.ref == "CA01"
+    assert scene.ears.receipts[0].answered_s is not None
     assert scene.route.in_flight == 0
 
 

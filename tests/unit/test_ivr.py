@@ -17,6 +17,8 @@ from dastak.voice.ivr import (
     Ivr,
     Step,
 )
+from dastak.voice.prompt_words import all_words
+from dastak.voice.prompts import pack
 
 CODE = "4711"
 CALL_S_MAX = 90
@@ -135,6 +137,25 @@ def test_one_says_it_again_as_often_as_allowed() -> None:
     assert after_gate(person, "7", "1" * 10) is Ended.COMPLETED
     assert person.heard_code == CODE * (READINGS + AGAIN_MAX)
     assert person.frames / FRAMES_PER_S < CALL_S_MAX
+
+
+@pytest.mark.parametrize("language", sorted(all_words()))
+@pytest.mark.parametrize("code", ["482913", "7KQ4M", "7KQ4MX92AB"])
+def test_slowest_person_is_never_cut_off_in_any_language(language: str, code: str) -> None:
+    """Press at the end of the second round, and ask for it again as often as may be."""
+    told: list[Step] = []
+    ivr = Ivr(pack(language), gate="7", code=code, tell=lambda step, _: told.append(step))
+    gate_s = 2 * GATE_ROUND_S - 0.5 + len(pack(language).clip("greeting")) / FRAME_OCTETS / FRAMES_PER_S
+    frames = 0
+    while ivr.frame() is not None:
+        frames += 1
+        if Step.RIGHT_KEY not in told and frames > gate_s * FRAMES_PER_S:
+            ivr.key("7")
+        elif Step.RIGHT_KEY in told and frames % FRAMES_PER_S == 0:
+            ivr.key("1")
+
+    assert told.count(Step.SPOKEN) >= 1
+    assert frames / FRAMES_PER_S <= CALL_S_MAX
 
 
 def test_nine_reports_that_nobody_asked() -> None:

@@ -228,7 +228,8 @@ class CallDesk:
         if call.came_of_it is None or call.ref is None or call.settled:
             return
         call.settled = True
-        self._take_receipt(Receipt(call.ref, *call.came_of_it), _nobody)
+        outcome, evidence = call.came_of_it
+        self._take_receipt(Receipt(call.ref, outcome, evidence, answered_s=call.answered_s), _nobody)
         if call.phase is Phase.ENDED:
             self.forget(call)
 

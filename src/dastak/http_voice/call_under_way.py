@@ -1,6 +1,7 @@
 """One call that a vendor makes for us: what it says, which turn may be fetched next, and how far it is."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -46,6 +47,7 @@ class CallUnderWay:
         why_ended: Why we end it, once we do.
         settled: Whether it was told what came of it.
         came_of_it: What that is, while `ref` is not known.
+        answered_s: From the answer to the end, as we were told of them; None where one of them is not known.
     """
 
     timer: asyncio.TimerHandle
@@ -75,6 +77,8 @@ class CallUnderWay:
         self.phase = Phase.NOTED
         self.settled = self.text_fetched = False
         self.came_of_it: tuple[Outcome, str] | None = None
+        self.answered_s: float | None = None
+        self._answered_at: float | None = None
         self._turn: Turn | None = None
         self._fetched = 0
         self._sounds_fetched: dict[str, int] = {}
@@ -97,6 +101,11 @@ class CallUnderWay:
         """Tell that it rings or was answered, once; what comes late changes nothing."""
         if phase > self.phase:
             self.phase = phase
+            now = time.monotonic()
+            if phase is Phase.ANSWERED:
+                self._answered_at = now
+            elif self._answered_at is not None:
+                self.answered_s = now - self._answered_at
             if phase in (Phase.RINGING, Phase.ANSWERED):
                 self._tell(phase.name.lower(), detail)
 

@@ -6,6 +6,7 @@
 3. Where the person shall type what the page shows, no code is spoken at all. No number begins with 9, so
    that a 9 comes first only from somebody who did not ask; keys from before the question do not count.
 4. Who is spoken to in another language than the one that was asked for is told so.
+5. A reading that would not end within the longest call is not begun: nobody is cut off in the middle of it.
 
 Source: facts of the field on voicemail interception (M. Vigo, DEF CON 26).
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final, Protocol
 
+from dastak.core.call_price import TALK_S_MAX
 from dastak.core.outcome import Outcome
 from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS
 from dastak.voice.sound.g711 import SILENT_FRAME as SILENCE
@@ -125,12 +127,13 @@ class Ivr:
         self._speech, self._gate, self._code, self._typed = speech, gate, code, typed
         self._brand, self._tell = brand, tell
         self._keys: list[str] = []
-        self._readings = 0
+        self._pulled = self._readings = 0
         self._ended: Ended | None = None
         self._frames = self._script()
 
     def frame(self) -> bytes | None:
         """Return the next 20 ms; None to hang up."""
+        self._pulled += 1
         return next(self._frames, None)
 
     def key(self, digit: str) -> None:
@@ -184,6 +187,8 @@ class Ivr:
     def _speak(self) -> Iterator[bytes]:
         for again in range(AGAIN_MAX + 1):
             for _ in range(READINGS if not again else 1):
+                if self._readings and not self._has_time():
+                    break
                 yield from self._say("code_is" if not self._readings else "once_more")
                 for clip in self._speech.code(self._code):
                     yield from _frames(clip)
@@ -194,11 +199,19 @@ class Ivr:
             if pressed == REPORT_KEY:
                 self._end(Step.REPORTED, Ended.REPORTED)
                 yield from self._say("reported")
-            if pressed != AGAIN_KEY or again == AGAIN_MAX:
+            if pressed != AGAIN_KEY or again == AGAIN_MAX or not self._has_time():
                 break
             self._tell(Step.AGAIN, "")
         if self._ended is None:
             self._ended = Ended.COMPLETED
+
+    def _has_time(self) -> bool:
+        """Say whether one more reading ends within the longest call, with all that may come after it."""
+        names = ("once_more", "menu", "reported", "goodbye")
+        clips = (*map(self._speech.clip, names), *self._speech.code(self._code))
+        frames = sum(map(len, clips)) // FRAME_OCTETS
+        pauses = int((BETWEEN_READINGS_S + MENU_WAIT_S) * FRAMES_PER_S)
+        return self._pulled + frames + pauses <= TALK_S_MAX * FRAMES_PER_S
 
     def _choice(self) -> Heard:
         """Return which of the two keys of the menu was pressed; while the code was spoken counts as well."""
