@@ -47,7 +47,6 @@ class CallUnderWay:
         why_ended: Why we end it, once we do.
         settled: Whether it was told what came of it.
         came_of_it: What that is, while `ref` is not known.
-        answered_s: From the answer to the end, as we were told of them; None where one of them is not known.
     """
 
     timer: asyncio.TimerHandle
@@ -77,7 +76,6 @@ class CallUnderWay:
         self.phase = Phase.NOTED
         self.settled = self.text_fetched = False
         self.came_of_it: tuple[Outcome, str] | None = None
-        self.answered_s: float | None = None
         self._answered_at: float | None = None
         self._turn: Turn | None = None
         self._fetched = 0
@@ -97,15 +95,17 @@ class CallUnderWay:
         hung_up = self._turn is not None and self._turn.then is Then.HANG_UP
         return number == self._fetched and not hung_up
 
+    @property
+    def answered_s(self) -> float | None:
+        """How long it speaks by now, from when we were told of the answer; None where nobody told us."""
+        return None if self._answered_at is None else time.monotonic() - self._answered_at
+
     def reaches(self, phase: Phase, detail: str) -> None:
         """Tell that it rings or was answered, once; what comes late changes nothing."""
         if phase > self.phase:
             self.phase = phase
-            now = time.monotonic()
             if phase is Phase.ANSWERED:
-                self._answered_at = now
-            elif self._answered_at is not None:
-                self.answered_s = now - self._answered_at
+                self._answered_at = time.monotonic()
             if phase in (Phase.RINGING, Phase.ANSWERED):
                 self._tell(phase.name.lower(), detail)
 
