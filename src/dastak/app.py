@@ -152,7 +152,6 @@ async def run(
         door = await stack.enter_async_context(Door(settings.server.door))
         at_home = is_loopback(address_of(settings.server.listen)[0])
         pages = _pages(house, dispatcher, dev=dev, at_home=at_home, test_key=test_key)
-        await asyncio.gather(*(route.wait_bound() for route in house.simulated.values()))
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
@@ -224,9 +223,13 @@ async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory
 async def _set_out(
     stack: AsyncExitStack, simulated: Sequence[SmppRoute | SipRoute], fleet: Fleet, outages: Outages
 ) -> None:
-    """Open all carriers, follow their changes, and write down when their links are down."""
+    """Open all carriers, follow their changes, and write down when their links are down.
+
+    Those in the box are waited for: they answer within a second, and who runs `dastak dev` begins at once.
+    """
     for route in simulated:
         await stack.enter_async_context(route)
+    await asyncio.gather(*(route.wait_bound() for route in simulated))
     await stack.enter_async_context(fleet)
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))

@@ -136,7 +136,7 @@ def test_no_code_is_found_anywhere_after_thousands_of_verifications(process: Das
     answers = "\n".join(answer for seen in lives for answer in seen.answers).encode()
     api = ApiClient(process.url, process.api_key)
     pages = {path: str(api.get(path)).encode() for path in ("/metrics", "/readyz", "/openapi.json")}
-    files = {path.name: path.read_bytes() for path in process.data_dir.iterdir()}
+    files = {path.name: path.read_bytes() for path in process.data_dir.rglob("*") if path.is_file()}
     log = process.log_file.read_bytes()
 
     assert len(codes) > VERIFICATIONS

@@ -85,7 +85,7 @@ class CallLimits:
         shared = _buckets(live or counted(CallRates()))
         self._buckets = {Mode.LIVE: shared, Mode.TEAM: shared, Mode.TEST: _buckets(test)}
         # Until which microsecond, for real phones and for virtual ones.
-        self._resting: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self._resting: dict[int, int] = {}
 
     def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
         """Return why a number may not be called now, by the limit with the longest wait; count nothing."""
@@ -111,7 +111,7 @@ class CallLimits:
 
     def rest_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
         """Return for how many seconds a number that reported a call is not called unasked; 0 is none."""
-        until_us = self._resting[mode is Mode.TEST].get(int(msisdn), 0)
+        until_us = 0 if mode is Mode.TEST else self._resting.get(int(msisdn), 0)
         return max(0, -(-(until_us - _us(now)) // 1_000_000))
 
     def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
@@ -121,9 +121,10 @@ class CallLimits:
                 self._rest(verification.mode, verification.msisdn, event.at_ms * 1_000)
 
     def _rest(self, mode: Mode, msisdn: Msisdn, at_us: int) -> None:
-        resting = self._resting[mode is Mode.TEST]
-        resting[int(msisdn)] = at_us + COOLING // _US
-        forget_oldest(resting, keep=KEPT_MAX)
+        if mode is Mode.TEST:
+            return  # a virtual phone, whose next caller tries something else
+        self._resting[int(msisdn)] = at_us + COOLING // _US
+        forget_oldest(self._resting, keep=KEPT_MAX)
 
     def seed_reports(self, reports: Iterable[CallReport]) -> None:
         """Let phones rest that reported a call before a restart."""

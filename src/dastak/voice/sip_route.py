@@ -44,6 +44,10 @@ class SipRoute(VoiceRoute):
         """Why it is available or not, in words."""
         return self._trunk.reason
 
+    async def wait_bound(self) -> None:
+        """Return as soon as the trunk can be reached."""
+        await self._trunk.wait_open()
+
     @property
     def in_flight(self) -> int:
         """How many calls are under way."""

@@ -4,6 +4,7 @@
 2. A line whose trunk is not open, or whose voice process is gone, takes no call.
 """
 
+import asyncio
 from collections import Counter
 from types import TracebackType
 from typing import Protocol, Self
@@ -67,7 +68,7 @@ class EngineLine:
         self.reason = NOT_YET
         self.junk: Counter[str] = Counter()
         self._engine = engine
-        self._open = False
+        self._open = asyncio.Event()
         self._legs: dict[int, EngineLeg] = {}
 
     async def __aenter__(self) -> Self:
@@ -95,11 +96,15 @@ class EngineLine:
     @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        return self._open and self._engine.up and self.in_flight < self.calls_max
+        return self._open.is_set() and self._engine.up and self.in_flight < self.calls_max
+
+    async def wait_open(self) -> None:
+        """Return as soon as the trunk can be reached."""
+        await self._open.wait()
 
     def dial(self, dial: Dial, hearer: Hearer) -> "EngineLeg":
         """See `Line`."""
-        if not (self._open and self._engine.up):
+        if not (self._open.is_set() and self._engine.up):
             raise CarrierUnavailable(f"The trunk takes no call: {self.reason}.")
         call = self._engine.number()
         leg = self._legs[call] = EngineLeg(self._engine, call, hearer)
@@ -108,7 +113,11 @@ class EngineLine:
 
     def stand(self, is_open: bool, reason: str) -> None:
         """Learn how the trunk stands."""
-        self._open, self.reason = is_open, reason
+        self.reason = reason
+        if is_open:
+            self._open.set()
+        else:
+            self._open.clear()
 
     def lose(self, reason: str) -> None:
         """Learn that the voice process is gone, and with it every call."""
