@@ -98,3 +98,29 @@ def test_setting_that_baresip_cannot_do_is_refused_when_the_trunk_is_added(tmp_p
 
         assert refused.status == 422
         assert "adapter = baresip cannot do: transport = tls" in refused.body["detail"]
+
+
+def test_person_who_hangs_up_on_baresip_is_told_so(tmp_path: Path) -> None:
+    with calling_house(tmp_path) as house, phone_in(tmp_path) as phone:
+        house.add(phone.port, **BY_BARESIP)
+        house.until_available()
+        of = house.call()
+        house.told_of(of, step="answered")
+        phone.hang_up()
+
+        assert house.told_of(of, type="undelivered")["outcome"] == "hung_up"
+
+
+def test_phone_stops_ringing_by_baresip_when_the_program_is_killed(tmp_path: Path) -> None:
+    with calling_house(tmp_path) as house:
+        given_up = (expect("CANCEL"), answer(200, tag=""), answer(487, cseq="CSeq: 1 INVITE"), expect("ACK"))
+        steps = [expect("INVITE"), answer(180), *given_up]
+        trunk = Sipp(steps, tmp_path, transport="UDP", contact_port=0)
+        try:
+            house.add(trunk.port, **BY_BARESIP)
+            house.until_available()
+            house.told_of(house.call(), step="ringing")
+            house.installation.program.kill()
+            asyncio.run(trunk.saw_everything())
+        finally:
+            trunk.stop()

@@ -34,7 +34,9 @@ from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS, ulaw_to_pcm
 FRAME_S: Final = FRAME_MS / 1_000
 # Three frames of 16-bit samples wait for the library's clock: less is heard as a gap, more as a late answer.
 AHEAD_OCTETS: Final = 3 * FRAME_OCTETS * 2
-_HANG_UP_S_MAX: Final = 1.0
+_HANG_UP_S_MAX: Final = 0.4
+# For the trunk's answers to CANCEL and BYE, which the library acknowledges and does not tell of.
+_FAREWELL_S: Final = 0.4
 _EARLY_EVENTS_MAX: Final = 1_000
 
 _STATUS: Final = re.compile(r"([3-6][0-9]{2})(?![0-9])", re.ASCII)
@@ -134,13 +136,20 @@ class BaresipLine:
             leg.hang_up()
         if self._legs:
             await asyncio.wait(self._legs.values(), timeout=_HANG_UP_S_MAX)
+            await asyncio.sleep(_FAREWELL_S)
         runtime.unsubscribe(self._take)
         await self._stack.leave()
 
     @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        return self._runtime is not None and len(self._legs) < self.calls_max
+        is_open = self._runtime is not None and not self._stack.died.is_set()
+        return is_open and len(self._legs) < self.calls_max
+
+    @property
+    def died(self) -> asyncio.Event:
+        """Set when the library cannot call any more."""
+        return self._stack.died
 
     @property
     def domain(self) -> str:

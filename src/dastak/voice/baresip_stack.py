@@ -10,7 +10,7 @@ import logging
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
-STARTED_LATE: Final = "baresip could not be started"
+log = logging.getLogger("dastak.trunk")
 
 
 class BaresipTrouble(Exception):  # noqa: N818 - what it is
@@ -35,13 +35,18 @@ def baresip_installed() -> bool:
 
 
 class BaresipStack:
-    """The runtime and who uses it."""
+    """The runtime and who uses it.
+
+    Attributes:
+        died: Whether its thread ended by itself; the library cannot be started again in this process.
+    """
 
     def __init__(self) -> None:
         self._runtime: Any = None
         self._place: StackPlace | None = None
         self._users = 0
         self._turn = asyncio.Lock()
+        self.died = asyncio.Event()
 
     async def join(self, place: StackPlace) -> Any:
         """Return the runtime, started if this is its first trunk.
@@ -59,6 +64,7 @@ class BaresipStack:
             if not self._users:
                 logging.getLogger("baresip").propagate = False
                 runtime = baresip.Runtime()
+                runtime.on_dead = self.died.set
                 first, last = place.rtp_ports
                 config = baresip.Config(
                     net_interface=place.address or None,
@@ -70,7 +76,7 @@ class BaresipStack:
                 try:
                     await runtime.start(config)
                 except baresip.BaresipError as error:
-                    raise BaresipTrouble(f"{STARTED_LATE}: {error}") from error
+                    raise BaresipTrouble(f"baresip could not be started: {error}") from error
                 self._runtime, self._place = runtime, place
             self._users += 1
             return self._runtime
@@ -87,7 +93,7 @@ class BaresipStack:
             try:
                 await runtime.close()
             except baresip.BaresipError as error:
-                raise BaresipTrouble(f"baresip was not closed in order: {error}") from error
+                log.error("baresip was not closed in order: %s", error)
 
 
 # The library allows one in a process, and so do we.

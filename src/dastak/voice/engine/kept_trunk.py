@@ -143,3 +143,5 @@ class KeptBaresip:
                 self._tell(False, str(error))
             await asyncio.sleep(RETRY_S)
         self._tell(True, "baresip is ready; the trunk is not asked whether it is there")
+        await self.line.died.wait()
+        self._tell(False, "baresip died: restart the service, or set adapter=dastak")
