@@ -29,6 +29,10 @@ LINK_REMEDIES: Final = (
     ),
     ("voice-srtp", "install it beside the program: pip install 'dastak[voice-srtp]'; or set srtp=off"),
     (
+        "voice-baresip",
+        "install it beside the program: pip install 'dastak[voice-baresip]'; or set adapter=dastak",
+    ),
+    (
         "ESME_RINVPASWD",
         "the password is wrong: dastak carrier set {name} --secret-file password=FILE --why mistyped",
     ),

@@ -5,9 +5,12 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
+from dastak.voice.baresip_line import BaresipLine
+from dastak.voice.baresip_stack import BaresipTrouble
 from dastak.voice.ivr import Speech
+from dastak.voice.line import Line
 from dastak.voice.sip.sip_sockets import TrunkUnreachable
 from dastak.voice.sip.sip_transport import SipLine
 from dastak.voice.sip_settings import SipSettings
@@ -18,8 +21,30 @@ TOKEN_OCTETS: Final = 12
 RETRY_S: Final = 5.0
 
 
+class Kept(Protocol):
+    """A trunk that is kept open, by whichever engine."""
+
+    @property
+    def line(self) -> Line:
+        """What rings phones."""
+
+    def take_junk(self) -> dict[str, int]:
+        """Return how much junk came to its SIP port since this was last asked, by reason."""
+
+    async def close(self) -> None:
+        """Hang up what is under way, and leave the trunk."""
+
+
+def keep_trunk(
+    settings: SipSettings, *, speech_of: Callable[[str], Speech], tell: Callable[[bool, str], None]
+) -> Kept:
+    """Return a trunk that is kept by the engine of its settings; for the rest see `KeptTrunk`."""
+    kind = KeptBaresip if settings.adapter == "baresip" else KeptTrunk
+    return kind(settings, speech_of=speech_of, tell=tell)
+
+
 class KeptTrunk:
-    """A trunk, from when it is wanted until `close`.
+    """A trunk of our own engine, from when it is wanted until `close`.
 
     Args:
         settings: Of the trunk.
@@ -82,3 +107,41 @@ class KeptTrunk:
         while True:
             self._tell(*self.line.sip.standing)
             await self.line.sip.changes()
+
+
+class KeptBaresip:
+    """A trunk by the library baresip-python; arguments as those of `KeptTrunk`."""
+
+    def __init__(
+        self,
+        settings: SipSettings,
+        *,
+        speech_of: Callable[[str], Speech],
+        tell: Callable[[bool, str], None],
+    ) -> None:
+        self.line = BaresipLine(settings, speech_of=speech_of)
+        self._tell = tell
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    def take_junk(self) -> dict[str, int]:
+        """Return nothing: the library does not count it."""
+        return {}
+
+    async def close(self) -> None:
+        """Hang up what is under way, and leave the trunk."""
+        self._keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._keeper
+        await self.line.__aexit__(None, None, None)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self.line.__aenter__()
+                break
+            except BaresipTrouble as error:
+                self._tell(False, str(error))
+            await asyncio.sleep(RETRY_S)
+        self._tell(True, "baresip is ready; the trunk is not asked whether it is there")
+        await self.line.died.wait()
+        self._tell(False, "baresip died: restart the service, or set adapter=dastak")

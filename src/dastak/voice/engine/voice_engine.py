@@ -34,7 +34,7 @@ from dastak.voice.engine.engine_messages import (
     TrunkStands,
 )
 from dastak.voice.engine.engine_wire import EngineWire
-from dastak.voice.engine.kept_trunk import KeptTrunk
+from dastak.voice.engine.kept_trunk import Kept, keep_trunk
 from dastak.voice.engine.open_files import FileLimit
 from dastak.voice.ivr import Speech, Step
 from dastak.voice.line import Leg
@@ -57,7 +57,7 @@ class VoiceEngine:
     def __init__(self, *, speech_of: Callable[[str], Speech], files: FileLimit) -> None:
         self._wire = EngineWire(TO_ENGINE, self._take)
         self._speech_of, self._files = speech_of, files
-        self._trunks: dict[int, KeptTrunk] = {}
+        self._trunks: dict[int, Kept] = {}
         self._calls_max: dict[int, int] = {}
         self._legs: dict[int, Leg] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -116,7 +116,7 @@ class VoiceEngine:
     def _open(self, wanted: OpenTrunk) -> None:
         stands = partial(self._stands, wanted.trunk)
         try:
-            self._trunks[wanted.trunk] = KeptTrunk(wanted.settings, speech_of=self._speech_of, tell=stands)
+            self._trunks[wanted.trunk] = keep_trunk(wanted.settings, speech_of=self._speech_of, tell=stands)
         except OSError as error:
             stands(False, f"its TLS files cannot be used: {error}")
             return
