@@ -36,8 +36,8 @@ PROGRAM: Final = "dastak.voice_process"
 # It says something each second.
 SILENT_S_MAX: Final = 15.0
 # To hang up the calls of a trunk in order, and then to end: together less than a service manager waits.
-CLOSE_S_MAX: Final = 2.7
-STOP_S_MAX: Final = 1.6
+CLOSE_S_MAX: Final = 1.6
+STOP_S_MAX: Final = 1.0
 PAUSE_S_MIN: Final = 0.1
 PAUSE_S_MAX: Final = 5.0
 # Who lived so long did not die of its start.

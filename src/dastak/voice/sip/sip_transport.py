@@ -88,7 +88,7 @@ class SipLine:
     ) -> None:
         await self.stop()
 
-    async def stop(self, *, within_s: float = 2.0) -> None:
+    async def stop(self, *, within_s: float = 1.0) -> None:
         """Hang up every call, give the last messages a moment, and close. Stopping twice is fine."""
         for task in (self._reopening, self._dropping):
             if task is not None:
