@@ -91,19 +91,10 @@ class KeptTrunk:
 
     async def close(self) -> None:
         """Hang up what is under way, and leave the trunk."""
-        self._keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._keeper
-        await self.line.__aexit__(None, None, None)
+        await _leave(self.line, self._keeper)
 
     async def _keep(self) -> None:
-        while True:
-            try:
-                await self.line.__aenter__()
-                break
-            except TrunkUnreachable as error:
-                self._tell(False, str(error))
-            await asyncio.sleep(RETRY_S)
+        await _reach(self.line, self._tell, TrunkUnreachable)
         while True:
             self._tell(*self.line.sip.standing)
             await self.line.sip.changes()
@@ -129,19 +120,31 @@ class KeptBaresip:
 
     async def close(self) -> None:
         """Hang up what is under way, and leave the trunk."""
-        self._keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._keeper
-        await self.line.__aexit__(None, None, None)
+        await _leave(self.line, self._keeper)
 
     async def _keep(self) -> None:
-        while True:
-            try:
-                await self.line.__aenter__()
-                break
-            except BaresipTrouble as error:
-                self._tell(False, str(error))
-            await asyncio.sleep(RETRY_S)
+        await _reach(self.line, self._tell, BaresipTrouble)
         self._tell(True, "baresip is ready; the trunk is not asked whether it is there")
         await self.line.died.wait()
         self._tell(False, "baresip died: restart the service, or set adapter=dastak")
+
+
+async def _reach(
+    line: TrunkLine | BaresipLine, tell: Callable[[bool, str], None], trouble: type[Exception]
+) -> None:
+    """Open a line, again and again until it can be reached; tell why it cannot."""
+    while True:
+        try:
+            await line.__aenter__()
+        except trouble as error:
+            tell(False, str(error))
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+
+
+async def _leave(line: TrunkLine | BaresipLine, keeper: asyncio.Task[None]) -> None:
+    keeper.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeper
+    await line.__aexit__(None, None, None)
