@@ -33,6 +33,7 @@ from dastak.api.edge import asgi
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
+from dastak.app_pages import people_routes
 from dastak.app_voice import voices_of
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
@@ -151,8 +152,15 @@ async def run(
         )
         door = await stack.enter_async_context(Door(settings.server.door))
         at_home = is_loopback(address_of(settings.server.listen)[0])
-        pages = _pages(house, dispatcher, dev=dev, at_home=at_home, test_key=test_key)
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
+        pages = _pages(
+            house,
+            dispatcher,
+            people_routes(house.ports, house.directory, public_url=settings.server.public_url or url),
+            dev=dev,
+            at_home=at_home,
+            test_key=test_key,
+        )
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
         if settings.server.ops_listen is not None:
@@ -327,11 +335,17 @@ def _is_ready(house: House, faults: Mapping[str, str | None]) -> bool:
 
 
 def _pages(
-    house: House, dispatcher: Dispatcher, *, dev: bool, at_home: bool, test_key: str | None
+    house: House,
+    dispatcher: Dispatcher,
+    people: Sequence[Route],
+    *,
+    dev: bool,
+    at_home: bool,
+    test_key: str | None,
 ) -> Starlette:
     """Make the ASGI application: health, pages, and the API for requests that cannot take the short way."""
     routes: list[BaseRoute] = _ops_routes(house) if dev else [Route("/healthz", _alive), _ready_route(house)]
-    shown: list[Route] = []
+    shown = list(people)
     if house.box is not None:
         shown += [
             *phone_routes(house.box.phones, send=house.box.send, test_key=test_key),

@@ -7,7 +7,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -15,9 +15,10 @@ import msgspec
 from dastak.core.errors import Forbidden, NotFound, Unauthenticated
 from dastak.core.ports import Store, Tenancy
 from dastak.core.reply import sender_key
-from dastak.core.tenant import Caller, Service, Tenant
+from dastak.core.tenant import ApiKey, Caller, Mode, Scope, Service, Tenant
 from dastak.tenancy.keys import digest, read_key
 
+_EVER: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _NOTHING: Final = Tenancy(-1, (), (), ())
 
 
@@ -77,6 +78,29 @@ class Directory:
         if caller.tenant.suspended:
             raise Forbidden("This tenant is suspended; ask the operator.", reason="tenant_suspended")
         return caller
+
+    def page_caller(self, service: int, mode: Mode) -> Caller:
+        """Return who asks for codes when a page of a service does, which needs no key.
+
+        Raises:
+            NotFound: There is no such service any more.
+            Forbidden: The tenant is suspended.
+        """
+        asking = self.service_of(service)
+        tenant = self.tenant_of(asking.tenant)
+        if tenant.suspended:
+            raise Forbidden("This tenant is suspended; ask the operator.", reason="tenant_suspended")
+        key = ApiKey(
+            id=f"page{service}",
+            digest=b"",
+            tenant=tenant.n,
+            service=service,
+            mode=mode,
+            scopes=(Scope.START, Scope.CHECK, Scope.READ),
+            name="pages",
+            created_at=_EVER,
+        )
+        return Caller(key, tenant, asking)
 
     def service(self, tenant: int, name: str | None) -> Service:
         """Return a tenant's service by its name, or its oldest one.

@@ -1,0 +1,79 @@
+"""What all pages for people share: the flows, the templates, the address, and an answer for every error."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dastak.core.errors import DastakError, InvalidRequest, NotFound, Overloaded, RateLimited, Refused
+from dastak.core.ports import Ports
+from dastak.tenancy.directory import Directory
+from dastak.web.page_answers import page
+from dastak.web.page_templates import PageTemplates
+from dastak.web.page_words import LANGUAGE_DEFAULT, Words, choose_language, words_of
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+# What a person reads when something does not work, by whose turn it is; `words/*.toml` has the sentences.
+_SORRY: Final[Sequence[tuple[type[DastakError], int, str]]] = (
+    (NotFound, 404, "sorry_not_found"),
+    (RateLimited, 429, "sorry_too_often"),
+    (Refused, 403, "sorry_refused"),
+    (InvalidRequest, 400, "sorry_not_understood"),
+    (Overloaded, 503, "sorry_busy"),
+    (DastakError, 500, "sorry_busy"),
+)
+
+
+class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts every page is made with.
+
+    Attributes:
+        public_url: Where people reach us, without a slash at the end; links are made from it and nothing else.
+    """
+
+    ports: Ports
+    directory: Directory
+    templates: PageTemplates
+    public_url: str
+
+    def words(self, request: Request, *, fallback: str = LANGUAGE_DEFAULT) -> Words:
+        """Return the reader's language: `?lang=hi`, else the browser's, else the page's own."""
+        asked, accepted = request.query_params.get("lang"), request.headers.get("accept-language")
+        return words_of(choose_language(asked, accepted, fallback=fallback))
+
+    def show(
+        self,
+        template: str,
+        words: Words,
+        values: Mapping[str, Any],
+        status: int = 200,
+        *,
+        forms_to: Sequence[str] = (),
+        framed_by: Sequence[str] = (),
+    ) -> Response:
+        """Answer with a page; the arguments are those of `PageTemplates.render` and `page`."""
+        html = self.templates.render(template, words, values)
+        return page(html, status, forms_to=forms_to, framed_by=framed_by)
+
+    def for_people(self, handler: Handler) -> Handler:
+        """Have a handler's errors told in a page that says what to do, and nothing of why."""
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except DastakError as error:
+                return self.sorry(request, error)
+
+        return answered
+
+    def sorry(self, request: Request, error: DastakError) -> Response:
+        """Answer with what a person should know of an error."""
+        status, sentence = next((status, name) for kind, status, name in _SORRY if isinstance(error, kind))
+        answer = self.show("sorry.html", self.words(request), {"sentence": sentence}, status)
+        wait_s = getattr(error, "retry_after_s", None)
+        if wait_s is not None:
+            answer.headers["retry-after"] = str(wait_s)
+        return answer

@@ -1,0 +1,121 @@
+"""What all pages stand on: languages, forms, cookies and the headers of every answer."""
+
+import pytest
+from starlette.requests import Request
+
+from dastak.core.errors import Forbidden, InvalidRequest
+from dastak.web.browser_session import BrowserSessions, check_form, digest, form_token
+from dastak.web.page_answers import FORM_OCTETS_MAX, headers, read_form, refuse_foreign
+from dastak.web.page_files import PageFiles
+from dastak.web.page_templates import PageTemplates
+from dastak.web.page_words import LANGUAGES, choose_language, words_of
+
+ORIGIN = "https://otp.example.in"
+
+
+def asking(headers: dict[str, str], body: bytes = b"") -> Request:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "POST", "headers": raw, "path": "/", "query_string": b""}, receive)
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "chosen"),
+    [
+        (None, None, "mr"),
+        (None, "", "mr"),
+        ("ur", "hi", "ur"),
+        ("xx", "hi", "hi"),
+        (None, "fr-FR,fr;q=0.9", "mr"),
+        (None, "fr, ta-IN;q=0.5, hi;q=0.8", "hi"),
+        (None, "en-IN", "en"),
+        (None, "hi;q=0", "mr"),
+        (None, "hi;q=nonsense, bn;q=0.1", "bn"),
+        (None, ",;q=1,,;;,hi" * 400, "hi"),
+    ],
+)
+def test_language_is_the_one_asked_for_then_the_browsers_then_the_pages(
+    asked: str | None, accepted: str | None, chosen: str
+) -> None:
+    assert choose_language(asked, accepted, fallback="mr") == chosen
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_says_everything(language: str) -> None:
+    template = PageTemplates(PageFiles())
+
+    html = template.render("sorry.html", words_of(language), {"sentence": "sorry_busy"})
+
+    assert f'<html lang="{language}" dir="{"rtl" if language == "ur" else "ltr"}">' in html
+
+
+@pytest.mark.parametrize(
+    ("sent", "allowed"),
+    [
+        ({"origin": ORIGIN, "sec-fetch-site": "same-origin"}, True),
+        ({"origin": "null", "sec-fetch-site": "same-origin"}, True),
+        ({"origin": ORIGIN}, True),
+        ({}, True),
+        ({"origin": "https://evil.example"}, False),
+        ({"origin": f"{ORIGIN}.evil.example"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"origin": "null", "sec-fetch-site": "same-site"}, False),
+    ],
+)
+def test_forms_of_other_sites_are_refused(sent: dict[str, str], allowed: bool) -> None:
+    if allowed:
+        refuse_foreign(asking(sent), ORIGIN)
+        return
+
+    with pytest.raises(Forbidden):
+        refuse_foreign(asking(sent), ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("token", "allowed"),
+    [(form_token("s" * 43, "login"), True), (form_token("t" * 43, "login"), False), ("", False), (None, False), ("ü", False)],
+)
+def test_a_form_needs_the_field_of_this_session(token: str | None, allowed: bool) -> None:
+    if allowed:
+        check_form("s" * 43, "login", token)
+        return
+
+    with pytest.raises(Forbidden):
+        check_form("s" * 43, "login", token)
+
+
+async def test_form_is_read_with_all_its_letters() -> None:
+    sent = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+
+    form = await read_form(asking(sent, b"code=%E0%A5%AA%E0%A5%AE&empty=&a+b=c%2Bd"))
+
+    assert form == {"code": "४८", "empty": "", "a b": "c+d"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"a=1&a=2", b"a=%ff", "a=ü".encode(), b"&".join(b"f%d=1" % n for n in range(61)), b"a=" + b"x" * FORM_OCTETS_MAX],
+    ids=["twice", "no utf-8", "raw octets", "too many fields", "too large"],
+)
+async def test_what_no_browser_sends_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        await read_form(asking({"content-type": "application/x-www-form-urlencoded"}, body))
+
+
+def test_cookie_over_https_is_bound_to_this_host() -> None:
+    strict = BrowserSessions("login", public_url=ORIGIN, entropy=bytes)
+    plain = BrowserSessions("login", public_url="http://127.0.0.1:8080", entropy=bytes)
+
+    assert (strict.cookie, plain.cookie) == ("__Host-dastak-login", "dastak-login")
+    assert len(strict.new()) == 43
+    assert digest(strict.new()) != strict.new().encode()
+
+
+def test_policy_names_who_may_frame_it_and_where_forms_may_lead() -> None:
+    policy = headers(forms_to=["https://bank.example"], framed_by=["https://shop.example"])["content-security-policy"]
+
+    assert "form-action 'self' https://bank.example;" in policy
+    assert "frame-ancestors https://shop.example;" in policy
+    assert "unsafe" not in policy
