@@ -18,7 +18,9 @@ def asking(headers: dict[str, str], body: bytes = b"") -> Request:
         return {"type": "http.request", "body": body, "more_body": False}
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    return Request({"type": "http", "method": "POST", "headers": raw, "path": "/", "query_string": b""}, receive)
+    return Request(
+        {"type": "http", "method": "POST", "headers": raw, "path": "/", "query_string": b""}, receive
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,13 @@ def test_forms_of_other_sites_are_refused(sent: dict[str, str], allowed: bool) -
 
 @pytest.mark.parametrize(
     ("token", "allowed"),
-    [(form_token("s" * 43, "login"), True), (form_token("t" * 43, "login"), False), ("", False), (None, False), ("ü", False)],
+    [
+        (form_token("s" * 43, "login"), True),
+        (form_token("t" * 43, "login"), False),
+        ("", False),
+        (None, False),
+        ("ü", False),
+    ],
 )
 def test_a_form_needs_the_field_of_this_session(token: str | None, allowed: bool) -> None:
     if allowed:
@@ -96,7 +104,13 @@ async def test_form_is_read_with_all_its_letters() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"a=1&a=2", b"a=%ff", "a=ü".encode(), b"&".join(b"f%d=1" % n for n in range(61)), b"a=" + b"x" * FORM_OCTETS_MAX],
+    [
+        b"a=1&a=2",
+        b"a=%ff",
+        "a=ü".encode(),
+        b"&".join(b"f%d=1" % n for n in range(61)),
+        b"a=" + b"x" * FORM_OCTETS_MAX,
+    ],
     ids=["twice", "no utf-8", "raw octets", "too many fields", "too large"],
 )
 async def test_what_no_browser_sends_is_refused(body: bytes) -> None:
@@ -114,7 +128,9 @@ def test_cookie_over_https_is_bound_to_this_host() -> None:
 
 
 def test_policy_names_who_may_frame_it_and_where_forms_may_lead() -> None:
-    policy = headers(forms_to=["https://bank.example"], framed_by=["https://shop.example"])["content-security-policy"]
+    policy = headers(forms_to=["https://bank.example"], framed_by=["https://shop.example"])[
+        "content-security-policy"
+    ]
 
     assert "form-action 'self' https://bank.example;" in policy
     assert "frame-ancestors https://shop.example;" in policy

@@ -49,15 +49,19 @@ class BrowserSessions:
     def give(self, response: Response, secret: str, *, max_age_s: int | None = None) -> Response:
         """Have a browser carry a secret, until it is closed or for so many seconds."""
         response.set_cookie(
-            self.cookie, secret, max_age=max_age_s, path="/", secure=self._secure, httponly=True, samesite="lax"
+            self.cookie,
+            secret,
+            max_age=max_age_s,
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
         )
         return response
 
     def take(self, response: Response) -> Response:
         """Have a browser forget it."""
-        response.delete_cookie(
-            self.cookie, path="/", secure=self._secure, httponly=True, samesite="lax"
-        )
+        response.delete_cookie(self.cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
         return response
 
 
@@ -82,7 +86,9 @@ def check_form(secret: str | None, form: str, token: str | None) -> None:
     Raises:
         Forbidden: The hidden field is missing or another session's.
     """
-    if secret is None or token is None or not hmac.compare_digest(
-        form_token(secret, form).encode(), token.encode()
+    if (
+        secret is None
+        or token is None
+        or not hmac.compare_digest(form_token(secret, form).encode(), token.encode())
     ):
         raise Forbidden("This page is too old; open it again.", reason="stale_form")

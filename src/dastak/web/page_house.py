@@ -31,7 +31,7 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
     """The parts every page is made with.
 
     Attributes:
-        public_url: Where people reach us, without a slash at the end; links are made from it and nothing else.
+        public_url: Where people reach us, without a slash at the end; links are made from nothing else.
     """
 
     ports: Ports
