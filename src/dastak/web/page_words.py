@@ -74,7 +74,7 @@ def choose_language(
 
     Source: RFC 9110, section 12.5.4.
     """
-    if asked in offered:
+    if asked is not None and asked in offered:
         return asked
     weighed = []
     for place, part in enumerate((accepted or "").split(",")[:ACCEPTED_MAX]):
