@@ -209,6 +209,18 @@ def resend_at(verification: Verification) -> datetime | None:
     )
 
 
+def call_at(verification: Verification) -> datetime | None:
+    """Return when a call may be asked for; None when never.
+
+    Who waits for a text in vain needs not wait as long as for another text.
+    """
+    allowed_at = resend_at(verification)
+    if allowed_at is None or verification.particulars.channel is not Channel.SMS:
+        return allowed_at
+    patience = timedelta(seconds=verification.policy.call_after_s)
+    return min(allowed_at, verification.last_sent_at + patience)
+
+
 def gate(verification: Verification, tally: lockout.Tally, *, now: datetime) -> Judgement | None:
     """Say no before the code is looked at, or None when it may be judged."""
     lapsed = expire(verification, now=now)
@@ -269,7 +281,7 @@ def resend(verification: Verification, channel: Channel, *, now: datetime) -> St
     """
     if verification.state is not State.PENDING:
         raise Conflict(f"The verification is {verification.state}; start a new one.")
-    allowed_at = resend_at(verification)
+    allowed_at = call_at(verification) if channel is Channel.VOICE else resend_at(verification)
     if allowed_at is None:
         raise Conflict(f"All {verification.policy.resends_max} resends are used.")
     if now < allowed_at:

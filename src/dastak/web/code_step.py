@@ -1,0 +1,376 @@
+"""Ask a person for a code and judge it: the one step that the code page, the login and all others share.
+
+1. Looking sends nothing. A form that comes twice is answered with the state, and acts once.
+2. What cannot be a code, or is the code of an earlier message, costs no attempt.
+3. While a number is locked, the right code and a wrong one get the same answer.
+4. It knows no cookies: who shows the form binds the verification to a session, and checks the form's token.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from dastak.core import verification as rules
+from dastak.core.errors import Conflict, DastakError, NotFound, Overloaded, RateLimited
+from dastak.core.ids import FactorId, VerificationId
+from dastak.core.lockout import Tally
+from dastak.core.policy import Channel, Narrowing, Policy, ResendCode
+from dastak.core.ports import Change, Held, Once, Ports, Replayed
+from dastak.core.tenant import Caller
+from dastak.core.verification import Judgement, Reason, State, Step, Verification, asks_factor
+from dastak.flows.check import Attempt, check
+from dastak.flows.resend import resend
+from dastak.flows.start import Ask, Started, start
+from dastak.web.code.code_view import CodeSight, Said, at_of, line_of, minutes_left, see, shape_of, values_of
+from dastak.web.code.earlier_code import is_earlier_code
+from dastak.web.code_field import FieldRead, Misread, read_digits, read_letters
+from dastak.web.page_house import PageHouse
+from dastak.web.page_words import Words
+
+# A code that is older than this is no late one: whoever has it begins again.
+RENEW_WITHIN: Final = timedelta(minutes=15)
+_TYPED_SHOWN_MAX: Final = 100
+_OK: Final = 200
+_UNPROCESSABLE: Final = 422
+_TOO_MANY: Final = 429
+
+
+class CodeOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a form.
+
+    Attributes:
+        approved: The code was right. True once in a verification's life.
+        verification: What the session asks for from now on: another one where the time of the first was over.
+        status: How to answer if it was not approved.
+        values: What to show then; see `CodeStep.look`.
+        judgement: Where an attempt was judged.
+    """
+
+    approved: bool
+    verification: VerificationId
+    status: int = _OK
+    values: Mapping[str, Any] = {}
+    judgement: Judgement | None = None
+
+
+class _Asking(msgspec.Struct, frozen=True, kw_only=True):
+    """One form as it came, and for whom it is answered."""
+
+    caller: Caller
+    held: Held
+    form: Mapping[str, str]
+    words: Words
+    may_change_number: bool
+    masked: str
+
+    @property
+    def verification(self) -> Verification:
+        return self.held.verification
+
+
+class CodeStep:
+    """Asks for codes by the flows; any page can have one.
+
+    Args:
+        house: What all pages share.
+    """
+
+    def __init__(self, house: PageHouse) -> None:
+        self._ports: Final[Ports] = house.ports
+
+    async def begin(self, caller: Caller, ask: Ask) -> VerificationId:
+        """Start a verification; see `flows.start` for what it raises."""
+        started = await start(self._ports, caller, ask)
+        assert isinstance(started, Started)
+        return started.verification.id
+
+    async def look(
+        self,
+        caller: Caller,
+        verification_id: VerificationId,
+        words: Words,
+        *,
+        may_change_number: bool = False,
+        masked: str = "",
+    ) -> Mapping[str, Any]:
+        """Return the values of the template `code_form.html`; nothing is sent.
+
+        Args:
+            caller: Whose verification it is.
+            verification_id: Bound to the session by the page around.
+            words: The reader's language.
+            may_change_number: Show a button `do=number`, which the page around serves itself.
+            masked: The number, if its last two digits may be shown to this reader; no more of it ever is.
+
+        Returns:
+            The page around sets `form` (its token), and may set `back` and `poll` (an address that answers
+            with `watch`).
+
+        Raises:
+            NotFound: The caller has no such verification.
+        """
+        held = await self._ports.store.find(caller.tenant.n, verification_id)
+        asking = _Asking(
+            caller=caller,
+            held=held,
+            form={},
+            words=words,
+            may_change_number=may_change_number,
+            masked=masked,
+        )
+        return await self._values(asking, Said())
+
+    async def watch(
+        self, caller: Caller, verification_id: VerificationId, words: Words
+    ) -> Mapping[str, str | bool]:
+        """Return what a page that stays open asks every two seconds: how far the newest message is.
+
+        Raises:
+            NotFound: The caller has no such verification.
+        """
+        verification = (await self._ports.store.find(caller.tenant.n, verification_id)).verification
+        seen = await see(self._ports, verification)
+        over = verification.state is not State.PENDING
+        return {"state": seen.way or "", "line": line_of(seen, words), "over": over}
+
+    async def act(
+        self,
+        caller: Caller,
+        verification_id: VerificationId,
+        form: Mapping[str, str],
+        words: Words,
+        *,
+        may_change_number: bool = False,
+        masked: str = "",
+    ) -> CodeOutcome:
+        """Do what a form asks for: `do` is `check`, `resend` or `call`.
+
+        Args:
+            caller: Whose verification it is.
+            verification_id: Bound to the session by the page around.
+            form: Its token was checked.
+            words: The reader's language.
+            may_change_number: See `look`.
+            masked: See `look`.
+
+        Raises:
+            NotFound: The caller has no such verification.
+            Overloaded: Nothing was judged or sent; the person tries again.
+        """
+        held = await self._ports.store.find(caller.tenant.n, verification_id)
+        asking = _Asking(
+            caller=caller,
+            held=held,
+            form=form,
+            words=words,
+            may_change_number=may_change_number,
+            masked=masked,
+        )
+        if held.verification.particulars.match:
+            if form.get("do") not in ("resend", "call"):
+                return await self._typed_into_phone(asking)
+        elif form.get("do") not in ("resend", "call"):
+            return await self._check(asking)
+        if _came_before(asking):
+            return await self._answer(asking, Said(typed=_typed(form)))
+        return await self._send(asking, Channel.VOICE if form["do"] == "call" else None)
+
+    async def _check(self, asking: _Asking) -> CodeOutcome:
+        verification, words = asking.verification, asking.words
+        raw = asking.form.get("code", "")
+        seen = await see(self._ports, verification)
+        read = _read(seen, raw)
+        if read.misread is not None:
+            said = Said(error=_misread(seen, read, words), typed=_typed(asking.form))
+            return await self._answer(asking, said, _UNPROCESSABLE)
+        now = self._ports.clock.now()
+        gated = rules.gate(verification, _tally(asking.held, seen), now=now)
+        if gated is not None and gated.reason is Reason.EXPIRED:
+            return await self._expired(asking, now - verification.expires_at <= RENEW_WITHIN)
+        if gated is None and verification.state is State.PENDING:
+            if _came_before(asking):
+                return await self._answer(asking, Said(typed=_typed(asking.form)))
+            if await is_earlier_code(self._ports, verification, read.code):
+                return await self._answer(asking, Said(error=words.say("error_older")), _UNPROCESSABLE)
+        return await self._judge(asking, read.code)
+
+    async def _judge(self, asking: _Asking, code: str) -> CodeOutcome:
+        said = asking.verification.particulars
+        attempt = Attempt(code=code, amount=said.amount, payee=said.payee)
+        judged = await check(self._ports, asking.caller.tenant.n, asking.verification.id, attempt)
+        assert isinstance(judged, Judgement)
+        if judged.approved:
+            return CodeOutcome(approved=True, verification=asking.verification.id, judgement=judged)
+        after = _after(asking, judged.step.verification)
+        error, status = self._refusal(after, judged)
+        answer = await self._answer(after, Said(error=error), status)
+        return msgspec.structs.replace(answer, judgement=judged)
+
+    def _refusal(self, asking: _Asking, judged: Judgement) -> tuple[str, int]:
+        """Return the sentence for a code that did not approve, and the status."""
+        words, brand = asking.words, self._brand(asking.verification)
+        if judged.reason is Reason.CONSUMED:
+            return words.say("error_used", brand=brand), _UNPROCESSABLE
+        if judged.reason is Reason.LOCKED or judged.reason is Reason.EXHAUSTED:
+            return self._too_many(asking, judged), _TOO_MANY
+        left = rules.attempts_remaining(asking.verification)
+        if judged.reason in (Reason.WRONG_CODE, Reason.OLDER_CODE) and left:
+            name = "error_older" if judged.reason is Reason.OLDER_CODE else "error_wrong"
+            return words.say(name, left=left), _UNPROCESSABLE
+        if asking.verification.state is State.EXHAUSTED:
+            return self._too_many(asking, judged), _TOO_MANY
+        return words.say("error_over", brand=brand), _UNPROCESSABLE
+
+    def _too_many(self, asking: _Asking, judged: Judgement) -> str:
+        until = judged.lock.until if judged.lock is not None else None
+        minutes = 1 if until is None else minutes_left(until, self._ports.clock.now())
+        return asking.words.say("error_locked", minutes=minutes, brand=self._brand(asking.verification))
+
+    async def _expired(self, asking: _Asking, lately: bool) -> CodeOutcome:
+        """Begin anew where the time is over; once, however often the form comes."""
+        over = Said(error=asking.words.say("error_over", brand=self._brand(asking.verification)))
+        if not lately:
+            return await self._answer(asking, over, _UNPROCESSABLE)
+        try:
+            renewed = await self._renew(asking)
+        except Overloaded:
+            raise
+        except DastakError:
+            return await self._answer(asking, over, _UNPROCESSABLE)
+        fresh = await self._ports.store.find(asking.caller.tenant.n, renewed)
+        after = msgspec.structs.replace(asking, held=fresh)
+        if asks_factor(fresh.verification):  # the code is the person's own, and may be right
+            return await self._judge(after, asking.form.get("code", ""))
+        return await self._answer(after, Said(error=asking.words.say("error_renewed")), _UNPROCESSABLE)
+
+    async def _renew(self, asking: _Asking) -> VerificationId:
+        old = asking.verification
+        once = Once(
+            key=sha256(b"dastak/page/renew\0" + old.id).digest(),
+            fingerprint=old.id[:16].ljust(16, b"\0"),
+            asked_at=self._ports.clock.now(),
+            render=lambda started: started.verification.id,
+        )
+        answer = await start(self._ports, asking.caller, _again(asking.caller.service.policy, old), once=once)
+        return VerificationId(answer.answer) if isinstance(answer, Replayed) else answer.verification.id
+
+    async def _send(self, asking: _Asking, channel: Channel | None) -> CodeOutcome:
+        """Send once more, or say why not yet; what was typed so far is kept."""
+        words, typed = asking.words, _typed(asking.form)
+        try:
+            sent = await resend(self._ports, asking.caller, asking.verification.id, channel)
+        except (NotFound, Overloaded):
+            raise
+        except RateLimited as limited:
+            said = Said(error=words.say("error_wait", seconds=limited.retry_after_s), typed=typed)
+            return await self._answer(asking, said, _TOO_MANY)
+        except DastakError as refused:
+            over = isinstance(refused, Conflict) and asking.verification.state is not State.PENDING
+            name = "error_over" if over else "error_no_more"
+            said = Said(error=words.say(name, brand=self._brand(asking.verification)), typed=typed)
+            return await self._answer(asking, said, _UNPROCESSABLE)
+        assert not isinstance(sent, Replayed)
+        after = _after(asking, sent.verification)
+        anew = sent.verification.policy.resend_code is ResendCode.NEW
+        called = sent.message.channel is Channel.VOICE
+        name = "code_called" if called else "code_anew" if anew else "code_again"
+        return await self._answer(after, Said(notice=words.say(name), typed=typed))
+
+    async def _typed_into_phone(self, asking: _Asking) -> CodeOutcome:
+        """Go on once the right number was typed into the phone; that is taken once."""
+        verification = asking.verification
+        if verification.state is State.APPROVED and await self._take(asking):
+            return CodeOutcome(approved=True, verification=verification.id)
+        words, brand = asking.words, self._brand(verification)
+        if verification.state is State.PENDING and self._ports.clock.now() < verification.expires_at:
+            return await self._answer(asking, Said(error=words.say("match_waiting")), _UNPROCESSABLE)
+        name = "error_used" if verification.state is State.APPROVED else "error_over"
+        return await self._answer(asking, Said(error=words.say(name, brand=brand)), _UNPROCESSABLE)
+
+    async def _take(self, asking: _Asking) -> bool:
+        found = asking.verification
+        once = Once(
+            key=sha256(b"dastak/page/matched\0" + found.id).digest(),
+            fingerprint=found.id[:16].ljust(16, b"\0"),
+            asked_at=self._ports.clock.now(),
+            render=lambda _judged: b"",
+        )
+        taken = await self._ports.store.decide(
+            found.id,
+            lambda held: Change(answer=Judgement(Step(held.verification), held.tally, approved=True)),
+            tenant=asking.caller.tenant.n,
+            once=once,
+        )
+        return isinstance(taken, Judgement)
+
+    async def _answer(self, asking: _Asking, said: Said, status: int = _OK) -> CodeOutcome:
+        values = await self._values(asking, said)
+        return CodeOutcome(approved=False, verification=asking.verification.id, status=status, values=values)
+
+    async def _values(self, asking: _Asking, said: Said) -> Mapping[str, Any]:
+        seen = await see(self._ports, asking.verification)
+        if not said.error and asking.verification.state is not State.PENDING:
+            said = msgspec.structs.replace(said, notice=asking.words.say("error_over", brand=seen.brand))
+        return values_of(
+            seen, asking.words, said, may_change_number=asking.may_change_number, masked=asking.masked
+        )
+
+    def _brand(self, verification: Verification) -> str:
+        return self._ports.service_of(verification.service).brand
+
+
+def _again(policy: Policy, old: Verification) -> Ask:
+    """Ask for what an earlier verification asked for, as strictly."""
+    said = old.particulars
+    if asks_factor(old) and said.factor is not None:
+        return Ask(factor=FactorId(bytes.fromhex(said.factor)), particulars=said)
+    return Ask(
+        to=old.msisdn,
+        channel=said.channel,
+        policy=Narrowing(
+            length=max(old.policy.length, policy.length),
+            ttl_s=min(old.policy.ttl_s, policy.ttl_s),
+            attempts_max=min(old.policy.attempts_max, policy.attempts_max),
+            resends_max=min(old.policy.resends_max, policy.resends_max),
+        ),
+        particulars=said,
+    )
+
+
+def _read(seen: CodeSight, raw: str) -> FieldRead:
+    if seen.factor is not None and seen.factor.kind is Channel.HASH_CHAIN:
+        return FieldRead(raw) if raw.strip() else FieldRead(misread=Misread.UNREADABLE)
+    length, letters = shape_of(seen)
+    if not letters:
+        return read_digits(raw, length)
+    return read_letters(raw, length, own=seen.verification.own_code_digest is not None)
+
+
+def _misread(seen: CodeSight, read: FieldRead, words: Words) -> str:
+    length, letters = shape_of(seen)
+    if read.misread is Misread.LENGTH:
+        return words.say("error_length", length=length, count=read.digits)
+    return words.say("error_unreadable_letters" if letters else "error_unreadable", length=length)
+
+
+def _tally(held: Held, seen: CodeSight) -> Tally:
+    return held.tally if seen.factor is None else seen.factor.tally
+
+
+def _came_before(asking: _Asking) -> bool:
+    """Say whether something was sent or judged since the form was shown, so that it may be a repeat."""
+    shown = asking.form.get("at")
+    return shown is not None and shown != at_of(asking.verification)
+
+
+def _after(asking: _Asking, verification: Verification) -> _Asking:
+    return msgspec.structs.replace(
+        asking, held=msgspec.structs.replace(asking.held, verification=verification)
+    )
+
+
+def _typed(form: Mapping[str, str]) -> str:
+    return form.get("code", "")[:_TYPED_SHOWN_MAX]
