@@ -2,7 +2,7 @@
 
 from dastak.http_voice.call_markup import Markup
 from dastak.http_voice.call_profile import CallProfile, CallProof
-from dastak.http_voice.call_settings import call_profile_names, shipped_call_profile
+from dastak.http_voice.call_settings import CALL_PROFILES
 from dastak.voice.prompt_words import all_words
 from tools.markdown import code, join, table
 
@@ -17,7 +17,7 @@ _PROOFS = {
 
 def call_carriers() -> str:
     """Make the page."""
-    profiles = {name: shipped_call_profile(name) for name in call_profile_names()}
+    profiles = {name: CALL_PROFILES.shipped(name) for name in CALL_PROFILES.names()}
     every = [
         (
             f"[{profile.title}](#{name})",

@@ -18,9 +18,8 @@ from dastak.http_carriers.http_profile import BodyKind
 from dastak.http_voice.call_profile import CallProof, read_call_profile
 from dastak.http_voice.call_requests import end_request
 from dastak.http_voice.call_settings import (
-    PROFILES,
+    CALL_PROFILES,
     CallCarrier,
-    call_profile_names,
     read_call_settings,
     wanted_call_secrets,
 )
@@ -38,7 +37,7 @@ from tests.support.call_samples import (
 )
 from tests.support.http_samples import NOW, some_hook
 
-NAMES = call_profile_names()
+NAMES = CALL_PROFILES.names()
 FORM = "application/x-www-form-urlencoded"
 CODE = "482913"
 
@@ -49,7 +48,7 @@ def carrier(request: pytest.FixtureRequest) -> CallCarrier:
 
 
 def test_every_file_of_the_folder_is_a_profile() -> None:
-    assert set(NAMES) == {path.stem for path in PROFILES.glob("*.toml")}
+    assert set(NAMES) == {path.stem for path in CALL_PROFILES.folder.glob("*.toml")}
     assert set(NAMES) >= {"twilio", "vonage", "plivo", "exotel", "infobip"}
 
 
@@ -190,14 +189,16 @@ def test_any_octets_tell_something_or_are_refused(name: str, tree: Any, octets: 
     ],
 )
 def test_profile_that_cannot_be_meant_is_refused(wrong: str, told: str) -> None:
-    whole = (PROFILES / "infobip.toml").read_text()
+    whole = (CALL_PROFILES.folder / "infobip.toml").read_text()
 
     with pytest.raises(ValueError, match=re.escape(told)):
         read_call_profile(f"{wrong}\n{whole}".encode())
 
 
 def test_script_that_would_put_the_code_into_a_request_is_refused() -> None:
-    whole = (PROFILES / "twilio.toml").read_text().replace('Method = "POST"', 'Twiml = "{text}"', 1)
+    whole = (
+        (CALL_PROFILES.folder / "twilio.toml").read_text().replace('Method = "POST"', 'Twiml = "{text}"', 1)
+    )
 
     with pytest.raises(ValueError, match="never in a request"):
         read_call_profile(whole.encode())

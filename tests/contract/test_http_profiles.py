@@ -16,17 +16,10 @@ from dastak.http_carriers.hook_receipts import read_receipts
 from dastak.http_carriers.http_answer import judge_answer
 from dastak.http_carriers.http_profile import UNIT_MS, AuthKind, BodyKind
 from dastak.http_carriers.http_render import HttpRequest
-from dastak.http_carriers.http_settings import (
-    PROFILES,
-    HttpCarrier,
-    profile_names,
-    shared_codes,
-    shipped_profile,
-    wanted_secrets,
-)
+from dastak.http_carriers.http_settings import PROFILES, HttpCarrier, shared_codes, wanted_secrets
 from tests.support.http_samples import DLT, rendered, some_carrier, some_hook, some_outgoing
 
-NAMES = profile_names()
+NAMES = PROFILES.names()
 FORM = "application/x-www-form-urlencoded"
 TEXTS = {
     "ascii": "Your Acme code is 482913.",
@@ -65,9 +58,9 @@ def leaves(value: Any) -> list[Any]:
 
 
 def test_every_file_of_the_folder_is_a_profile() -> None:
-    assert set(NAMES) == {path.stem for path in PROFILES.glob("*.toml")}
+    assert set(NAMES) == {path.stem for path in PROFILES.folder.glob("*.toml")}
     assert len(NAMES) >= 10
-    for path in (PROFILES / "codes").glob("*.toml"):
+    for path in (PROFILES.folder / "codes").glob("*.toml"):
         assert shared_codes(path.stem)
 
 
@@ -214,7 +207,7 @@ def test_any_text_arrives_as_it_was_written(name: str, text: str) -> None:
 
 
 def test_profile_says_what_nobody_verified(carrier: HttpCarrier) -> None:
-    profile = shipped_profile(carrier.settings.profile)
+    profile = PROFILES.shipped(carrier.settings.profile)
 
     assert all(line.endswith(".") for line in profile.not_verified)
     assert profile.source

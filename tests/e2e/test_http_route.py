@@ -36,7 +36,9 @@ TWO_PARTS = Say(200, b'{"messages":[{"status":"0","message-id":"0A0"},{"status":
 def vonage_to(url: str, directory: Path) -> HttpRoute:
     """Return a route to a Vonage that signs nothing."""
     file = directory / "own.toml"
-    file.write_text((PROFILES / "vonage.toml").read_text().replace('proof = "vonage"', 'proof = "path"'))
+    file.write_text(
+        (PROFILES.folder / "vonage.toml").read_text().replace('proof = "vonage"', 'proof = "path"')
+    )
     given = {"profile_file": str(file), "account": "a", "secret": "s", "proof_secret": "p", "base_url": url}
     callback = Callback(("t0ken",), CALLBACK_URL)
     return HttpRoute("main", read_http_settings(given), callback, foreign=is_foreign)
@@ -64,7 +66,9 @@ async def test_message_is_taken_over_a_connection_that_was_warm() -> None:
 
 async def test_host_that_an_option_names_is_connected_to_before_the_first_message(tmp_path: Path) -> None:
     async with VendorServer(YES) as vendor:
-        profile = (PROFILES / "twilio.toml").read_text().replace("https://api.twilio.com", "http://{host}")
+        profile = (
+            (PROFILES.folder / "twilio.toml").read_text().replace("https://api.twilio.com", "http://{host}")
+        )
         file = tmp_path / "own.toml"
         file.write_text(profile.replace("[request]", '[options.host]\nabout = "yours"\n\n[request]'))
         given = {"profile_file": str(file), "account": "a", "secret": "s"}
@@ -236,7 +240,7 @@ async def test_carrier_that_throttles_gets_half_of_what_it_got() -> None:
 
 async def test_rate_of_the_profile_counts_where_the_carrier_has_none(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
-    file.write_text("rate_per_s = 7\n" + (PROFILES / "twilio.toml").read_text())
+    file.write_text("rate_per_s = 7\n" + (PROFILES.folder / "twilio.toml").read_text())
     given = {"profile_file": str(file), "account": "a", "secret": "s"}
 
     rates = [read_http_settings({**given, **more}).rate_per_s for more in ({}, {"rate_per_s": 9})]

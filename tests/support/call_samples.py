@@ -10,7 +10,7 @@ from dastak.core.msisdn import Msisdn
 from dastak.core.way_out import Outgoing
 from dastak.http_carriers.http_render import HttpRequest
 from dastak.http_voice.call_requests import Ways, create_request
-from dastak.http_voice.call_settings import CallCarrier, read_call_settings, shipped_call_profile
+from dastak.http_voice.call_settings import CALL_PROFILES, CallCarrier, read_call_settings
 from dastak.http_voice.call_words import Voice
 from tests.support.http_samples import NOW, some_outgoing
 
@@ -32,7 +32,7 @@ def some_pem() -> str:
 
 def call_settings_of(name: str, **changes: Any) -> dict[str, Any]:
     """Return settings that a profile is content with."""
-    profile = shipped_call_profile(name)
+    profile = CALL_PROFILES.shipped(name)
     plain = {
         "profile": name,
         "caller": "+12025550100",

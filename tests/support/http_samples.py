@@ -9,7 +9,7 @@ from dastak.core.way_out import Outgoing
 from dastak.http_carriers.hook_proof import Hook
 from dastak.http_carriers.http_profile import Profile
 from dastak.http_carriers.http_render import HttpRequest, Surroundings, render
-from dastak.http_carriers.http_settings import HttpCarrier, read_http_settings, shipped_profile
+from dastak.http_carriers.http_settings import PROFILES, HttpCarrier, read_http_settings
 from dastak.sms.gsm7 import first_foreign
 from tests.support.samples import some_id
 
@@ -57,7 +57,7 @@ def settings_of(profile: Profile, **changes: Any) -> dict[str, Any]:
 
 def some_carrier(name: str, **changes: Any) -> HttpCarrier:
     """Return a carrier of a profile that comes with Dastak."""
-    return read_http_settings({"profile": name, **settings_of(shipped_profile(name), **changes)})
+    return read_http_settings({"profile": name, **settings_of(PROFILES.shipped(name), **changes)})
 
 
 def rendered(carrier: HttpCarrier, outgoing: Outgoing | None = None) -> HttpRequest:

@@ -8,7 +8,7 @@ from dastak.carriers.carrier_kinds import KINDS, read_settings
 from dastak.core.carrier import CarrierKind
 from dastak.core.errors import InvalidRequest
 from dastak.core.outcome import Outcome
-from dastak.http_voice.call_settings import call_profile_in, read_call_settings
+from dastak.http_voice.call_settings import CALL_PROFILES, read_call_settings
 from dastak.http_voice.call_words import Voice
 from tests.support.call_samples import call_settings_of, some_call_carrier
 
@@ -75,9 +75,9 @@ def test_own_profile_is_named_by_its_whole_path(tmp_path: Path) -> None:
     file.write_text("title = 'Mine'")
 
     with pytest.raises(ValueError, match="whole path"):
-        call_profile_in(Path("mine.toml"))
+        CALL_PROFILES.own(Path("mine.toml"))
     with pytest.raises(ValueError, match="missing required field"):
-        call_profile_in(file)
+        CALL_PROFILES.own(file)
 
 
 def test_words_of_a_vendor_are_explained_by_its_tables() -> None:

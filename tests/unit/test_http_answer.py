@@ -7,7 +7,7 @@ import pytest
 from dastak.core.errors import CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.http_carriers.http_answer import judge_answer
-from dastak.http_carriers.http_settings import profile_names
+from dastak.http_carriers.http_settings import PROFILES
 from tests.support.http_samples import some_carrier
 
 TWILIO_NO = {"code": 21211, "message": "The 'To' number +919876543210 is not valid.", "status": 400}
@@ -171,7 +171,7 @@ def test_no_is_understood(name: str, status: int, body: object, code: str | None
     assert code is None or refused.status.startswith(code)
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", PROFILES.names())
 @pytest.mark.parametrize(
     ("status", "body"), [(200, b""), (201, b"{}"), (500, b"oops"), (502, b""), (504, b"{")]
 )

@@ -23,17 +23,11 @@ from dastak.core.msisdn import parse
 from dastak.core.way_out import Outgoing
 from dastak.http_carriers.http_profile import Profile
 from dastak.http_carriers.http_render import HttpRequest, Surroundings, render
-from dastak.http_carriers.http_settings import profile_in, profile_names, read_http_settings, shipped_profile
+from dastak.http_carriers.http_settings import PROFILES, read_http_settings
 from dastak.http_voice.call_markup import Page
 from dastak.http_voice.call_profile import CallProfile
 from dastak.http_voice.call_requests import Ways, create_request, end_request
-from dastak.http_voice.call_settings import (
-    CallCarrier,
-    CallSettings,
-    call_profile_in,
-    call_profile_names,
-    shipped_call_profile,
-)
+from dastak.http_voice.call_settings import CALL_PROFILES, CallCarrier, CallSettings
 from dastak.http_voice.call_under_way import CallUnderWay
 from dastak.sms.gsm7 import first_foreign
 from dastak.store.sqlite import SqliteStore
@@ -85,12 +79,12 @@ def show_profile(*, name: str, to: str, calls: bool, as_json: bool) -> None:
     scripts: tuple[Page, ...] = ()
     try:
         if calls:
-            shipped = name in call_profile_names()
-            profile = shipped_call_profile(name) if shipped else call_profile_in(file)
+            shipped = name in CALL_PROFILES.names()
+            profile = CALL_PROFILES.shipped(name) if shipped else CALL_PROFILES.own(file)
             requests, scripts = _sample_call(profile, to)
         else:
-            shipped = name in profile_names()
-            profile = shipped_profile(name) if shipped else profile_in(file)
+            shipped = name in PROFILES.names()
+            profile = PROFILES.shipped(name) if shipped else PROFILES.own(file)
             which = {"profile": name} if shipped else {"profile_file": str(file)}
             requests = _samples(profile, which, to)
     except (OSError, ValueError, CarrierError) as error:

@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Meta
 
 from dastak.core.outcome import Outcome
-from dastak.http_carriers.http_profile import PROFILE_OCTETS_MAX, Profile, read_profile
+from dastak.http_carriers.http_profile import Profile, read_profile
 from dastak.http_carriers.placeholders import nearest
+from dastak.http_carriers.profile_shelf import ProfileShelf, all_options, secrets_of
 
-PROFILES: Final = Path(__file__).with_name("profiles")
+PROFILES: Final = ProfileShelf(Path(__file__).with_name("profiles"), read_profile)
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 # Settings that are numbers; all others are texts, even if they look like numbers.
@@ -93,60 +94,19 @@ def read_http_settings(given: Mapping[str, Any]) -> HttpCarrier:
         OSError: The profile's file cannot be read.
     """
     settings = msgspec.convert(as_texts(given), HttpSettings)
-    profile = _profile_of(settings)
-    for name in settings.options:
-        if name not in profile.options:
-            raise ValueError(f"{profile.title} has no option `{name}`.{nearest(name, profile.options)}")
-    defaults = {name: option.default or "" for name, option in profile.options.items()}
-    missing = [
-        name
-        for name, option in profile.options.items()
-        if option.default is None and not settings.options.get(name)
-    ]
-    if missing:
-        raise ValueError(f"options has no `{missing[0]}`: {profile.options[missing[0]].about}")
-    for name in ("account", "secret", "proof_secret"):
-        if getattr(profile, name) and not getattr(settings, name):
-            raise ValueError(f"`{name}` is missing: {getattr(profile, name)}")
+    profile = PROFILES.of(settings)
+    options = all_options(settings, profile)
     check_base(settings.base_url)
     codes = profile.receipt.codes_of if profile.receipt else ""
-    return HttpCarrier(settings, profile, {**defaults, **settings.options}, shared_codes(codes))
+    return HttpCarrier(settings, profile, options, shared_codes(codes))
 
 
 def wanted_secrets(given: Mapping[str, Any]) -> frozenset[str]:
     """Return the secrets that a carrier with such settings needs; none when they are no settings."""
     try:
-        profile = _profile_of(msgspec.convert(as_texts(given), HttpSettings))
+        return secrets_of(PROFILES.of(msgspec.convert(as_texts(given), HttpSettings)))
     except (ValueError, OSError):
         return frozenset()
-    return frozenset(name for name in ("secret", "proof_secret") if getattr(profile, name))
-
-
-def profile_names() -> tuple[str, ...]:
-    """Return the profiles that come with Dastak."""
-    return tuple(sorted(path.stem for path in PROFILES.glob("*.toml")))
-
-
-@lru_cache(maxsize=64)
-def shipped_profile(name: str) -> Profile:
-    """Read a profile that comes with Dastak. Raises: ValueError."""
-    if name not in profile_names():
-        raise ValueError(f"there is no profile `{name}`.{nearest(name, profile_names())}")
-    return read_profile((PROFILES / f"{name}.toml").read_bytes())
-
-
-def profile_in(path: Path) -> Profile:
-    """Read a profile of the operator's own.
-
-    Raises:
-        ValueError: It is none, or no file by its whole path.
-        OSError: It cannot be read.
-    """
-    # The command line and the server stand in different directories.
-    if not path.is_absolute() or not path.is_file():
-        raise ValueError("profile_file must be the whole path of a file, such as /etc/dastak/acme.toml")
-    with path.open("rb") as file:
-        return read_profile(file.read(PROFILE_OCTETS_MAX + 1))
 
 
 @lru_cache(maxsize=16)
@@ -154,19 +114,11 @@ def shared_codes(name: str) -> Mapping[str, Outcome]:
     """Read a table of codes that several profiles share; none for no name. Raises: ValueError."""
     if not name:
         return {}
-    path = PROFILES / "codes" / f"{name}.toml"
-    known = [path.stem for path in (PROFILES / "codes").glob("*.toml")]
+    path = PROFILES.folder / "codes" / f"{name}.toml"
+    known = [path.stem for path in (PROFILES.folder / "codes").glob("*.toml")]
     if name not in known:
         raise ValueError(f"receipt: there is no table of codes `{name}`.{nearest(name, known)}")
     return msgspec.toml.decode(path.read_bytes(), type=dict[str, Outcome])
-
-
-def _profile_of(settings: HttpSettings) -> Profile:
-    if bool(settings.profile) == bool(settings.profile_file):
-        raise ValueError(f"give `profile` or `profile_file`; profiles are {', '.join(profile_names())}")
-    if settings.profile:
-        return shipped_profile(settings.profile)
-    return profile_in(Path(settings.profile_file))
 
 
 def as_texts(given: Mapping[str, Any], figures: Collection[str] = FIGURES) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,15 +11,16 @@ from msgspec import Meta
 
 from dastak.core.callers import check_callers
 from dastak.core.outcome import Outcome
-from dastak.http_carriers.http_profile import PROFILE_OCTETS_MAX
 from dastak.http_carriers.http_settings import as_texts, check_base
-from dastak.http_carriers.placeholders import nearest
+from dastak.http_carriers.profile_shelf import ProfileShelf, all_options, secrets_of
 from dastak.http_voice.application_jwt import read_key
 from dastak.http_voice.call_markup import check_voice
 from dastak.http_voice.call_profile import CallProfile, read_call_profile
 from dastak.http_voice.call_words import Voice
 
-PROFILES: Final = Path(__file__).with_name("profiles")
+CALL_PROFILES: Final = ProfileShelf(
+    Path(__file__).with_name("profiles"), read_call_profile, purpose=" for calls"
+)
 # A vendor looks into its account, its prices and its lines before it answers.
 CONNECT_S: Final = 0.5
 TOTAL_S: Final = 5.0
@@ -138,68 +138,23 @@ def read_call_settings(given: Mapping[str, Any]) -> CallCarrier:
         OSError: The profile's file cannot be read.
     """
     settings = msgspec.convert(as_texts(given, FIGURES), CallSettings)
-    profile = _profile_of(settings)
-    for name in settings.options:
-        if name not in profile.options:
-            raise ValueError(f"{profile.title} has no option `{name}`.{nearest(name, profile.options)}")
-    for name, option in profile.options.items():
-        if option.default is None and not settings.options.get(name):
-            raise ValueError(f"options has no `{name}`: {option.about}")
-    for name in ("account", "secret", "proof_secret"):
-        if getattr(profile, name) and not getattr(settings, name):
-            raise ValueError(f"`{name}` is missing: {getattr(profile, name)}")
+    profile = CALL_PROFILES.of(settings)
+    options = all_options(settings, profile)
     check_base(settings.base_url)
     check_callers((settings.caller, *settings.callers))
     _check_gate(profile, settings)
     for voice in settings.voices.values():
         check_voice(profile.markup, voice)
-    defaults = {name: option.default or "" for name, option in profile.options.items()}
     key = read_key(settings.secret) if "{jwt}" in profile.auth.value else None
-    return CallCarrier(settings, profile, {**defaults, **settings.options}, key)
+    return CallCarrier(settings, profile, options, key)
 
 
 def wanted_call_secrets(given: Mapping[str, Any]) -> frozenset[str]:
     """Return the secrets that a carrier with such settings needs; none when they are no settings."""
     try:
-        profile = _profile_of(msgspec.convert(as_texts(given, FIGURES), CallSettings))
+        return secrets_of(CALL_PROFILES.of(msgspec.convert(as_texts(given, FIGURES), CallSettings)))
     except (ValueError, OSError):
         return frozenset()
-    return frozenset(name for name in ("secret", "proof_secret") if getattr(profile, name))
-
-
-def call_profile_names() -> tuple[str, ...]:
-    """Return the profiles that come with Dastak."""
-    return tuple(sorted(path.stem for path in PROFILES.glob("*.toml")))
-
-
-@lru_cache(maxsize=64)
-def shipped_call_profile(name: str) -> CallProfile:
-    """Read a profile that comes with Dastak. Raises: ValueError."""
-    if name not in call_profile_names():
-        raise ValueError(f"there is no profile `{name}` for calls.{nearest(name, call_profile_names())}")
-    return read_call_profile((PROFILES / f"{name}.toml").read_bytes())
-
-
-def call_profile_in(path: Path) -> CallProfile:
-    """Read a profile of the operator's own.
-
-    Raises:
-        ValueError: It is none, or no file by its whole path.
-        OSError: It cannot be read.
-    """
-    # The command line and the server stand in different directories.
-    if not path.is_absolute() or not path.is_file():
-        raise ValueError("profile_file must be the whole path of a file, such as /etc/dastak/acme.toml")
-    with path.open("rb") as file:
-        return read_call_profile(file.read(PROFILE_OCTETS_MAX + 1))
-
-
-def _profile_of(settings: CallSettings) -> CallProfile:
-    if bool(settings.profile) == bool(settings.profile_file):
-        raise ValueError(f"give `profile` or `profile_file`; profiles are {', '.join(call_profile_names())}")
-    if settings.profile:
-        return shipped_call_profile(settings.profile)
-    return call_profile_in(Path(settings.profile_file))
 
 
 def _check_gate(profile: CallProfile, settings: CallSettings) -> None:
