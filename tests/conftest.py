@@ -12,6 +12,12 @@ settings.register_profile("dastak", deadline=None, suppress_health_check=[Health
 settings.load_profile("dastak")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no core waits for another's last file; else in random order."""
+    items.sort(key=lambda item: (item.path.parent.name != "e2e", not item.path.name.startswith("test_call_")))
+
+
 @pytest.fixture(scope="session")
 def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
     """A `dastak dev` to send requests to; take a number of your own, since its limits are shared."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.api_client import ApiClient
-from tests.support.child_processes import children, command_line, environment, lives
+from tests.support.child_processes import command_line, environment, lives, voice_processes
 from tests.support.patience import until
 from tests.support.program import Program
 from tests.support.serve_installation import Installation, free_port
@@ -84,7 +84,7 @@ class House:
         return until(look, within_s=20)
 
     def voice_pid(self) -> int:
-        (pid,) = until(lambda: children(self.installation.program.pid))
+        (pid,) = until(lambda: voice_processes(self.installation.program.pid))
         return pid
 
     def figure(self, name: str) -> float:
@@ -116,7 +116,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_without_a_trunk_there_is_no_voice_process(house: House) -> None:
-    assert children(house.installation.program.pid) == []
+    assert voice_processes(house.installation.program.pid) == []
     assert "voice process" not in house.parts()
 
 
@@ -192,7 +192,7 @@ def test_removed_trunk_takes_the_voice_process_with_it(house: House) -> None:
 
     assert changed.status == 200, changed
     until(lambda: not lives(voice))
-    assert children(house.installation.program.pid) == []
+    assert voice_processes(house.installation.program.pid) == []
 
 
 def _other(pid: int, than: int) -> int:

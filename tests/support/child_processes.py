@@ -9,6 +9,11 @@ def children(pid: int) -> list[int]:
     return sorted(int(child) for task in tasks for child in task.read_text().split())
 
 
+def voice_processes(pid: int) -> list[int]:
+    """Return those children of a program that speak calls; others read names of brands for a moment."""
+    return [child for child in children(pid) if "dastak.voice_process" in command_line(child)]
+
+
 def lives(pid: int) -> bool:
     """Say whether a process is there and has not ended."""
     try:
@@ -19,8 +24,11 @@ def lives(pid: int) -> bool:
 
 
 def command_line(pid: int) -> list[str]:
-    """Return the arguments it was started with."""
-    return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    """Return the arguments it was started with; none when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    except FileNotFoundError:
+        return []
 
 
 def environment(pid: int) -> str:
