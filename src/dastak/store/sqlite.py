@@ -53,6 +53,7 @@ from dastak.store import (
 from dastak.store.group_commit import GroupCommit
 from dastak.store.sqlite_factors import SqliteFactors
 from dastak.store.sqlite_file import READING
+from dastak.store.sqlite_people import SqlitePeople
 from dastak.store.sqlite_writes import Writes
 from dastak.store.statements import load
 from dastak.store.stop_list import StopList
@@ -78,6 +79,7 @@ class SqliteStore:
 
     Attributes:
         factors: The port `FactorStore`.
+        people: The port `PeopleStore`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -97,6 +99,7 @@ class SqliteStore:
         self.factors = SqliteFactors(
             self._group, once=self._writes.once, writer=self._writer, reader=self._reader, sql=self._sql
         )
+        self.people = SqlitePeople(self._group, writer=self._writer, reader=self._reader)
         return self
 
     async def __aexit__(
