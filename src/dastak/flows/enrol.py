@@ -5,6 +5,7 @@
 3. Recovery codes are shown once, and new ones void the old.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -33,9 +34,7 @@ from dastak.flows.factors import Enrolled, Enrolment
 from dastak.flows.sign_in import Visitor, line_of
 
 
-def may_change(
-    login: LoginPorts, settings: LoginSettings, person: Person, session: BrowserSession
-) -> bool:
+def may_change(login: LoginPorts, settings: LoginSettings, person: Person, session: BrowserSession) -> bool:
     """Say whether a session may change factors now: it proved the ones there are just before."""
     now = login.ports.clock.now()
     if not ways(person, settings.factors):
@@ -55,16 +54,22 @@ async def set_number(login: LoginPorts, person: Person, msisdn: Msisdn, visitor:
 
 
 async def begin_factor(
-    login: LoginPorts, settings: LoginSettings, caller: Caller, person: Person, kind: Channel, to: str = ""
+    login: LoginPorts,
+    caller: Caller,
+    person: Person,
+    kind: Channel,
+    *,
+    allowed: Sequence[Channel],
+    to: str = "",
 ) -> Enrolled:
     """Make an authenticator or a printed list that its person is still to prove.
 
     Args:
         login: What the flow may touch.
-        settings: Of the service.
         caller: The service's pages.
         person: Whose it will be.
         kind: One of `policy.FACTORS`.
+        allowed: What the service allows.
         to: The number it is filed under, for a person that has none yet.
 
     Raises:
@@ -72,14 +77,12 @@ async def begin_factor(
         InvalidMsisdn: There is no number.
         Conflict: The number has as many as it may have.
     """
-    if kind not in FACTORS or kind not in settings.factors:
+    if kind not in FACTORS or kind not in allowed:
         raise Refused("This service does not allow that factor.", reason="factor_not_allowed")
     number = person.msisdn or parse(to).msisdn
     made = await factors.enrol(login.ports, caller, Enrolment(to=number, kind=kind, label=person.username))
     if person.msisdn is None:
-        await login.people.move_person(
-            person.id, lambda one: msgspec.structs.replace(one, msisdn=number)
-        )
+        await login.people.move_person(person.id, lambda one: msgspec.structs.replace(one, msisdn=number))
     return made
 
 
@@ -121,9 +124,7 @@ async def prefer(login: LoginPorts, settings: LoginSettings, person: Person, kin
     """Have a person asked first for one of what it has. Raises: Refused (it has no such factor)."""
     if kind not in ways(person, settings.factors):
         raise Refused("You have no such factor.", reason="no_factor")
-    return await login.people.move_person(
-        person.id, lambda one: msgspec.structs.replace(one, prefers=kind)
-    )
+    return await login.people.move_person(person.id, lambda one: msgspec.structs.replace(one, prefers=kind))
 
 
 async def new_recovery_codes(login: LoginPorts, person: Person, visitor: Visitor) -> tuple[str, ...]:

@@ -207,7 +207,7 @@ def wished(
     )
 
 
-def asking(person: Person, channel: Channel, visitor: Visitor, locale: str) -> Ask:
+def asking(person: Person, channel: Channel, locale: str) -> Ask:
     """Return what to ask a person for; authenticators by their id, for two people may share a number."""
     said = Particulars(channel=channel, locale=locale, purpose="login")
     if channel in FACTORS:
@@ -215,7 +215,8 @@ def asking(person: Person, channel: Channel, visitor: Visitor, locale: str) -> A
         assert factor is not None
         return Ask(factor=FactorId(bytes.fromhex(factor)), particulars=said)
     assert person.msisdn is not None
-    return Ask(to=person.msisdn, channel=channel, client_ip=visitor.address, particulars=said)
+    # Who knows the password asks for the own code alone; the limits of the number are enough.
+    return Ask(to=person.msisdn, channel=channel, particulars=said)
 
 
 async def bind(login: LoginPorts, session: BrowserSession, asked: bytes, purpose: Purpose) -> bool:

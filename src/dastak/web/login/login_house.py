@@ -15,7 +15,7 @@ from dastak.core.ids import VerificationId
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import LoginPorts
 from dastak.core.person import Person, ways
-from dastak.core.policy import Channel
+from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
 from dastak.core.tenant import Caller
 from dastak.flows.sign_in import Visitor, asking, bind
@@ -54,7 +54,9 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
         if settings is None:
             raise NotFound("Nobody signs in to this service.")
         caller = self.house.directory.page_caller(service.n, settings.mode)
-        policy = replace(caller.service.policy, channels=settings.factors)
+        # What is sent is chosen from what is sent alone: an authenticator is asked for by its own id.
+        sent = tuple(channel for channel in settings.factors if channel not in FACTORS)
+        policy = replace(caller.service.policy, channels=sent or (Channel.SMS,))
         caller = Caller(caller.key, caller.tenant, replace(caller.service, policy=policy))
         return Place(
             rooms=self,
@@ -68,9 +70,7 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def devices(self) -> BrowserSessions:
         """The cookie by which a browser is known again."""
-        return BrowserSessions(
-            "device", public_url=self.house.public_url, entropy=self.house.ports.entropy
-        )
+        return BrowserSessions("device", public_url=self.house.public_url, entropy=self.house.ports.entropy)
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +135,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     def show(self, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
         """Answer with a page."""
-        shared = {"brand": self.caller.service.brand, "here": self.request.url.path}
+        lang = "lang=" + self.words.language if "lang" in self.request.query_params else ""
+        path = self.request.url.path
+        shared = {"brand": self.caller.service.brand, "here": f"{path}?{lang}" if lang else path}
         return self.rooms.house.show(template, self.words, {**shared, **values}, status)
 
     async def ask(
@@ -149,7 +151,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         refusal: DastakError | None = None
         for way in ways(person, self.settings.factors) if channel is None else (channel,):
             try:
-                wanted = asking(person, way, self.visitor, self.words.language)
+                wanted = asking(person, way, self.words.language)
                 verification = await self.rooms.step.begin(self.caller, wanted)
             except Overloaded:
                 raise

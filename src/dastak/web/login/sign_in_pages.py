@@ -1,7 +1,8 @@
-"""The login of a service: step one asks for the password, step two, in the same browser alone, for the code."""
+"""The login of a service: step one asks for the password; step two, in the same browser, for the code."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,8 +28,11 @@ from dastak.web.login.next_path import next_path
 from dastak.web.login.sign_in_desk import LOGIN_PATH
 from dastak.web.page_answers import headers, read_form, see_other
 
+Page = Callable[[Place], Awaitable[Response]]
+
 FORM: Final = "login"
 CODE_FORM: Final = "code"
+_PATH: Final = LOGIN_PATH + "/{tenant:str}/{service:str}"
 # After so many wrong codes in a row the person begins again, and no page says what was wrong.
 _OVER: Final = (Reason.EXHAUSTED, Reason.LOCKED)
 
@@ -36,13 +40,14 @@ _OVER: Final = (Reason.EXHAUSTED, Reason.LOCKED)
 def sign_in_routes(rooms: LoginHouse) -> list[Route]:
     """Return the pages of both steps."""
 
-    def page(path: str, get: Any, post: Any = None) -> Route:
+    def page(path: str, get: Page, post: Page | None = None) -> Route:
         async def answer(request: Request) -> Response:
             place = await rooms.place(request)
-            return await (post if request.method == "POST" else get)(place)
+            shown = post if post is not None and request.method == "POST" else get
+            return await shown(place)
 
         methods = ["GET"] if post is None else ["GET", "POST"]
-        return Route(LOGIN_PATH + "/{tenant:str}/{service:str}" + path, rooms.house.for_people(answer), methods=methods)
+        return Route(_PATH + path, rooms.house.for_people(answer), methods=methods)
 
     return [
         page("", _first_step, _take_password),
@@ -64,6 +69,7 @@ async def _first_step(place: Place) -> Response:
             "fresh": "1" if fresh else "",
             "username": said.get("hint", "")[:64],
             "error": place.words.say("login_again") if said.get("again") == "1" else "",
+            "kept": f"next={quote(wanted)}&" if wanted else "",
         },
     )
 
@@ -94,6 +100,7 @@ async def _take_password(place: Place) -> Response:
             "fresh": form.get("fresh", ""),
             "username": username[:64],
             "error": place.words.say("login_wrong"),
+            "kept": "",
         }
         return _show_first(place, kept, 422)
     secret, device = place.cookies.new(), place.rooms.devices.new()
@@ -106,9 +113,7 @@ async def _take_password(place: Place) -> Response:
         remember=form.get("remember") == "1",
         fresh=form.get("fresh") == "1",
     )
-    session = await flow.begin(
-        place.login, settings, visitor, passed, wish, device_digest=digest(device)
-    )
+    session = await flow.begin(place.login, settings, visitor, passed, wish, device_digest=digest(device))
     if session is None:
         return begin_again(place, None)
     return place.cookies.give(await _after_password(place, session, passed.person, device), secret)
@@ -142,9 +147,7 @@ async def _second_step(place: Place) -> Response:
         return see_other(place.account())
     values: Mapping[str, Any] = {}
     if session.asked is not None:
-        values = await place.rooms.step.look(
-            place.caller, session.asked, place.words, masked=_masked(person)
-        )
+        values = await place.rooms.step.look(place.caller, session.asked, place.words, masked=_masked(person))
     return await _show_second(place, session, person, values)
 
 
@@ -197,9 +200,7 @@ async def _take_code(place: Place) -> Response:
     return await _not_yet(place, session, person, outcome)
 
 
-async def _not_yet(
-    place: Place, session: BrowserSession, person: Person, outcome: CodeOutcome
-) -> Response:
+async def _not_yet(place: Place, session: BrowserSession, person: Person, outcome: CodeOutcome) -> Response:
     judged = outcome.judgement
     if judged is not None:
         await flow.note(place.login, place.visitor, session, "wrong_code")
@@ -220,23 +221,34 @@ async def _use(place: Place, session: BrowserSession, person: Person, way: str) 
     return see_other(place.path(LOGIN_PATH, "code"))
 
 
-async def _take_recovery(
-    place: Place, session: BrowserSession, person: Person, typed: str
-) -> Response:
+async def _take_recovery(place: Place, session: BrowserSession, person: Person, typed: str) -> Response:
     if await flow.recover(place.login, session, typed):
         return await let_in(place, session, None)
     await flow.note(place.login, place.visitor, session, "wrong_recovery_code")
     values: Mapping[str, Any] = {}
     if session.asked is not None:
-        values = await place.rooms.step.look(
-            place.caller, session.asked, place.words, masked=_masked(person)
-        )
+        values = await place.rooms.step.look(place.caller, session.asked, place.words, masked=_masked(person))
     error = place.words.say("login_recovery_wrong")
     return await _show_second(place, session, person, values, 422, error=error)
 
 
 async def let_in(place: Place, session: BrowserSession, channel: Channel | None) -> Response:
-    """Let somebody in whose code was right, with new secrets for session and browser."""
+    """Let somebody in whose code was right."""
+    entered = await enter(place, session, channel)
+    if entered is None:
+        return begin_again(place, session)
+    session, give = entered
+    return give(see_other(place.home(session)))
+
+
+async def enter(
+    place: Place, session: BrowserSession, channel: Channel | None
+) -> tuple[BrowserSession, Callable[[Response], Response]] | None:
+    """Begin the session that comes after a code, with new secrets for it and for the browser.
+
+    Returns:
+        The session, and what gives an answer its cookies; None when somebody was faster.
+    """
     secret, device = place.cookies.new(), place.rooms.devices.new()
     entered = await flow.finish(
         place.login,
@@ -248,10 +260,13 @@ async def let_in(place: Place, session: BrowserSession, channel: Channel | None)
         channel=channel,
     )
     if entered is None:
-        return begin_again(place, session)
-    answer = see_other(place.home(entered))
-    place.rooms.devices.give(answer, device, max_age_s=DEVICE_MAX_AGE_S)
-    return place.cookies.give(answer, secret)
+        return None
+
+    def give(answer: Response) -> Response:
+        place.rooms.devices.give(answer, device, max_age_s=DEVICE_MAX_AGE_S)
+        return place.cookies.give(answer, secret)
+
+    return entered, give
 
 
 async def _watch(place: Place) -> Response:
@@ -272,5 +287,3 @@ async def _go_on(place: Place) -> Response:
 
 def _masked(person: Person) -> str:
     return person.msisdn or ""
-
-
