@@ -153,13 +153,7 @@ async def run(
         door = await stack.enter_async_context(Door(settings.server.door))
         at_home = is_loopback(address_of(settings.server.listen)[0])
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
-        people = people_routes(
-            house.ports,
-            house.directory,
-            house.store.people,
-            settings.login,
-            public_url=settings.server.public_url or url,
-        )
+        people = people_routes(house.ports, house.directory, house.store.people, settings, url=url)
         pages = _pages(house, dispatcher, people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close

@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from dastak.config import SignInSettings
+from dastak.config import Settings, SignInSettings
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import LoginPorts, PeopleStore
 from dastak.core.ports import Ports
@@ -19,7 +19,7 @@ from dastak.web.page_templates import PageTemplates
 
 
 def people_routes(
-    ports: Ports, directory: Directory, people: PeopleStore, settings: SignInSettings, *, public_url: str
+    ports: Ports, directory: Directory, people: PeopleStore, settings: Settings, *, url: str
 ) -> list[Route]:
     """Return every page for people.
 
@@ -27,17 +27,17 @@ def people_routes(
         ports: What the flows may touch.
         directory: Knows the services whose pages these are.
         people: Where people are written down.
-        settings: Of the login.
-        public_url: Where people reach us.
+        settings: As read at start.
+        url: Where we listen, which is where people reach us unless the settings say otherwise.
     """
     files = PageFiles()
     house = PageHouse(
         ports=ports,
         directory=directory,
         templates=PageTemplates(files),
-        public_url=public_url.rstrip("/"),
+        public_url=(settings.server.public_url or url).rstrip("/"),
     )
-    return [*_groups(house, login_house(house, people, settings)), *files.routes()]
+    return [*_groups(house, login_house(house, people, settings.login)), *files.routes()]
 
 
 def login_house(house: PageHouse, people: PeopleStore, settings: SignInSettings) -> LoginHouse:
