@@ -50,8 +50,8 @@ def is_known(clear: str, breached: Container[str] = frozenset()) -> bool:
     lower = clear.lower()
     if lower in breached or trivial(lower) or any(lower in run for run in _RUNS):
         return True
-    for spelled in (lower, lower.translate(_LEET)):
-        bare = _HUNG_ON.sub("", spelled)
+    plain = _HUNG_ON.sub("", lower)
+    for bare in (plain, plain.translate(_LEET), _HUNG_ON.sub("", lower.translate(_LEET))):
         half = bare[: len(bare) // 2]
         if bare in _WORDS or not bare or len(set(bare)) <= 2 or (half + half == bare and half in _WORDS):
             return True
