@@ -1,4 +1,4 @@
-"""What every store keeps of people: one owner of a name, one use of a code, one commit for a gain of trust."""
+"""What every store keeps of people: one owner of a name, one use of a code, one commit for each gain."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Budgets of wrong passwords, the life of a session, where a browser may be sent, and whose address counts."""
+"""Budgets of wrong passwords, the life of a session, where a browser may go, and whose address counts."""
 
 from datetime import timedelta
 from typing import Any
