@@ -158,7 +158,7 @@ async def run(
             on_answer=house.metrics.on_answer,
         )
         door = await stack.enter_async_context(Door(settings.server.door))
-        people = people_routes(house.ports, house.directory, house.store.code_pages, public_url=public_url)
+        people = people_routes(house.ports, house.directory, house.store, settings, public_url=public_url)
         pages = _pages(house, dispatcher, people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close

@@ -1,25 +1,49 @@
 """Wire the pages for people: what they share, and each group of them."""
 
+from typing import Protocol
+
 from starlette.routing import Route
 
+from dastak.config import Settings, SignInSettings
 from dastak.core.code_page import CodePageStore
+from dastak.core.login_settings import LoginSettings
+from dastak.core.people_store import LoginPorts, PeopleStore
 from dastak.core.ports import Ports
 from dastak.tenancy.directory import Directory
+from dastak.tenancy.known_passwords import read_breached
+from dastak.tenancy.password_hashes import PasswordHashes
+from dastak.web.code_step import CodeStep
 from dastak.web.hosted.hosted_page import hosted_routes
+from dastak.web.login.login_house import LoginHouse
+from dastak.web.login.login_routes import login_routes
+from dastak.web.login.sign_in_desk import SignInDesk
 from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
 
 
+class PageStores(Protocol):
+    """What pages for people are kept in."""
+
+    @property
+    def code_pages(self) -> CodePageStore:
+        """The pages that ask for a code."""
+
+    @property
+    def people(self) -> PeopleStore:
+        """People who sign in."""
+
+
 def people_routes(
-    ports: Ports, directory: Directory, code_pages: CodePageStore, *, public_url: str
+    ports: Ports, directory: Directory, stores: PageStores, settings: Settings, *, public_url: str
 ) -> list[Route]:
     """Return every page for people.
 
     Args:
         ports: What the flows may touch.
         directory: Knows the services whose pages these are.
-        code_pages: Knows the pages that ask for a code.
+        stores: Where codes, people and pages are written down.
+        settings: As read at start.
         public_url: Where people reach us.
     """
     files = PageFiles()
@@ -29,5 +53,24 @@ def people_routes(
         templates=PageTemplates(files),
         public_url=public_url.rstrip("/"),
     )
-    groups = [*hosted_routes(house, code_pages)]
+    login = login_house(house, stores.people, settings.login)
+    groups = [*hosted_routes(house, stores.code_pages), *login_routes(login)]
     return [*groups, *files.routes()]
+
+
+def login_house(house: PageHouse, people: PeopleStore, settings: SignInSettings) -> LoginHouse:
+    """Put the parts of the login together."""
+    passwords = PasswordHashes(read_breached(settings.breached_passwords))
+    return LoginHouse(
+        house=house,
+        login=LoginPorts(
+            ports=house.ports, people=people, passwords=passwords, asks_elsewhere=_nobody_elsewhere
+        ),
+        desk=SignInDesk(house, people),
+        step=CodeStep(house),
+        proxies=settings.trusted_proxies,
+    )
+
+
+async def _nobody_elsewhere(_settings: LoginSettings, _username: str, _password: str) -> bool:
+    return False

@@ -304,6 +304,19 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     format: Literal["auto", "json", "human"] = "auto"
 
 
+class SignInSettings(_Section, frozen=True, kw_only=True):
+    """How people sign in, for all services; the rest is of each service: `dastak login`.
+
+    Attributes:
+        trusted_proxies: How many proxies of yours stand before it and append to X-Forwarded-For. With too few
+            all people share one budget of wrong passwords; with too many anybody chooses whose is used.
+        breached_passwords: A file of passwords nobody may choose, one a line, beside the most common ones.
+    """
+
+    trusted_proxies: Annotated[int, Meta(ge=0, le=5)] = 0
+    breached_passwords: Path | None = None
+
+
 class Settings(_Section, frozen=True, kw_only=True):
     """All of it.
 
@@ -318,6 +331,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     limits: LimitsSettings = LimitsSettings()
     routing: RoutingSettings = RoutingSettings()
     voice: VoiceSettings = VoiceSettings()
+    login: SignInSettings = SignInSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     log: LogSettings = LogSettings()
 

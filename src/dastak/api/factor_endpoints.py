@@ -4,7 +4,6 @@ import base64
 import binascii
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote, urlencode
 
 import msgspec
 import segno
@@ -21,7 +20,7 @@ from dastak.core.oath import DIGITS_MAX, DIGITS_MIN, STEP_S, STEP_S_MAX, HashFun
 from dastak.core.policy import Channel
 from dastak.core.tenant import Scope
 from dastak.flows import factors
-from dastak.flows.factors import CHAIN_CODES, Enrolled, Enrolment
+from dastak.flows.factors import CHAIN_CODES, Enrolled, Enrolment, link
 
 # RFC 4648 without the padding, which `otpauth:` links leave out.
 _BASE32_CHARACTERS_MAX: Final = 208
@@ -185,25 +184,6 @@ def new_view(made: Enrolled, *, issuer: str, account: str) -> NewFactorView:
     secret = base64.b32encode(made.seed).decode("ascii").rstrip("=")
     uri = link(made.factor, secret, issuer=issuer, account=account or made.factor.msisdn)
     return NewFactorView(**_shared(made.factor), secret=secret, uri=uri, qr_svg=qr_svg(uri))
-
-
-def link(factor: Factor, secret: str, *, issuer: str, account: str) -> str:
-    """Write the link that authenticators read.
-
-    Source: the Key Uri Format of Google Authenticator, which all of them follow.
-    """
-    parameters = {
-        "secret": secret,
-        "issuer": issuer,
-        "algorithm": factor.hash_function.value,
-        "digits": str(factor.digits),
-    }
-    if factor.kind is Channel.TOTP:
-        parameters["period"] = str(factor.step_s)
-    else:
-        parameters["counter"] = str(factor.last + 1)
-    label = f"{quote(issuer, safe='')}:{quote(account, safe='')}"
-    return f"otpauth://{factor.kind}/{label}?{urlencode(parameters, quote_via=quote)}"
 
 
 def qr_svg(text: str) -> str:

@@ -21,6 +21,7 @@ from dastak.commands.serve import run_app, run_coroutine
 from dastak.config import Settings, sqlite_path
 from dastak.config_read import load
 from dastak.config_secrets import write_private
+from dastak.core.login_settings import LoginSettings
 from dastak.core.tenant import Mode, Scope
 from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.logs import setup_logs
@@ -105,6 +106,9 @@ async def dev_setup(settings: Settings, directory: Path) -> str:
     now = datetime.now(UTC)
     async with SqliteStore(sqlite_path(settings.store.url)) as store:
         service = await operators.ensure_default(store)
+        if await store.people.login_of(service.n) is None:
+            # Its codes go to the virtual phones.
+            await store.people.put_login(LoginSettings(service=service.n, mode=Mode.TEST, open_sign_up=True))
         live = [key for key in (await store.tenancy()).keys if is_live(key, now)]
         remembered = _remembered(directory)
         if remembered is not None and any(key.digest == digest(remembered.encode()) for key in live):
@@ -142,6 +146,7 @@ def banner(url: str, api_key: str, phones_url: str | None, directory: Path) -> s
             click.style(f"Dastak {__version__}", bold=True) + "  sandbox, nothing leaves this machine",
             f"  API      {url}/v1",
             f"  phones   {phones_url}",
+            f"  login    {url}/login/{operators.DEFAULT_NAME}/{operators.DEFAULT_NAME}",
             f"  API key  {api_key}  (test key: cannot reach a carrier)",
             f'  start    {curl} \'{{"to":"{TRY_MSISDN}"}}\' {url}/v1/verifications',
             f'  check    {curl} \'{{"code":"CODE"}}\' {url}/v1/verifications/ID/check',

@@ -54,6 +54,7 @@ from dastak.store.group_commit import GroupCommit
 from dastak.store.sqlite_code_pages import SqliteCodePages
 from dastak.store.sqlite_factors import SqliteFactors
 from dastak.store.sqlite_file import READING
+from dastak.store.sqlite_people import SqlitePeople
 from dastak.store.sqlite_writes import Writes
 from dastak.store.statements import load
 from dastak.store.stop_list import StopList
@@ -80,6 +81,7 @@ class SqliteStore:
     Attributes:
         factors: The port `FactorStore`.
         code_pages: The port `CodePageStore`.
+        people: The port `PeopleStore`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -102,6 +104,7 @@ class SqliteStore:
         self.code_pages = SqliteCodePages(
             self._group, once=self._writes.once, writer=self._writer, reader=self._reader, sql=self._sql
         )
+        self.people = SqlitePeople(self._group, writer=self._writer, reader=self._reader)
         return self
 
     async def __aexit__(

@@ -1,0 +1,79 @@
+"""How people sign in to a service: who may make an account, what counts as a factor, who knows passwords."""
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from dastak.core.errors import InvalidRequest
+from dastak.core.policy import Channel
+from dastak.core.tenant import Mode
+
+REMEMBER_DAYS_MAX: Final = 90
+ADDRESS_CHARACTERS_MAX: Final = 500
+# Standard Webhooks: 24 to 64 octets.
+SECRET_OCTETS: Final = 32
+
+
+class LoginSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The login of one service.
+
+    Attributes:
+        service: Its number in the store.
+        mode: `test` sends codes to the virtual phones, `live` to carriers.
+        open_sign_up: Whether anybody may make an account.
+        required: Whether nobody is in without a second factor.
+        factors: What counts as one, in the order in which it is asked for.
+        remember_days: For how long a browser may be remembered; 0 is never.
+        check_url: The customer's own check of passwords; None is our own directory.
+        check_secret: Sealed: what requests to it are signed with.
+    """
+
+    service: int
+    mode: Mode = Mode.LIVE
+    open_sign_up: bool = False
+    required: bool = False
+    factors: tuple[Channel, ...] = (
+        Channel.TOTP,
+        Channel.SMS,
+        Channel.VOICE,
+        Channel.HOTP,
+        Channel.HASH_CHAIN,
+    )
+    remember_days: int = 30
+    check_url: str | None = None
+    check_secret: bytes | None = None
+
+
+def check_login(settings: LoginSettings) -> LoginSettings:
+    """Return the settings if they may be used.
+
+    Raises:
+        InvalidRequest: A figure is out of its range, or the address is none that we would ask.
+    """
+    if settings.mode is Mode.TEAM:
+        raise InvalidRequest("`mode` is `test` or `live`.", field="mode")
+    if not 0 <= settings.remember_days <= REMEMBER_DAYS_MAX:
+        raise InvalidRequest(f"`remember_days` must be 0 to {REMEMBER_DAYS_MAX}.", field="remember_days")
+    _check_factors(settings.factors)
+    if settings.check_url is not None:
+        _check_address(settings.check_url)
+        if settings.open_sign_up:
+            raise InvalidRequest(
+                "Where your own system knows the passwords, accounts are made there and not here.",
+                field="open_sign_up",
+            )
+    return settings
+
+
+def _check_factors(factors: Sequence[Channel]) -> None:
+    if not factors or len(set(factors)) != len(factors):
+        raise InvalidRequest("`factors` needs at least one, each once.", field="factors")
+
+
+def _check_address(url: str) -> None:
+    parts = urlsplit(url)
+    plain = parts.scheme == "https" and parts.hostname and not parts.username and not parts.fragment
+    if not plain or len(url) > ADDRESS_CHARACTERS_MAX or not url.isascii():
+        raise InvalidRequest("`check_url` is an https address without a user name in it.", field="check_url")

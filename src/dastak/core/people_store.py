@@ -1,0 +1,163 @@
+"""Where people, their browsers and their sign-ins are written down, as the flows and pages see it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from dastak.core.login_settings import LoginSettings
+from dastak.core.person import Person, PersonId
+from dastak.core.ports import Ports
+from dastak.core.sign_in_limits import Claim
+from dastak.core.sign_in_state import BrowserSession, Device, SignInLine
+from dastak.core.tenant import Mode
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    """A token by which an operator makes an account, once.
+
+    Attributes:
+        digest: SHA-256 of the token.
+        username: Who is invited.
+        tenant: What the operator will look after; None is all.
+    """
+
+    digest: bytes
+    username: str
+    expires_at: datetime
+    tenant: int | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A gain of trust, written in one commit.
+
+    Attributes:
+        session: The new session.
+        replaces: The digest of the one before it.
+        line: For the log of its person.
+        back: Attempts that were right after all.
+        device: The browser, to be known again.
+        forgets: The digest under which the browser was known before.
+    """
+
+    session: BrowserSession
+    replaces: bytes | None = None
+    line: SignInLine | None = None
+    back: tuple[Claim, ...] = ()
+    device: Device | None = None
+    forgets: bytes | None = None
+
+
+class PeopleStore(Protocol):
+    """The people in the database; it raises `Overloaded` as `Store` does."""
+
+    async def login_of(self, service: int) -> LoginSettings | None:
+        """Return how people sign in to a service; None is that nobody does."""
+
+    async def put_login(self, settings: LoginSettings) -> LoginSettings:
+        """Write that down, in place of what there was."""
+
+    async def person_named(self, service: int, mode: Mode, name_key: str) -> Person | None:
+        """Return a person by what its spellings have in common."""
+
+    async def find_person(self, person: PersonId) -> Person | None:
+        """Return a person."""
+
+    async def people_of(self, service: int, *, limit: int) -> Sequence[Person]:
+        """Return the people of a service, newest first."""
+
+    async def put_person(self, person: Person, name_key: str, *, invited_by: bytes | None = None) -> Person:
+        """Insert a person, and use up the invitation with that digest in the same commit.
+
+        Raises:
+            Conflict: The name is taken.
+            NotFound: There is no such invitation any more.
+        """
+
+    async def move_person(self, person: PersonId, rule: Callable[[Person], Person]) -> Person:
+        """Run a rule on a person while nobody else can change it. Raises: NotFound."""
+
+    async def remove_person(self, person: PersonId) -> None:
+        """Delete a person and all that is kept of it. Raises: NotFound."""
+
+    async def claim(self, claims: Sequence[Claim], *, now: datetime) -> Claim | None:
+        """Count an attempt against all of these, or against none; return the one that is used up."""
+
+    async def enter(self, entry: Entry) -> bool:
+        """Write a gain of trust; False when the session it replaces is gone, and nothing was written."""
+
+    async def session_of(self, digest: bytes) -> BrowserSession | None:
+        """Return a session."""
+
+    async def move_session(
+        self, digest: bytes, rule: Callable[[BrowserSession], BrowserSession], line: SignInLine | None = None
+    ) -> BrowserSession | None:
+        """Run a rule on a session, and log a line; None when it is gone."""
+
+    async def end_session(self, digest: bytes) -> None:
+        """End a session."""
+
+    async def end_sessions(self, person: PersonId, *, but: bytes | None, line: SignInLine) -> None:
+        """End all sessions of a person and forget its browsers, but for one session."""
+
+    async def device_of(self, digest: bytes, person: PersonId) -> Device | None:
+        """Return a browser that a person signed in with before."""
+
+    async def devices_of(self, person: PersonId) -> Sequence[Device]:
+        """Return the browsers of a person, newest first."""
+
+    async def forget_device(self, person: PersonId, digest: bytes) -> bool:
+        """Forget a browser of a person; False when it is not known."""
+
+    async def put_recovery_codes(
+        self, person: PersonId, digests: Sequence[bytes], *, line: SignInLine
+    ) -> None:
+        """Write the recovery codes of a person, in place of those it had."""
+
+    async def spend_recovery_code(self, person: PersonId, digests: Sequence[bytes], *, now: datetime) -> bool:
+        """Use up the one code that has one of these digests; False when there is none, or none any more."""
+
+    async def recovery_codes_left(self, person: PersonId) -> int:
+        """Return how many recovery codes of a person are not used."""
+
+    async def note_line(self, person: PersonId, line: SignInLine) -> None:
+        """Append to the log of a person; the oldest lines go."""
+
+    async def lines_of(self, person: PersonId, *, limit: int) -> Sequence[SignInLine]:
+        """Return the log of a person, newest first."""
+
+    async def put_invitation(self, invitation: Invitation) -> None:
+        """Write an invitation down."""
+
+    async def invitation_of(self, digest: bytes) -> Invitation | None:
+        """Return an invitation that is not used up."""
+
+
+class Passwords(Protocol):
+    """Hashes passwords slowly, without holding up anything else."""
+
+    def make(self, clear: str) -> Awaitable[str]:
+        """Return what is kept of a password. Raises: Overloaded (too many wait)."""
+
+    def holds(self, kept: str | None, clear: str) -> Awaitable[bool]:
+        """Say whether a password is the one; None, for nobody, takes as long. Raises: Overloaded."""
+
+    def is_outdated(self, kept: str) -> bool:
+        """Say whether it would be hashed otherwise today."""
+
+    def is_known(self, clear: str) -> bool:
+        """Say whether everybody would try this password first."""
+
+
+class LoginPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the flows of people may touch.
+
+    Attributes:
+        asks_elsewhere: Asks a customer's own system whether a password is right; None if it did not answer.
+    """
+
+    ports: Ports
+    people: PeopleStore
+    passwords: Passwords
+    asks_elsewhere: Callable[[LoginSettings, str, str], Awaitable[bool]]

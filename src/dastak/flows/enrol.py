@@ -1,0 +1,142 @@
+"""Give a person a second factor: a proved number, an authenticator, a printed list, recovery codes.
+
+1. A number or an authenticator counts once a code of it was typed.
+2. Who has a factor needs one, typed just now, to change any of them; a recovery code will do.
+3. Recovery codes are shown once, and new ones void the old.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+
+from dastak.core.errors import NotFound, Refused
+from dastak.core.factor import FactorState
+from dastak.core.ids import FactorId
+from dastak.core.login_settings import LoginSettings
+from dastak.core.msisdn import Msisdn, parse
+from dastak.core.people_store import LoginPorts
+from dastak.core.person import (
+    RECOVERY_OCTETS,
+    Person,
+    owned,
+    recovery_codes,
+    recovery_digests,
+    ways,
+    with_owned,
+)
+from dastak.core.policy import FACTORS, Channel
+from dastak.core.sign_in_state import FRESH, BrowserSession, is_fresh
+from dastak.core.tenant import Caller
+from dastak.core.verification import Verification
+from dastak.flows import factors
+from dastak.flows.factors import Enrolled, Enrolment
+from dastak.flows.sign_in import Visitor, line_of
+
+
+def may_change(login: LoginPorts, settings: LoginSettings, person: Person, session: BrowserSession) -> bool:
+    """Say whether a session may change factors now: it proved the ones there are just before."""
+    now = login.ports.clock.now()
+    if not ways(person, settings.factors):
+        return now < session.auth_at + FRESH
+    return is_fresh(session, now)
+
+
+async def set_number(login: LoginPorts, person: Person, msisdn: Msisdn, visitor: Visitor) -> Person:
+    """Give a person the number whose code was typed."""
+    now = login.ports.clock.now()
+    moved = await login.people.move_person(
+        person.id, lambda one: msgspec.structs.replace(one, msisdn=msisdn, proved_at=now)
+    )
+    what = "number_added" if person.proved_at is None else "number_changed"
+    await login.people.note_line(person.id, line_of(login, visitor, what))
+    return moved
+
+
+async def begin_factor(
+    login: LoginPorts,
+    caller: Caller,
+    person: Person,
+    kind: Channel,
+    *,
+    allowed: Sequence[Channel],
+    to: str = "",
+) -> Enrolled:
+    """Make an authenticator or a printed list that its person is still to prove.
+
+    Args:
+        login: What the flow may touch.
+        caller: The service's pages.
+        person: Whose it will be.
+        kind: One of `policy.FACTORS`.
+        allowed: What the service allows.
+        to: The number it is filed under, for a person that has none yet.
+
+    Raises:
+        Refused: The service does not allow it.
+        InvalidMsisdn: There is no number.
+        Conflict: The number has as many as it may have.
+    """
+    if kind not in FACTORS or kind not in allowed:
+        raise Refused("This service does not allow that factor.", reason="factor_not_allowed")
+    number = person.msisdn or parse(to).msisdn
+    made = await factors.enrol(login.ports, caller, Enrolment(to=number, kind=kind, label=person.username))
+    if person.msisdn is None:
+        await login.people.move_person(person.id, lambda one: msgspec.structs.replace(one, msisdn=number))
+    return made
+
+
+async def seed_of(login: LoginPorts, caller: Caller, factor_id: FactorId) -> Enrolled | None:
+    """Return a factor that waits for its proof, with its seed to be shown again; None if it does not wait."""
+    factor = await factors.find(login.ports, caller, factor_id)
+    if factor.state is not FactorState.PENDING or factor.sealed is None:
+        return None
+    return Enrolled(factor, seed=login.ports.sealer.unseal(factor.sealed, bound_to=factor.id))
+
+
+async def own_factor(
+    login: LoginPorts, caller: Caller, person: Person, proved: Verification, visitor: Visitor
+) -> Person:
+    """Give a person the factor whose code was typed; what it had of that kind is removed."""
+    kind, factor = proved.particulars.channel, proved.particulars.factor
+    assert factor is not None
+    before = owned(person, kind)
+    moved = await login.people.move_person(person.id, lambda one: with_owned(one, kind, factor))
+    if before is not None and before != factor:
+        await _remove(login, caller, before)
+    await login.people.note_line(person.id, line_of(login, visitor, f"{kind}_added"))
+    return moved
+
+
+async def drop_factor(
+    login: LoginPorts, caller: Caller, person: Person, kind: Channel, visitor: Visitor
+) -> Person:
+    """Take a person's authenticator or printed list away; a number stays, and is only changed."""
+    before = owned(person, kind)
+    moved = await login.people.move_person(person.id, lambda one: with_owned(one, kind, None))
+    if before is not None:
+        await _remove(login, caller, before)
+    await login.people.note_line(person.id, line_of(login, visitor, f"{kind}_removed"))
+    return moved
+
+
+async def prefer(login: LoginPorts, settings: LoginSettings, person: Person, kind: Channel) -> Person:
+    """Have a person asked first for one of what it has. Raises: Refused (it has no such factor)."""
+    if kind not in ways(person, settings.factors):
+        raise Refused("You have no such factor.", reason="no_factor")
+    return await login.people.move_person(person.id, lambda one: msgspec.structs.replace(one, prefers=kind))
+
+
+async def new_recovery_codes(login: LoginPorts, person: Person, visitor: Visitor) -> tuple[str, ...]:
+    """Make new recovery codes, to be shown now and never again."""
+    codes = recovery_codes(login.ports.entropy(RECOVERY_OCTETS))
+    digests = [recovery_digests(login.ports.keys, person.id, code)[0] for code in codes]
+    line = line_of(login, visitor, "recovery_codes_made")
+    await login.people.put_recovery_codes(person.id, digests, line=line)
+    return codes
+
+
+async def _remove(login: LoginPorts, caller: Caller, factor: str) -> None:
+    """Remove a factor; one that a customer's own program removed is gone already."""
+    with suppress(NotFound):
+        await factors.remove(login.ports, caller, FactorId(bytes.fromhex(factor)))

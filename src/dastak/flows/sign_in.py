@@ -1,0 +1,307 @@
+"""Sign in: the password first, then what else the service wants, and a new session at each gain of trust.
+
+1. Nobody learns which of name, password and lock was the reason: one answer, and the same work for it.
+2. An attempt is counted before its password is looked at.
+3. Only the session whose password was right is ever asked for a code.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from dastak.core.errors import RateLimited
+from dastak.core.ids import FactorId
+from dastak.core.login_settings import LoginSettings
+from dastak.core.people_store import Entry, LoginPorts
+from dastak.core.person import PERSON_ID_OCTETS, Person, PersonId, name_key, owned, recovery_digests, ways
+from dastak.core.policy import FACTORS, Channel
+from dastak.core.sign_in_limits import (
+    SECOND_STEP,
+    Claim,
+    claims_of_account,
+    claims_of_source,
+    key_of,
+    network_of,
+)
+from dastak.core.sign_in_state import (
+    AGENT_CHARACTERS_MAX,
+    AMR_RECOVERY,
+    BrowserSession,
+    Device,
+    Purpose,
+    SignInLine,
+    Stage,
+    amr_of,
+    ask,
+    signed_in,
+)
+from dastak.core.verification import Particulars
+from dastak.flows.start import Ask
+
+# A browser is known for so long, be it remembered or not.
+KNOWN_FOR: Final = timedelta(days=365)
+_NOBODY: Final = PersonId(bytes(PERSON_ID_OCTETS))
+
+
+class Visitor(msgspec.Struct, frozen=True, kw_only=True):
+    """The browser that signs in.
+
+    Attributes:
+        address: Its IP address.
+        agent: What it says of itself.
+        device: The digest of what it carries from an earlier sign-in, if anything.
+        session: The digest of the session it has now.
+    """
+
+    address: str
+    agent: str = ""
+    device: bytes | None = None
+    session: bytes | None = None
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """A password that was right.
+
+    Attributes:
+        known: The browser, if this person signed in with it before.
+        claims: What was counted, to be given back.
+    """
+
+    person: Person
+    known: Device | None
+    claims: tuple[Claim, ...]
+
+
+async def pass_password(
+    login: LoginPorts, settings: LoginSettings, visitor: Visitor, username: str, password: str
+) -> Passed | None:
+    """Look at a name and a password; None says no more than that they do not go together here and now.
+
+    Raises:
+        RateLimited: Too many attempts came from there, whomever they were about.
+        Overloaded: It cannot be looked at now.
+    """
+    now, ring = login.ports.clock.now(), login.ports.keys
+    source = claims_of_source(ring, visitor.address)
+    await refuse_source(login, source)
+    key = name_key(username)
+    found = await login.people.person_named(settings.service, settings.mode, key)
+    whose = _NOBODY if found is None else found.id
+    known = None if visitor.device is None else await login.people.device_of(visitor.device, whose)
+    known = known if known is not None and now < known.expires_at else None
+    account = (settings.service.to_bytes(8), key.encode())
+    claims = claims_of_account(ring, account, visitor.address, None if known is None else known.digest)
+    locked = await login.people.claim(claims, now=now) is not None
+    person = await _judged(login, settings, found, username, password)
+    if person is None or locked or person.blocked:
+        return None
+    return Passed(person=person, known=known, claims=(*source, *claims))
+
+
+async def refuse_source(login: LoginPorts, claims: tuple[Claim, ...]) -> None:
+    """Count an attempt from somewhere. Raises: RateLimited (there were too many)."""
+    used_up = await login.people.claim(claims, now=login.ports.clock.now())
+    if used_up is not None:
+        budget = used_up.budget
+        raise RateLimited(
+            "Too many attempts came from this address.",
+            limit=budget.name,
+            retry_after_s=budget.window_s // budget.attempts,
+            quota=budget.attempts,
+            window_s=budget.window_s,
+        )
+
+
+async def _judged(
+    login: LoginPorts, settings: LoginSettings, found: Person | None, username: str, password: str
+) -> Person | None:
+    """Return the person whose password it is."""
+    if settings.check_url is not None:
+        right = await login.asks_elsewhere(settings, username, password)
+        if not right:
+            return None
+        return found if found is not None else await _known_elsewhere(login, settings, username)
+    right = await login.passwords.holds(None if found is None else found.password, password)
+    if not right or found is None:
+        return None
+    if login.passwords.is_outdated(found.password):
+        kept = await login.passwords.make(password)
+        return await login.people.move_person(
+            found.id, lambda one: msgspec.structs.replace(one, password=kept)
+        )
+    return found
+
+
+async def _known_elsewhere(login: LoginPorts, settings: LoginSettings, username: str) -> Person:
+    """Make a record of somebody whom the customer's own system knows."""
+    person = Person(
+        id=PersonId(login.ports.entropy(PERSON_ID_OCTETS)),
+        service=settings.service,
+        mode=settings.mode,
+        username=username.strip(),
+        created_at=login.ports.clock.now(),
+    )
+    return await login.people.put_person(person, name_key(username))
+
+
+async def begin(
+    login: LoginPorts,
+    settings: LoginSettings,
+    visitor: Visitor,
+    passed: Passed,
+    wish: BrowserSession,
+    *,
+    device_digest: bytes,
+) -> BrowserSession | None:
+    """Open the session of somebody whose password was right; it is signed in where no more is wanted.
+
+    Args:
+        login: What the flow may touch.
+        settings: Of the service.
+        visitor: The browser.
+        passed: What `pass_password` said.
+        wish: The new session as `wished` makes it.
+        device_digest: Of what the browser carries from now on, if it is signed in.
+    """
+    now, person = login.ports.clock.now(), passed.person
+    session = msgspec.structs.replace(wish, person=person.id)
+    until = None if passed.known is None or session.fresh else passed.known.trusted_until
+    if (until is not None and now < until) or (not ways(person, settings.factors) and not settings.required):
+        session = signed_in(session, digest=session.digest, amr=("pwd",), now=now, second=False)
+    entry = Entry(session=session, back=passed.claims)
+    if session.stage is Stage.SIGNED_IN:
+        entry = msgspec.structs.replace(
+            entry,
+            line=_line(visitor, session, "signed_in"),
+            device=_device(session, device_digest, until),
+            forgets=visitor.device,
+        )
+    return session if await login.people.enter(entry) else None
+
+
+def wished(
+    login: LoginPorts,
+    settings: LoginSettings,
+    visitor: Visitor,
+    digest: bytes,
+    *,
+    next_path: str = "",
+    remember: bool = False,
+    fresh: bool = False,
+) -> BrowserSession:
+    """Return a session whose password is right, of nobody yet."""
+    now = login.ports.clock.now()
+    return BrowserSession(
+        digest=digest,
+        person=_NOBODY,
+        service=settings.service,
+        stage=Stage.PASSWORD_PASSED,
+        created_at=now,
+        seen_at=now,
+        auth_at=now,
+        next_path=next_path,
+        remember=remember and settings.remember_days > 0,
+        fresh=fresh,
+        agent=visitor.agent[:AGENT_CHARACTERS_MAX],
+    )
+
+
+def asking(person: Person, channel: Channel, locale: str) -> Ask:
+    """Return what to ask a person for; authenticators by their id, for two people may share a number."""
+    said = Particulars(channel=channel, locale=locale, purpose="login")
+    if channel in FACTORS:
+        factor = owned(person, channel)
+        assert factor is not None
+        return Ask(factor=FactorId(bytes.fromhex(factor)), particulars=said)
+    assert person.msisdn is not None
+    # Who knows the password asks for the own code alone; the limits of the number are enough.
+    return Ask(to=person.msisdn, channel=channel, particulars=said)
+
+
+async def bind(login: LoginPorts, session: BrowserSession, asked: bytes, purpose: Purpose) -> bool:
+    """Bind a code that was asked for to the session that asked; False when the session is gone."""
+    moved = await login.people.move_session(session.digest, lambda one: ask(one, asked, purpose))  # type: ignore[arg-type]
+    return moved is not None
+
+
+async def finish(
+    login: LoginPorts,
+    settings: LoginSettings,
+    visitor: Visitor,
+    passed: BrowserSession,
+    *,
+    session_digest: bytes,
+    device_digest: bytes,
+    channel: Channel | None,
+) -> BrowserSession | None:
+    """Let somebody in whose code was right, under a new secret; None when somebody was faster.
+
+    Args:
+        login: What the flow may touch.
+        settings: Of the service.
+        visitor: The browser.
+        passed: The session whose code it was; it is over with this.
+        session_digest: Of the new session.
+        device_digest: Of what the browser carries from now on, to be known again.
+        channel: How the code came; None is a recovery code.
+    """
+    now = login.ports.clock.now()
+    amr = AMR_RECOVERY if channel is None else amr_of(channel)
+    session = signed_in(passed, digest=session_digest, amr=amr, now=now, second=True)
+    until = now + timedelta(days=settings.remember_days) if passed.remember else None
+    what = "signed_in" if channel is not None else "recovery_code_used"
+    entry = Entry(
+        session=session,
+        replaces=passed.digest,
+        line=_line(visitor, session, what),
+        device=_device(session, device_digest, until),
+        forgets=visitor.device,
+    )
+    return session if await login.people.enter(entry) else None
+
+
+async def recover(login: LoginPorts, session: BrowserSession, typed: str) -> bool:
+    """Use up a recovery code of the person of a session. Raises: RateLimited (too many were wrong)."""
+    now, ring = login.ports.clock.now(), login.ports.keys
+    claim = Claim(key_of(ring, SECOND_STEP, session.person), SECOND_STEP)
+    await refuse_source(login, (claim,))
+    digests = recovery_digests(ring, session.person, typed)
+    return await login.people.spend_recovery_code(session.person, digests, now=now)
+
+
+async def note(login: LoginPorts, visitor: Visitor, session: BrowserSession, what: str) -> None:
+    """Write a line into the log of a session's person."""
+    await login.people.note_line(session.person, _line(visitor, session, what))
+
+
+def line_of(login: LoginPorts, visitor: Visitor, what: str) -> SignInLine:
+    """Return a line of a log, of now."""
+    return SignInLine(
+        at=login.ports.clock.now(),
+        what=what,
+        network=network_of(visitor.address),
+        agent=visitor.agent[:AGENT_CHARACTERS_MAX],
+    )
+
+
+def _device(session: BrowserSession, digest: bytes, until: datetime | None) -> Device:
+    """Return a browser as it is known from now on."""
+    return Device(
+        digest=digest,
+        person=session.person,
+        created_at=session.created_at,
+        expires_at=session.created_at + KNOWN_FOR,
+        trusted_until=until,
+        agent=session.agent,
+    )
+
+
+def _line(visitor: Visitor, session: BrowserSession, what: str) -> SignInLine:
+    return SignInLine(
+        at=session.seen_at,
+        what=what,
+        by=session.amr,
+        network=network_of(visitor.address),
+        agent=session.agent,
+    )

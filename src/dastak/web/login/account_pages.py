@@ -1,0 +1,277 @@
+"""Where a person looks after its account: number, factors, recovery codes, browsers, and what happened."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dastak.core.errors import Conflict, InvalidMsisdn, NotFound, NumberStopped, Refused
+from dastak.core.ids import VerificationId
+from dastak.core.msisdn import parse
+from dastak.core.person import Person, owned, ways
+from dastak.core.policy import FACTORS, Channel
+from dastak.core.sign_in_state import BrowserSession, Purpose, SignInLine
+from dastak.core.verification import Particulars
+from dastak.flows import enrol
+from dastak.flows.factors import Enrolled
+from dastak.flows.sign_in import line_of
+from dastak.flows.start import Ask
+from dastak.tenancy.console_service import CONSOLE_TENANT
+from dastak.web.login.login_house import ACCOUNT_PATH, LoginHouse, Place, is_between, on_the_way
+from dastak.web.login.sign_in_desk import LOGIN_PATH
+from dastak.web.page_answers import read_form, see_other
+
+FORM: Final = "account"
+CODE_FORM: Final = "account-code"
+LINES_SHOWN: Final = 10
+
+Act = Callable[[Place, BrowserSession, Person, Mapping[str, str], str], Awaitable[Response]]
+# What a log says in a person's own language; the exact word is for operators.
+_KINDS: Final[Mapping[str, str]] = {
+    "signed_in": "signed_in",
+    "recovery_code_used": "signed_in",
+    "wrong_code": "wrong",
+    "wrong_recovery_code": "wrong",
+}
+
+
+def account_routes(rooms: LoginHouse) -> list[Route]:
+    """Return the page of an account."""
+
+    async def answer(request: Request) -> Response:
+        place = await rooms.place(request)
+        found = await whose(place)
+        if isinstance(found, Response):
+            return found
+        session, person = found
+        if request.method != "POST":
+            return await show_account(place, session, person)
+        form = await read_form(request)
+        place.check(FORM, form)
+        do, _, about = form.get("do", "").partition("-")
+        act = _ACTS.get(do)
+        if act is None or (is_between(session) and do not in _BETWEEN):
+            raise Refused("There is no such act.", reason="unknown_act")
+        return await act(place, session, person, form, about)
+
+    path = ACCOUNT_PATH + "/{tenant:str}/{service:str}"
+    return [Route(path, rooms.house.for_people(answer), methods=["GET", "POST"])]
+
+
+async def whose(place: Place) -> tuple[BrowserSession, Person] | Response:
+    """Return who looks after an account, or where to go first.
+
+    Somebody whose password was right, who has no second factor yet and needs one, may set one up.
+    """
+    session = await place.session()
+    person = None if session is None else await place.login.people.find_person(session.person)
+    if session is None or person is None or person.blocked:
+        return see_other(place.sign_in(next=place.account()))
+    if is_between(session) and ways(person, place.settings.factors):
+        return see_other(place.path(LOGIN_PATH, "code"))
+    return session, person
+
+
+async def show_account(
+    place: Place, session: BrowserSession, person: Person, status: int = 200, **said: str
+) -> Response:
+    """Show an account; `said` may have `error`, `field` and what was `typed`."""
+    has = ways(person, place.settings.factors)
+    people = place.login.people
+    between = is_between(session)
+    values: dict[str, Any] = {
+        "form": place.token(FORM),
+        "error": "",
+        "field": "",
+        "typed": "",
+        "kept": "",
+        "username": person.username,
+        "masked": _masked(person),
+        "between": between,
+        "invited": not has,
+        "ways": has,
+        "authenticators": [
+            (kind, owned(person, kind) is not None) for kind in place.settings.factors if kind in FACTORS
+        ]
+        if person.msisdn is not None or _may_begin_with_authenticator(place)
+        else [],
+        "codes_left": await people.recovery_codes_left(person.id),
+        "devices": () if between else await people.devices_of(person.id),
+        "lines": [] if between else await _lines(place, person),
+        "on": on_the_way(place, session.next_path) if session.next_path and not between else "",
+    }
+    return place.show("account.html", {**values, **said}, status)
+
+
+async def _lines(place: Place, person: Person) -> list[dict[str, Any]]:
+    return [_shown(line) for line in await place.login.people.lines_of(person.id, limit=LINES_SHOWN)]
+
+
+def _shown(line: SignInLine) -> dict[str, Any]:
+    return {"at": line.at, "network": line.network, "kind": _KINDS.get(line.what, "changed")}
+
+
+def _masked(person: Person) -> str:
+    """Show whose number it is: the person itself looks, and yet somebody may stand behind."""
+    if person.msisdn is None or person.proved_at is None:
+        return ""
+    return f"•••• {person.msisdn[-2:]}"
+
+
+def _may_begin_with_authenticator(place: Place) -> bool:
+    """Say whether an authenticator may come before a proved number.
+
+    That of an operator may, for there may be no carrier yet. Elsewhere it would be filed under a number that
+    somebody else holds.
+    """
+    return place.caller.tenant.name == CONSOLE_TENANT
+
+
+def prove_first(place: Place, session: BrowserSession, person: Person) -> Response | None:
+    """Send somebody to sign in anew who wants to change factors and did not prove any just now."""
+    if enrol.may_change(place.login, place.settings, person, session):
+        return None
+    return see_other(place.sign_in(next=place.account(), fresh="1"))
+
+
+async def _number(
+    place: Place, session: BrowserSession, person: Person, form: Mapping[str, str], _about: str
+) -> Response:
+    first = prove_first(place, session, person)
+    if first is not None:
+        return first
+    typed = form.get("msisdn", "")[:64]
+    try:
+        number = parse(typed).msisdn
+        said = Particulars(channel=Channel.SMS, locale=place.words.language, purpose="signup")
+        wanted = Ask(to=number, channel=None, client_ip=place.visitor.address, particulars=said)
+        asked = await place.rooms.step.begin(place.caller, wanted)
+    except InvalidMsisdn:
+        error = place.words.say("code_bad_number")
+        return await show_account(place, session, person, 422, error=error, field="msisdn", typed=typed)
+    except NumberStopped:
+        error = place.words.say("sorry_refused")
+        return await show_account(place, session, person, 422, error=error, field="msisdn", typed=typed)
+    await place.bind(session, asked, Purpose.NUMBER)
+    return see_other(place.path(ACCOUNT_PATH, "code"))
+
+
+async def _add(
+    place: Place, session: BrowserSession, person: Person, form: Mapping[str, str], about: str
+) -> Response:
+    first = prove_first(place, session, person)
+    if first is not None:
+        return first
+    if not (person.msisdn or _may_begin_with_authenticator(place)):
+        raise Refused("A number comes first.", reason="number_first")
+    try:
+        made = await enrol.begin_factor(
+            place.login,
+            place.caller,
+            person,
+            _channel(about),
+            allowed=place.settings.factors,
+            to=form.get("msisdn", ""),
+        )
+    except (InvalidMsisdn, Conflict):
+        error = place.words.say("code_bad_number")
+        return await show_account(place, session, person, 422, error=error, field="msisdn")
+    asked = await place.rooms.step.begin(place.caller, Ask(factor=made.factor.id))
+    await place.bind(session, asked, Purpose.AUTHENTICATOR)
+    if made.printed:
+        return await show_printed(place, asked, made)
+    return see_other(place.path(ACCOUNT_PATH, "code"))
+
+
+async def show_printed(place: Place, asked: VerificationId, made: Enrolled) -> Response:
+    """Show a printed list, this once, and ask for its first code."""
+    values = await place.rooms.step.look(place.caller, asked, place.words)
+    shown = {"printed": made.printed, "seed": "", "qr": "", "factor_kind": Channel.HASH_CHAIN.value}
+    return place.show("account_code.html", {**values, **around_code(place), **shown})
+
+
+def around_code(place: Place) -> dict[str, str]:
+    """Return what the form for a code needs on the page of an account."""
+    code = place.path(ACCOUNT_PATH, "code")
+    watch = place.path(ACCOUNT_PATH, "code", "watch")
+    return {"form": place.token(CODE_FORM), "back": place.account(), "poll": watch, "to": code}
+
+
+async def _drop(
+    place: Place, session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
+) -> Response:
+    first = prove_first(place, session, person)
+    if first is not None:
+        return first
+    kind, left = _channel(about), ways(person, place.settings.factors)
+    if left == (kind,) and place.settings.required:
+        raise Refused("The last second factor stays.", reason="last_factor")
+    await enrol.drop_factor(place.login, place.caller, person, kind, place.visitor)
+    return see_other(place.account())
+
+
+async def _prefer(
+    place: Place, _session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
+) -> Response:
+    await enrol.prefer(place.login, place.settings, person, _channel(about))
+    return see_other(place.account())
+
+
+async def _codes(
+    place: Place, session: BrowserSession, person: Person, _form: Mapping[str, str], _about: str
+) -> Response:
+    first = prove_first(place, session, person)
+    if first is not None:
+        return first
+    return await show_codes(place, session, person)
+
+
+async def show_codes(place: Place, session: BrowserSession, person: Person) -> Response:
+    """Make recovery codes and show them, this once."""
+    codes = await enrol.new_recovery_codes(place.login, person, place.visitor)
+    on = on_the_way(place, session.next_path)
+    return place.show("account_codes.html", {"codes": codes, "on": on})
+
+
+async def _forget(
+    place: Place, _session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
+) -> Response:
+    try:
+        digest = bytes.fromhex(about)
+    except ValueError as error:
+        raise NotFound("There is no such browser.") from error
+    await place.login.people.forget_device(person.id, digest)
+    return see_other(place.account())
+
+
+async def _out(
+    place: Place, session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
+) -> Response:
+    if about == "everywhere":
+        line = line_of(place.login, place.visitor, "signed_out_everywhere")
+        await place.login.people.end_sessions(person.id, but=None, line=line)
+    else:
+        await place.login.people.end_session(session.digest)
+    return place.cookies.take(see_other(place.sign_in()))
+
+
+def _channel(text: str) -> Channel:
+    for channel in Channel:
+        if channel.value == text:
+            return channel
+    raise Refused("There is no such factor.", reason="no_factor")
+
+
+_ACTS: Final[Mapping[str, Act]] = {
+    "number": _number,
+    "add": _add,
+    "drop": _drop,
+    "prefer": _prefer,
+    "codes": _codes,
+    "forget": _forget,
+    "out": _out,
+}
+# What somebody may do who still has to set a second factor up.
+_BETWEEN: Final = ("number", "add", "out")

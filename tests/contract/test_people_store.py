@@ -1,0 +1,248 @@
+"""What every store keeps of people: one owner of a name, one use of a code, one commit for each gain."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from dastak.core.errors import Conflict, NotFound
+from dastak.core.login_settings import LoginSettings
+from dastak.core.people_store import Entry, Invitation
+from dastak.core.person import Person, PersonId
+from dastak.core.sign_in_limits import FROM_THERE, STRANGERS, Claim
+from dastak.core.sign_in_state import DEVICES_MAX, SIGN_INS_KEPT, BrowserSession, Device, SignInLine, Stage
+from dastak.core.tenant import Mode
+from tests.support.samples import NOW, some_id
+
+
+def some_person(**changes: Any) -> Person:
+    plain = Person(
+        id=PersonId(some_id()), service=1, mode=Mode.LIVE, username="Asha", password="hash", created_at=NOW
+    )
+    return replace(plain, **changes)
+
+
+def some_session(person: Person, digest: bytes = b"one", **changes: Any) -> BrowserSession:
+    plain = BrowserSession(
+        digest=digest,
+        person=person.id,
+        service=1,
+        stage=Stage.PASSWORD_PASSED,
+        created_at=NOW,
+        seen_at=NOW,
+        auth_at=NOW,
+    )
+    return replace(plain, **changes)
+
+
+def some_device(person: Person, digest: bytes, **changes: Any) -> Device:
+    plain = Device(
+        digest=digest, person=person.id, created_at=NOW, expires_at=NOW + timedelta(days=9), agent="Firefox"
+    )
+    return replace(plain, **changes)
+
+
+def line(what: str) -> SignInLine:
+    return SignInLine(at=NOW, what=what, by=("pwd",), network="192.0.2.0/24")
+
+
+async def test_settings_of_a_login_are_read_back_and_replaced(store: Any) -> None:
+    settings = LoginSettings(service=7, mode=Mode.TEST, check_secret=b"\x00sealed", remember_days=3)
+
+    nothing = await store.people.login_of(7)
+    await store.people.put_login(settings)
+    first = await store.people.login_of(7)
+    await store.people.put_login(replace(settings, remember_days=0))
+
+    assert nothing is None
+    assert first == settings
+    assert (await store.people.login_of(7)).remember_days == 0
+
+
+async def test_name_has_one_owner_in_each_service_and_mode(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+
+    with pytest.raises(Conflict):
+        await store.people.put_person(some_person(), "asha")
+    await store.people.put_person(some_person(mode=Mode.TEST), "asha")
+    await store.people.put_person(some_person(service=2), "asha")
+    assert await store.people.person_named(1, Mode.LIVE, "asha") == person
+    assert await store.people.find_person(person.id) == person
+    assert await store.people.person_named(3, Mode.LIVE, "asha") is None
+    assert list(await store.people.people_of(1, limit=9))[-1] == person
+
+
+async def test_person_is_moved_by_one_rule_at_a_time(store: Any) -> None:
+    person = await store.people.put_person(some_person(username=""), "asha")
+
+    await asyncio.gather(
+        *(
+            store.people.move_person(person.id, lambda one: replace(one, username=one.username + "x"))
+            for _ in range(50)
+        )
+    )
+
+    assert (await store.people.find_person(person.id)).username == "x" * 50
+    with pytest.raises(NotFound):
+        await store.people.move_person(PersonId(some_id()), lambda one: one)
+
+
+async def test_a_hundred_attempts_at_once_spend_ten(store: Any) -> None:
+    there, everywhere = Claim(b"there", FROM_THERE), Claim(b"everywhere", STRANGERS)
+
+    refusals = await asyncio.gather(*(store.people.claim((there, everywhere), now=NOW) for _ in range(100)))
+
+    assert refusals.count(None) == FROM_THERE.attempts
+    assert set(refusals) == {None, there}
+    elsewhere = [
+        await store.people.claim((Claim(b"%d" % n, FROM_THERE), everywhere), now=NOW) for n in range(95)
+    ]
+    assert elsewhere.count(None) == STRANGERS.attempts - FROM_THERE.attempts, (
+        "what was refused was not counted"
+    )
+
+
+async def test_budget_is_there_again_after_its_time(store: Any) -> None:
+    claim = Claim(b"there", FROM_THERE)
+    for _ in range(FROM_THERE.attempts):
+        await store.people.claim((claim,), now=NOW)
+    later = NOW + timedelta(seconds=FROM_THERE.window_s)
+
+    assert await store.people.claim((claim,), now=later - timedelta(seconds=2)) == claim
+    assert await store.people.claim((claim,), now=later) is None
+
+
+async def test_gain_of_trust_replaces_one_session_once(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    await store.people.enter(Entry(session=some_session(person)))
+    entries = [
+        Entry(session=some_session(person, b"%d" % n, stage=Stage.SIGNED_IN), replaces=b"one")
+        for n in range(20)
+    ]
+
+    entered = await asyncio.gather(*map(store.people.enter, entries))
+
+    assert sum(entered) == 1
+    assert await store.people.session_of(b"one") is None
+    assert (await store.people.session_of(b"%d" % entered.index(True))).stage is Stage.SIGNED_IN
+
+
+async def test_right_attempt_is_given_back_with_the_session(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    claim = Claim(b"there", FROM_THERE)
+    for n in range(3 * FROM_THERE.attempts):
+        refused = await store.people.claim((claim,), now=NOW)
+        assert refused is None
+        await store.people.enter(Entry(session=some_session(person, b"s%d" % n), back=(claim,)))
+
+
+async def test_session_is_moved_and_ended(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    for digest in (b"one", b"two", b"three"):
+        await store.people.enter(Entry(session=some_session(person, digest)))
+
+    moved = await store.people.move_session(b"one", lambda one: replace(one, remember=True), line("moved"))
+    await store.people.end_session(b"two")
+    nothing = await store.people.move_session(b"two", lambda one: one)
+
+    assert moved.remember
+    assert await store.people.session_of(b"one") == moved
+    assert nothing is None
+    assert [one.what for one in await store.people.lines_of(person.id, limit=9)] == ["moved"]
+    await store.people.end_sessions(person.id, but=b"one", line=line("out"))
+    assert await store.people.session_of(b"three") is None
+    assert await store.people.session_of(b"one") == moved
+
+
+async def test_browser_is_known_to_each_of_its_people_under_its_newest_secret_alone(store: Any) -> None:
+    one = await store.people.put_person(some_person(), "asha")
+    two = await store.people.put_person(some_person(), "ravi")
+
+    await store.people.enter(Entry(session=some_session(one, b"1"), device=some_device(one, b"old")))
+    await store.people.enter(
+        Entry(session=some_session(two, b"2"), device=some_device(two, b"new"), forgets=b"old")
+    )
+
+    assert await store.people.device_of(b"old", one.id) is None
+    assert await store.people.device_of(b"new", one.id) == some_device(one, b"new")
+    assert await store.people.device_of(b"new", two.id) == some_device(two, b"new")
+    assert await store.people.forget_device(one.id, b"new")
+    assert not await store.people.forget_device(one.id, b"new")
+    assert list(await store.people.devices_of(two.id)) == [some_device(two, b"new")]
+
+
+async def test_person_has_so_many_browsers_and_lines_at_most(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    for n in range(SIGN_INS_KEPT + 5):
+        device = some_device(person, b"d%d" % n, expires_at=NOW + timedelta(seconds=n + 1))
+        session = some_session(person, b"s%d" % n)
+        await store.people.enter(Entry(session=session, device=device, line=line(str(n))))
+
+    lines = await store.people.lines_of(person.id, limit=1000)
+    devices = await store.people.devices_of(person.id)
+
+    assert [one.what for one in lines] == [str(n) for n in range(SIGN_INS_KEPT + 4, 4, -1)]
+    assert len(devices) == DEVICES_MAX
+    assert devices[0].digest == b"d%d" % (SIGN_INS_KEPT + 4)
+
+
+async def test_recovery_code_is_used_once_by_a_hundred_at_once(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    await store.people.put_recovery_codes(person.id, [b"a", b"b"], line=line("made"))
+
+    used = await asyncio.gather(
+        *(store.people.spend_recovery_code(person.id, [b"x", b"a"], now=NOW) for _ in range(100))
+    )
+
+    assert sum(used) == 1
+    assert await store.people.recovery_codes_left(person.id) == 1
+    assert not await store.people.spend_recovery_code(PersonId(some_id()), [b"b"], now=NOW)
+    await store.people.put_recovery_codes(person.id, [b"c"], line=line("made"))
+    assert not await store.people.spend_recovery_code(person.id, [b"b"], now=NOW)
+
+
+async def test_invitation_makes_one_person(store: Any) -> None:
+    invitation = Invitation(digest=b"token", username="ops", expires_at=NOW + timedelta(days=1))
+    await store.people.put_invitation(invitation)
+    people = [some_person(username=str(n)) for n in range(5)]
+
+    found = await store.people.invitation_of(b"token")
+    made = await asyncio.gather(
+        *(store.people.put_person(one, one.username, invited_by=b"token") for one in people),
+        return_exceptions=True,
+    )
+
+    assert found == invitation
+    assert sum(isinstance(one, Person) for one in made) == 1
+    assert sum(isinstance(one, NotFound) for one in made) == 4
+    assert await store.people.invitation_of(b"token") is None
+
+
+async def test_taken_name_leaves_the_invitation(store: Any) -> None:
+    await store.people.put_person(some_person(), "ops")
+    invitation = Invitation(digest=b"token", username="ops", expires_at=NOW)
+    await store.people.put_invitation(invitation)
+
+    with pytest.raises(Conflict):
+        await store.people.put_person(some_person(), "ops", invited_by=b"token")
+    assert await store.people.invitation_of(b"token") == invitation
+
+
+async def test_nothing_of_a_removed_person_is_left(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    await store.people.enter(
+        Entry(session=some_session(person), device=some_device(person, b"d"), line=line("in"))
+    )
+    await store.people.put_recovery_codes(person.id, [b"a"], line=line("made"))
+
+    await store.people.remove_person(person.id)
+
+    assert await store.people.find_person(person.id) is None
+    assert await store.people.session_of(b"one") is None
+    assert await store.people.device_of(b"d", person.id) is None
+    assert await store.people.recovery_codes_left(person.id) == 0
+    assert not await store.people.lines_of(person.id, limit=9)
+    with pytest.raises(NotFound):
+        await store.people.remove_person(person.id)

@@ -1,0 +1,159 @@
+"""Sign up, sign in with two factors, lose the phone, be remembered: the login's pages as forms over HTTP."""
+
+import time
+from collections.abc import Iterator
+
+import pyotp
+import pytest
+
+from tests.support.api_client import ApiClient
+from tests.support.dastak_process import DastakProcess
+from tests.support.login_client import (
+    ACCOUNT,
+    BEHIND_PROXY,
+    LOGIN,
+    PASSWORD,
+    LoginClient,
+    some_name,
+    some_number,
+    with_number,
+)
+
+
+@pytest.fixture(scope="module")
+def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
+    data = tmp_path_factory.mktemp("login") / "data"
+    with DastakProcess(data, environment=BEHIND_PROXY) as process:
+        yield process
+
+
+@pytest.fixture
+def api(dastak: DastakProcess) -> ApiClient:
+    return ApiClient(dastak.url, dastak.api_key)
+
+
+def test_person_signs_up_adds_a_number_and_signs_in_with_both_factors(
+    dastak: DastakProcess, api: ApiClient
+) -> None:
+    name, number = some_name(), some_number()
+    with LoginClient(dastak.url) as browser:
+        made = browser.sign_up(name)
+        invited = browser.get(ACCOUNT).text
+        codes = browser.add_number(api, number)
+        browser.send(ACCOUNT, {"do": "out"})
+        left = browser.is_in()
+        first = browser.pass_password(name)
+        between = browser.is_in()
+        entered = browser.type_code(api.next_text(number)["code"])
+
+        assert (made.status_code, made.headers["location"]) == (303, ACCOUNT)
+        assert "two-factor" in invited
+        assert len(set(codes)) == 10
+        assert not left
+        assert (first.status_code, first.headers["location"]) == (303, f"{LOGIN}/code")
+        assert not between
+        assert (entered.status_code, entered.headers["location"]) == (303, ACCOUNT)
+        assert browser.is_in()
+        assert "two-factor" not in browser.get(ACCOUNT).text
+
+
+def test_wrong_code_is_told_and_the_right_one_still_counts(dastak: DastakProcess, api: ApiClient) -> None:
+    person = with_number(dastak.url, api)
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        right = api.next_text(person["number"])["code"]
+        wrong = browser.type_code(f"{(int(right) + 1) % 1_000_000:06}")
+        entered = browser.type_code(right)
+
+        assert wrong.status_code == 422
+        assert "Tries left: 4" in wrong.text
+        assert entered.status_code == 303
+        assert browser.is_in()
+
+
+def test_each_recovery_code_opens_once(dastak: DastakProcess, api: ApiClient) -> None:
+    person = with_number(dastak.url, api)
+    answers = []
+    for code in (person["codes"][0].lower().replace("-", " "), person["codes"][0], person["codes"][1]):
+        with LoginClient(dastak.url) as browser:
+            browser.pass_password(person["name"])
+            browser.send(f"{LOGIN}/code", {"do": "recover", "recovery": code})
+            answers.append(browser.is_in())
+            left = browser.get(ACCOUNT).text
+
+    assert answers == [True, False, True]
+    assert "Recovery codes left: 8" in left
+
+
+def test_remembered_browser_is_asked_for_no_code_until_it_is_forgotten(
+    dastak: DastakProcess, api: ApiClient
+) -> None:
+    person = with_number(dastak.url, api)
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"], remember="1")
+        browser.type_code(api.next_text(person["number"])["code"])
+        browser.send(ACCOUNT, {"do": "out"})
+        again = browser.pass_password(person["name"])
+        changing = browser.send(ACCOUNT, {"do": "number", "msisdn": some_number()})
+        browser.send(ACCOUNT, {"do": "out-everywhere"})
+        after = browser.pass_password(person["name"])
+
+    assert again.headers["location"] == ACCOUNT
+    assert changing.headers["location"].startswith(LOGIN), "a remembered browser proved no second factor"
+    assert "fresh=1" in changing.headers["location"]
+    assert after.headers["location"] == f"{LOGIN}/code"
+
+
+def test_authenticator_is_set_up_preferred_and_asked_for(dastak: DastakProcess, api: ApiClient) -> None:
+    person = with_number(dastak.url, api)
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        browser.type_code(api.next_text(person["number"])["code"])
+        browser.send(ACCOUNT, {"do": "add-totp"})
+        page = browser.get(f"{ACCOUNT}/code").text
+        secret = page.partition('class="secret" dir="ltr">')[2].partition("<")[0].replace(" ", "")
+        shared = pyotp.TOTP(secret)
+        proved = browser.send(f"{ACCOUNT}/code", {"do": "check", "code": shared.now()})
+        browser.send(ACCOUNT, {"do": "out"})
+        browser.pass_password(person["name"])
+        asked = browser.get(f"{LOGIN}/code").text
+        # Its code of now was used up by the proof; the next one counts already.
+        entered = browser.type_code(shared.at(int(time.time()) + 30))
+
+    assert proved.status_code == 303, proved.text
+    assert "authenticator shows" in asked
+    assert entered.headers["location"] == ACCOUNT
+
+
+def test_username_has_one_owner_in_every_spelling(dastak: DastakProcess) -> None:
+    name = some_name()
+    with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as other:
+        browser.sign_up(name)
+        taken = other.sign_up(name.upper())
+        entered = other.pass_password(f" {name.upper()} ")
+
+    assert taken.status_code == 422
+    assert "taken" in taken.text
+    assert entered.headers["location"] == ACCOUNT
+
+
+@pytest.mark.parametrize("password", ["s3cr7x", "Password123!", "qwertyuiop", "11111111111"])
+def test_password_that_everybody_tries_is_refused(dastak: DastakProcess, password: str) -> None:
+    with LoginClient(dastak.url) as browser:
+        refused = browser.sign_up(some_name(), password)
+
+    assert refused.status_code == 422
+    assert "Choose another one" in refused.text
+    assert password not in refused.text
+
+
+def test_next_is_reached_by_a_page_in_between(dastak: DastakProcess) -> None:
+    name = some_name()
+    with LoginClient(dastak.url) as browser:
+        browser.sign_up(name)
+        browser.send(ACCOUNT, {"do": "out"})
+        entered = browser.send(f"{LOGIN}?next=/healthz%3Fa%3D1", {"username": name, "password": PASSWORD})
+        between = browser.get(entered.headers["location"])
+
+    assert entered.headers["location"] == f"{LOGIN}/on?next=%2Fhealthz%3Fa%3D1"
+    assert 'content="0;url=/healthz?a=1"' in between.text
