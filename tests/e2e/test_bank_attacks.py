@@ -133,6 +133,19 @@ def test_code_counts_only_in_the_session_that_asked(customer: Visitor, other: Vi
     assert customer.typed(code).headers["location"] == "/account"
 
 
+def test_what_a_keylogger_wrote_down_is_worth_nothing_afterwards(customer: Visitor, other: Visitor) -> None:
+    customer.log_in()
+    logged = customer.code()
+    customer.typed(logged)
+
+    other.post("/login", username=customer.name, password=PASSWORD)
+    replayed = other.typed(logged)
+
+    assert replayed.status_code == 422
+    assert not other.inside()
+    assert customer.code() != logged
+
+
 def test_parallel_codes_pay_once(customer: Visitor) -> None:
     customer.log_in()
     customer.typed(customer.code())
