@@ -111,7 +111,8 @@ def why_not(checked: Checked) -> str:
         return f"{sentence} Wait {duration(checked.retry_after_s)}."
     if checked.over:
         return f"{sentence} Start again."
-    return f"{sentence} {checked.attempts_remaining} tries left."
+    left = checked.attempts_remaining
+    return f"{sentence} {'One try' if left == 1 else f'{left} tries'} left."
 
 
 def sorry(error: DastakError) -> str:
@@ -128,5 +129,5 @@ def sorry(error: DastakError) -> str:
 def duration(seconds: int) -> str:
     """Write a time to wait."""
     if seconds < 100:
-        return f"{seconds} seconds"
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
     return f"{-(-seconds // 60)} minutes"

@@ -1,6 +1,6 @@
 """The Python client that customers install; it needs nothing but Python, so the folder can be copied."""
 
-from .answers import Checked, CodePage, Factor, NewFactor, Started, Verification
+from .answers import Checked, CodePage, Factor, NewFactor, PageOutcome, Started, Verification
 from .client import Dastak
 from .refusals import (
     Conflict,
@@ -24,6 +24,7 @@ __all__ = [
     "InvalidRequest",
     "NewFactor",
     "NotFound",
+    "PageOutcome",
     "RateLimited",
     "Refused",
     "StartOptions",

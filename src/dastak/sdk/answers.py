@@ -87,10 +87,47 @@ class CodePage:
     """The page of the service on which the person types the code.
 
     Attributes:
-        url: Send the browser there.
+        url: Send the browser there; the first that opens it has it.
     """
 
     url: str
+    expires_at: datetime
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> "CodePage":
+        """Read an answer; one to a repeat has no address, and is no page. Raises: TypeError."""
+        if not isinstance(body["url"], str):
+            raise TypeError("the answer to a repeated request has no address")
+        return cls(url=body["url"], expires_at=datetime.fromisoformat(body["expires_at"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOutcome:
+    """What became of a code page. It is true when the code was right, and stays so: act on it once.
+
+    Attributes:
+        verification: What it asks for now: another one where the first was too old, or the number is another.
+        state: Of that one.
+        to_changed: Whether the person took another number, where that was allowed.
+    """
+
+    verification: str
+    state: str
+    to_masked: str
+    to_changed: bool
+
+    def __bool__(self) -> bool:
+        return self.state == "approved"
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> "PageOutcome":
+        """Read an answer."""
+        return cls(
+            verification=body["verification"],
+            state=body["state"],
+            to_masked=body["to_masked"],
+            to_changed=body["to_changed"],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

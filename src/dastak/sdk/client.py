@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar, Unpack
 from urllib.parse import quote, urlencode
 
-from .answers import Checked, CodePage, Factor, NewFactor, Started, Verification, read_checked
+from .answers import (
+    Checked,
+    CodePage,
+    Factor,
+    NewFactor,
+    PageOutcome,
+    Started,
+    Verification,
+    read_checked,
+)
 from .kept_connections import KeptConnections
 from .refusals import Unavailable, refusal_of
 from .start_options import StartOptions
@@ -142,23 +151,42 @@ class Dastak:
         events = self.send("GET", f"{_path(verification)}/timeline").get("events")
         return events if isinstance(events, list) else []
 
-    def code_page(self, verification: str, *, return_url: str, state: str) -> CodePage:
-        """Have the person type the code on the service's own page.
+    def code_page(
+        self,
+        verification: str,
+        *,
+        return_url: str,
+        state: str,
+        may_change_number: bool | None = None,
+        language: str | None = None,
+    ) -> CodePage:
+        """Have the person type the code on the service's own page, which speaks thirteen languages.
 
-        The browser comes back to `return_url` with `verification` and `state`. That is a browser's word: ask
-        `get` or `check` what became of it.
+        The browser comes back to `return_url` with `verification` and `state` in its query. That is a
+        browser's word: `code_page_outcome` knows.
 
         Args:
             verification: Its id.
-            return_url: Where the browser goes afterwards; on one of the service's domains.
+            return_url: Where the browser goes afterwards; by https, on one of the service's domains.
             state: Random, kept in the session: what comes back without it was not sent by you.
+            may_change_number: Only where the purpose is `signup`.
+            language: Of the page, `hi`; else the browser's.
 
         Raises:
             InvalidRequest: The address is none that the service may return to.
             Conflict: The verification is over.
         """
-        said = {"return_url": return_url, "state": state}
-        return _read(lambda body: CodePage(url=body["url"]), self.post(f"{_path(verification)}/page", said))
+        said = {
+            "return_url": return_url,
+            "state": state,
+            "may_change_number": may_change_number,
+            "language": language,
+        }
+        return _read(CodePage.read, self.post(f"{_path(verification)}/page", said))
+
+    def code_page_outcome(self, verification: str) -> PageOutcome:
+        """Return what became of the page that was made for a verification. Raises: NotFound."""
+        return _read(PageOutcome.read, self.send("GET", f"{_path(verification)}/page"))
 
     def post(
         self, path: str, said: Mapping[str, Any] | None, idempotency_key: str | None = None
