@@ -26,6 +26,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": ("doctor:doctor", "Look for what is wrong, and say what mends it."),
     "send": ("send:send", "Start a verification on a running server."),
     "check": ("send:check", "Check a code on a running server."),
+    "factors": (
+        "authenticators:factors",
+        "List, add, prove and remove authenticators and printed lists.",
+    ),
     "why": ("why:why", "Tell why a code did or did not arrive, and what to do next."),
     "keys": ("admin_keys:keys", "Create, list, rotate and revoke API keys."),
     "tenants": ("admin:tenants", "Create, list, show and change tenants."),

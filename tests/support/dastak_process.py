@@ -21,18 +21,31 @@ class DastakProcess:
         url: Where it answers, without a slash at the end.
         api_key: A test key.
         phones_url: The virtual phones.
+        bank_url: The demo bank, where one was asked for.
         log_file: What it wrote to standard error, for the one who looks why a test failed.
     """
 
     def __init__(
-        self, data_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None, port: int = 0
+        self,
+        data_dir: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        port: int = 0,
+        bank: bool = False,
     ) -> None:
         self.data_dir = data_dir
         self.log_file = data_dir.with_name(f"{data_dir.name}.stderr")
         self.url = self.api_key = self.phones_url = ""
+        self.bank_url: str | None = None
         dev = ["dev", "--json", "--no-browser", "--port", str(port), "--data-dir", str(data_dir)]
+        if not bank:
+            dev.append("--no-bank")
         self.program = Program(
-            *dev, *arguments, cwd=data_dir, log_file=self.log_file, environment=environment
+            *dev,
+            *arguments,
+            cwd=data_dir,
+            log_file=self.log_file,
+            environment=environment,
         )
 
     def __enter__(self) -> Self:
@@ -59,6 +72,7 @@ class DastakProcess:
         self.url = told["url"].rstrip("/")
         self.api_key = told["api_key"]
         self.phones_url = told["phones_url"]
+        self.bank_url = told["bank_url"]
 
     def stop(self) -> None:
         """Ask it to end, as a service manager does; it must do so in five seconds and call that a success."""

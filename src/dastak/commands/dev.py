@@ -5,6 +5,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 import msgspec
 
 from dastak import __version__
+from dastak.commands.bank_process import BRAND, HOST, SERVICE, BankProcess, bank_beside
 from dastak.commands.init import make_installation
 from dastak.commands.printing import print_json
 from dastak.commands.running_server import DEV_FILE, DevServer
@@ -21,8 +23,9 @@ from dastak.commands.serve import run_app, run_coroutine
 from dastak.config import Settings, sqlite_path
 from dastak.config_read import load
 from dastak.config_secrets import write_private
+from dastak.core.errors import Conflict
 from dastak.core.login_settings import LoginSettings
-from dastak.core.tenant import Mode, Scope
+from dastak.core.tenant import Mode, Scope, Service
 from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.logs import setup_logs
 from dastak.tenancy import issuance, operators
@@ -49,6 +52,7 @@ class DevReady(msgspec.Struct, frozen=True):
     api_key: str
     phones_url: str | None
     data_dir: str
+    bank_url: str | None = None
 
 
 @click.command()
@@ -66,18 +70,20 @@ class DevReady(msgspec.Struct, frozen=True):
     "--json", "as_json", is_flag=True, help="Print one JSON line when everything runs, and nothing else."
 )
 @click.option("--no-browser", is_flag=True, help="Do not open the phones in a browser.")
-def dev(*, port: int, data_dir: Path, as_json: bool, no_browser: bool) -> None:
-    """Run everything in one process, with a carrier and phones in a box.
+@click.option("--no-bank", is_flag=True, help="Leave out the demo site, a small bank that is a customer.")
+def dev(*, port: int, data_dir: Path, as_json: bool, no_browser: bool, no_bank: bool) -> None:
+    """Run everything in one process, with a carrier and phones in a box, and a demo site beside it.
 
     It listens on this machine only, knows no carrier, and its key is a test key: nothing leaves this machine.
     """
     directory = data_dir.resolve()
     settings = dev_settings(directory, port, os.environ)
     setup_logs(settings.log.level, settings.log.format)
-    api_key = run_coroutine(dev_setup(settings, directory))
+    api_key = run_coroutine(dev_setup(settings, directory, bank=not no_bank))
     browser = not (no_browser or as_json) and _has_desktop(os.environ)
-    ready = partial(_ready, directory, api_key, as_json=as_json, browser=browser)
-    run_app(settings, dev=True, ready=ready, test_key=api_key)
+    with nullcontext() if no_bank else bank_beside(port + 1 if port else 0) as bank:
+        ready = partial(_ready, directory, api_key, bank=bank, as_json=as_json, browser=browser)
+        run_app(settings, dev=True, ready=ready, test_key=api_key)
 
 
 def dev_settings(directory: Path, port: int, environment: Mapping[str, str]) -> Settings:
@@ -98,8 +104,8 @@ def dev_settings(directory: Path, port: int, environment: Mapping[str, str]) -> 
     return msgspec.structs.replace(settings, carriers={})
 
 
-async def dev_setup(settings: Settings, directory: Path) -> str:
-    """Make the tenant, service and test key of a sandbox, unless they are there; return the key.
+async def dev_setup(settings: Settings, directory: Path, *, bank: bool = False) -> str:
+    """Make the tenant, services and test key of a sandbox, unless they are there; return the key.
 
     A key cannot be read back from the database, so it is kept beside it, as long as the database knows it.
     """
@@ -109,6 +115,8 @@ async def dev_setup(settings: Settings, directory: Path) -> str:
         if await store.people.login_of(service.n) is None:
             # Its codes go to the virtual phones.
             await store.people.put_login(LoginSettings(service=service.n, mode=Mode.TEST, open_sign_up=True))
+        if bank:
+            await _ensure_bank(store, service)
         live = [key for key in (await store.tenancy()).keys if is_live(key, now)]
         remembered = _remembered(directory)
         if remembered is not None and any(key.digest == digest(remembered.encode()) for key in live):
@@ -125,28 +133,51 @@ async def dev_setup(settings: Settings, directory: Path) -> str:
     return made.text
 
 
-def _ready(directory: Path, api_key: str, running: "Running", *, as_json: bool, browser: bool) -> None:
+async def _ensure_bank(store: SqliteStore, default: Service) -> None:
+    """Make the service of the demo bank, with a name and a host of its own in its texts."""
+    wanted = msgspec.structs.replace(default, name=SERVICE, brand=BRAND, domains=(HOST,))
+    with suppress(Conflict):
+        await operators.create_service(store, wanted)
+
+
+def _ready(
+    directory: Path,
+    api_key: str,
+    running: "Running",
+    *,
+    bank: BankProcess | None,
+    as_json: bool,
+    browser: bool,
+) -> None:
     write_private(
         directory / DEV_FILE.name, msgspec.json.encode(DevServer(running.url, api_key)).decode() + "\n"
     )
+    bank_url = None if bank is None else bank.url
+    if bank is not None:
+        file = directory / "bank.db"
+        bank.tell(dastak_url=running.url, key=api_key, phones_url=running.phones_url, file=file)
     if as_json:
-        print_json(DevReady(running.url, api_key, running.phones_url, str(directory)))
+        print_json(DevReady(running.url, api_key, running.phones_url, str(directory), bank_url))
         return
-    click.echo(banner(running.url, api_key, running.phones_url, directory))
+    click.echo(banner(running.url, api_key, running.phones_url, directory, bank_url))
     if browser and running.phones_url:
         # Some browsers return only when they are closed.
         threading.Thread(target=webbrowser.open, args=(running.phones_url,), daemon=True).start()
 
 
-def banner(url: str, api_key: str, phones_url: str | None, directory: Path) -> str:
+def banner(
+    url: str, api_key: str, phones_url: str | None, directory: Path, bank_url: str | None = None
+) -> str:
     """Return what a person needs for a first code, ready to be pasted."""
     curl = f"curl -H 'Authorization: Bearer {api_key}' --json"
+    bank = () if bank_url is None else (f"  bank     {bank_url}  (a demo site with two-factor login)",)
     return "\n".join(
         (
             click.style(f"Dastak {__version__}", bold=True) + "  sandbox, nothing leaves this machine",
             f"  API      {url}/v1",
             f"  phones   {phones_url}",
             f"  login    {url}/login/{operators.DEFAULT_NAME}/{operators.DEFAULT_NAME}",
+            *bank,
             f"  API key  {api_key}  (test key: cannot reach a carrier)",
             f'  start    {curl} \'{{"to":"{TRY_MSISDN}"}}\' {url}/v1/verifications',
             f'  check    {curl} \'{{"code":"CODE"}}\' {url}/v1/verifications/ID/check',
