@@ -19,6 +19,7 @@ from dastak import app_carriers, config_secrets
 from dastak.api import (
     admin_endpoints,
     carrier_endpoints,
+    code_page_endpoints,
     dlt_endpoints,
     factor_endpoints,
     native,
@@ -74,6 +75,7 @@ HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 ENDPOINTS: Final = (
     *native.ENDPOINTS,
+    *code_page_endpoints.ENDPOINTS,
     *factor_endpoints.ENDPOINTS,
     *reply_endpoints.ENDPOINTS,
     *report_endpoints.ENDPOINTS,
@@ -134,6 +136,9 @@ async def run(
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         house = await _build(stack, settings)
+        at_home = is_loopback(address_of(settings.server.listen)[0])
+        url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
+        public_url = (settings.server.public_url or url).rstrip("/")
         dispatcher = Dispatcher(
             Api(
                 ports=house.ports,
@@ -146,14 +151,14 @@ async def run(
                 health=house.health,
                 exploration=settings.routing.exploration,
                 turns=Turns(),
+                code_pages=house.store.code_pages,
+                public_url=public_url,
             ),
             ENDPOINTS,
             on_answer=house.metrics.on_answer,
         )
         door = await stack.enter_async_context(Door(settings.server.door))
-        at_home = is_loopback(address_of(settings.server.listen)[0])
-        url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
-        people = people_routes(house.ports, house.directory, public_url=settings.server.public_url or url)
+        people = people_routes(house.ports, house.directory, house.store.code_pages, public_url=public_url)
         pages = _pages(house, dispatcher, people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close

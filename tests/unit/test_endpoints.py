@@ -41,8 +41,7 @@ def asked(method: str, path: str, error: Exception) -> list[tuple[str, int]]:
     endpoint = Endpoint(
         method="GET", path="/v1/x/{id}", scope=Scope.READ, handler=never, summary="", gives=None
     )
-    names = ("fleet", "registers", "dlt_store", "replies", "trials", "health", "exploration")
-    parts: Any = dict.fromkeys(names)
+    parts: Any = dict.fromkeys(set(Api.__struct_fields__) - {"ports", "directory", "turns"})
     api: Any = Api(ports=Ports(), directory=Directory(error), turns=Turns(), **parts)  # type: ignore[arg-type]
     dispatcher = Dispatcher(api, [endpoint], on_answer=lambda *answer: counted.append(answer))
     request = Request(method, path, "", {}, b"", "")

@@ -17,6 +17,7 @@ from dastak.api.exchange import Request, Response
 from dastak.api.idempotency import Turns, answer_once
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.trial_desk import TrialDesk
+from dastak.core.code_page import CodePageStore
 from dastak.core.dlt_store import DltStore
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
 from dastak.core.ports import Once, Ports, Replayed
@@ -38,6 +39,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         exploration: The share of messages that go first to a little known route.
+        public_url: Where people reach our pages, without a slash at the end.
     """
 
     ports: Ports
@@ -50,6 +52,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     exploration: float
     turns: Turns
+    code_pages: CodePageStore
+    public_url: str
 
     async def once(
         self,

@@ -147,6 +147,10 @@ class FallbackDue(Event, frozen=True, tag="fallback"):
     why: str = ""
 
 
+class PageOpened(Event, frozen=True, tag="page_opened"):
+    """A browser opened the page that asks for the code; no other one can from now on."""
+
+
 class ReplyHeard(Event, frozen=True, tag="reply"):
     """The person wrote back: `stop`, `start`, `help` or `other`; the list of replies has the words."""
 
@@ -212,6 +216,7 @@ AnyEvent = (
     | ReceiptNoted
     | ReceiptOverdue
     | FallbackDue
+    | PageOpened
     | ReplyHeard
     | PhoneReturned
     | MessageResumed

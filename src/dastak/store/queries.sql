@@ -343,3 +343,33 @@ SELECT n, tenant, verification, mode, msisdn, at FROM call_report WHERE at >= ?1
 
 -- name: delete_reports
 DELETE FROM call_report WHERE n IN (SELECT n FROM call_report WHERE at < ?1 ORDER BY at LIMIT ?2)
+
+-- name: insert_code_page
+INSERT INTO code_page (token_digest, tenant, made_for, asks_for, number_changes, expires_at, record)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: delete_code_page_of
+DELETE FROM code_page WHERE made_for = ?1
+
+-- name: delete_code_pages_over
+DELETE FROM code_page WHERE n IN (SELECT n FROM code_page WHERE expires_at < ?1 LIMIT ?2)
+
+-- name: code_page_by_token
+SELECT token_digest, tenant, made_for, asks_for, browser, number_changes, expires_at, finished_at, record
+FROM code_page WHERE token_digest = ?1
+
+-- name: code_page_for
+SELECT token_digest, tenant, made_for, asks_for, browser, number_changes, expires_at, finished_at, record
+FROM code_page WHERE made_for = ?1
+
+-- name: claim_code_page
+UPDATE code_page SET browser = ?2 WHERE token_digest = ?1 AND browser IS NULL
+
+-- name: turn_code_page
+UPDATE code_page SET asks_for = ?3 WHERE token_digest = ?1 AND asks_for = ?2
+
+-- name: count_number_change
+UPDATE code_page SET number_changes = number_changes + 1 WHERE token_digest = ?1 AND number_changes < ?2
+
+-- name: finish_code_page
+UPDATE code_page SET finished_at = ?2 WHERE token_digest = ?1 AND finished_at IS NULL

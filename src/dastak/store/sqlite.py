@@ -51,6 +51,7 @@ from dastak.store import (
     sqlite_tenancy,
 )
 from dastak.store.group_commit import GroupCommit
+from dastak.store.sqlite_code_pages import SqliteCodePages
 from dastak.store.sqlite_factors import SqliteFactors
 from dastak.store.sqlite_file import READING
 from dastak.store.sqlite_writes import Writes
@@ -78,6 +79,7 @@ class SqliteStore:
 
     Attributes:
         factors: The port `FactorStore`.
+        code_pages: The port `CodePageStore`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -95,6 +97,9 @@ class SqliteStore:
         self._stops = StopList(self._reader, self._sql)
         self._group = GroupCommit(self._writer, forget=self._writes.forget)
         self.factors = SqliteFactors(
+            self._group, once=self._writes.once, writer=self._writer, reader=self._reader, sql=self._sql
+        )
+        self.code_pages = SqliteCodePages(
             self._group, once=self._writes.once, writer=self._writer, reader=self._reader, sql=self._sql
         )
         return self

@@ -17,6 +17,7 @@ from dastak.core import verification as rules
 from dastak.core.errors import Conflict, DastakError, NotFound, Overloaded, RateLimited
 from dastak.core.ids import FactorId, VerificationId
 from dastak.core.lockout import Tally
+from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel, Narrowing, Policy, ResendCode
 from dastak.core.ports import Change, Held, Once, Ports, Replayed
 from dastak.core.tenant import Caller
@@ -254,7 +255,9 @@ class CodeStep:
             asked_at=self._ports.clock.now(),
             render=lambda started: started.verification.id,
         )
-        answer = await start(self._ports, asking.caller, _again(asking.caller.service.policy, old), once=once)
+        answer = await start(
+            self._ports, asking.caller, ask_again(asking.caller.service.policy, old), once=once
+        )
         return VerificationId(answer.answer) if isinstance(answer, Replayed) else answer.verification.id
 
     async def _send(self, asking: _Asking, channel: Channel | None) -> CodeOutcome:
@@ -313,7 +316,8 @@ class CodeStep:
     async def _values(self, asking: _Asking, said: Said) -> Mapping[str, Any]:
         seen = await see(self._ports, asking.verification)
         if not said.error and asking.verification.state is not State.PENDING:
-            said = msgspec.structs.replace(said, notice=asking.words.say("error_over", brand=seen.brand))
+            name = "error_used" if asking.verification.state is State.APPROVED else "error_over"
+            said = msgspec.structs.replace(said, notice=asking.words.say(name, brand=seen.brand))
         return values_of(
             seen, asking.words, said, may_change_number=asking.may_change_number, masked=asking.masked
         )
@@ -322,14 +326,14 @@ class CodeStep:
         return self._ports.service_of(verification.service).brand
 
 
-def _again(policy: Policy, old: Verification) -> Ask:
-    """Ask for what an earlier verification asked for, as strictly."""
+def ask_again(policy: Policy, old: Verification, *, to: Msisdn | None = None) -> Ask:
+    """Ask for what an earlier verification asked for, as strictly, of its number or of another one."""
     said = old.particulars
-    if asks_factor(old) and said.factor is not None:
+    if to is None and asks_factor(old) and said.factor is not None:
         return Ask(factor=FactorId(bytes.fromhex(said.factor)), particulars=said)
     return Ask(
-        to=old.msisdn,
-        channel=said.channel,
+        to=to or old.msisdn,
+        channel=Channel.SMS if Channel.SMS in policy.channels else Channel.VOICE,
         policy=Narrowing(
             length=max(old.policy.length, policy.length),
             ttl_s=min(old.policy.ttl_s, policy.ttl_s),

@@ -1,1 +1,1 @@
-"""The code page: what it shows, what became of the message, and the page at an address of its own."""
+"""What the form for a code shows: the verification, and what became of its message."""

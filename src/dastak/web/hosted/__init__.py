@@ -1,0 +1,1 @@
+"""The code page at an address of its own."""

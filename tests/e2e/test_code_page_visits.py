@@ -1,0 +1,307 @@
+"""The code page without a browser: who may open it, what its forms do, and where it leads."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dastak.core.code_page import digest_of
+from tests.support.api_client import ApiClient
+from tests.support.code_visitor import RETURN_URL, Visitor, made_page
+from tests.support.dastak_process import DastakProcess
+from tests.support.patience import until
+
+# Each test has numbers of its own.
+_NUMBERS = count(9_300_000_001)
+TOKEN_CHARACTERS = 27
+
+
+@pytest.fixture
+def to() -> str:
+    return f"+91{next(_NUMBERS)}"
+
+
+@pytest.fixture
+def api(dastak: DastakProcess) -> ApiClient:
+    return ApiClient(dastak.url, dastak.api_key)
+
+
+def code_of(api: ApiClient, to: str) -> str:
+    return str(api.next_text(to)["code"])
+
+
+def wrong(code: str) -> str:
+    return f"{(int(code) + 1) % 1_000_000:06}"
+
+
+def test_right_code_leads_back_with_the_state_and_the_caller_reads_the_rest(api: ApiClient, to: str) -> None:
+    of, url = made_page(api, to)
+    browser = Visitor()
+    shown = browser.open(url)
+    before = api.get(f"/v1/verifications/{of}/page").body
+
+    back = browser.do(shown, url, "check", code=code_of(api, to))
+
+    assert (shown.status, back.status) == (200, 303)
+    assert back.headers["location"].startswith(RETURN_URL + "?")
+    assert parse_qs(urlsplit(back.headers["location"]).query) == {"verification": [of], "state": ["a b&c"]}
+    assert (before["opened"], before["state"], before["finished_at"]) == (True, "pending", None)
+    after = api.get(f"/v1/verifications/{of}/page").body
+    assert (after["verification"], after["state"], after["to_changed"]) == (of, "approved", False)
+    assert after["finished_at"] is not None
+    assert [event["type"] for event in api.timeline(of)].count("page_opened") == 1
+
+
+def test_page_that_is_over_leads_back_and_reloading_is_harmless(api: ApiClient, to: str) -> None:
+    of, url = made_page(api, to)
+    browser = Visitor()
+    shown = browser.open(url)
+    code = code_of(api, to)
+    browser.do(shown, url, "check", code=code)
+
+    again = [browser.open(url), browser.do(shown, url, "check", code=code)]
+
+    for page in again:
+        assert "That code was already used. Go back to Dastak." in page.text
+        assert f'href="{RETURN_URL}?verification={of}' in page.html
+    assert [page.status for page in again] == [200, 422]
+
+
+def test_address_is_long_random_and_kept_nowhere(api: ApiClient, dastak: DastakProcess, to: str) -> None:
+    of, url = made_page(api, to)
+    token = url.rpartition("/")[2]
+
+    made_again = api.post(
+        f"/v1/verifications/{of}/page", {"return_url": RETURN_URL}, **{"Idempotency-Key": of}
+    )
+    replayed = api.post(f"/v1/verifications/{of}/page", {"return_url": RETURN_URL}, **{"Idempotency-Key": of})
+
+    assert len(token) == TOKEN_CHARACTERS
+    assert made_again.body["url"] != url
+    assert (replayed.status, replayed.body["url"]) == (201, None)
+    assert Visitor().open(url).status == 404
+    assert Visitor().open(made_again.body["url"]).status == 200
+    kept = b"".join(path.read_bytes() for path in dastak.data_dir.iterdir() if path.is_file())
+    assert token.encode() not in kept
+    assert made_again.body["url"].rpartition("/")[2].encode() not in kept
+
+
+def test_another_browser_gets_the_page_of_no_page_whatever_the_state(api: ApiClient, to: str) -> None:
+    of, url = made_page(api, to)
+    owner, stranger = Visitor(), Visitor()
+    seen = []
+
+    def look() -> None:
+        seen.append(stranger.open(url))
+        seen.append(stranger.ask("HEAD", url)._replace(html=seen[0].html))
+        seen.append(stranger.ask("POST", url, {"do": "check", "code": "123456", "form": "x"}))
+        seen.append(stranger.open(f"{url}/state"))
+
+    shown = owner.open(url)
+    look()
+    code = code_of(api, to)
+    owner.do(shown, url, "check", code=wrong(code))
+    look()
+    owner.do(owner.open(url), url, "check", code=code)
+    look()
+    nothing = Visitor().open(url[:-4] + "AAAA")
+
+    assert {(one.status, one.html) for one in seen} == {(404, nothing.html)}
+    assert {tuple(sorted(one.headers.items())) for one in seen} == {tuple(sorted(nothing.headers.items()))}
+    assert stranger.cookies == {}
+    assert of not in nothing.html
+
+
+def test_of_many_browsers_at_once_one_gets_the_page(api: ApiClient, to: str) -> None:
+    _, url = made_page(api, to)
+    browsers = [Visitor() for _ in range(16)]
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda browser: browser.open(url).status, browsers))
+
+    assert sorted(statuses) == [200, *[404] * 15]
+    owner = browsers[statuses.index(200)]
+    assert owner.open(url).status == 200
+
+
+def test_cookie_that_was_planted_before_is_worth_nothing(api: ApiClient, to: str) -> None:
+    _, url = made_page(api, to)
+    name = f"dastak-page-{digest_of(url.rpartition('/')[2]).hex()[:8]}"
+    victim, planted = Visitor(), "A" * 43
+    victim.cookies = {name: planted}
+
+    shown = victim.open(url)
+
+    assert shown.status == 200
+    assert victim.cookies[name] != planted
+    assert "httponly; path=/; samesite=lax" in shown.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers"),
+    [
+        ({"form": ""}, {}),
+        ({"form": "0" * 32}, {}),
+        ({}, {"origin": "https://evil.example"}),
+        ({}, {"sec-fetch-site": "cross-site"}),
+    ],
+)
+def test_form_of_another_site_judges_nothing(
+    api: ApiClient, to: str, fields: dict[str, str], headers: dict[str, str]
+) -> None:
+    of, url = made_page(api, to)
+    browser = Visitor()
+    form = browser.open(url).fields | {"do": "check", "code": code_of(api, to)} | fields
+
+    refused = browser.ask("POST", url, form, **headers)
+
+    assert refused.status == 403
+    assert api.get(f"/v1/verifications/{of}").body["state"] == "pending"
+
+
+def test_form_of_one_page_is_worth_nothing_on_another(api: ApiClient, to: str) -> None:
+    _, first = made_page(api, to)
+    other = f"+91{next(_NUMBERS)}"
+    _, second = made_page(api, other)
+    browser = Visitor()
+    shown, _ = browser.open(first), browser.open(second)
+
+    refused = browser.do(shown, second, "check", code=code_of(api, other))
+
+    assert refused.status == 403
+
+
+def test_looking_sends_nothing_and_a_resend_is_sent_once(api: ApiClient, to: str) -> None:
+    of, url = made_page(api, to)
+    browser = Visitor()
+    for _ in range(5):
+        shown = browser.open(url)
+
+    early = browser.do(shown, url, "resend", code="48")
+
+    assert (early.status, 'value="48"' in early.html) == (429, True)
+    assert re.search(r"Wait [0-9]+ s, then ask again\.", early.text)
+    assert api.get(f"/v1/verifications/{of}").body["sends"] == 1
+
+
+def test_reloaded_wrong_answer_costs_no_second_attempt(api: ApiClient, to: str) -> None:
+    of, url = made_page(api, to)
+    browser = Visitor()
+    shown = browser.open(url)
+    bad = wrong(code_of(api, to))
+
+    first, second = (browser.do(shown, url, "check", code=bad) for _ in range(2))
+
+    assert (first.status, second.status) == (422, 200)
+    assert "Tries left: 4." in first.text
+    assert api.get(f"/v1/verifications/{of}").body["attempts_remaining"] == 4
+
+
+def test_parallel_right_codes_lead_back_once(api: ApiClient, to: str) -> None:
+    _, url = made_page(api, to)
+    browser = Visitor()
+    shown = browser.open(url)
+    code = code_of(api, to)
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: browser.do(shown, url, "check", code=code).status, range(10)))
+
+    assert answers.count(303) == 1
+    assert set(answers) == {303, 422}
+
+
+def test_number_is_changed_at_sign_up_alone_and_three_times_at_most(api: ApiClient, to: str) -> None:
+    of, url = made_page(api, to, page={"may_change_number": True}, purpose="signup")
+    browser = Visitor()
+    shown = browser.open(url)
+    assert f"ends in {to[-2:]}." in shown.text
+    statuses, newest = [], ""
+    for _ in range(4):
+        newest = f"+91{next(_NUMBERS)}"
+        statuses.append(browser.do(shown, url, "new_number", to=newest).status)
+
+    third = f"+91{int(newest[3:]) - 1}"
+    code = code_of(api, third)
+    back = browser.do(browser.open(url), url, "check", code=code)
+
+    assert statuses == [303, 303, 303, 404]
+    assert back.status == 303
+    page = api.get(f"/v1/verifications/{of}/page").body
+    assert (page["to_changed"], page["state"], page["to_masked"][-2:]) == (True, "approved", third[-2:])
+    assert page["verification"] != of
+    assert api.get(f"/v1/verifications/{of}").body["state"] == "canceled"
+
+
+def test_mistyped_number_is_said_back_and_costs_no_change(api: ApiClient, to: str) -> None:
+    _, url = made_page(api, to, page={"may_change_number": True}, purpose="signup")
+    browser = Visitor()
+    shown = browser.open(url)
+
+    asked, said = browser.do(shown, url, "number"), browser.do(shown, url, "new_number", to="12ab")
+
+    assert (asked.status, said.status) == (200, 422)
+    assert "Mobile number with country code" in asked.text
+    assert "This is not a number of a phone." in said.text
+
+
+def test_sign_in_shows_no_digit_and_changes_no_number(api: ApiClient, to: str) -> None:
+    of, url = made_page(api, to)
+    browser = Visitor()
+    shown = browser.open(url)
+
+    changed = browser.do(shown, url, "new_number", to=f"+91{next(_NUMBERS)}")
+    refused = api.post(f"/v1/verifications/{of}/page", {"return_url": RETURN_URL, "may_change_number": True})
+
+    assert changed.status == 404
+    assert f"ends in {to[-2:]}" not in shown.text
+    assert (refused.status, refused.body["field"]) == (422, "may_change_number")
+
+
+@pytest.mark.parametrize("address", ["https://evil.example/", "http://10.0.0.1/", "//evil.example", "/done"])
+def test_return_address_of_another_host_is_refused(api: ApiClient, to: str, address: str) -> None:
+    started = api.start(to).body["id"]
+
+    refused = api.post(f"/v1/verifications/{started}/page", {"return_url": address})
+
+    assert (refused.status, refused.body["field"]) == (422, "return_url")
+
+
+def test_page_of_what_is_over_or_unknown_is_not_made(api: ApiClient, to: str) -> None:
+    of = api.start(to).body["id"]
+    api.check(of, code_of(api, to))
+
+    over = api.post(f"/v1/verifications/{of}/page", {"return_url": RETURN_URL})
+    unknown = api.post(f"/v1/verifications/ver_{'0' * 32}/page", {"return_url": RETURN_URL})
+
+    assert (over.status, unknown.status) == (409, 404)
+    assert api.get(f"/v1/verifications/{of}/page").status == 404
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "language"),
+    [(None, "hi-IN,hi;q=0.9", "hi"), ("ta", "hi", "ta"), (None, "fr", "en"), (None, "", "en")],
+)
+def test_language_is_the_makers_then_the_browsers(
+    api: ApiClient, to: str, chosen: str | None, accepted: str, language: str
+) -> None:
+    _, url = made_page(api, to, page={"language": chosen} if chosen else None)
+    browser = Visitor()
+
+    shown = browser.ask("GET", url, **{"accept-language": accepted})
+    switched = browser.ask("GET", f"{url}?lang=ur", **{"accept-language": accepted})
+
+    assert f'<html lang="{language}"' in shown.html
+    assert '<html lang="ur" dir="rtl">' in switched.html
+
+
+def test_page_says_how_far_the_message_is_without_any_script(api: ApiClient, to: str) -> None:
+    _, url = made_page(api, to)
+    browser = Visitor()
+
+    def delivered() -> bool:
+        return "The message is on your phone." in browser.open(url).text
+
+    assert until(delivered)
+    assert browser.open(f"{url}/state").headers["content-type"] == "application/json"
