@@ -34,6 +34,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "keys": ("admin_keys:keys", "Create, list, rotate and revoke API keys."),
     "tenants": ("admin:tenants", "Create, list, show and change tenants."),
     "services": ("admin:services", "Create, list and change services."),
+    "login": ("admin_people:login", "Show and change how people sign in to a service."),
+    "operators": ("admin_people:console_operators", "Invite, list and remove the people who run things."),
     "carrier": ("admin_carriers:carrier", "Add, test, change, drain and restore carriers."),
     "dlt": ("admin_dlt:dlt", "India's DLT register: show, import, replace, lint."),
     "replies": ("admin_replies:replies", "List replies and the numbers that said STOP, and lift a stop."),

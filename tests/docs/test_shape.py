@@ -30,7 +30,7 @@ LARGER_PACKAGES = {
     "api": (22, "an endpoint table and a schema for each subject, beside the edge that serves them"),
     "store": (20, "one kind of database in many short modules; another kind will have a package of its own"),
     "flows": (21, "one module for each thing a caller, a carrier or the clock can ask for"),
-    "commands": (25, "one module a command; the table in cli.py is the index"),
+    "commands": (26, "one module a command; the table in cli.py is the index"),
     "voice": (13, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
     "simulator/exchange": (
         15,

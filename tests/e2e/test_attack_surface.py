@@ -37,7 +37,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
             "/sim/pages/phone.js",
         ),
         *("/sim/phones/919876543210/messages", "/sim/phones/919876543210/messages/next", "/explorer"),
-        *("/openapi.json", "/metrics", "/docs", "/redoc", "/debug", "/debug/pprof", "/admin", "/console"),
+        *("/openapi.json", "/metrics", "/docs", "/redoc", "/debug", "/debug/pprof", "/admin"),
         *("/.env", "/.git/config", "/server-status", "/actuator", "/", "/v1", "/v1/"),
     ],
 )

@@ -21,6 +21,7 @@ class DastakProcess:
         url: Where it answers, without a slash at the end.
         api_key: A test key.
         phones_url: The virtual phones.
+        setup_url: Where the first operator is made.
         bank_url: The demo bank, where one was asked for.
         log_file: What it wrote to standard error, for the one who looks why a test failed.
     """
@@ -35,7 +36,7 @@ class DastakProcess:
     ) -> None:
         self.data_dir = data_dir
         self.log_file = data_dir.with_name(f"{data_dir.name}.stderr")
-        self.url = self.api_key = self.phones_url = ""
+        self.url = self.api_key = self.phones_url = self.setup_url = ""
         self.bank_url: str | None = None
         dev = ["dev", "--json", "--no-browser", "--port", str(port), "--data-dir", str(data_dir)]
         if not bank:
@@ -72,6 +73,7 @@ class DastakProcess:
         self.url = told["url"].rstrip("/")
         self.api_key = told["api_key"]
         self.phones_url = told["phones_url"]
+        self.setup_url = told["console_setup_url"]
         self.bank_url = told["bank_url"]
 
     def stop(self) -> None:

@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from dastak import __version__
+from dastak.commands.admin_people import invite_first, link_of
 from dastak.commands.bank_process import BRAND, HOST, SERVICE, BankProcess, bank_beside
 from dastak.commands.init import make_installation
 from dastak.commands.printing import print_json
@@ -53,6 +54,7 @@ class DevReady(msgspec.Struct, frozen=True):
     phones_url: str | None
     data_dir: str
     bank_url: str | None = None
+    console_setup_url: str | None = None
 
 
 @click.command()
@@ -80,9 +82,10 @@ def dev(*, port: int, data_dir: Path, as_json: bool, no_browser: bool, no_bank: 
     settings = dev_settings(directory, port, os.environ)
     setup_logs(settings.log.level, settings.log.format)
     api_key = run_coroutine(dev_setup(settings, directory, bank=not no_bank))
+    token = run_coroutine(invite_first(settings))
     browser = not (no_browser or as_json) and _has_desktop(os.environ)
     with nullcontext() if no_bank else bank_beside(port + 1 if port else 0) as bank:
-        ready = partial(_ready, directory, api_key, bank=bank, as_json=as_json, browser=browser)
+        ready = partial(_ready, directory, api_key, bank=bank, token=token, as_json=as_json, browser=browser)
         run_app(settings, dev=True, ready=ready, test_key=api_key)
 
 
@@ -146,6 +149,7 @@ def _ready(
     running: "Running",
     *,
     bank: BankProcess | None,
+    token: str | None,
     as_json: bool,
     browser: bool,
 ) -> None:
@@ -153,13 +157,17 @@ def _ready(
         directory / DEV_FILE.name, msgspec.json.encode(DevServer(running.url, api_key)).decode() + "\n"
     )
     bank_url = None if bank is None else bank.url
+    setup_url = None if token is None else link_of(running.url, token)
     if bank is not None:
         file = directory / "bank.db"
         bank.tell(dastak_url=running.url, key=api_key, phones_url=running.phones_url, file=file)
     if as_json:
-        print_json(DevReady(running.url, api_key, running.phones_url, str(directory), bank_url))
+        told = DevReady(running.url, api_key, running.phones_url, str(directory), bank_url, setup_url)
+        print_json(told)
         return
     click.echo(banner(running.url, api_key, running.phones_url, directory, bank_url))
+    if setup_url is not None:
+        click.echo(f"  console  {setup_url}  (makes the first operator, within 24 hours)")
     if browser and running.phones_url:
         # Some browsers return only when they are closed.
         threading.Thread(target=webbrowser.open, args=(running.phones_url,), daemon=True).start()

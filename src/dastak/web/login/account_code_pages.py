@@ -15,8 +15,8 @@ from dastak.core.sign_in_state import BrowserSession, Purpose
 from dastak.core.verification import Verification
 from dastak.flows import enrol
 from dastak.flows.factors import Enrolled, link
-from dastak.web.login.account_pages import CODE_FORM, around_code, show_codes, whose
 from dastak.web.login.login_house import ACCOUNT_PATH, LoginHouse, Place, begin_again
+from dastak.web.login.own_account_pages import CODE_FORM, around_code, show_codes, whose
 from dastak.web.login.sign_in_pages import enter
 from dastak.web.page_answers import headers, read_form, see_other
 

@@ -49,7 +49,11 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
     async def place(self, request: Request) -> "Place":
         """Return which service a request is about. Raises: NotFound (nobody signs in there)."""
         said = request.path_params
-        service = service_named(self.house.directory, said["tenant"], said["service"])
+        return await self.place_of(request, said["tenant"], said["service"])
+
+    async def place_of(self, request: Request, tenant: str, name: str) -> "Place":
+        """Return a request to the pages of a service that its path does not name. Raises: NotFound."""
+        service = service_named(self.house.directory, tenant, name)
         settings = await self.login.people.login_of(service.n)
         if settings is None:
             raise NotFound("Nobody signs in to this service.")

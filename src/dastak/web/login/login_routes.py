@@ -3,8 +3,9 @@
 from starlette.routing import Route
 
 from dastak.web.login.account_code_pages import account_code_routes
-from dastak.web.login.account_pages import account_routes
+from dastak.web.login.console_pages import console_routes
 from dastak.web.login.login_house import LoginHouse
+from dastak.web.login.own_account_pages import account_routes
 from dastak.web.login.sign_in_pages import sign_in_routes
 from dastak.web.login.sign_up_pages import sign_up_routes
 
@@ -16,4 +17,5 @@ def login_routes(rooms: LoginHouse) -> list[Route]:
         *sign_in_routes(rooms),
         *account_code_routes(rooms),
         *account_routes(rooms),
+        *console_routes(rooms),
     ]

@@ -1,0 +1,226 @@
+"""Say how people sign in to a service, and invite those who run things, while a server runs."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+from dastak.commands.admin import audited, tenant_named, with_store
+from dastak.commands.printing import json_option, print_json, print_table
+from dastak.config import Settings, sqlite_path
+from dastak.config_read import load
+from dastak.core.errors import NotFound
+from dastak.core.login_settings import REMEMBER_DAYS_MAX, LoginSettings, check_login
+from dastak.core.person import Person, name_key
+from dastak.core.policy import Channel
+from dastak.core.tenant import Mode
+from dastak.store.sqlite import SqliteStore
+from dastak.tenancy import invitations, operators
+from dastak.tenancy.console_service import ensure_console
+
+_tenant = click.option("--tenant", default=operators.DEFAULT_NAME, show_default=True)
+_service = click.option("--service", default=operators.DEFAULT_NAME, show_default=True)
+_MODES = click.Choice([Mode.TEST.value, Mode.LIVE.value])
+
+
+@click.group()
+def login() -> None:
+    """Show and change how people sign in to a service."""
+
+
+@login.command("show")
+@_tenant
+@_service
+@json_option
+@click.pass_context
+def show_login(context: click.Context, *, tenant: str, service: str, as_json: bool) -> None:
+    """Show how people sign in to a service."""
+
+    async def read(store: SqliteStore) -> LoginSettings:
+        return await _login_of(store, tenant, service)
+
+    _print(with_store(context, read), tenant, service, as_json=as_json)
+
+
+@login.command("set")
+@_tenant
+@_service
+@click.option("--mode", type=_MODES, help="`test` sends codes to the virtual phones, `live` to carriers.")
+@click.option("--open/--closed", "open_sign_up", default=None, help="Whether anybody may make an account.")
+@click.option("--required/--invited", default=None, help="Whether nobody is in without a second factor.")
+@click.option(
+    "--factor",
+    "factors",
+    multiple=True,
+    type=click.Choice([channel.value for channel in Channel]),
+    help="What counts as one, in the order in which it is asked for; give it several times.",
+)
+@click.option(
+    "--remember-days",
+    type=click.IntRange(0, REMEMBER_DAYS_MAX),
+    help="For how long a browser may be remembered; 0 is never.",
+)
+@json_option
+@click.pass_context
+@audited
+def set_login(
+    context: click.Context,
+    /,
+    *,
+    tenant: str,
+    service: str,
+    factors: tuple[str, ...],
+    as_json: bool,
+    **said: Any,
+) -> None:
+    """Open the login of a service, or change it; what you do not say stays."""
+
+    async def change(store: SqliteStore) -> LoginSettings:
+        n = await _service_number(store, tenant, service)
+        settings = await store.people.login_of(n) or LoginSettings(service=n)
+        changes = {name: value for name, value in said.items() if value is not None}
+        if factors:
+            changes["factors"] = tuple(map(Channel, factors))
+        if "mode" in changes:
+            changes["mode"] = Mode(changes["mode"])
+        return await store.people.put_login(check_login(msgspec.structs.replace(settings, **changes)))
+
+    _print(with_store(context, change), tenant, service, as_json=as_json)
+
+
+@click.group("operators")
+def console_operators() -> None:
+    """Invite, list and remove the people who run things."""
+
+
+@console_operators.command("invite")
+@click.argument("name")
+@click.option("--tenant", help="The one tenant to look after; all of them if absent.")
+@click.option("--mode", type=_MODES, default=Mode.LIVE.value, show_default=True, help="Where codes go.")
+@json_option
+@click.pass_context
+@audited
+def invite_operator(
+    context: click.Context, *, name: str, tenant: str | None, mode: str, as_json: bool
+) -> None:
+    """Print a link by which somebody becomes an operator: good once, and for 24 hours.
+
+    The mode counts for the first one invited, and then for all of them.
+    """
+    settings = load(context.obj, os.environ).settings.server
+
+    async def invite(store: SqliteStore) -> invitations.Invited:
+        of = None if tenant is None else tenant_named(await store.tenancy(), tenant).n
+        return await invitations.invite(
+            store,
+            store.people,
+            name,
+            mode=Mode(mode),
+            tenant=of,
+            now=datetime.now(UTC),
+            entropy=os.urandom,
+        )
+
+    made = with_store(context, invite)
+    base = (settings.public_url or f"http://{settings.listen}").rstrip("/")
+    if as_json:
+        print_json({"link": link_of(base, made.token), "expires_at": made.invitation.expires_at})
+    else:
+        click.echo(link_of(base, made.token))
+
+
+@console_operators.command("list")
+@json_option
+@click.pass_context
+def list_operators(context: click.Context, *, as_json: bool) -> None:
+    """List the operators."""
+
+    async def read(store: SqliteStore) -> list[tuple[Person, str]]:
+        service = await ensure_console(store)
+        names = {tenant.n: tenant.name for tenant in (await store.tenancy()).tenants}
+        found = await store.people.people_of(service.n, limit=invitations.OPERATORS_MAX)
+        return [(one, "all" if one.tenant is None else names.get(one.tenant, "-")) for one in found]
+
+    found = with_store(context, read)
+    if as_json:
+        print_json(
+            [{"name": one.username, "tenant": tenant, "since": one.created_at} for one, tenant in found]
+        )
+        return
+    rows = [(one.username, tenant, f"{one.created_at:%Y-%m-%d}") for one, tenant in found]
+    print_table(("name", "tenant", "since"), rows)
+
+
+@console_operators.command("remove")
+@click.argument("name")
+@click.pass_context
+@audited
+def remove_operator(context: click.Context, *, name: str) -> None:
+    """Remove an operator; every browser that is signed in as this one is out at once."""
+
+    async def remove(store: SqliteStore) -> None:
+        service = await ensure_console(store)
+        settings = await store.people.login_of(service.n)
+        mode = Mode.LIVE if settings is None else settings.mode
+        found = await store.people.person_named(service.n, mode, name_key(name))
+        if found is None:
+            raise NotFound(f"There is no operator {name!r}. Next: dastak operators list")
+        await store.people.remove_person(found.id)
+
+    with_store(context, remove)
+    click.echo(f"{name} is no operator any more.")
+
+
+def link_of(base: str, token: str) -> str:
+    """Return the address that a token opens."""
+    return f"{base}/console/setup/{token}"
+
+
+async def invite_first(settings: Settings) -> str | None:
+    """Invite the first operator of a sandbox; return the token, or None when there is one."""
+    async with SqliteStore(sqlite_path(settings.store.url)) as store:
+        service = await invitations.ensure_console_login(store, store.people, mode=Mode.TEST)
+        if await store.people.people_of(service.n, limit=1):
+            return None
+        made = await invitations.invite(
+            store,
+            store.people,
+            "operator",
+            mode=Mode.TEST,
+            tenant=None,
+            now=datetime.now(UTC),
+            entropy=os.urandom,
+        )
+    return made.token
+
+
+async def _service_number(store: SqliteStore, tenant: str, service: str) -> int:
+    tenancy = await store.tenancy()
+    return operators.find_service(tenancy, tenant_named(tenancy, tenant).n, service).n
+
+
+async def _login_of(store: SqliteStore, tenant: str, service: str) -> LoginSettings:
+    found = await store.people.login_of(await _service_number(store, tenant, service))
+    if found is None:
+        raise NotFound("Nobody signs in to this service yet. Next: dastak login set")
+    return found
+
+
+def _print(settings: LoginSettings, tenant: str, service: str, *, as_json: bool) -> None:
+    shown = {
+        "tenant": tenant,
+        "service": service,
+        "mode": settings.mode,
+        "open_sign_up": settings.open_sign_up,
+        "required": settings.required,
+        "factors": list(settings.factors),
+        "remember_days": settings.remember_days,
+        "check_url": settings.check_url,
+    }
+    if as_json:
+        print_json(shown)
+        return
+    rows = [(name, ", ".join(value) if isinstance(value, list) else value) for name, value in shown.items()]
+    print_table(("setting", "value"), rows)
