@@ -17,21 +17,21 @@ from typing import Final
 
 import uvicorn
 
-from dastak.demo_bank import account_pages, code_pages, people_pages
+from dastak.demo_bank import bank_accounts, code_pages, people_pages
 from dastak.demo_bank.counter import Bank, Handler, bank_app
 from dastak.demo_bank.ledger import Ledger
 from dastak.sdk import Dastak
 
 PAGES: Final[Mapping[str, Mapping[str, Handler]]] = {
-    "/": {"GET": account_pages.home},
+    "/": {"GET": bank_accounts.home},
     "/sign-up": {"GET": people_pages.show_sign_up, "POST": people_pages.sign_up},
     "/login": {"GET": people_pages.show_login, "POST": people_pages.login},
     "/logout": {"POST": people_pages.log_out},
     "/two-factor": {"GET": people_pages.show_two_factor, "POST": people_pages.two_factor},
     "/code": {"GET": code_pages.show_code, "POST": code_pages.code},
     "/code/help": {"GET": code_pages.show_help},
-    "/account": {"GET": account_pages.show_account},
-    "/pay": {"GET": account_pages.show_pay, "POST": account_pages.pay},
+    "/account": {"GET": bank_accounts.show_account},
+    "/pay": {"GET": bank_accounts.show_pay, "POST": account_pages.pay},
 }
 
 
