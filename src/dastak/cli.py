@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "keys": ("admin_keys:keys", "Create, list, rotate and revoke API keys."),
     "tenants": ("admin:tenants", "Create, list, show and change tenants."),
     "services": ("admin:services", "Create, list and change services."),
+    "clients": ("admin_clients:clients", "Register sites that log people in by OpenID Connect."),
     "carrier": ("admin_carriers:carrier", "Add, test, change, drain and restore carriers."),
     "dlt": ("admin_dlt:dlt", "India's DLT register: show, import, replace, lint."),
     "replies": ("admin_replies:replies", "List replies and the numbers that said STOP, and lift a stop."),
