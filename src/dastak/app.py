@@ -23,6 +23,7 @@ from dastak.api import (
     dlt_endpoints,
     factor_endpoints,
     native,
+    oidc_endpoints,
     reply_endpoints,
     report_endpoints,
     route_endpoints,
@@ -83,6 +84,7 @@ ENDPOINTS: Final = (
     *carrier_endpoints.ENDPOINTS,
     *dlt_endpoints.ENDPOINTS,
     *route_endpoints.ENDPOINTS,
+    *oidc_endpoints.ENDPOINTS,
 )
 
 Listener = Callable[[Verification, Sequence[Event]], None]
@@ -147,6 +149,7 @@ async def run(
                 registers=house.registers,
                 dlt_store=house.store,
                 replies=house.store,
+                oidc=house.store.oidc,
                 trials=house.trials,
                 health=house.health,
                 exploration=settings.routing.exploration,

@@ -7,6 +7,7 @@ from starlette.routing import Route
 from dastak.config import Settings, SignInSettings
 from dastak.core.code_page import CodePageStore
 from dastak.core.login_settings import LoginSettings
+from dastak.core.oidc_store import OidcStore
 from dastak.core.people_store import LoginPorts, PeopleStore
 from dastak.core.ports import Ports
 from dastak.tenancy.directory import Directory
@@ -17,6 +18,7 @@ from dastak.web.hosted.hosted_page import hosted_routes
 from dastak.web.login.login_house import LoginHouse
 from dastak.web.login.login_routes import login_routes
 from dastak.web.login.sign_in_desk import SignInDesk
+from dastak.web.oidc.oidc_routes import oidc_routes
 from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
@@ -32,6 +34,10 @@ class PageStores(Protocol):
     @property
     def people(self) -> PeopleStore:
         """People who sign in."""
+
+    @property
+    def oidc(self) -> OidcStore:
+        """Sites that log people in through us."""
 
 
 def people_routes(
@@ -54,7 +60,11 @@ def people_routes(
         public_url=public_url.rstrip("/"),
     )
     login = login_house(house, stores.people, settings.login)
-    groups = [*hosted_routes(house, stores.code_pages), *login_routes(login)]
+    groups = [
+        *hosted_routes(house, stores.code_pages),
+        *login_routes(login),
+        *oidc_routes(house, stores.oidc),
+    ]
     return [*groups, *files.routes()]
 
 

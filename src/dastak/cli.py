@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "services": ("admin:services", "Create, list and change services."),
     "login": ("admin_people:login", "Show and change how people sign in to a service."),
     "operators": ("admin_people:console_operators", "Invite, list and remove the people who run things."),
+    "clients": ("admin_clients:clients", "Register sites that log people in by OpenID Connect."),
     "carrier": ("admin_carriers:carrier", "Add, test, change, drain and restore carriers."),
     "dlt": ("admin_dlt:dlt", "India's DLT register: show, import, replace, lint."),
     "replies": ("admin_replies:replies", "List replies and the numbers that said STOP, and lift a stop."),

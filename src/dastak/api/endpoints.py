@@ -20,6 +20,7 @@ from dastak.carriers.trial_desk import TrialDesk
 from dastak.core.code_page import CodePageStore
 from dastak.core.dlt_store import DltStore
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
+from dastak.core.oidc_store import OidcStore
 from dastak.core.ports import Once, Ports, Replayed
 from dastak.core.reply_store import ReplyStore
 from dastak.core.tenant import Caller, Scope
@@ -48,6 +49,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     registers: Registers
     dlt_store: DltStore
     replies: ReplyStore
+    oidc: OidcStore
     trials: TrialDesk
     health: Health
     exploration: float

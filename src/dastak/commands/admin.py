@@ -32,7 +32,7 @@ MICROS: Final = 1_000_000
 # What says in the audit log on what a command worked.
 # Options that hold rules of their own.
 _BELOW: Final = ("policy", "calls")
-NAMED: Final = ("tenant", "service", "name", "key_id", "number", "route")
+NAMED: Final = ("tenant", "service", "name", "key_id", "client_id", "number", "route")
 
 
 def audited(command: F) -> F:

@@ -54,6 +54,7 @@ from dastak.store.group_commit import GroupCommit
 from dastak.store.sqlite_code_pages import SqliteCodePages
 from dastak.store.sqlite_factors import SqliteFactors
 from dastak.store.sqlite_file import READING
+from dastak.store.sqlite_oidc import SqliteOidc
 from dastak.store.sqlite_people import SqlitePeople
 from dastak.store.sqlite_writes import Writes
 from dastak.store.statements import load
@@ -82,6 +83,7 @@ class SqliteStore:
         factors: The port `FactorStore`.
         code_pages: The port `CodePageStore`.
         people: The port `PeopleStore`.
+        oidc: The port `OidcStore`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -98,13 +100,11 @@ class SqliteStore:
         self._writes = Writes(self._writer, self._sql)
         self._stops = StopList(self._reader, self._sql)
         self._group = GroupCommit(self._writer, forget=self._writes.forget)
-        self.factors = SqliteFactors(
-            self._group, once=self._writes.once, writer=self._writer, reader=self._reader, sql=self._sql
-        )
-        self.code_pages = SqliteCodePages(
-            self._group, once=self._writes.once, writer=self._writer, reader=self._reader, sql=self._sql
-        )
-        self.people = SqlitePeople(self._group, writer=self._writer, reader=self._reader)
+        group, writer, reader, once = self._group, self._writer, self._reader, self._writes.once
+        self.factors = SqliteFactors(group, once=once, writer=writer, reader=reader, sql=self._sql)
+        self.code_pages = SqliteCodePages(group, once=once, writer=writer, reader=reader, sql=self._sql)
+        self.people = SqlitePeople(group, writer=writer, reader=reader)
+        self.oidc = SqliteOidc(group, once=once, writer=writer, reader=reader)
         return self
 
     async def __aexit__(

@@ -1,0 +1,1 @@
+"""Login for other sites, by OpenID Connect."""

@@ -1,0 +1,79 @@
+"""Ask a person whether a site may know who they are, once for each thing it wants, and send them on."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.responses import Response
+
+from dastak.core.oidc import Login
+from dastak.core.oidc_request import Asked, AuthorizeError, Prompt
+from dastak.web.oidc.code_answer import code_address
+from dastak.web.oidc.oidc_answers import send_back
+from dastak.web.oidc.provider import Provider
+from dastak.web.oidc.way_in import WayIn
+from dastak.web.page_answers import see_other
+
+# What each scope means to a person; `words/*.toml` has the sentences.
+_MEANINGS: Final[Mapping[str, str]] = {
+    "openid": "oidc_knows_you",
+    "phone": "oidc_knows_number",
+    "offline_access": "oidc_stays",
+}
+
+
+class ConsentPage:
+    """The last page before the answer."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def is_needed(self, asked: Asked, login: Login) -> bool:
+        """Say whether a person must be asked."""
+        if Prompt.CONSENT in asked.prompts:
+            return True
+        if not asked.client.ask_consent:
+            return False
+        subject = await self._provider.subject(asked.client, login)
+        return not set(asked.scopes) <= await self._provider.store.consented(asked.client.n, subject)
+
+    async def leave(self, way: WayIn, login: Login) -> Response:
+        """Answer a form that ended the login: by the page that asks, or by the site."""
+        if await self.is_needed(way.asked, login):
+            return see_other(way.path)
+        return see_other(await code_address(self._provider, way, login))
+
+    async def show(self, way: WayIn, login: Login) -> Response:
+        """Show what the site wants to know."""
+        secret = way.here.secret or way.here.sessions.new()
+        answer = self._provider.house.show(
+            "oidc_consent.html",
+            way.words,
+            {
+                "site": way.client.name,
+                "digits": login.msisdn[-2:],
+                "meanings": [_MEANINGS[scope] for scope in way.asked.scopes],
+                "form": way.form(secret),
+            },
+            forms_to=way.forms_to,
+        )
+        return answer if way.here.secret else way.here.sessions.give(answer, secret)
+
+    async def go_on(self, way: WayIn, login: Login) -> Response:
+        """Send the browser on by a page of ours: the form it comes from may know nothing of the site."""
+        address = await code_address(self._provider, way, login)
+        values = {"site": way.client.name, "address": address}
+        return self._provider.house.show("oidc_going_on.html", way.words, values)
+
+    async def answer(self, way: WayIn, login: Login, form: Mapping[str, str]) -> Response:
+        """Do what the person decided."""
+        asked, provider = way.asked, self._provider
+        if form["do"] == "deny":
+            return send_back(
+                asked.redirect_uri,
+                {"error": AuthorizeError.ACCESS_DENIED, "state": asked.state, "iss": provider.issuer},
+            )
+        subject = await provider.subject(asked.client, login)
+        known = await provider.store.consented(asked.client.n, subject)
+        agreed = known | set(asked.scopes)
+        await provider.store.keep_consent(asked.client.n, subject, agreed, now=provider.now())
+        return see_other(await code_address(provider, way, login))

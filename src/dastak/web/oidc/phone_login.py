@@ -1,0 +1,159 @@
+"""Log in with the phone alone: a person types a number, and the code that it gets.
+
+1. A code is asked for by the browser that typed the number, for the site's request it was typed for.
+2. The browser gets another secret when the code was right: one planted before is worth nothing after.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import msgspec
+from starlette.responses import Response
+
+from dastak.core.errors import DastakError, InvalidMsisdn, Overloaded, RateLimited
+from dastak.core.ids import VerificationId
+from dastak.core.msisdn import parse
+from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
+from dastak.core.verification import Particulars
+from dastak.flows.start import Ask
+from dastak.web.browser_session import digest
+from dastak.web.oidc.consent_page import ConsentPage
+from dastak.web.oidc.provider import Provider
+from dastak.web.oidc.way_in import Here, WayIn
+from dastak.web.page_answers import see_other
+
+_NUMBER_SHOWN_MAX = 40
+_UNPROCESSABLE = 422
+
+
+class PhoneLogin:
+    """The pages for the number and for its code."""
+
+    def __init__(self, provider: Provider, consent: ConsentPage) -> None:
+        self._provider = provider
+        self._consent = consent
+
+    async def show(self, way: WayIn) -> Response:
+        """Show the page that comes next."""
+        pending = self._pending(way)
+        if pending is None:
+            return self._number_page(way, typed=way.asked.login_hint or "")
+        caller = self._provider.caller(way.client)
+        values = await self._provider.codes.look(
+            caller,
+            _approving(pending),
+            way.words,
+            may_change_number=True,
+            masked=pending.msisdn,
+        )
+        return self._code_page(way, values)
+
+    async def act(self, way: WayIn, form: Mapping[str, str]) -> Response:
+        """Do what a form says."""
+        if form.get("do") == "begin":
+            return await self._begin(way, form.get("number", "")[:_NUMBER_SHOWN_MAX])
+        pending = self._pending(way)
+        if pending is None:
+            return see_other(way.path)
+        if form.get("do") == "number":
+            await self._keep(way, None)
+            return see_other(way.path)
+        caller = self._provider.caller(way.client)
+        outcome = await self._provider.codes.act(
+            caller,
+            _approving(pending),
+            form,
+            way.words,
+            may_change_number=True,
+            masked=pending.msisdn,
+        )
+        if outcome.approved:
+            return await self._enter(way, pending)
+        if outcome.verification != _approving(pending):
+            renewed = msgspec.structs.replace(pending, verification=outcome.verification.hex())
+            await self._keep(way, renewed)
+        return self._code_page(way, outcome.values, outcome.status)
+
+    async def _begin(self, way: WayIn, typed: str) -> Response:
+        """Ask the number for a code."""
+        caller = self._provider.caller(way.client)
+        region = next(iter(caller.service.countries), "IN")
+        client = way.request.client
+        try:
+            msisdn = parse(typed, default_region=region).msisdn
+            ask = Ask(
+                to=msisdn,
+                client_ip=None if client is None else client.host,
+                particulars=Particulars(locale=way.words.language),
+            )
+            verification = await self._provider.codes.begin(caller, ask)
+        except (RateLimited, Overloaded):
+            raise
+        except InvalidMsisdn:
+            return self._number_page(way, typed=typed, wrong="code_bad_number")
+        except DastakError:
+            return self._number_page(way, typed=typed, wrong="oidc_closed")
+        asks = Pending(asked=way.name, verification=verification.hex(), msisdn=msisdn)
+        await self._keep(way, asks)
+        return see_other(way.path)
+
+    async def _enter(self, way: WayIn, pending: Pending) -> Response:
+        """Note who is here from now on, and send them on."""
+        provider, now = self._provider, self._provider.now()
+        held = await provider.house.ports.store.find(way.client.tenant, _approving(pending))
+        login = Login(
+            who=f"tel:{pending.msisdn}",
+            msisdn=pending.msisdn,
+            at=now,
+            amr=amr_of(held.verification.particulars.channel),
+            verification=pending.verification,
+        )
+        secret = way.here.sessions.new()
+        visit = self._visit(way, digest(secret))
+        visit = msgspec.structs.replace(visit, login=login, pending=None)
+        before = None if way.here.secret is None else digest(way.here.secret)
+        await provider.store.put_visit(visit, instead_of=before)
+        entered = msgspec.structs.replace(way, here=Here(way.here.sessions, secret, visit))
+        return way.here.sessions.give(await self._consent.leave(entered, login), secret)
+
+    async def _keep(self, way: WayIn, pending: Pending | None) -> None:
+        """Note which code a browser is asked for; who was logged in is not any more."""
+        assert way.here.secret is not None  # its form was checked against it
+        visit = self._visit(way, digest(way.here.secret))
+        await self._provider.store.put_visit(msgspec.structs.replace(visit, pending=pending, login=None))
+
+    def _visit(self, way: WayIn, key: bytes) -> Visit:
+        now = self._provider.now()
+        return Visit(
+            digest=key,
+            service=way.client.service,
+            mode=way.client.mode,
+            seen_at=now,
+            ends_at=now + timedelta(seconds=SESSION_S),
+        )
+
+    def _pending(self, way: WayIn) -> Pending | None:
+        visit = way.here.visit
+        pending = None if visit is None else visit.pending
+        return pending if pending is not None and pending.asked == way.name else None
+
+    def _number_page(self, way: WayIn, *, typed: str, wrong: str = "") -> Response:
+        secret = way.here.secret or way.here.sessions.new()
+        answer = self._provider.house.show(
+            "oidc_number.html",
+            way.words,
+            {"site": way.client.name, "typed": typed, "wrong": wrong, "form": way.form(secret)},
+            _UNPROCESSABLE if wrong else 200,
+            forms_to=way.forms_to,
+        )
+        return answer if way.here.secret else way.here.sessions.give(answer, secret)
+
+    def _code_page(self, way: WayIn, values: Mapping[str, object], status: int = 200) -> Response:
+        secret = way.here.secret
+        assert secret is not None  # the code is its browser's
+        shown = {"back": "", "back_label": "", "poll": "", **values, "form": way.form(secret)}
+        return self._provider.house.show("oidc_code.html", way.words, shown, status, forms_to=way.forms_to)
+
+
+def _approving(pending: Pending) -> VerificationId:
+    return VerificationId(bytes.fromhex(pending.verification))

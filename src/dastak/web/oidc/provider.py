@@ -1,0 +1,103 @@
+"""What all parts of the OpenID Connect provider share: clients, keys, visits and a person's lock."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+
+from dastak.core import lockout, oidc, oidc_keys
+from dastak.core.errors import DastakError, NotFound
+from dastak.core.ids import VerificationId
+from dastak.core.oidc import Client, Login
+from dastak.core.oidc_store import Keys, OidcStore
+from dastak.core.tenant import Caller, Mode
+from dastak.tenancy import signing_keys
+from dastak.web.browser_session import BrowserSessions, digest
+from dastak.web.code_step import CodeStep
+from dastak.web.oidc.parts import SignInDesk
+from dastak.web.oidc.way_in import Here
+from dastak.web.page_house import PageHouse
+
+TOKEN: Final = "/token"  # noqa: S105 - a path
+USERINFO: Final = "/userinfo"
+LOGOUT: Final = "/logout"
+KEYS: Final = "/.well-known/jwks.json"
+COOKIE: Final = "oidc"
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider's parts.
+
+    Attributes:
+        codes: Asks people for codes.
+        desk: Where people log in with username and password, if anywhere.
+    """
+
+    house: PageHouse
+    store: OidcStore
+    codes: CodeStep
+    desk: SignInDesk | None = None
+
+    @property
+    def issuer(self) -> str:
+        """The name tokens are signed in."""
+        return self.house.public_url
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return self.house.ports.clock.now()
+
+    async def keys(self) -> Keys:
+        """Return the signing keys; the first call of all makes two."""
+        ports = self.house.ports
+        return await signing_keys.ensure(self.store, ports.sealer, now=self.now(), entropy=ports.entropy)
+
+    async def published(self) -> Keys:
+        """Return the keys that clients shall know."""
+        return oidc_keys.published(await self.keys(), now=self.now())
+
+    async def subject(self, client: Client, login: Login) -> str:
+        """Return a person's name at a client."""
+        ports = self.house.ports
+        seed = await signing_keys.subject_seed(self.store, ports.sealer, entropy=ports.entropy)
+        return oidc.subject_of(seed, client, login.who)
+
+    def caller(self, client: Client) -> Caller:
+        """Return who asks for codes in a client's name.
+
+        Raises:
+            NotFound: Its service is gone.
+            Forbidden: Its tenant is suspended.
+        """
+        return self.house.directory.page_caller(client.service, client.mode)
+
+    def sessions(self, service: int, mode: Mode) -> BrowserSessions:
+        """Return the cookies of one service and mode."""
+        name, entropy = f"{COOKIE}-{service}-{mode}", self.house.ports.entropy
+        return BrowserSessions(name, public_url=self.house.public_url, entropy=entropy)
+
+    async def here(self, request: Request, client: Client) -> Here:
+        """Say what a browser carries for a client's service."""
+        sessions = self.sessions(client.service, client.mode)
+        secret = sessions.read(request)
+        visit = None if secret is None else await self.store.visit(digest(secret))
+        if visit is not None and not oidc.is_open(visit, now=self.now()):
+            visit = None
+        return Here(sessions, secret, visit)
+
+    async def may_enter(self, client: Client, login: Login) -> bool:
+        """Say whether a person may be let in now: a lock since the code was typed holds for what follows."""
+        try:
+            caller = self.caller(client)
+        except DastakError:
+            return False
+        if login.verification is None:
+            return self.desk is not None and await self.desk.may_enter(caller.service, login.who)
+        approved = VerificationId(bytes.fromhex(login.verification))
+        try:
+            held = await self.house.ports.store.find(client.tenant, approved)
+        except NotFound:
+            return False
+        legacy = held.verification.policy.legacy
+        return lockout.lock(held.tally, now=self.now(), legacy=legacy) is None
