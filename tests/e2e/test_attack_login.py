@@ -1,0 +1,350 @@
+"""What somebody without the password, without the phone, or with another site may try against the login."""
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
+from math import sqrt
+from statistics import mean, median, variance
+from typing import Any
+
+import httpx
+import pytest
+
+from dastak.core.sign_in_limits import ADDRESS, FROM_THERE, STRANGERS
+from tests.support.api_client import ApiClient
+from tests.support.dastak_process import DastakProcess
+from tests.support.login_client import (
+    ACCOUNT,
+    BEHIND_PROXY,
+    LOGIN,
+    PASSWORD,
+    LoginClient,
+    hidden_fields,
+    some_address,
+    some_name,
+    some_number,
+    with_number,
+)
+
+WRONG = "a wrong but long password"
+# What leads to another site in one browser or another.
+ELSEWHERE = (
+    *("//evil.example", "\\\\evil.example", "https:evil.example", "https://evil.example", "/\\evil.example"),
+    *(
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "///evil.example",
+        "//evil.example@localhost",
+        "evil.example",
+    ),
+)
+TIMED_EACH = 90
+# Welch's t of a chance difference is hardly ever larger; a hash takes 25 ms and varies by more than this.
+T_MAX = 4.5
+DIFFERENCE_S_MAX = 1e-3
+
+
+@pytest.fixture(scope="module")
+def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
+    with DastakProcess(tmp_path_factory.mktemp("attacked") / "data", environment=BEHIND_PROXY) as process:
+        yield process
+
+
+@pytest.fixture
+def api(dastak: DastakProcess) -> ApiClient:
+    return ApiClient(dastak.url, dastak.api_key)
+
+
+@pytest.fixture
+def person(dastak: DastakProcess, api: ApiClient) -> dict[str, Any]:
+    return with_number(dastak.url, api)
+
+
+def masked(answer: httpx.Response, name: str) -> tuple[int, str, tuple[str, ...]]:
+    """Return an answer without what is new in each: its token, its name, its date."""
+    text = re.sub(r'name="form" value="\w+"', 'name="form"', answer.text).replace(name, "NAME")
+    return answer.status_code, text, tuple(sorted(set(answer.headers) - {"set-cookie"}))
+
+
+def test_secret_is_new_at_each_gain_of_trust_and_the_old_one_is_worth_nothing(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as thief:
+        browser.get(LOGIN)
+        planted = browser.cookie("dastak-login")
+        browser.pass_password(person["name"])
+        passed = browser.cookie("dastak-login")
+        browser.type_code(api.next_text(person["number"])["code"])
+        inside = browser.cookie("dastak-login")
+        stolen = []
+        for secret in (planted, passed, inside):
+            thief.http.cookies.clear()
+            thief.http.cookies.set("dastak-login-1", secret or "")
+            stolen.append(thief.is_in())
+        browser.send(ACCOUNT, {"do": "out"})
+        thief.http.cookies.clear()
+        thief.http.cookies.set("dastak-login-1", inside or "")
+
+        assert len({planted, passed, inside}) == 3
+        assert stolen == [False, False, True], "the cookie of now is the session"
+        assert not thief.is_in(), "a session is over for everybody who signs out of it"
+
+
+def test_form_of_another_site_changes_nothing(dastak: DastakProcess, person: dict[str, Any]) -> None:
+    with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as other:
+        name = some_name()
+        browser.sign_up(name)
+        token = hidden_fields(browser.get(ACCOUNT).text)["form"]
+        other.sign_up(some_name())
+        foreign = hidden_fields(other.get(ACCOUNT).text)["form"]
+        attempts = [
+            browser.http.post(ACCOUNT, data={"do": "out", "form": token}, headers=headers)
+            for headers in (
+                {"origin": "https://evil.example"},
+                {"sec-fetch-site": "cross-site"},
+                {"sec-fetch-site": "same-site", "origin": "null"},
+            )
+        ]
+        attempts += [
+            browser.http.post(ACCOUNT, data={"do": "out", "form": wrong}) for wrong in ("", foreign, "x" * 32)
+        ]
+        attempts.append(browser.http.post(ACCOUNT, data={"do": "out"}))
+        attempts.append(browser.http.post(f"{LOGIN}", data={"username": name, "password": PASSWORD}))
+        read = [
+            browser.get(f"{ACCOUNT}?do=out&form={token}"),
+            browser.get(f"{LOGIN}?username={name}&password={PASSWORD}"),
+        ]
+
+        assert {one.status_code for one in attempts} == {403}
+        assert {one.status_code for one in read} == {200, 303}
+        assert browser.is_in()
+
+
+@pytest.mark.parametrize("wanted", ELSEWHERE)
+def test_nobody_is_sent_to_another_site(dastak: DastakProcess, wanted: str) -> None:
+    name = some_name()
+    with LoginClient(dastak.url) as browser:
+        browser.sign_up(name)
+        between = browser.http.get(f"{LOGIN}/on", params={"next": wanted})
+        already = browser.http.get(LOGIN, params={"next": wanted})
+        browser.send(ACCOUNT, {"do": "out"})
+        shown = browser.http.get(LOGIN, params={"next": wanted})
+        entered = browser.send(LOGIN, {"username": name, "password": PASSWORD, "next": wanted})
+
+    assert 'content="0;url=/account/default/default"' in between.text
+    assert already.headers["location"] == ACCOUNT
+    assert "evil" not in shown.text
+    assert "alert" not in shown.text
+    assert entered.headers["location"] == ACCOUNT
+
+
+def test_unknown_name_wrong_password_and_lock_get_one_answer(
+    dastak: DastakProcess, person: dict[str, Any]
+) -> None:
+    plain, unknown = some_name(), some_name()
+    with LoginClient(dastak.url) as browser:
+        browser.sign_up(plain)
+    address = some_address()
+    answers = {}
+    for kind, name, password in (
+        ("unknown", unknown, WRONG),
+        ("wrong", plain, WRONG),
+        ("wrong, two factors", person["name"], WRONG),
+        ("no password", person["name"], ""),
+    ):
+        with LoginClient(dastak.url, address=address) as browser:
+            answers[kind] = masked(browser.pass_password(name, password), name)
+    for _ in range(FROM_THERE.attempts):
+        with LoginClient(dastak.url, address=address) as browser:
+            browser.pass_password(plain, WRONG)
+    with LoginClient(dastak.url, address=address) as browser:
+        answers["locked, right password"] = masked(browser.pass_password(plain), plain)
+
+    assert {status for status, _, _ in answers.values()} == {422}
+    assert len(set(answers.values())) == 1, answers.keys()
+
+
+def test_time_tells_nothing_of_who_has_an_account(dastak: DastakProcess) -> None:
+    known = [some_name(), some_name()]
+    for name in known:
+        with LoginClient(dastak.url) as browser:
+            browser.sign_up(name)
+    kinds = [True, False] * TIMED_EACH
+    random.shuffle(kinds)
+
+    times_s: dict[bool, list[float]] = {True: [], False: []}
+    for kind in kinds:
+        name = random.choice(known) if kind else some_name()
+        with LoginClient(dastak.url) as browser:
+            hidden = hidden_fields(browser.get(LOGIN).text)
+            fields = {**hidden, "username": name, "password": WRONG}
+            began_s = time.perf_counter()
+            answer = browser.http.post(LOGIN, data=fields)
+            times_s[kind].append(time.perf_counter() - began_s)
+            assert answer.status_code == 422
+
+    there, nobody = (sorted(times_s[kind])[: TIMED_EACH * 9 // 10] for kind in (True, False))
+    t = (mean(there) - mean(nobody)) / sqrt(variance(there) / len(there) + variance(nobody) / len(nobody))
+    difference_s = median(there) - median(nobody)
+    print(f"n={TIMED_EACH} each, t={t:.2f}, medians differ by {difference_s * 1e3:.3f} ms")
+    assert abs(t) < T_MAX or abs(difference_s) < DIFFERENCE_S_MAX
+
+
+def test_code_of_one_session_opens_no_other(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    attacker = with_number(dastak.url, api)
+    with LoginClient(dastak.url) as victim, LoginClient(dastak.url) as thief:
+        victim.pass_password(person["name"])
+        thief.pass_password(person["name"])
+        first = api.next_text(person["number"])["code"]
+        second = api.next_text(person["number"])["code"]
+        thief.http.cookies.clear()
+        thief.pass_password(attacker["name"])
+        own = api.next_text(attacker["number"])["code"]
+        answers = [thief.type_code(code).status_code for code in (first, second)]
+        crossed = victim.type_code(own).status_code
+
+        assert {*answers, crossed} == {422}
+        assert not victim.is_in()
+        assert not thief.is_in()
+
+
+def test_right_code_typed_many_times_at_once_lets_one_in(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        fields = {**hidden_fields(browser.get(f"{LOGIN}/code").text), "do": "check"}
+        fields["code"] = api.next_text(person["number"])["code"]
+        carried = {"dastak-login-1": browser.cookie("dastak-login") or ""}
+
+        def type_it(_n: int) -> httpx.Response:
+            return httpx.post(
+                f"{dastak.url}{LOGIN}/code", data=fields, cookies=carried, timeout=30, trust_env=False
+            )
+
+        with ThreadPoolExecutor(20) as threads:
+            answers = list(threads.map(type_it, range(20)))
+
+    entered = [one for one in answers if one.headers.get("location") == ACCOUNT]
+    assert len(entered) == 1
+    assert {one.status_code for one in answers} <= {303, 422, 429}
+
+
+def test_guesses_at_once_are_counted_before_they_are_looked_at(dastak: DastakProcess) -> None:
+    name, address = some_name(), some_address()
+    with LoginClient(dastak.url) as browser:
+        browser.sign_up(name)
+
+    def guess(_n: int) -> int:
+        with LoginClient(dastak.url, address=address) as browser:
+            return browser.pass_password(name, WRONG).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = set(threads.map(guess, range(2 * FROM_THERE.attempts)))
+    with LoginClient(dastak.url, address=address) as guesser, LoginClient(dastak.url) as owner:
+        locked_out = guesser.pass_password(name).status_code
+        let_in = owner.pass_password(name).headers.get("location")
+
+    assert statuses == {422}
+    assert locked_out == 422
+    assert let_in == ACCOUNT, "who guesses locks out the own network"
+
+
+def test_one_password_tried_on_many_names_is_stopped(dastak: DastakProcess) -> None:
+    address = some_address()
+    statuses = []
+    for _ in range(ADDRESS.attempts + 5):
+        with LoginClient(dastak.url, address=address) as browser:
+            statuses.append(browser.pass_password(some_name(), WRONG).status_code)
+
+    assert statuses == [422] * ADDRESS.attempts + [429] * 5
+
+
+def test_nobody_is_locked_out_of_a_browser_that_signed_in_before(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as fresh:
+        browser.pass_password(person["name"])
+        browser.type_code(api.next_text(person["number"])["code"])
+        browser.send(ACCOUNT, {"do": "out"})
+        for n in range(STRANGERS.attempts):
+            if n % FROM_THERE.attempts == 0:
+                address = some_address()
+            with LoginClient(dastak.url, address=address) as guesser:
+                guesser.pass_password(person["name"], WRONG)
+        stranger = fresh.pass_password(person["name"])
+        known = browser.pass_password(person["name"])
+
+    assert stranger.status_code == 422, "so many guesses from so many networks close the account to strangers"
+    assert known.headers["location"] == f"{LOGIN}/code"
+
+
+@pytest.mark.parametrize("path", ["/code", "/code/watch", "/on"])
+def test_later_step_is_not_reached_without_the_first(dastak: DastakProcess, path: str) -> None:
+    with LoginClient(dastak.url) as browser:
+        browser.get(LOGIN)
+        got = browser.get(LOGIN + path)
+        posted = browser.http.post(f"{LOGIN}{path}", data={"do": "check", "code": "000000"})
+        planted = browser.http.post(
+            f"{LOGIN}{path}", data={"do": "check"}, headers={"cookie": "dastak-login-1=" + "A" * 43}
+        )
+
+        assert got.status_code in (200, 303)
+        assert "code" not in got.text
+        assert {posted.status_code, planted.status_code} <= {303, 405}
+        assert not browser.is_in()
+
+
+def test_stranger_sees_no_number_and_the_person_two_digits_of_it(
+    dastak: DastakProcess, person: dict[str, Any]
+) -> None:
+    with LoginClient(dastak.url) as browser:
+        pages = [browser.get(LOGIN).text, browser.pass_password(person["name"], WRONG).text]
+        browser.pass_password(person["name"])
+        asked = browser.get(f"{LOGIN}/code").text
+
+    digits = person["number"][1:]
+    assert not any(digits[-4:] in page for page in pages)
+    assert f"ends in {digits[-2:]}" in asked
+    assert digits[-3:] not in asked
+    assert person["name"] not in asked
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "' OR 1=1--"]
+)
+def test_what_is_typed_is_shown_as_text(dastak: DastakProcess, text: str) -> None:
+    with LoginClient(dastak.url) as browser:
+        browser.http.headers["user-agent"] = text
+        browser.sign_up(some_name())
+        pages = [
+            browser.pass_password(text, text).text,
+            browser.http.get(LOGIN, params={"hint": text, "fresh": "1", "lang": text}).text,
+            browser.get(ACCOUNT).text,
+        ]
+
+    for page in pages:
+        assert "<script>alert" not in page
+        assert "onerror=alert(1)>" not in page.replace("&gt;", "")
+        assert 'value="49"' not in page
+    assert "<script>" not in pages[2]
+    assert text.partition("<")[0] in unescape(pages[2]), "what the browser says of itself is shown, as text"
+
+
+def test_number_is_changed_by_nobody_who_did_not_just_prove_the_old_one(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"], remember="1")
+        browser.type_code(api.next_text(person["number"])["code"])
+        browser.send(ACCOUNT, {"do": "out"})
+        browser.pass_password(person["name"])
+        acts = ("number", "add-totp", "codes", "drop-totp")
+        sent = [browser.send(ACCOUNT, {"do": act, "msisdn": some_number()}) for act in acts]
+
+    assert {one.headers["location"].partition("?")[0] for one in sent} == {LOGIN}
