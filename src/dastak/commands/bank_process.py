@@ -14,6 +14,7 @@ from typing import Final
 STOP_S_MAX: Final = 5
 SERVICE: Final = "demo-bank"
 BRAND: Final = "Kaveri Bank"
+SENDER: Final = "KAVERI"
 # Another host name than Dastak's own: browsers keep the cookies of the two apart, as of any two sites.
 HOST: Final = "localhost"
 

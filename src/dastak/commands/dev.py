@@ -16,7 +16,7 @@ import msgspec
 
 from dastak import __version__
 from dastak.commands.admin_people import invite_first, link_of
-from dastak.commands.bank_process import BRAND, HOST, SERVICE, BankProcess, bank_beside
+from dastak.commands.bank_process import BRAND, HOST, SENDER, SERVICE, BankProcess, bank_beside
 from dastak.commands.init import make_installation
 from dastak.commands.printing import print_json
 from dastak.commands.running_server import DEV_FILE, DevServer
@@ -141,7 +141,7 @@ async def dev_setup(settings: Settings, directory: Path, *, bank: bool = False) 
 
 async def _ensure_bank(store: SqliteStore, default: Service) -> None:
     """Make the service of the demo bank, with a name and a host of its own in its texts."""
-    wanted = msgspec.structs.replace(default, name=SERVICE, brand=BRAND, domains=(HOST,))
+    wanted = msgspec.structs.replace(default, name=SERVICE, brand=BRAND, sender=SENDER, domains=(HOST,))
     with suppress(Conflict):
         await operators.create_service(store, wanted)
 
