@@ -1,11 +1,13 @@
 """What an attacker tries on the demo bank: foreign forms, cookies, codes and fields; and how it ends."""
 
+import json
 import re
 import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -36,6 +38,8 @@ class Visitor:
         assert house.bank_url is not None
         self.http = httpx.Client(base_url=house.bank_url, trust_env=False)
         self.phones = ApiClient(house.url, None)
+        self.dastak = ApiClient(house.url, house.api_key)
+        self.bank_file = house.data_dir / "bank.db"
         self.name = f"visitor-{next(_NAMES)}"
         self.to = f"+91{next(_NUMBERS)}"
 
@@ -65,6 +69,19 @@ class Visitor:
 
     def typed(self, code: str, **fields: str) -> httpx.Response:
         return self.post("/code", do="check", code=code, **fields)
+
+    def back(self, verification: str, state: str) -> str:
+        """Come back from Dastak's page, and return where that leads."""
+        answer = self.http.get("/code/back", params={"verification": verification, "state": state})
+        return answer.headers["location"]
+
+    def question(self) -> dict[str, str]:
+        """Read in the bank's own file what this browser is asked."""
+        digest = sha256(self.cookie().encode()).digest()
+        with closing(sqlite3.connect(self.bank_file)) as database:
+            (kept,) = database.execute("SELECT question FROM sessions WHERE digest = ?", (digest,)).fetchone()
+        asked: dict[str, str] = json.loads(kept)
+        return asked
 
     def cookie(self) -> str:
         return self.http.cookies["bank"]
@@ -99,7 +116,7 @@ def customer(visitor: Visitor) -> Visitor:
 def test_password_alone_opens_nothing_and_no_step_can_be_left_out(customer: Visitor) -> None:
     answer = customer.log_in()
 
-    assert answer.headers["location"] == "/code"
+    assert answer.headers["location"].startswith(f"{customer.dastak.url}/v/")
     for path in ("/account", "/pay", "/two-factor"):
         assert customer.http.get(path).headers["location"] == "/login"
     assert not customer.inside()
@@ -119,6 +136,38 @@ def test_each_gain_of_trust_changes_the_cookie_and_ends_the_old_one(
     for old in (before, between):
         other.http.cookies.set("bank", old)
         assert not other.inside()
+
+
+def test_way_back_counts_after_the_right_code_and_once(customer: Visitor) -> None:
+    customer.log_in()
+    asked = customer.question()
+
+    early = customer.back(asked["verification"], asked["state"])
+    inside = customer.inside()
+    customer.dastak.check(asked["verification"], customer.code())
+    late = customer.back(asked["verification"], asked["state"])
+    again = customer.back(asked["verification"], asked["state"])
+
+    assert (early, inside) == ("/code", False)
+    assert (late, customer.inside()) == ("/account", True)
+    assert again == "/account"
+
+
+def test_way_back_is_worth_nothing_without_what_this_session_knows(customer: Visitor, other: Visitor) -> None:
+    customer.log_in()
+    asked = customer.question()
+    customer.dastak.check(asked["verification"], customer.code())
+
+    forged = [
+        customer.back(asked["verification"], ""),
+        customer.back(asked["verification"], "guessed"),
+        customer.back("", asked["state"]),
+        other.back(asked["verification"], asked["state"]),
+    ]
+
+    assert forged == ["/code", "/code", "/code", "/account"]
+    assert not customer.inside()
+    assert not other.inside()
 
 
 def test_code_counts_only_in_the_session_that_asked(customer: Visitor, other: Visitor) -> None:

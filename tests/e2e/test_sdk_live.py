@@ -162,6 +162,32 @@ def test_printed_list_and_a_counter_brought_into_step(client: Dastak, to: str) -
     assert synced.state == "active"
 
 
+def test_code_page_is_made_and_its_outcome_is_that_of_the_code(
+    client: Dastak, phones: ApiClient, to: str
+) -> None:
+    started = client.start(to, purpose="login")
+    page = client.code_page(started.id, return_url="http://localhost:8000/back", state="s-1", language="hi")
+
+    before = client.code_page_outcome(started.id)
+    client.check(started.id, phones.next_text(to)["code"])
+    after = client.code_page_outcome(started.id)
+
+    assert "/v/" in page.url
+    assert phones.get(page.url.partition("/v/")[1] + page.url.partition("/v/")[2]).status == 200
+    assert page.expires_at > started.expires_at
+    assert (bool(before), before.state, before.verification) == (False, "pending", started.id)
+    assert (bool(after), after.state, after.to_changed) == (True, "approved", False)
+
+
+def test_code_page_leads_back_to_the_services_own_hosts_alone(client: Dastak, to: str) -> None:
+    started = client.start(to)
+
+    with pytest.raises(sdk.InvalidRequest) as refused:
+        client.code_page(started.id, return_url="https://evil.example/", state="s-1")
+
+    assert refused.value.field == "return_url"
+
+
 def test_one_client_serves_many_threads(client: Dastak, phones: ApiClient) -> None:
     numbers = [f"+91{next(_NUMBERS)}" for _ in range(16)]
 

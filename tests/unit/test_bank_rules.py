@@ -12,7 +12,7 @@ from dastak.demo_bank.code_desk import duration
 from dastak.demo_bank.ledger import IDLE_S_MAX, SESSION_S_MAX, TRIES_MAX, TRIES_WITHIN_S, Ledger, Question
 from dastak.demo_bank.people_pages import read_msisdn
 
-ASKED = Question("pay", 1, "ver_1", "state", "Ravi", 5_000_00)
+ASKED = Question("pay", 1, "ver_1", payee="Ravi", amount_paise=5_000_00)
 
 
 class Wall:

@@ -14,6 +14,7 @@ from typing import Final
 STOP_S_MAX: Final = 5
 SERVICE: Final = "demo-bank"
 BRAND: Final = "Kaveri Bank"
+SENDER: Final = "KAVERI"
 # Another host name than Dastak's own: browsers keep the cookies of the two apart, as of any two sites.
 HOST: Final = "localhost"
 
@@ -35,10 +36,19 @@ class BankProcess:
                 command, stdin=subprocess.PIPE, pass_fds=(file,)
             )
 
-    def tell(self, *, dastak_url: str, key: str, phones_url: str | None, file: Path) -> None:
-        """Tell it how to reach Dastak, after which it serves; a key is nothing for a command line."""
+    def tell(self, *, dastak_url: str, people_url: str, key: str, phones_url: str | None, file: Path) -> None:
+        """Tell it how to reach Dastak, after which it serves; a key is nothing for a command line.
+
+        Args:
+            dastak_url: For the bank's own requests.
+            people_url: Where people reach Dastak's pages.
+            key: Of the sandbox.
+            phones_url: The virtual phones.
+            file: Where the bank keeps its people.
+        """
         told = {
             "dastak_url": dastak_url,
+            "code_pages": people_url.rstrip("/"),
             "key": key,
             "service": SERVICE,
             "phones_url": phones_url,

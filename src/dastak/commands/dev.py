@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,7 @@ import msgspec
 
 from dastak import __version__
 from dastak.commands.admin_people import invite_first, link_of
-from dastak.commands.bank_process import BRAND, HOST, SERVICE, BankProcess, bank_beside
+from dastak.commands.bank_process import BRAND, HOST, SENDER, SERVICE, BankProcess, bank_beside
 from dastak.commands.init import make_installation
 from dastak.commands.printing import print_json
 from dastak.commands.running_server import DEV_FILE, DevServer
@@ -85,7 +85,10 @@ def dev(*, port: int, data_dir: Path, as_json: bool, no_browser: bool, no_bank: 
     token = run_coroutine(invite_first(settings))
     browser = not (no_browser or as_json) and _has_desktop(os.environ)
     with nullcontext() if no_bank else bank_beside(port + 1 if port else 0) as bank:
-        ready = partial(_ready, directory, api_key, bank=bank, token=token, as_json=as_json, browser=browser)
+        tell_bank = None if bank is None else partial(_tell, bank, settings, directory, api_key)
+        ready = partial(
+            _ready, directory, api_key, tell_bank=tell_bank, token=token, as_json=as_json, browser=browser
+        )
         run_app(settings, dev=True, ready=ready, test_key=api_key)
 
 
@@ -138,7 +141,7 @@ async def dev_setup(settings: Settings, directory: Path, *, bank: bool = False) 
 
 async def _ensure_bank(store: SqliteStore, default: Service) -> None:
     """Make the service of the demo bank, with a name and a host of its own in its texts."""
-    wanted = msgspec.structs.replace(default, name=SERVICE, brand=BRAND, domains=(HOST,))
+    wanted = msgspec.structs.replace(default, name=SERVICE, brand=BRAND, sender=SENDER, domains=(HOST,))
     with suppress(Conflict):
         await operators.create_service(store, wanted)
 
@@ -148,7 +151,7 @@ def _ready(
     api_key: str,
     running: "Running",
     *,
-    bank: BankProcess | None,
+    tell_bank: "Callable[[Running], str] | None",
     token: str | None,
     as_json: bool,
     browser: bool,
@@ -156,11 +159,8 @@ def _ready(
     write_private(
         directory / DEV_FILE.name, msgspec.json.encode(DevServer(running.url, api_key)).decode() + "\n"
     )
-    bank_url = None if bank is None else bank.url
+    bank_url = None if tell_bank is None else tell_bank(running)
     setup_url = None if token is None else link_of(running.url, token)
-    if bank is not None:
-        file = directory / "bank.db"
-        bank.tell(dastak_url=running.url, key=api_key, phones_url=running.phones_url, file=file)
     if as_json:
         told = DevReady(running.url, api_key, running.phones_url, str(directory), bank_url, setup_url)
         print_json(told)
@@ -171,6 +171,18 @@ def _ready(
     if browser and running.phones_url:
         # Some browsers return only when they are closed.
         threading.Thread(target=webbrowser.open, args=(running.phones_url,), daemon=True).start()
+
+
+def _tell(bank: BankProcess, settings: Settings, directory: Path, api_key: str, running: "Running") -> str:
+    """Tell the bank what it needs, and return where people find it."""
+    bank.tell(
+        dastak_url=running.url,
+        people_url=settings.server.public_url or running.url,
+        key=api_key,
+        phones_url=running.phones_url,
+        file=directory / "bank.db",
+    )
+    return bank.url
 
 
 def banner(

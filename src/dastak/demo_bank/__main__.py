@@ -29,6 +29,7 @@ PAGES: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/logout": {"POST": people_pages.log_out},
     "/two-factor": {"GET": people_pages.show_two_factor, "POST": people_pages.two_factor},
     "/code": {"GET": code_pages.show_code, "POST": code_pages.code},
+    "/code/back": {"GET": code_pages.come_back},
     "/code/help": {"GET": code_pages.show_help},
     "/account": {"GET": bank_accounts.show_account},
     "/pay": {"GET": bank_accounts.show_pay, "POST": bank_accounts.pay},
@@ -48,6 +49,7 @@ def main() -> None:
         ledger=Ledger(Path(told["file"])),
         dastak=Dastak(told["dastak_url"], told["key"], service=told["service"]),
         url=told["url"],
+        code_pages=told["code_pages"],
         phones_url=told["phones_url"],
     )
     config = uvicorn.Config(

@@ -1,6 +1,6 @@
 """What is behind the login: the balance, and payments that a code of their own allows."""
 
-from dastak.demo_bank.code_desk import begin
+from dastak.demo_bank.code_desk import begin_payment
 from dastak.demo_bank.counter import Bank, Go, Page, Visit
 from dastak.demo_bank.ledger import Person
 from dastak.demo_bank.money import read_paise
@@ -48,7 +48,7 @@ def pay(bank: Bank, visit: Visit) -> Page | Go:
         errors["amount"] = "Write an amount such as 5000, not more than you have."
     if errors or paise is None:
         return _pay(person, payee, amount, errors)
-    question = begin(bank, person, "pay", visit.address, payee=payee, amount_paise=paise)
+    question = begin_payment(bank, person, visit.address, payee=payee, amount_paise=paise)
     if isinstance(question, str):
         return _pay(person, payee, amount, {"payee": question})
     bank.ledger.ask(visit.secret, question)

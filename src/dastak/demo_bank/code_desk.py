@@ -1,5 +1,6 @@
 """What the bank asks of Dastak, and what it tells people when that is refused."""
 
+import hmac
 import secrets
 from ipaddress import ip_address
 from typing import Final, Literal
@@ -7,15 +8,8 @@ from typing import Final, Literal
 from dastak.demo_bank.counter import Bank
 from dastak.demo_bank.ledger import Person, Question
 from dastak.demo_bank.money import exact
-from dastak.sdk import Checked, DastakError, InvalidRequest, RateLimited, Refused, Verification
+from dastak.sdk import Checked, DastakError, InvalidRequest, RateLimited, Refused
 
-Kind = Literal["login", "enrol", "pay"]
-
-_PURPOSES: Final[dict[str, Literal["login", "signup", "payment"]]] = {
-    "login": "login",
-    "enrol": "signup",
-    "pay": "payment",
-}
 # What became of a check, in words for the person who waits at the page.
 _REASONS: Final = {
     "wrong_code": "That code is not correct. Look at the message again.",
@@ -38,24 +32,57 @@ _TOLD: Final = {
 }
 
 
-def begin(
-    bank: Bank, person: Person, kind: Kind, address: str, *, payee: str = "", amount_paise: int = 0
-) -> Question | str:
-    """Have a code brought to somebody's phone; or return why that is not possible now, as a sentence."""
-    transaction = {} if kind != "pay" else {"amount": exact(amount_paise), "payee": payee}
+def begin(bank: Bank, person: Person, kind: Literal["login", "enrol"], address: str) -> Question | str:
+    """Have a code brought to be typed on Dastak's page; or return why not, as a sentence.
+
+    That page speaks thirteen languages, tells when the phone is off and calls it. The code stays there.
+    """
+    purpose: Literal["login", "signup"] = "login" if kind == "login" else "signup"
     try:
         started = bank.dastak.start(
-            person.msisdn,
-            purpose=_PURPOSES[kind],
-            domain=bank.domain,
-            # Who walks through on this machine has no address that a limit could mean.
-            client_ip=None if ip_address(address).is_loopback else address,
-            **transaction,  # type: ignore[arg-type]
+            person.msisdn, purpose=purpose, domain=bank.domain, client_ip=_limited(address)
         )
     except DastakError as error:
         return sorry(error)
     state = secrets.token_urlsafe(24)
-    return Question(kind, person.n, started.id, state, payee, amount_paise)
+    try:
+        page = bank.dastak.code_page(started.id, return_url=f"{bank.url}/code/back", state=state).url
+    except DastakError:
+        # The code is on its way: it can be typed on our own page as well.
+        page = ""
+    return Question(kind, person.n, started.id, state, page)
+
+
+def begin_payment(
+    bank: Bank, person: Person, address: str, *, payee: str, amount_paise: int
+) -> Question | str:
+    """Have a code brought that is good for this payment alone; or return why not, as a sentence.
+
+    It is typed on our own page: what the check names is then what we are about to carry out.
+    """
+    try:
+        started = bank.dastak.start(
+            person.msisdn,
+            purpose="payment",
+            amount=exact(amount_paise),
+            payee=payee,
+            domain=bank.domain,
+            client_ip=_limited(address),
+        )
+    except DastakError as error:
+        return sorry(error)
+    return Question("pay", person.n, started.id, payee=payee, amount_paise=amount_paise)
+
+
+def came_back(bank: Bank, question: Question, verification: str, state: str) -> bool:
+    """Return whether the code was right on Dastak's page; the browser's word is only where to look."""
+    told = (question.verification + question.state).encode()
+    if not question.state or not hmac.compare_digest(told, (verification + state).encode()):
+        return False
+    try:
+        return bool(bank.dastak.code_page_outcome(question.verification))
+    except DastakError:
+        return False
 
 
 def check(bank: Bank, question: Question, typed: str) -> Checked | str:
@@ -87,14 +114,6 @@ def call_off(bank: Bank, question: Question) -> None:
         return
 
 
-def look(bank: Bank, question: Question) -> Verification | None:
-    """Return how it stands; None when nobody can say."""
-    try:
-        return bank.dastak.get(question.verification)
-    except DastakError:
-        return None
-
-
 def story(bank: Bank, question: Question) -> list[str]:
     """Tell what happened to the message so far, each thing once."""
     try:
@@ -124,6 +143,11 @@ def sorry(error: DastakError) -> str:
     if isinstance(error, InvalidRequest) and error.field == "to":
         return "That is no number of a mobile phone. Write it as +91 98765 43210."
     return "We cannot send or check codes at this moment. Try again in a minute."
+
+
+def _limited(address: str) -> str | None:
+    """Return an address for Dastak's limits; whoever walks through on this machine has none that counts."""
+    return None if ip_address(address).is_loopback else address
 
 
 def duration(seconds: int) -> str:

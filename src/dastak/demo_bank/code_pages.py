@@ -1,4 +1,4 @@
-"""The page on which a code is typed: for a login, for switching two-factor login on, and for a payment."""
+"""The page on which a code is typed, and the way back from Dastak's."""
 
 from dastak.demo_bank import code_desk
 from dastak.demo_bank.counter import Bank, Go, Page, Visit, new_secret
@@ -35,6 +35,18 @@ def code(bank: Bank, visit: Visit) -> Page | Go:
         error = code_desk.again(bank, question, _CHANNELS[wanted])
         return _code(bank, question, error=error, status=429) if error else Go(f"/code?sent={wanted}")
     return _typed(bank, visit, question)
+
+
+def come_back(bank: Bank, visit: Visit) -> Page | Go:
+    """Take somebody back from Dastak's page.
+
+    This acts on a GET, as every way back from another site does; what it brings only this session knows.
+    """
+    question = _asked(visit)
+    if question is None:
+        return Go("/account")
+    told = visit.query.get("verification", ""), visit.query.get("state", "")
+    return _approved(bank, visit, question) if code_desk.came_back(bank, question, *told) else Go("/code")
 
 
 def show_help(bank: Bank, visit: Visit) -> Page | Go:

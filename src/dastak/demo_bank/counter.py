@@ -1,7 +1,7 @@
 """How the bank's pages are asked for and answered: forms, cookies, headers and errors, each in one place.
 
-1. Nothing changes by GET. A form is taken only from our own page: the browser says so, and a hidden field
-   proves that this browser was shown it.
+1. Nothing changes by GET, but for the way back from Dastak's page. A form is taken only from our own page:
+   the browser says so, and a hidden field proves that this browser was shown it.
 2. The secret in the cookie is new whenever a browser gains something, so one planted before is worth nothing.
 3. No page has a script, or a style of its own.
 """
@@ -38,14 +38,14 @@ class Bank:
 
     Attributes:
         url: Where people reach the bank; links and checks of origin use nothing else.
-        code_pages: Origin of Dastak's pages, where codes are typed there; None where they are typed on ours.
+        code_pages: Origin of Dastak's pages: browsers hold a form to where its answer may lead.
         phones_url: Where the virtual phones are, for those who walk through.
     """
 
     ledger: Ledger
     dastak: Dastak
     url: str
-    code_pages: str | None = None
+    code_pages: str
     phones_url: str | None = None
 
     @property
@@ -125,7 +125,7 @@ class _Counter:
         secure = urlsplit(bank.url).scheme == "https"
         self._cookie = "__Host-bank" if secure else "bank"
         self._secure = secure
-        self._headers = _headers(f"'self' {bank.code_pages}" if bank.code_pages else "'self'")
+        self._headers = _headers(f"'self' {bank.code_pages}")
         self._templates = Environment(
             loader=PackageLoader("dastak.demo_bank", "templates"),
             autoescape=True,

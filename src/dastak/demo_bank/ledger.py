@@ -45,7 +45,8 @@ class Question:
         kind: `login`, `enrol` or `pay`.
         person: Whose phone has the code.
         verification: Its id at Dastak.
-        state: What the code page must bring back.
+        state: What the way back from Dastak's page must bring; nobody but this session's browser is told.
+        page: Where that page is; empty where the code is typed on ours.
         payee: Of a payment.
         amount_paise: Of a payment.
     """
@@ -53,7 +54,8 @@ class Question:
     kind: str
     person: int
     verification: str
-    state: str
+    state: str = ""
+    page: str = ""
     payee: str = ""
     amount_paise: int = 0
 

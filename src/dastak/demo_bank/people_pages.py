@@ -66,7 +66,7 @@ def login(bank: Bank, visit: Visit) -> Page | Go:
     question = begin(bank, person, "login", visit.address)
     if isinstance(question, str):
         return _login(username, {"password": question}, 503)
-    return Go("/code", _let_in(bank, visit, None, question))
+    return Go(question.page or "/code", _let_in(bank, visit, None, question))
 
 
 def log_out(bank: Bank, visit: Visit) -> Go:
@@ -94,7 +94,7 @@ def two_factor(bank: Bank, visit: Visit) -> Page | Go:
     if isinstance(question, str):
         return _two_factor(bank.ledger.person(person.n), question)
     bank.ledger.ask(visit.secret, question)
-    return Go("/code")
+    return Go(question.page or "/code")
 
 
 def read_msisdn(text: str) -> str | None:
