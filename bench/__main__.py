@@ -28,6 +28,7 @@ from bench.fsyncs import measure_fsyncs
 from bench.load import Request, post
 from bench.loopback_carrier import Carrier
 from bench.neighbour import slowdown
+from bench.pages import measure_pages
 from bench.processes import LOAD_CORE, Pinned
 from bench.report import Memory, Report, machine, text
 from bench.spoken_calls import measure_spoken_calls
@@ -55,15 +56,19 @@ class Scale(msgspec.Struct, frozen=True):
     speaking: tuple[int, ...]
     setups: int
     failed_texts: int
+    renders: int
+    storm_s: float
 
 
 FULL = Scale(
     rounds=3, operations=20_000, open_s=20, pending=100_000, fsync_s=3.0, spoken_s=10.0,
     speaking=(50, 200, 500, 750, 1_000), setups=10_000, failed_texts=1_000,
+    renders=10_000, storm_s=10.0,
 )  # fmt: skip
 QUICK = Scale(
     rounds=1, operations=6_000, open_s=4, pending=10_000, fsync_s=0.5, spoken_s=2.0,
     speaking=(500,), setups=2_000, failed_texts=200,
+    renders=1_000, storm_s=3.0,
 )  # fmt: skip
 
 
@@ -104,6 +109,10 @@ async def measure(scale: Scale, directory: Path) -> Report:
     call_setups = await measure_setups(scale.setups)
     tell("speaking calls")
     spoken_calls = await measure_spoken_calls(directory, seconds=scale.spoken_s, levels=scale.speaking)
+    tell("pages, and a storm of logins")
+    pages = await measure_pages(
+        directory / "pages", renders=scale.renders, seconds=scale.storm_s, rounds=scale.rounds
+    )
     footprint, filled_mib = await fill(scale, directory / "fill")
     return Report(
         machine=machine(),
@@ -117,6 +126,7 @@ async def measure(scale: Scale, directory: Path) -> Report:
         failover=failover,
         spoken_calls=spoken_calls,
         call_setups=call_setups,
+        pages=pages,
         memory=Memory(started_mib=started_mib, ended_mib=ended_mib, filled_mib=filled_mib),
         footprint=footprint,
     )

@@ -12,6 +12,7 @@ import msgspec
 from bench.call_setups import CallSetups
 from bench.cases import Failover, Latencies, Throughput
 from bench.footprint import Footprint
+from bench.pages import Pages, Rendered
 from bench.spoken_calls import SpokenCalls
 from bench.submits import Submits
 
@@ -38,6 +39,7 @@ class Report(msgspec.Struct, kw_only=True):
         failover: One of two binds is cut under load.
         spoken_calls: So many calls that speak and hear at one time, while the API is at its limit.
         call_setups: Calls that are answered and hung up at once.
+        pages: Pages for people, and what logins do to codes.
     """
 
     machine: dict[str, str]
@@ -51,6 +53,7 @@ class Report(msgspec.Struct, kw_only=True):
     failover: Failover
     spoken_calls: list[SpokenCalls]
     call_setups: CallSetups
+    pages: Pages
     memory: Memory
     footprint: Footprint
 
@@ -117,6 +120,7 @@ def targets(report: Report) -> list[Reached]:
         at_least("call set-ups for a CPU second", 1_500, report.call_setups.per_cpu_s),
         at_least("500 speaking calls: spoke throughout", 500, at_500.calls),
         at_most("500 speaking calls: gap between packets, p99 ms", 30, at_500.gap_p99_ms),
+        at_most("storm of logins: start to approved, p99, % more", 10, report.pages.storm_costs_percent),
         at_most("disk per 100,000 pending, MiB", 31, footprint.per_100k_mib),
         at_most("disk left after the sweep, MiB", 1, footprint.swept_mib - footprint.empty_mib),
         at_most("answers that were not 2xx", 0, failed),
@@ -143,6 +147,8 @@ def text(report: Report) -> str:
             _table(_SPOKEN, [_spoken_row(case) for case in report.spoken_calls]),
             f"call set-ups  {report.call_setups.per_cpu_s:,.0f} for a CPU second of the voice process, "
             f"{report.call_setups.per_s:,.0f} a second on the clock",
+            _table(_PAGES, [_page_row(page) for page in report.pages.rendered]),
+            _logins_line(report.pages),
             f"memory        {memory.started_mib:.0f} MiB started, {memory.ended_mib:.0f} after the cases, "
             f"{memory.filled_mib:.0f} in a fresh one after {footprint.pending:,} starts\n"
             f"disk          {footprint.empty_mib:.1f} MiB empty, {footprint.full_mib:.1f} with "
@@ -165,6 +171,7 @@ _SPOKEN = (
     "speaking calls", "throughout", "CPU % each", "gap p50 ms", "gap p99 ms", "p99.9 ms", "longest ms",
     "lost", "MiB", "API starts/s",
 )  # fmt: skip
+_PAGES = ("page", "per s", "p50 ms", "p99 ms", "CPU us", "octets")
 _TARGETS = ("target", "to reach", "measured", "")
 
 
@@ -220,6 +227,24 @@ def _latency_row(case: Latencies) -> Sequence[str]:
         f"{case.p999_ms:.1f}",
         f"{case.cpu_us:.0f}",
         str(case.failed),
+    )
+
+
+def _logins_line(pages: Pages) -> str:
+    return (
+        f"logins        {pages.logins_per_s:,.0f}/s alone, {pages.storm_logins_per_s:,.0f}/s beside codes, whose "
+        f"p99 from start to approved is {pages.storm_p99_ms:.1f} ms then and {pages.calm_p99_ms:.1f} ms without"
+    )
+
+
+def _page_row(page: Rendered) -> Sequence[str]:
+    return (
+        page.name,
+        f"{page.per_s:,.0f}",
+        f"{page.p50_ms:.1f}",
+        f"{page.p99_ms:.1f}",
+        f"{page.cpu_us:.0f}",
+        f"{page.octets:,}",
     )
 
 

@@ -19,6 +19,8 @@ from dastak.tenancy.keys import make_key
 # The carrier's window. A contract gives 10 to 100; here it shall not be what limits.
 WINDOW = 1000
 SPEND_CAP_MICROS = 10**15
+# Where the code page sends people back to.
+DOMAIN = "shop.example"
 RATES = ("key", "service", "tenant")
 RATE = {"count": 1_000_000, "per_s": 1, "burst": 1_000_000}
 
@@ -84,7 +86,15 @@ async def _admit(database: Path) -> str:
     async with SqliteStore(database) as store:
         tenant = await store.put_tenant(Tenant(n=0, name="bench", daily_spend_cap_micros=SPEND_CAP_MICROS))
         service = await store.put_service(
-            Service(n=0, tenant=tenant.n, name="login", brand="Bench", policy=Policy(), countries=("IN",))
+            Service(
+                n=0,
+                tenant=tenant.n,
+                name="login",
+                brand="Bench",
+                policy=Policy(),
+                countries=("IN",),
+                domains=(DOMAIN,),
+            )
         )
         new = make_key(
             entropy=os.urandom,
