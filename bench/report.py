@@ -232,8 +232,9 @@ def _latency_row(case: Latencies) -> Sequence[str]:
 
 def _logins_line(pages: Pages) -> str:
     return (
-        f"logins        {pages.logins_per_s:,.0f}/s alone, {pages.storm_logins_per_s:,.0f}/s beside codes, whose "
-        f"p99 from start to approved is {pages.storm_p99_ms:.1f} ms then and {pages.calm_p99_ms:.1f} ms without"
+        f"logins        {pages.logins_per_s:,.0f}/s alone, {pages.storm_logins_per_s:,.0f}/s beside codes, "
+        f"whose p99 from start to approved is {pages.storm_p99_ms:.1f} ms then and "
+        f"{pages.calm_p99_ms:.1f} ms without"
     )
 
 
