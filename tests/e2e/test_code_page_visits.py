@@ -6,6 +6,7 @@ from itertools import count
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from markupsafe import escape
 
 from dastak.core.code_page import digest_of
 from tests.support.api_client import ApiClient
@@ -305,3 +306,87 @@ def test_page_says_how_far_the_message_is_without_any_script(api: ApiClient, to:
 
     assert until(delivered)
     assert browser.open(f"{url}/state").headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        '"><script>alert(1)</script>',
+        "' autofocus onfocus=alert(1) x='",
+        "{{7*7}}{% raw %}",
+        "<img src=x onerror=alert(1)>",
+        "\u202e\u2066</title>",
+    ],
+)
+def test_what_was_typed_comes_back_as_text(api: ApiClient, to: str, typed: str) -> None:
+    _, url = made_page(api, to, page={"may_change_number": True, "state": typed}, purpose="signup")
+    browser = Visitor()
+    shown = browser.open(url)
+
+    answers = [
+        shown,
+        browser.do(shown, url, "check", code=typed),
+        browser.do(shown, url, "resend", code=typed),
+        browser.do(shown, url, "new_number", to=typed),
+    ]
+
+    for answer in answers:
+        tags = re.findall(r"<(?!!)/?([a-z0-9]+)[^>]*>", answer.html)
+        assert set(tags) <= _TAGS
+        assert tags.count("script") in (0, 2)
+        bare = [re.sub(r'="[^"]*"', "", tag) for tag in re.findall(r"<[^>]+>", answer.html)]
+        assert [tag for tag in bare if re.search(r"\son|=", tag)] == []
+    assert all(f'value="{escape(typed)}"' in answer.html for answer in answers[1:])
+
+
+_TAGS = {
+    *("html", "head", "meta", "title", "link", "body", "main", "h1", "h2", "p", "form", "input", "label"),
+    *("button", "a", "nav", "ul", "li", "script", "div", "strong"),
+}
+
+
+def test_every_answer_is_uncached_and_under_the_policy(api: ApiClient, to: str) -> None:
+    _, url = made_page(api, to)
+    browser = Visitor()
+    shown = browser.open(url)
+
+    answers = [
+        shown,
+        browser.do(shown, url, "check", code="1"),
+        browser.open(f"{url}/state"),
+        Visitor().open(url),
+        browser.do(shown, url, "check", code=code_of(api, to)),
+    ]
+
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    origin = RETURN_URL.removesuffix("/done")
+    assert f"form-action 'self' {origin};" in shown.headers["content-security-policy"]
+    assert "form-action 'self';" in answers[3].headers["content-security-policy"]
+
+
+def test_locked_number_gets_one_page_for_right_and_wrong(api: ApiClient, to: str) -> None:
+    for _ in range(2):
+        of = api.start(to).body["id"]
+        code = code_of(api, to)
+        for _ in range(5):
+            api.check(of, wrong(code))
+    _, url = made_page(api, to)
+    browser = Visitor()
+    shown = browser.open(url)
+    code = code_of(api, to)
+
+    right, missed = (browser.do(shown, url, "check", code=typed) for typed in (code, wrong(code)))
+
+    def plain(html: str) -> str:
+        return re.sub(r"in [0-9]+ s\.|data-wait=\"[0-9]+\"", "", html)
+
+    assert (right.status, missed.status) == (429, 429)
+    assert plain(right.html) == plain(missed.html)
+    assert "Too many tries." in right.text

@@ -234,6 +234,22 @@ async def test_call_may_be_asked_for_before_another_text(house: House) -> None:
     assert called.values["way"] == "Your phone is ringing."
 
 
+async def test_call_may_be_asked_for_at_once_where_the_text_is_lost(house: House) -> None:
+    with_calls(house)
+    page, _ = await started(house)
+    await house.deliver()
+    waits = [(await page.look())["call_wait_s"]]
+
+    await house.receive("north-1", Outcome.ABSENT_SUBSCRIBER)
+    waits.append((await page.look())["call_wait_s"])
+    watched = await page.step.watch(house.caller, page.id, WORDS)
+
+    assert waits == [20, 0]
+    assert (watched["state"], watched["call"]) == ("off", True)
+    assert (await page.do("resend")).status == 429
+    assert (await page.do("call")).values["notice"].startswith("We call you now.")
+
+
 async def test_line_follows_the_receipts_and_approves_nothing(house: House) -> None:
     page, verification = await started(house)
     lines = [(await page.look())["way"]]

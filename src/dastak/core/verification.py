@@ -209,15 +209,19 @@ def resend_at(verification: Verification) -> datetime | None:
     )
 
 
-def call_at(verification: Verification) -> datetime | None:
+def call_at(verification: Verification, *, lost: bool) -> datetime | None:
     """Return when a call may be asked for; None when never.
 
     Who waits for a text in vain needs not wait as long as for another text.
+
+    Args:
+        verification: As it stands.
+        lost: Whether its newest text is known not to arrive.
     """
     allowed_at = resend_at(verification)
     if allowed_at is None or verification.particulars.channel is not Channel.SMS:
         return allowed_at
-    patience = timedelta(seconds=verification.policy.call_after_s)
+    patience = timedelta(seconds=0 if lost else verification.policy.call_after_s)
     return min(allowed_at, verification.last_sent_at + patience)
 
 
@@ -270,10 +274,16 @@ def give_up(verification: Verification, cause: str, *, now: datetime) -> Step:
     return _move(verification, Input.UNREACHABLE, VerificationFailed(_ms(now), cause))
 
 
-def resend(verification: Verification, channel: Channel, *, now: datetime) -> Step:
+def resend(verification: Verification, channel: Channel, *, now: datetime, lost: bool = False) -> Step:
     """Allow one more send by `channel`, with the same code or a new one as its policy says.
 
     A text carries a code, so asking for one ends the matching of numbers for good.
+
+    Args:
+        verification: As it stands.
+        channel: The way of the new message.
+        now: The time.
+        lost: Whether its newest text is known not to arrive; then a call need not be waited for.
 
     Raises:
         Conflict: It is over, or all resends are used.
@@ -281,7 +291,8 @@ def resend(verification: Verification, channel: Channel, *, now: datetime) -> St
     """
     if verification.state is not State.PENDING:
         raise Conflict(f"The verification is {verification.state}; start a new one.")
-    allowed_at = call_at(verification) if channel is Channel.VOICE else resend_at(verification)
+    calls = channel is Channel.VOICE
+    allowed_at = call_at(verification, lost=lost) if calls else resend_at(verification)
     if allowed_at is None:
         raise Conflict(f"All {verification.policy.resends_max} resends are used.")
     if now < allowed_at:

@@ -1,11 +1,19 @@
 """Send the code once more, by the same way or another; attempts stay as they are."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from dastak.core import verification as rules
-from dastak.core.events import Event, MessageQueued, MessageSubmitted
+from dastak.core.events import (
+    AnyEvent,
+    Event,
+    MessageDelivered,
+    MessageQueued,
+    MessageSubmitted,
+    MessageUndelivered,
+)
 from dastak.core.ids import VerificationId
 from dastak.core.message import Message, MessageKey
 from dastak.core.msisdn import parse
@@ -51,7 +59,9 @@ async def resend(
     """
     now = ports.clock.now()
     held = await ports.store.find(caller.tenant.n, verification_id)
-    way, _ = _allowed(ports, held.verification, channel, now)
+    told = await ports.store.timeline(caller.tenant.n, verification_id)
+    lost = newest_is_lost(told)
+    way, _ = _allowed(ports, held.verification, channel, now, lost=lost)
     if rules.asks_factor(held.verification):  # nothing was sent yet, so nobody has looked
         check_destination(parse(held.verification.msisdn), service=caller.service, mode=caller.key.mode)
     # The register may have changed since, or the code was only spoken so far.
@@ -59,11 +69,10 @@ async def resend(
     await refuse_stopped(ports, caller.tenant.n, held.verification.mode, held.verification.msisdn)
     ports.limits.take(caller, held.verification.msisdn, None, now=now)
     # Who asks again was not helped by the routes before.
-    told = await ports.store.timeline(caller.tenant.n, verification_id)
     tried = tuple(dict.fromkeys(event.route for event in told if isinstance(event, MessageSubmitted)))
     sent = await ports.store.decide(
         verification_id,
-        lambda held: _rule(ports, caller, held, channel, tried=tried, now=now),
+        lambda held: _rule(ports, caller, held, channel, tried=tried, now=now, lost=lost),
         tenant=caller.tenant.n,
         once=once,
     )
@@ -73,8 +82,19 @@ async def resend(
     return sent
 
 
+def newest_is_lost(timeline: Sequence[AnyEvent]) -> bool:
+    """Say whether the newest message is known not to arrive."""
+    newest = max((event.ordinal for event in timeline if isinstance(event, MessageQueued)), default=None)
+    ends = [
+        event
+        for event in timeline
+        if isinstance(event, MessageDelivered | MessageUndelivered) and event.ordinal == newest
+    ]
+    return bool(ends) and isinstance(ends[-1], MessageUndelivered)
+
+
 def _allowed(
-    ports: Ports, verification: Verification, asked: Channel | None, now: datetime
+    ports: Ports, verification: Verification, asked: Channel | None, now: datetime, *, lost: bool
 ) -> tuple[Channel, rules.Step]:
     channel = choose_channel(
         ports,
@@ -85,7 +105,8 @@ def _allowed(
         allowed=verification.policy.channels,
         calls=ports.service_of(verification.service).calls,
     )
-    return channel, rules.resend(rules.expire(verification, now=now).verification, channel, now=now)
+    current = rules.expire(verification, now=now).verification
+    return channel, rules.resend(current, channel, now=now, lost=lost)
 
 
 def _preferred(ports: Ports, verification: Verification, now: datetime) -> Channel | None:
@@ -113,9 +134,10 @@ def _rule(
     *,
     tried: tuple[str, ...],
     now: datetime,
+    lost: bool,
 ) -> Change[Resent]:
     verification = held.verification
-    channel, step = _allowed(ports, verification, asked, now)
+    channel, step = _allowed(ports, verification, asked, now, lost=lost)
     segments = segments_of(ports, verification)
     spend = spend_of(ports, caller.tenant, verification, channel=channel, segments=segments, now=now)
     message = Message(

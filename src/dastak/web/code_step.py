@@ -25,7 +25,18 @@ from dastak.core.verification import Judgement, Reason, State, Step, Verificatio
 from dastak.flows.check import Attempt, check
 from dastak.flows.resend import resend
 from dastak.flows.start import Ask, Started, start
-from dastak.web.code.code_view import CodeSight, Said, at_of, line_of, minutes_left, see, shape_of, values_of
+from dastak.web.code.code_view import (
+    CodeSight,
+    Said,
+    at_of,
+    call_wait_s,
+    line_of,
+    may_send,
+    minutes_left,
+    see,
+    shape_of,
+    values_of,
+)
 from dastak.web.code.earlier_code import is_earlier_code
 from dastak.web.code_field import FieldRead, Misread, read_digits, read_letters
 from dastak.web.page_house import PageHouse
@@ -129,13 +140,17 @@ class CodeStep:
     ) -> Mapping[str, str | bool]:
         """Return what a page that stays open asks every two seconds: how far the newest message is.
 
+        Returns:
+            `state` and its sentence `line`; whether a call may be asked for now; whether all is over.
+
         Raises:
             NotFound: The caller has no such verification.
         """
         verification = (await self._ports.store.find(caller.tenant.n, verification_id)).verification
         seen = await see(self._ports, verification)
         over = verification.state is not State.PENDING
-        return {"state": seen.way or "", "line": line_of(seen, words), "over": over}
+        call = may_send(seen) and call_wait_s(seen) == 0
+        return {"state": seen.way or "", "line": line_of(seen, words), "call": call, "over": over}
 
     async def act(
         self,

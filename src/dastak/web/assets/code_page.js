@@ -2,6 +2,7 @@
 const form = document.querySelector("form[data-poll]");
 const field = document.getElementById("code");
 const line = document.getElementById("way");
+const calling = document.querySelector("button[value=call]");
 const waiting = document.getElementById("wait");
 const EVERY_MS = 2000;
 const FOR_MS = 120000;
@@ -54,6 +55,7 @@ const look = async () => {
       line.textContent = news.line;
       line.dataset.way = news.state;
     }
+    if (news.call && calling) calling.disabled = false;
     if (news.over && !sent) return field ? undefined : form.requestSubmit(form.querySelector("[value=check]"));
   } catch {
     // The line stays as it is; the next look may reach us again.

@@ -17,6 +17,7 @@ from dastak.core.ports import Ports
 from dastak.core.verification import State, Verification, asks_factor, call_at, resend_at
 from dastak.delivery.deadlines import PATIENCE
 from dastak.flows.compose import match_number_of
+from dastak.flows.resend import newest_is_lost
 from dastak.web.code.delivery_line import Way, way_of
 from dastak.web.page_words import Words
 
@@ -31,6 +32,7 @@ class CodeSight(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         factor: Where it asks for a code of the person's own.
         way: How far the newest message is.
+        lost: Whether it is known not to arrive.
         usual_s: How long its route usually takes.
     """
 
@@ -40,6 +42,7 @@ class CodeSight(msgspec.Struct, frozen=True, kw_only=True):
     factor: Factor | None = None
     number: str | None = None
     way: Way | None = None
+    lost: bool = False
     usual_s: int = ABOUT_S
 
 
@@ -53,13 +56,13 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 async def see(ports: Ports, verification: Verification) -> CodeSight:
     """Gather what a page shows. Raises: NotFound (the verification's factor is gone)."""
-    factor, way, route = None, None, ""
+    factor, way, route, lost = None, None, "", False
     if asks_factor(verification):
         factor_id = FactorId(bytes.fromhex(verification.particulars.factor or ""))
         factor = await ports.store.factors.find_factor(verification.tenant, factor_id)
     else:
         timeline = await ports.store.timeline(verification.tenant, verification.id)
-        way = way_of(verification, timeline)
+        way, lost = way_of(verification, timeline), newest_is_lost(timeline)
         route = next((event.route for event in reversed(timeline) if isinstance(event, MessageSubmitted)), "")
     within_s = ports.receipt_within_s(route, verification.msisdn)
     return CodeSight(
@@ -69,6 +72,7 @@ async def see(ports: Ports, verification: Verification) -> CodeSight:
         factor=factor,
         number=match_number_of(ports, verification),
         way=way,
+        lost=lost,
         usual_s=max(ABOUT_S, ABOUT_S * round(within_s / PATIENCE / ABOUT_S)),
     )
 
@@ -89,8 +93,7 @@ def values_of(
     verification = seen.verification
     pending = verification.state is State.PENDING and seen.now < verification.expires_at
     length, letters = shape_of(seen)
-    sends_left = pending and verification.sends <= verification.policy.resends_max
-    sent = not asks_factor(verification)
+    sends_left = may_send(seen)
     return {
         "kind": "over" if not pending else "match" if verification.particulars.match else "code",
         "form": "",
@@ -110,12 +113,25 @@ def values_of(
         "typed": said.typed,
         "way": line_of(seen, words),
         "way_state": seen.way or "",
-        "can_resend": sends_left and sent and Channel.SMS in verification.policy.channels,
-        "can_call": sends_left and sent and Channel.VOICE in verification.policy.channels,
+        # Where a number is matched nothing but a call asks for it.
+        "can_resend": sends_left and seen.number is None and Channel.SMS in verification.policy.channels,
+        "can_call": sends_left and Channel.VOICE in verification.policy.channels,
         "resend_wait_s": _wait_s(resend_at(verification), seen.now),
-        "call_wait_s": _wait_s(call_at(verification), seen.now),
+        "call_wait_s": call_wait_s(seen),
         "may_change_number": may_change_number,
     }
+
+
+def may_send(seen: CodeSight) -> bool:
+    """Say whether another message may be asked for at all."""
+    verification = seen.verification
+    pending = verification.state is State.PENDING and seen.now < verification.expires_at
+    return pending and not asks_factor(verification) and verification.sends <= verification.policy.resends_max
+
+
+def call_wait_s(seen: CodeSight) -> int:
+    """Return in how many seconds a call may be asked for."""
+    return _wait_s(call_at(seen.verification, lost=seen.lost), seen.now)
 
 
 def line_of(seen: CodeSight, words: Words) -> str:

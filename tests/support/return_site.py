@@ -1,0 +1,44 @@
+"""The site that sent its reader to a page of ours: it notes every address that a browser comes back to."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+
+_PAGE = b"<!doctype html><title>Back</title><link rel=icon href=data:,><h1>Welcome back</h1>"
+
+
+class ReturnSite:
+    """A web server on a free port.
+
+    Attributes:
+        url: Where readers come back to.
+        came: The paths and queries that browsers asked for.
+    """
+
+    def __init__(self) -> None:
+        self.came: list[str] = []
+        came = self.came
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                came.append(self.path)
+                self.send_response(200)
+                self.send_header("content-type", "text/html")
+                self.end_headers()
+                self.wfile.write(_PAGE)
+
+            def log_message(self, *_words: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/done"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
