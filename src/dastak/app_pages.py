@@ -63,7 +63,7 @@ def people_routes(
     groups = [
         *hosted_routes(house, stores.code_pages),
         *login_routes(login),
-        *oidc_routes(house, stores.oidc),
+        *oidc_routes(login, stores.oidc),
     ]
     return [*groups, *files.routes()]
 

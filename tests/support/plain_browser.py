@@ -6,6 +6,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from tests.support.login_client import some_address
+
 REDIRECTS_MAX: Final = 10
 
 
@@ -16,6 +18,7 @@ class Sheet(HTMLParser):
         url: Where it is.
         status: Of the answer; 0 at another site, which is not opened.
         fields: The form's fields and what is in them.
+        action: Where the form goes.
         refresh: Where a page goes by itself.
     """
 
@@ -26,6 +29,7 @@ class Sheet(HTMLParser):
         self.text = "" if answer is None else answer.text
         self.headers = httpx.Headers() if answer is None else answer.headers
         self.fields: dict[str, str] = {}
+        self.action = url
         self.refresh: str | None = None
         self.feed(self.text)
 
@@ -33,6 +37,8 @@ class Sheet(HTMLParser):
         said = dict(attrs)
         if tag == "input" and said.get("name"):
             self.fields[said["name"] or ""] = said.get("value") or ""
+        if tag == "form" and said.get("action"):
+            self.action = urljoin(self.url, said["action"] or "")
         if tag == "meta" and said.get("http-equiv") == "refresh":
             self.refresh = (said.get("content") or "").partition("url=")[2]
 
@@ -46,7 +52,9 @@ class PlainBrowser:
 
     def __init__(self, site: str) -> None:
         self.site = site.rstrip("/")
-        self.client = httpx.Client(headers={"accept-language": "en"}, timeout=30)
+        # Each seems to come from a network of its own, as a proxy would tell.
+        headers = {"accept-language": "en", "x-forwarded-for": some_address()}
+        self.client = httpx.Client(headers=headers, timeout=30, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -62,14 +70,16 @@ class PlainBrowser:
         """Send a page's form, with what was typed."""
         headers = {"origin": self.site, "sec-fetch-site": "same-origin"}
         data = {**sheet.fields, **typed}
-        return self._follow(self.client.build_request("POST", sheet.url, data=data, headers=headers))
+        return self._follow(self.client.build_request("POST", sheet.action, data=data, headers=headers))
 
     def _follow(self, request: httpx.Request) -> Sheet:
         for _ in range(REDIRECTS_MAX):
             answer = self.client.send(request)
-            if "location" not in answer.headers:
-                return Sheet(str(request.url), answer)
-            there = urljoin(str(request.url), answer.headers["location"])
+            sheet = Sheet(str(request.url), answer)
+            leads = answer.headers.get("location") or sheet.refresh
+            if not leads:
+                return sheet
+            there = urljoin(str(request.url), leads)
             if urlsplit(there)[:2] != urlsplit(self.site)[:2]:
                 return Sheet(there, None)
             request = self.client.build_request("GET", there)

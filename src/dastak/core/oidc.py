@@ -90,15 +90,14 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         who: The person in this tenant: `tel:` and the number, or `person:` and an id.
+        msisdn: Proved; None if the person has none.
         amr: How it was proved, in the words of RFC 8176.
-        verification: The id of what was approved, in hexadecimal digits.
     """
 
     who: str
-    msisdn: Msisdn
+    msisdn: Msisdn | None
     at: datetime
     amr: tuple[str, ...]
-    verification: str | None = None
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,9 +218,9 @@ ACR_PHONE: Final = "urn:dastak:acr:phone"
 ACR_TWO_FACTORS: Final = "urn:dastak:acr:password-and-code"
 
 
-def amr_of(channel: Channel, *, password: bool = False) -> tuple[str, ...]:
-    """Say how somebody proved who they are."""
-    return ("pwd", *_AMR[channel]) if password else _AMR[channel]
+def amr_of(channel: Channel) -> tuple[str, ...]:
+    """Say how somebody proved who they are by a code alone."""
+    return _AMR[channel]
 
 
 def acr_of(amr: Sequence[str]) -> str:

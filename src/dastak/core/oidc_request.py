@@ -48,6 +48,8 @@ class AuthorizeError(StrEnum):
     REGISTRATION_NOT_SUPPORTED = "registration_not_supported"
     LOGIN_REQUIRED = "login_required"
     CONSENT_REQUIRED = "consent_required"
+    # OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
+    UNMET_AUTHENTICATION_REQUIREMENTS = "unmet_authentication_requirements"
     ACCESS_DENIED = "access_denied"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
 

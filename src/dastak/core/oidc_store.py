@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from dastak.core.lockout import Tally
+from dastak.core.msisdn import Msisdn
 from dastak.core.oidc import Client, Exchange, Grant, HeldToken, Token, Visit
 from dastak.core.oidc_keys import SigningKey
 from dastak.core.ports import Once
@@ -57,6 +59,9 @@ class OidcStore(Protocol):
         Returns:
             What the rule saw and what it decided; None if there is no such token.
         """
+
+    async def tally(self, tenant: int, msisdn: Msisdn) -> Tally:
+        """Return the wrong attempts of a number, which may lock it."""
 
     async def consented(self, client: int, subject: str) -> frozenset[str]:
         """Return the scopes that a person agreed to."""

@@ -57,6 +57,9 @@ UPDATE oidc_token SET used_at = ?2 WHERE digest = ?1 AND used_at IS NULL
 -- name: revoke_grant
 UPDATE oidc_grant SET revoked_at = ?2 WHERE n = ?1 AND revoked_at IS NULL
 
+-- name: tally
+SELECT wrong FROM tally WHERE tenant = ?1 AND msisdn = ?2
+
 -- name: consent
 SELECT scopes FROM oidc_consent WHERE client = ?1 AND subject = ?2
 

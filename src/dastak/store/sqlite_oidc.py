@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from dastak.core.errors import Conflict, NotFound
+from dastak.core.lockout import CLEAN, Tally
+from dastak.core.msisdn import Msisdn
 from dastak.core.oidc import Client, Exchange, Grant, HeldToken, Token, TokenKind, Visit
 from dastak.core.oidc_keys import SigningKey
 from dastak.core.oidc_store import Keys
@@ -29,6 +31,7 @@ assert set(_KINDS) == set(TokenKind)
 _CLIENT: Final = msgspec.json.Decoder(Client)
 _VISIT: Final = msgspec.json.Decoder(Visit)
 _GRANT: Final = msgspec.json.Decoder(Grant)
+_TALLY: Final = msgspec.json.Decoder(Tally)
 _KEY: Final = msgspec.json.Decoder(SigningKey)
 
 
@@ -112,6 +115,12 @@ class SqliteOidc:
     ) -> tuple[HeldToken, Exchange] | None:
         """See `OidcStore.exchange`."""
         return await self._group.run(partial(self._exchange, digest, rule, rows.to_ms(now)))
+
+    async def tally(self, tenant: int, msisdn: Msisdn) -> Tally:
+        """See `OidcStore.tally`."""
+        with READING:
+            row = self._reader.execute(self._sql["tally"], (tenant, int(msisdn))).fetchone()
+        return CLEAN if row is None else _TALLY.decode(row[0])
 
     async def consented(self, client: int, subject: str) -> frozenset[str]:
         """See `OidcStore.consented`."""

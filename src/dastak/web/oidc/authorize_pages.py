@@ -77,7 +77,8 @@ class AuthorizePages:
             return self._refuse(way.asked, AuthorizeError.LOGIN_REQUIRED)
         if await self._consent.is_needed(way.asked, login):
             return await self._consent.show(way, login)
-        return await self._consent.go_on(way, login)
+        # The login showed a page of its own last, so that no form's policy holds this redirect.
+        return see_other(await code_address(self._provider, way, login))
 
     async def act(self, request: Request) -> Response:
         """Do what a form says."""
@@ -161,19 +162,21 @@ class AuthorizePages:
     async def _found_login(self, way: WayIn) -> Login | None:
         if way.client.login is LoginWay.PHONE:
             return way.here.login
-        if self._provider.desk is None:
-            return None
-        service = self._provider.caller(way.client).service
-        return await self._provider.desk.signed_in(way.request, service)
+        return await self._provider.passwords.login(way.request, way.client)
 
     async def _log_in(self, way: WayIn) -> Response:
         if way.client.login is LoginWay.PHONE:
             return await self._phone.show(way)
-        if self._provider.desk is None:
-            raise NotFound("Nobody logs in with a password here.")
-        service = self._provider.caller(way.client).service
-        fresh, hint = way.asked.wants_fresh_login, way.asked.login_hint
-        return see_other(self._provider.desk.address(service, way.path, fresh=fresh, hint=hint))
+        found = await self._found_login(way)
+        if found is not None and found.at >= way.began_at and not suffices(found, way.client.login):
+            return self._refuse(way.asked, AuthorizeError.UNMET_AUTHENTICATION_REQUIREMENTS)
+        # Who is signed in, but not so that it counts here, is asked again.
+        fresh, hint = found is not None or way.asked.wants_fresh_login, way.asked.login_hint
+        passwords, service = self._provider.passwords, self._provider.caller(way.client).service
+        address = await passwords.address(service, way.path, fresh=fresh, hint=hint)
+        if address is None:
+            raise NotFound("Nobody logs in to this service with a password.")
+        return see_other(address)
 
     async def _fits_hint(self, asked: Asked, login: Login) -> bool:
         """Say whether it is who the site means, if it says whom it means."""

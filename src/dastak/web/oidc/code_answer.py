@@ -12,6 +12,7 @@ from dastak.core.oidc import (
     TOKEN_OCTETS,
     Grant,
     Login,
+    LoginWay,
     Token,
     TokenKind,
 )
@@ -38,12 +39,19 @@ async def code_address(provider: Provider, way: WayIn, login: Login) -> str:
         created_at=now,
         ends_at=now + timedelta(seconds=GRANT_S if lasts else CODE_S + ACCESS_S),
         nonce=asked.nonce,
-        visit=None if lasts or way.here.visit is None else way.here.visit.digest,
+        visit=None if lasts else _session(provider, way),
     )
     text, code = new_token(entropy, TokenKind.CODE, now + timedelta(seconds=CODE_S))
     await provider.store.open_grant(grant, code)
     answer = {"code": text, "state": asked.state, "iss": provider.issuer}
     return answer_address(asked.redirect_uri, answer)
+
+
+def _session(provider: Provider, way: WayIn) -> bytes | None:
+    """Return what ends when the browser logs out."""
+    if way.client.login is LoginWay.PASSWORD_AND_CODE:
+        return provider.passwords.session(way.request, way.client)
+    return None if way.here.visit is None else way.here.visit.digest
 
 
 def new_token(entropy: Callable[[int], bytes], kind: TokenKind, ends_at: datetime) -> tuple[str, Token]:

@@ -50,19 +50,13 @@ class ConsentPage:
             way.words,
             {
                 "site": way.client.name,
-                "digits": login.msisdn[-2:],
+                "digits": "" if login.msisdn is None else login.msisdn[-2:],
                 "meanings": [_MEANINGS[scope] for scope in way.asked.scopes],
                 "form": way.form(secret),
             },
             forms_to=way.forms_to,
         )
         return answer if way.here.secret else way.here.sessions.give(answer, secret)
-
-    async def go_on(self, way: WayIn, login: Login) -> Response:
-        """Send the browser on by a page of ours: the form it comes from may know nothing of the site."""
-        address = await code_address(self._provider, way, login)
-        values = {"site": way.client.name, "address": address}
-        return self._provider.house.show("oidc_going_on.html", way.words, values)
 
     async def answer(self, way: WayIn, login: Login, form: Mapping[str, str]) -> Response:
         """Do what the person decided."""

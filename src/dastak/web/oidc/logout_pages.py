@@ -26,6 +26,8 @@ from dastak.web.oidc.way_in import read_query
 from dastak.web.page_answers import read_form, refuse_foreign, see_other
 
 _FORM: Final = "form"
+# Whoever logged in has one of these.
+_COOKIES: Final = (f"{COOKIE}-", "login-")
 
 
 class _Leaving(msgspec.Struct, frozen=True):
@@ -112,13 +114,14 @@ class LogoutPages:
     async def _carried(
         self, request: Request, client: Client | None
     ) -> Sequence[tuple[BrowserSessions, str]]:
-        """Return the cookies a browser carries: of the client's service, or all of ours."""
+        """Return the cookies a browser carries: of the client's service, or of all."""
         entropy, url = self._provider.house.ports.entropy, self._provider.house.public_url
         if client is not None:
-            ours = [self._provider.sessions(client.service, client.mode)]
+            cookies = self._provider.passwords.desk.cookies(client.service)
+            ours = [self._provider.sessions(client.service, client.mode), cookies]
         else:
             names = (name.partition("dastak-")[2] for name in request.cookies)
-            wanted = sorted(name for name in names if name.startswith(f"{COOKIE}-"))
+            wanted = sorted(name for name in names if name.startswith(_COOKIES))
             ours = [BrowserSessions(name, public_url=url, entropy=entropy) for name in wanted]
         read = [(sessions, sessions.read(request)) for sessions in ours]
         return [(sessions, secret) for sessions, secret in read if secret is not None]
@@ -127,16 +130,18 @@ class LogoutPages:
         """Say whether who is here is whom the site means, or nobody is here at all."""
         if leaving.client is None or leaving.subject is None:
             return False
-        here = await self._provider.here(request, leaving.client)
-        if here.login is None:
-            return True
-        return leaving.subject == await self._provider.subject(leaving.client, here.login)
+        by_phone = (await self._provider.here(request, leaving.client)).login
+        by_password = await self._provider.passwords.login(request, leaving.client)
+        found = [login for login in (by_phone, by_password) if login is not None]
+        subjects = {await self._provider.subject(leaving.client, login) for login in found}
+        return subjects <= {leaving.subject}
 
     async def _leave(
         self, request: Request, leaving: _Leaving, carried: Sequence[tuple[BrowserSessions, str]]
     ) -> Response:
         provider = self._provider
         for _, secret in carried:
+            await provider.passwords.people.end_session(digest(secret))
             await provider.store.end_visit(digest(secret), now=provider.now())
         if leaving.back is None:
             answer = provider.house.show("oidc_logged_out.html", provider.house.words(request), {})

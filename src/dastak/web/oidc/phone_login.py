@@ -17,6 +17,7 @@ from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
 from dastak.core.verification import Particulars
 from dastak.flows.start import Ask
 from dastak.web.browser_session import digest
+from dastak.web.login.login_house import client_address
 from dastak.web.oidc.consent_page import ConsentPage
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import Here, WayIn
@@ -78,12 +79,11 @@ class PhoneLogin:
         """Ask the number for a code."""
         caller = self._provider.caller(way.client)
         region = next(iter(caller.service.countries), "IN")
-        client = way.request.client
         try:
             msisdn = parse(typed, default_region=region).msisdn
             ask = Ask(
                 to=msisdn,
-                client_ip=None if client is None else client.host,
+                client_ip=client_address(way.request, self._provider.proxies) or None,
                 particulars=Particulars(locale=way.words.language),
             )
             verification = await self._provider.codes.begin(caller, ask)
@@ -100,13 +100,13 @@ class PhoneLogin:
     async def _enter(self, way: WayIn, pending: Pending) -> Response:
         """Note who is here from now on, and send them on."""
         provider, now = self._provider, self._provider.now()
-        held = await provider.house.ports.store.find(way.client.tenant, _approving(pending))
+        store = provider.house.ports.store
+        approved = (await store.find(way.client.tenant, _approving(pending))).verification
         login = Login(
             who=f"tel:{pending.msisdn}",
             msisdn=pending.msisdn,
             at=now,
-            amr=amr_of(held.verification.particulars.channel),
-            verification=pending.verification,
+            amr=amr_of(approved.particulars.channel),
         )
         secret = way.here.sessions.new()
         visit = self._visit(way, digest(secret))

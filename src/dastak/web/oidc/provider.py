@@ -7,15 +7,14 @@ import msgspec
 from starlette.requests import Request
 
 from dastak.core import lockout, oidc, oidc_keys
-from dastak.core.errors import DastakError, NotFound
-from dastak.core.ids import VerificationId
+from dastak.core.errors import DastakError
 from dastak.core.oidc import Client, Login
 from dastak.core.oidc_store import Keys, OidcStore
 from dastak.core.tenant import Caller, Mode
 from dastak.tenancy import signing_keys
 from dastak.web.browser_session import BrowserSessions, digest
 from dastak.web.code_step import CodeStep
-from dastak.web.oidc.parts import SignInDesk
+from dastak.web.oidc.password_login import PasswordLogin
 from dastak.web.oidc.way_in import Here
 from dastak.web.page_house import PageHouse
 
@@ -31,13 +30,15 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         codes: Asks people for codes.
-        desk: Where people log in with username and password, if anywhere.
+        passwords: Logs people in with username and password.
+        proxies: How many proxies of ours stand before us and name the address of who asks.
     """
 
     house: PageHouse
     store: OidcStore
     codes: CodeStep
-    desk: SignInDesk | None = None
+    passwords: PasswordLogin
+    proxies: int = 0
 
     @property
     def issuer(self) -> str:
@@ -92,12 +93,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
             caller = self.caller(client)
         except DastakError:
             return False
-        if login.verification is None:
-            return self.desk is not None and await self.desk.may_enter(caller.service, login.who)
-        approved = VerificationId(bytes.fromhex(login.verification))
-        try:
-            held = await self.house.ports.store.find(client.tenant, approved)
-        except NotFound:
+        if not await self.passwords.is_open(login):
             return False
-        legacy = held.verification.policy.legacy
-        return lockout.lock(held.tally, now=self.now(), legacy=legacy) is None
+        if login.msisdn is None:
+            return True
+        tally = await self.store.tally(client.tenant, login.msisdn)
+        return lockout.lock(tally, now=self.now(), legacy=caller.service.policy.legacy) is None

@@ -61,6 +61,6 @@ def claims_of(held: HeldToken) -> dict[str, Any]:
     """Return what a token's scopes let a client know."""
     grant = held.grant
     claims: dict[str, Any] = {"sub": grant.subject}
-    if "phone" in grant.scopes:
+    if "phone" in grant.scopes and grant.login.msisdn is not None:
         claims |= {"phone_number": grant.login.msisdn, "phone_number_verified": True}
     return claims
