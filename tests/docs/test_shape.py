@@ -27,7 +27,7 @@ LARGER_PACKAGES = {
     "core": (46, "the rules are many small subjects of one kind, and a folder below would only hide them"),
     "http_carriers": (14, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (24, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
-    "api": (25, "an endpoint table and a schema for each subject, beside the edge that serves them"),
+    "api": (26, "an endpoint table and a schema for each subject, beside the edge that serves them"),
     "store": (23, "one kind of database in many short modules; another kind will have a package of its own"),
     "flows": (21, "one module for each thing a caller, a carrier or the clock can ask for"),
     "commands": (27, "one module a command; the table in cli.py is the index"),
