@@ -16,22 +16,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import app_carriers, config_secrets
-from dastak.api import (
-    admin_endpoints,
-    carrier_endpoints,
-    code_page_endpoints,
-    dlt_endpoints,
-    factor_endpoints,
-    native,
-    oidc_endpoints,
-    reply_endpoints,
-    report_endpoints,
-    route_endpoints,
-)
 from dastak.api.call_hooks import call_routes
 from dastak.api.carrier_hooks import hook_routes
 from dastak.api.door import Door
 from dastak.api.edge import asgi
+from dastak.api.endpoint_table import ENDPOINTS
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
@@ -73,19 +62,6 @@ SWEEP_EVERY_S: Final = 1.0
 LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
-
-ENDPOINTS: Final = (
-    *native.ENDPOINTS,
-    *code_page_endpoints.ENDPOINTS,
-    *factor_endpoints.ENDPOINTS,
-    *reply_endpoints.ENDPOINTS,
-    *report_endpoints.ENDPOINTS,
-    *admin_endpoints.ENDPOINTS,
-    *carrier_endpoints.ENDPOINTS,
-    *dlt_endpoints.ENDPOINTS,
-    *route_endpoints.ENDPOINTS,
-    *oidc_endpoints.ENDPOINTS,
-)
 
 Listener = Callable[[Verification, Sequence[Event]], None]
 
@@ -142,21 +118,7 @@ async def run(
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         public_url = (settings.server.public_url or url).rstrip("/")
         dispatcher = Dispatcher(
-            Api(
-                ports=house.ports,
-                directory=house.directory,
-                fleet=house.fleet,
-                registers=house.registers,
-                dlt_store=house.store,
-                replies=house.store,
-                oidc=house.store.oidc,
-                trials=house.trials,
-                health=house.health,
-                exploration=settings.routing.exploration,
-                turns=Turns(),
-                code_pages=house.store.code_pages,
-                public_url=public_url,
-            ),
+            _api(house, settings, public_url),
             ENDPOINTS,
             on_answer=house.metrics.on_answer,
         )
@@ -169,6 +131,25 @@ async def run(
             ops = Starlette(routes=_ops_routes(house))
             await stack.enter_async_context(served_beside(ops, _open(settings.server.ops_listen)))
         await serve(pages, door, dispatcher.respond, listener, ready=lambda: ready(running), closing=closing)
+
+
+def _api(house: House, settings: Settings, public_url: str) -> Api:
+    return Api(
+        ports=house.ports,
+        directory=house.directory,
+        fleet=house.fleet,
+        registers=house.registers,
+        dlt_store=house.store,
+        replies=house.store,
+        oidc=house.store.oidc,
+        landing=house.store.landing,
+        trials=house.trials,
+        health=house.health,
+        exploration=settings.routing.exploration,
+        turns=Turns(),
+        code_pages=house.store.code_pages,
+        public_url=public_url,
+    )
 
 
 async def _build(stack: AsyncExitStack, settings: Settings) -> House:

@@ -2,10 +2,12 @@
 
 from typing import Protocol
 
+from starlette.requests import Request
 from starlette.routing import Route
 
 from dastak.config import Settings, SignInSettings
 from dastak.core.code_page import CodePageStore
+from dastak.core.landing_store import LandingStore
 from dastak.core.login_settings import LoginSettings
 from dastak.core.oidc_store import OidcStore
 from dastak.core.people_store import LoginPorts, PeopleStore
@@ -15,6 +17,8 @@ from dastak.tenancy.known_passwords import read_breached
 from dastak.tenancy.password_hashes import PasswordHashes
 from dastak.web.code_step import CodeStep
 from dastak.web.hosted.hosted_page import hosted_routes
+from dastak.web.landing.console_room import Author
+from dastak.web.landing.landing_routes import landing_routes
 from dastak.web.login.login_house import LoginHouse
 from dastak.web.login.login_routes import login_routes
 from dastak.web.login.sign_in_desk import SignInDesk
@@ -30,6 +34,10 @@ class PageStores(Protocol):
     @property
     def code_pages(self) -> CodePageStore:
         """The pages that ask for a code."""
+
+    @property
+    def landing(self) -> LandingStore:
+        """Landing pages, their visits and their leads."""
 
     @property
     def people(self) -> PeopleStore:
@@ -64,8 +72,21 @@ def people_routes(
         *hosted_routes(house, stores.code_pages),
         *login_routes(login),
         *oidc_routes(login, stores.oidc),
+        *landing_pages(house, stores.landing, login.desk),
     ]
     return [*groups, *files.routes()]
+
+
+def landing_pages(house: PageHouse, store: LandingStore, desk: SignInDesk) -> list[Route]:
+    """Have the operators of the console make landing pages."""
+
+    async def who(request: Request) -> Author | None:
+        operator = await desk.operator_of(request)
+        if operator is None:
+            return None
+        return Author(operator.name, operator.tenant, operator.signed_in.session.digest.hex())
+
+    return landing_routes(house, store, who=who, sign_in=desk.console_address)
 
 
 def login_house(house: PageHouse, people: PeopleStore, settings: SignInSettings) -> LoginHouse:

@@ -20,6 +20,7 @@ from dastak.carriers.trial_desk import TrialDesk
 from dastak.core.code_page import CodePageStore
 from dastak.core.dlt_store import DltStore
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
+from dastak.core.landing_store import LandingStore
 from dastak.core.oidc_store import OidcStore
 from dastak.core.ports import Once, Ports, Replayed
 from dastak.core.reply_store import ReplyStore
@@ -50,6 +51,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     dlt_store: DltStore
     replies: ReplyStore
     oidc: OidcStore
+    landing: LandingStore
     trials: TrialDesk
     health: Health
     exploration: float

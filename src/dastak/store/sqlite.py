@@ -54,6 +54,7 @@ from dastak.store.group_commit import GroupCommit
 from dastak.store.sqlite_code_pages import SqliteCodePages
 from dastak.store.sqlite_factors import SqliteFactors
 from dastak.store.sqlite_file import READING
+from dastak.store.sqlite_landing import SqliteLanding
 from dastak.store.sqlite_oidc import SqliteOidc
 from dastak.store.sqlite_people import SqlitePeople
 from dastak.store.sqlite_writes import Writes
@@ -80,10 +81,7 @@ class SqliteStore:
     run in a thread.
 
     Attributes:
-        factors: The port `FactorStore`.
-        code_pages: The port `CodePageStore`.
-        people: The port `PeopleStore`.
-        oidc: The port `OidcStore`.
+        factors, code_pages, people, oidc, landing: The ports of these subjects, such as `FactorStore`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -105,6 +103,7 @@ class SqliteStore:
         self.code_pages = SqliteCodePages(group, once=once, writer=writer, reader=reader, sql=self._sql)
         self.people = SqlitePeople(group, writer=writer, reader=reader)
         self.oidc = SqliteOidc(group, once=once, writer=writer, reader=reader)
+        self.landing = SqliteLanding(group, writer, reader, self._lister, self._listed)
         return self
 
     async def __aexit__(

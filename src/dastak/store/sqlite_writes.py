@@ -23,7 +23,7 @@ from dastak.core.policy import TTL_S_MAX, Policy
 from dastak.core.ports import Change, Held, Once, Opening, Replayed, Swept
 from dastak.core.spend import TENANT_CAP, Correction, Spend
 from dastak.core.verification import Verification
-from dastak.store import rows
+from dastak.store import rows, sqlite_landing
 from dastak.store.recent import Known, Recent
 from dastak.store.sqlite_factors import factor_of, kept_row
 
@@ -139,6 +139,7 @@ class Writes:
             self._sql["delete_tallies"], (int(keep_after.timestamp()), WRONG_CONSECUTIVE_MAX, limit)
         )
         self._execute(self._sql["delete_accounts"], (keep_after.toordinal(),))
+        sqlite_landing.sweep(self._execute, now, limit)
         self._shrink(limit)
         if expired or old:
             self._recent.clear()

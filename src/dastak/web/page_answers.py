@@ -19,18 +19,22 @@ FORM_FIELDS_MAX: Final = 60
 _FORM_KIND: Final = "application/x-www-form-urlencoded"
 
 
-def headers(*, forms_to: Sequence[str] = (), framed_by: Sequence[str] = ()) -> dict[str, str]:
+def headers(
+    *, forms_to: Sequence[str] = (), framed_by: Sequence[str] = (), frames: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the headers of every page.
 
     Args:
         forms_to: Origins that an answer to this page's form may redirect to; browsers hold redirects to it.
         framed_by: Origins that may show it in a frame; nobody by default.
+        frames: What it may show in frames; nothing by default.
     """
     forms = " ".join(("'self'", *forms_to))
     framers = " ".join(framed_by) or "'none'"
+    framed = f"frame-src {' '.join(frames)}; " if frames else ""
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        f"base-uri 'none'; form-action {forms}; "
+        f"{framed}base-uri 'none'; form-action {forms}; "
         f"frame-ancestors {framers}; object-src 'none'"
     )
     return {
@@ -43,10 +47,15 @@ def headers(*, forms_to: Sequence[str] = (), framed_by: Sequence[str] = ()) -> d
 
 
 def page(
-    html: str, status: int = 200, *, forms_to: Sequence[str] = (), framed_by: Sequence[str] = ()
+    html: str,
+    status: int = 200,
+    *,
+    forms_to: Sequence[str] = (),
+    framed_by: Sequence[str] = (),
+    frames: Sequence[str] = (),
 ) -> Response:
-    """Answer with a page."""
-    return Response(html, status, headers(forms_to=forms_to, framed_by=framed_by), "text/html")
+    """Answer with a page; see `headers`."""
+    return Response(html, status, headers(forms_to=forms_to, framed_by=framed_by, frames=frames), "text/html")
 
 
 def see_other(address: str) -> Response:

@@ -53,10 +53,11 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         *,
         forms_to: Sequence[str] = (),
         framed_by: Sequence[str] = (),
+        frames: Sequence[str] = (),
     ) -> Response:
         """Answer with a page; the arguments are those of `PageTemplates.render` and `page`."""
         html = self.templates.render(template, words, values)
-        return page(html, status, forms_to=forms_to, framed_by=framed_by)
+        return page(html, status, forms_to=forms_to, framed_by=framed_by, frames=frames)
 
     def for_people(self, handler: Handler) -> Handler:
         """Have a handler's errors told in a page that says what to do, and nothing of why."""
@@ -71,9 +72,14 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
 
     def sorry(self, request: Request, error: DastakError) -> Response:
         """Answer with what a person should know of an error."""
-        status, sentence = next((status, name) for kind, status, name in _SORRY if isinstance(error, kind))
+        status, sentence = told_of(error)
         answer = self.show("sorry.html", self.words(request), {"sentence": sentence}, status)
         wait_s = getattr(error, "retry_after_s", None)
         if wait_s is not None:
             answer.headers["retry-after"] = str(wait_s)
         return answer
+
+
+def told_of(error: DastakError) -> tuple[int, str]:
+    """Return the status of an error, and the name of the sentence that a person reads of it."""
+    return next((status, name) for kind, status, name in _SORRY if isinstance(error, kind))

@@ -1,0 +1,110 @@
+-- The statements of landing pages; see migrations/0008_landing.sql.
+
+-- name: insert_page
+INSERT INTO landing_page (tenant, slug, host, edition, live, record, draft) VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: update_page
+UPDATE landing_page SET slug = ?, host = ?, edition = ?, live = ?, record = ?, draft = ? WHERE n = ? AND edition = ?
+
+-- name: page_count
+SELECT count(*) FROM landing_page WHERE tenant = ?
+
+-- name: page_by_n
+SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page WHERE n = ?
+
+-- name: page_by_slug
+SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page WHERE slug = ?
+
+-- name: page_by_host
+SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page WHERE host = ?
+
+-- name: pages
+SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page
+WHERE ?1 IS NULL OR tenant = ?1 ORDER BY n DESC LIMIT ?2
+
+-- name: newest_version
+SELECT coalesce(max(version), 0) FROM landing_version WHERE page = ?
+
+-- name: insert_version
+INSERT INTO landing_version (page, version, at, author, reason, body) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: version
+SELECT page, version, at, author, reason, body FROM landing_version WHERE page = ? AND version = ?
+
+-- name: versions
+SELECT page, version, at, author, reason, body FROM landing_version WHERE page = ? ORDER BY version DESC LIMIT ?
+
+-- name: image_count
+SELECT count(*) FROM landing_image WHERE page = ? AND name <> ?
+
+-- name: put_image
+INSERT OR REPLACE INTO landing_image (page, name, kind, width, height, octets) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: image
+SELECT page, name, kind, width, height, octets FROM landing_image WHERE page = ? AND name = ?
+
+-- name: count
+INSERT INTO landing_count (page, variant, language, step, visits) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (page, variant, language, step) DO UPDATE SET visits = visits + excluded.visits
+
+-- name: put_visit
+INSERT INTO landing_visit (token_digest, page, at, variant, language, verification, entered, lead, record)
+VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?)
+ON CONFLICT (token_digest) DO UPDATE SET
+    verification = coalesce(excluded.verification, verification), record = excluded.record
+WHERE lead = 0
+
+-- name: visit
+SELECT token_digest, page, at, variant, language, verification, entered, lead, record
+FROM landing_visit WHERE token_digest = ?
+
+-- name: note_entered
+UPDATE landing_visit SET entered = 1 WHERE token_digest = ?
+
+-- name: lead_of_visit
+UPDATE landing_visit SET lead = ?, entered = 1 WHERE token_digest = ?
+
+-- name: insert_lead
+INSERT INTO landing_lead
+    (page, at, gone_at, variant, language, msisdn, verification, record, exchange, exchange_until)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: lead_by_verification
+SELECT n, page, at, gone_at, variant, language, msisdn, verification, record
+FROM landing_lead WHERE verification = ?
+
+-- name: lead_by_exchange
+SELECT n, page, at, gone_at, variant, language, msisdn, verification, record
+FROM landing_lead WHERE exchange = ? AND exchange_until > ?
+
+-- name: use_exchange
+UPDATE landing_lead SET exchange = NULL WHERE n = ?
+
+-- name: leads
+SELECT n, page, at, gone_at, variant, language, msisdn, verification, record FROM landing_lead
+WHERE page = ?1 AND (?2 IS NULL OR language = ?2) AND (?3 IS NULL OR variant = ?3)
+    AND (?4 IS NULL OR at >= ?4) AND (?5 IS NULL OR at < ?5)
+    AND (?6 = '' OR instr('+' || msisdn, ?6) > 0 OR instr(lower(record), lower(?6)) > 0)
+    AND n < ?7
+ORDER BY n DESC LIMIT ?8
+
+-- name: lead_count
+SELECT count(*) FROM landing_lead WHERE page = ?
+
+-- name: delete_lead
+DELETE FROM landing_lead WHERE page = ? AND n = ?
+
+-- name: counts
+SELECT variant, language, step, visits FROM landing_count WHERE page = ?
+
+-- name: open_visits
+SELECT * FROM landing_reached WHERE page = ? ORDER BY at DESC LIMIT ?
+
+-- name: visits_over
+SELECT * FROM landing_reached WHERE at < ? ORDER BY at LIMIT ?
+
+-- name: delete_visit
+DELETE FROM landing_visit WHERE token_digest = ?
+
+-- name: delete_old_leads
+DELETE FROM landing_lead WHERE n IN (SELECT n FROM landing_lead WHERE gone_at <= ? LIMIT ?)

@@ -1,0 +1,133 @@
+"""What all pages of the page builder share: who is signed in, which page it is, and that a form is ours."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dastak.core.errors import NotFound
+from dastak.core.landing import LandingPage, Variant
+from dastak.core.landing_store import LandingStore
+from dastak.web.browser_session import check_form, form_token
+from dastak.web.landing.design import Design, Image, decode
+from dastak.web.landing.page_drawing import TEMPLATE, Showing, sheet, sheet_address, values_of
+from dastak.web.landing.publish_checks import Fault, Surroundings, faults
+from dastak.web.page_answers import refuse_foreign, see_other
+from dastak.web.page_house import Handler, PageHouse
+from dastak.web.page_words import LANGUAGES, words_of
+
+HOME: Final = "/console/pages"
+FORM: Final = "landing"
+
+
+class Author(msgspec.Struct, frozen=True):
+    """Who builds pages.
+
+    Attributes:
+        tenant: The one tenant whose pages these are; None is all.
+        secret: What only this browser's session knows; forms are signed with it.
+    """
+
+    name: str
+    tenant: int | None
+    secret: str
+
+
+Who = Callable[[Request], Awaitable[Author | None]]
+SignIn = Callable[[str], str]
+
+
+class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that the pages of the page builder are made with.
+
+    Attributes:
+        who: Says who is signed in.
+        sign_in: Returns where one signs in to come back to a path.
+    """
+
+    house: PageHouse
+    store: LandingStore
+    who: Who
+    sign_in: SignIn
+
+    def guarded(self, handler: "Guarded") -> Handler:
+        """Let only those in who are signed in; all others are sent to sign in and come back."""
+
+        async def answered(request: Request) -> Response:
+            author = await self.who(request)
+            if author is None:
+                return see_other(self.sign_in(request.url.path))
+            return await handler(request, author)
+
+        return self.house.for_people(answered)
+
+    async def page(self, request: Request, author: Author) -> tuple[LandingPage, Design]:
+        """Return the page of an address, and its draft. Raises: NotFound (none of this author's)."""
+        page = await self.store.page(request.path_params["page"])
+        if author.tenant is not None and page.tenant != author.tenant:
+            raise NotFound("There is no such page.")
+        return page, decode(page.draft)
+
+    def check(self, request: Request, author: Author, form: Mapping[str, str]) -> None:
+        """Refuse a form that this session was not shown. Raises: Forbidden."""
+        refuse_foreign(request, self.house.public_url)
+        check_form(author.secret, FORM, form.get("form"))
+
+    def show(self, template: str, author: Author, values: Mapping[str, Any], status: int = 200) -> Response:
+        """Answer with a page of the page builder."""
+        shared = {"home": HOME, "form": form_token(author.secret, FORM), "author": author.name}
+        return self.house.show(template, words_of("en"), {**shared, **values}, status, frames=("'self'",))
+
+    async def faults(self, page: LandingPage, design: Design) -> tuple[Fault, ...]:
+        """Return what keeps a draft from being published."""
+        pictures = {}
+        for name in pictures_of(design):
+            try:
+                pictures[name] = len((await self.store.image(page.n, name)).octets)
+            except NotFound:
+                continue
+        around = Surroundings(
+            slug=page.slug,
+            host=page.host,
+            domains=self.house.directory.service_of(page.service).domains,
+            languages=LANGUAGES,
+            pictures=pictures,
+            page_octets=self._octets(page, design),
+        )
+        return faults(design, around)
+
+    def _octets(self, page: LandingPage, design: Design) -> int:
+        """Return how large a page is in its largest language, with its style sheet."""
+        try:
+            css = len(sheet(sheet_address(design).rpartition("/")[2]))
+        except NotFound:
+            return 0  # the theme is at fault, which is said elsewhere
+        return css + max(
+            len(self.drawn(page, design, tag, Variant.A, "form").encode())
+            for tag in design.languages
+            if tag in LANGUAGES
+        )
+
+    def drawn(self, page: LandingPage, design: Design, language: str, variant: Variant, stage: str) -> str:
+        """Draw a page as its visitors see it."""
+        words = words_of(language if language in design.languages else design.languages[0])
+        showing = Showing(
+            words=words,
+            variant=variant,
+            stage=stage,
+            here=f"{HOME}/{page.n}/preview",
+            images=f"/f/image/{page.n}",
+            lines={"back": None, "back_label": ""},
+        )
+        return self.house.templates.render(TEMPLATE, words, values_of(design, showing))
+
+
+Guarded = Callable[[Request, Author], Awaitable[Response]]
+
+
+def pictures_of(design: Design) -> set[str]:
+    """Return the names of all pictures of a design."""
+    shown = (block.image for block in design.blocks if isinstance(block, Image))
+    return {name for name in (*shown, design.logo) if name is not None}

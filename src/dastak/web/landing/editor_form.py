@@ -1,0 +1,350 @@
+"""What the editor's form says of a page: every block as it stands, and the one change a button asks for.
+
+Names of fields: `b2.title.hi` is the Hindi title of the third block, `b2.f0.label.hi` the label of its first
+field, `look.ink` a colour, `lang.hi` a language. A button is called `do`, such as `up:2` or `field-down:2:0`.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from dastak.core.errors import InvalidRequest
+from dastak.web.landing.design import (
+    BLOCKS_MAX,
+    BRAND_CHARACTERS_MAX,
+    FIELDS_MAX,
+    FRAMERS_MAX,
+    OPTIONS_MAX,
+    PLANNED_MAX,
+    PLANNED_MIN,
+    PLANNED_USUAL,
+    TEXT_CHARACTERS_MAX,
+    UTM_NAMES,
+    Block,
+    Corner,
+    Design,
+    Experiment,
+    Field,
+    FieldKind,
+    Fields,
+    Font,
+    Hero,
+    Image,
+    Languages,
+    Legal,
+    Look,
+    Otp,
+    Success,
+    Text,
+    Texts,
+    checked,
+)
+from dastak.web.landing.lead_fields import one_line
+from dastak.web.landing.starter import in_language, sentences
+from dastak.web.landing.themes import COLOURS, THEMES
+
+T = TypeVar("T")
+
+NEW_BLOCKS: Final[Mapping[str, Block]] = {
+    "text": Text(),
+    "image": Image(),
+    "hero": Hero(),
+    "fields": Fields(),
+    "otp": Otp(),
+    "success": Success(),
+    "legal": Legal(),
+    "languages": Languages(),
+}
+KIND_TITLES: Final[Mapping[FieldKind, str]] = {
+    FieldKind.TEXT: "Line of text",
+    FieldKind.EMAIL: "Email address",
+    FieldKind.PHONE: "Mobile number",
+    FieldKind.SELECT: "Choice from a list",
+    FieldKind.CHECKBOX: "Box to tick",
+    FieldKind.CONSENT: "Consent",
+    FieldKind.HIDDEN: "Hidden: where the visitor came from",
+}
+_COLOUR: Final = re.compile(r"#[0-9a-f]{6}")
+_ORIGIN: Final = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?")
+_NAME_CHARACTERS_MAX: Final = 30
+
+
+class Edited(NamedTuple):
+    """What a form came to.
+
+    Attributes:
+        design: With the change that the button asked for.
+        complaints: What could not be taken over, each as a sentence.
+        focus: The button or block to return to, for those who use the keyboard.
+    """
+
+    design: Design
+    complaints: tuple[str, ...]
+    focus: str
+
+
+def read_design(design: Design, form: Mapping[str, str]) -> Edited:
+    """Read a form that was made from a design, and do what its button asks for.
+
+    Raises:
+        InvalidRequest: It is none of our forms, or the page grew too large.
+    """
+    languages = _languages(design, form)
+    framers, complaints = _framers(form.get("framed_by", ""))
+    blocks = tuple(_block(block, f"b{n}", form, languages) for n, block in enumerate(design.blocks))
+    read = Design(
+        brand=one_line(form.get("brand", ""))[:BRAND_CHARACTERS_MAX],
+        languages=languages,
+        look=_look(design.look, form),
+        logo=design.logo,
+        blocks=blocks,
+        experiment=_experiment(design, form, languages),
+        framed_by=framers,
+    )
+    for language in languages:
+        if language not in design.languages:
+            read = _begun_in(read, language)
+    changed, focus = _act(read, form, form.get("do", "save"))
+    return Edited(checked(changed), complaints, focus)
+
+
+def with_picture(design: Design, place: str, name: str) -> Design:
+    """Put a picture where it was uploaded: `logo`, or the number of its block. Raises: InvalidRequest."""
+    if place == "logo":
+        return msgspec.structs.replace(design, logo=name)
+    blocks = list(design.blocks)
+    at = _number(place, len(blocks))
+    block = blocks[at]
+    if not isinstance(block, Image):
+        raise InvalidRequest("There is no picture here.")
+    blocks[at] = msgspec.structs.replace(block, image=name)
+    return msgspec.structs.replace(design, blocks=tuple(blocks))
+
+
+def _act(  # noqa: PLR0911 - one for each button
+    design: Design, form: Mapping[str, str], do: str
+) -> tuple[Design, str]:
+    """Do what a button asks for, and say where to return to."""
+    verb, *places = do.split(":")
+    blocks = list(design.blocks)
+    match verb, places:
+        case "add", []:
+            if len(blocks) >= BLOCKS_MAX:
+                raise InvalidRequest(f"A page has at most {BLOCKS_MAX} blocks.")
+            block = NEW_BLOCKS.get(form.get("add", ""))
+            if block is None:
+                raise InvalidRequest("There is no such block.")
+            return msgspec.structs.replace(design, blocks=(*blocks, block)), f"b{len(blocks)}"
+        case (("up" | "down" | "remove"), [at]):
+            moved, focus = _moved(blocks, verb, at)
+            return msgspec.structs.replace(design, blocks=tuple(moved)), f"b{focus}"
+        case "field-add", [at]:
+            n, kind = _number(at, len(blocks)), form.get(f"b{at}.add", "")
+            return _with_fields(design, n, lambda fields: [*fields, _new_field(kind, fields)])
+        case (("field-up" | "field-down" | "field-remove"), [at, field]):
+            n, way = _number(at, len(blocks)), verb.removeprefix("field-")
+            return _with_fields(design, n, lambda fields: _moved(fields, way, field)[0])
+        case "offer", [colour, offered]:
+            if colour not in COLOURS or not _COLOUR.fullmatch(offered):
+                raise InvalidRequest("There is no such colour.")
+            look = msgspec.structs.replace(design.look, **{colour: offered})
+            return msgspec.structs.replace(design, look=look), "look"
+        case "logo-remove", []:
+            return msgspec.structs.replace(design, logo=None), "look"
+        case "try", []:
+            return msgspec.structs.replace(design, experiment=_new_experiment(design)), "variant"
+        case "try-end", []:
+            return msgspec.structs.replace(design, experiment=None), "variant"
+        case _:
+            return design, places[0] if verb == "save" and places else ""
+
+
+def _with_fields(design: Design, n: int, change: Callable[[list[Field]], list[Field]]) -> tuple[Design, str]:
+    blocks = list(design.blocks)
+    block = blocks[n]
+    if not isinstance(block, Fields):
+        raise InvalidRequest("There are no fields here.")
+    fields = change(list(block.fields))
+    if len(fields) > FIELDS_MAX:
+        raise InvalidRequest(f"A form has at most {FIELDS_MAX} fields.")
+    blocks[n] = Fields(fields=tuple(fields))
+    return msgspec.structs.replace(design, blocks=tuple(blocks)), f"b{n}"
+
+
+def _moved(things: Sequence[T], verb: str, place: str) -> tuple[list[T], int]:
+    """Move a thing one place, or remove it; the ends stay where they are."""
+    at, moved = _number(place, len(things)), list(things)
+    thing = moved.pop(at)
+    if verb == "remove":
+        return moved, max(0, at - 1)
+    to = max(0, at - 1) if verb == "up" else at + 1
+    moved.insert(to, thing)
+    return moved, min(to, len(moved) - 1)
+
+
+def _number(text: str, below: int) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text[:6]) < below:
+        raise InvalidRequest("The page has changed; open it again.")
+    return int(text[:6])
+
+
+def _languages(design: Design, form: Mapping[str, str]) -> tuple[str, ...]:
+    known = sentences()["title"]
+    chosen = [tag for tag in known if form.get(f"lang.{tag}") == "yes"]
+    if not chosen:
+        return design.languages
+    first = form.get("lang.first", "")
+    return tuple(sorted(chosen, key=lambda tag: tag != first))
+
+
+def _framers(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    lines = [line.strip().rstrip("/") for line in text.splitlines() if line.strip()]
+    right = [line for line in lines if _ORIGIN.fullmatch(line)][:FRAMERS_MAX]
+    wrong = [one_line(line) for line in lines if not _ORIGIN.fullmatch(line)]
+    told = tuple(f"{line} is no site; write it as https://www.example.in." for line in wrong)
+    return tuple(right), told
+
+
+def _look(look: Look, form: Mapping[str, str]) -> Look:
+    """Read colours; another theme brings its own ones along."""
+    theme = form.get("look.theme", look.theme)
+    if theme not in THEMES or theme != look.theme:
+        return Look(theme=theme if theme in THEMES else look.theme)
+    usual = THEMES[theme].palette
+    own: dict[str, str | Corner | Font] = {}
+    for name in COLOURS:
+        colour = form.get(f"look.{name}", "").lower()
+        if _COLOUR.fullmatch(colour) and colour != getattr(usual, name):
+            own[name] = colour
+    corner, font = form.get("look.corner", ""), form.get("look.font", "")
+    if corner in set(Corner) and corner != usual.corner:
+        own["corner"] = Corner(corner)
+    if font in set(Font) and font != usual.font:
+        own["font"] = Font(font)
+    return msgspec.structs.replace(Look(theme=theme), **own)
+
+
+def _texts(place: str, form: Mapping[str, str], languages: Sequence[str]) -> Texts:
+    """Read one text in every language; what is empty is left out."""
+    written = {tag: form.get(f"{place}.{tag}", "").replace("\r\n", "\n").strip() for tag in languages}
+    return {tag: text[:TEXT_CHARACTERS_MAX] for tag, text in written.items() if text}
+
+
+def _block(  # noqa: PLR0911 - one for each kind of block
+    block: Block, place: str, form: Mapping[str, str], languages: Sequence[str]
+) -> Block:
+    def said(name: str) -> Texts:
+        return _texts(f"{place}.{name}", form, languages)
+
+    match block:
+        case Hero():
+            return Hero(title=said("title"), lead=said("lead"))
+        case Text():
+            return Text(body=said("body"))
+        case Legal():
+            return Legal(body=said("body"))
+        case Image():
+            return Image(image=block.image, alt=said("alt"))
+        case Otp():
+            return Otp(button=said("button"), note=said("note"))
+        case Success():
+            go_to = form.get(f"{place}.go_to", "").strip()[:500]
+            return Success(title=said("title"), body=said("body"), go_to=go_to or None)
+        case Fields():
+            read = (_field(f, f"{place}.f{n}", form, languages) for n, f in enumerate(block.fields))
+            return Fields(fields=tuple(read))
+        case Languages():
+            return block
+
+
+def _field(field: Field, place: str, form: Mapping[str, str], languages: Sequence[str]) -> Field:
+    hidden = field.kind is FieldKind.HIDDEN
+    options = _options(place, form, languages) if field.kind is FieldKind.SELECT else ()
+    return Field(
+        name=_field_name(form.get(f"{place}.name", ""), field.name),
+        kind=field.kind,
+        label={} if hidden else _texts(f"{place}.label", form, languages),
+        required=field.kind is FieldKind.PHONE or form.get(f"{place}.required") == "yes",
+        options=options,
+    )
+
+
+def _field_name(written: str, former: str) -> str:
+    name = re.sub(r"[^a-z0-9]+", "_", written.lower()).strip("_")[:_NAME_CHARACTERS_MAX]
+    return name if name and name[0].isalpha() else former
+
+
+def _options(place: str, form: Mapping[str, str], languages: Sequence[str]) -> tuple[Texts, ...]:
+    """Read choices, one a line; the lines of all languages belong together by their number."""
+    lines = {
+        tag: [one_line(line) for line in form.get(f"{place}.options.{tag}", "").splitlines() if line.strip()]
+        for tag in languages
+    }
+    count = min(OPTIONS_MAX, max(map(len, lines.values()), default=0))
+    return tuple({tag: said[n] for tag, said in lines.items() if n < len(said)} for n in range(count))
+
+
+def _new_field(kind: str, fields: Sequence[Field]) -> Field:
+    if kind not in set(FieldKind):
+        raise InvalidRequest("There is no such field.")
+    taken = {field.name for field in fields}
+    hidden = kind == FieldKind.HIDDEN
+    names = UTM_NAMES if hidden else (kind, *(f"{kind}_{n}" for n in range(2, FIELDS_MAX + 2)))
+    name = next((name for name in names if name not in taken), UTM_NAMES[0])
+    return Field(name=name, kind=FieldKind(kind), required=not hidden and kind != FieldKind.CHECKBOX)
+
+
+def _experiment(design: Design, form: Mapping[str, str], languages: Sequence[str]) -> Experiment | None:
+    if design.experiment is None:
+        return None
+    planned = form.get("b-planned", "")
+    return Experiment(
+        hero=Hero(title=_texts("v.title", form, languages), lead=_texts("v.lead", form, languages)),
+        button=_texts("v.button", form, languages),
+        planned=max(PLANNED_MIN, min(PLANNED_MAX, _whole(planned, PLANNED_USUAL))),
+    )
+
+
+def _whole(text: str, usual: int) -> int:
+    return int(text[:7]) if text.isascii() and text.isdigit() else usual
+
+
+def _new_experiment(design: Design) -> Experiment:
+    """Begin variant B as a copy of what is there."""
+    hero = next((block for block in design.blocks if isinstance(block, Hero)), Hero())
+    otp = next((block for block in design.blocks if isinstance(block, Otp)), Otp())
+    return Experiment(hero=hero, button=otp.button)
+
+
+def _begun_in(design: Design, language: str) -> Design:
+    """Say in a language that was added what a new page says, where a text is as a new page has it."""
+    own = design.languages[0]
+    usual = {text: name for name, text in in_language(design, own).items()}
+    fresh = in_language(design, language)
+
+    def begun(texts: Texts) -> Texts:
+        name = usual.get(texts.get(own, ""))
+        return texts if name is None or texts.get(language) else {**texts, language: fresh[name]}
+
+    def of_field(field: Field) -> Field:
+        return msgspec.structs.replace(field, label=begun(field.label))
+
+    blocks: list[Block] = []
+    for block in design.blocks:
+        match block:
+            case Hero():
+                blocks.append(Hero(title=begun(block.title), lead=begun(block.lead)))
+            case Legal():
+                blocks.append(Legal(body=begun(block.body)))
+            case Otp():
+                blocks.append(msgspec.structs.replace(block, button=begun(block.button)))
+            case Success():
+                told = msgspec.structs.replace(block, title=begun(block.title), body=begun(block.body))
+                blocks.append(told)
+            case Fields():
+                blocks.append(Fields(fields=tuple(map(of_field, block.fields))))
+            case _:
+                blocks.append(block)
+    return msgspec.structs.replace(design, blocks=tuple(blocks))

@@ -1,0 +1,29 @@
+"""All routes of landing pages: what visitors see, and what their makers do."""
+
+from starlette.routing import Route
+
+from dastak.core.landing_store import LandingStore
+from dastak.web.landing.console_room import ConsoleRoom, SignIn, Who
+from dastak.web.landing.page_editor import PageEditor
+from dastak.web.landing.page_release import PageRelease
+from dastak.web.landing.page_results import PageResults
+from dastak.web.landing.visitor_pages import VisitorPages
+from dastak.web.page_house import PageHouse
+
+
+def landing_routes(house: PageHouse, store: LandingStore, *, who: Who, sign_in: SignIn) -> list[Route]:
+    """Return every route.
+
+    Args:
+        house: What all pages share.
+        store: Where pages, visits and leads are.
+        who: Says who is signed in to make pages.
+        sign_in: Returns where one signs in to come back to a path.
+    """
+    room = ConsoleRoom(house=house, store=store, who=who, sign_in=sign_in)
+    return [
+        *VisitorPages(house, store).routes(),
+        *PageEditor(room).routes(),
+        *PageRelease(room).routes(),
+        *PageResults(room).routes(),
+    ]

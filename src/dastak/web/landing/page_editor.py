@@ -1,0 +1,298 @@
+"""The editor of landing pages: a list, a beginning, and one form with a preview for a phone and a desktop.
+
+1. Every button works without script; with script the form is kept while one types, and the preview follows.
+2. Who saves last does not undo another editor's work unseen: the form knows which draft it was made from.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dastak.core.errors import Conflict, DastakError, InvalidRequest
+from dastak.core.landing import (
+    KEEP_DAYS_DEFAULT,
+    KEEP_DAYS_MAX,
+    LandingPage,
+    PageImage,
+    PageState,
+    Variant,
+)
+from dastak.core.tenant import Mode, Service
+from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
+from dastak.web.landing.design import UTM_NAMES, Corner, Design, Font, encode
+from dastak.web.landing.editor_form import KIND_TITLES, Edited, read_design, with_picture
+from dastak.web.landing.lead_fields import one_line
+from dastak.web.landing.look_alikes import host_fault, slug_fault
+from dastak.web.landing.publish_checks import TITLES, Fault, titled
+from dastak.web.landing.raster import read_picture
+from dastak.web.landing.starter import begin
+from dastak.web.landing.themes import COLOUR_TITLES, COLOURS, THEMES, palette_of
+from dastak.web.landing.upload_form import UploadForm, read_upload
+from dastak.web.page_answers import headers, page, read_form, see_other
+from dastak.web.page_words import LANGUAGES
+
+_UNPROCESSABLE: Final = 422
+_CONFLICT: Final = 409
+_MODES: Final[Mapping[Mode, str]] = {
+    Mode.TEST: "Try it: codes go to the virtual phones only",
+    Mode.TEAM: "Team: codes go to the numbers that the service lists",
+    Mode.LIVE: "Live: codes go to everybody, and cost money",
+}
+
+
+class PageEditor:
+    """The routes of the editor.
+
+    Args:
+        room: What all pages of the page builder share.
+    """
+
+    def __init__(self, room: ConsoleRoom) -> None:
+        self._room, self._store = room, room.store
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        guarded, one = self._room.guarded, f"{HOME}/{{page:int}}"
+        return [
+            Route(HOME, guarded(self.overview)),
+            Route(f"{HOME}/new", guarded(self.ask_new)),
+            Route(f"{HOME}/new", guarded(self.begin), methods=["POST"]),
+            Route(one, guarded(self.edit)),
+            Route(one, guarded(self.save), methods=["POST"]),
+            Route(f"{one}/preview", guarded(self.preview)),
+        ]
+
+    async def overview(self, _request: Request, author: Author) -> Response:
+        """GET all pages."""
+        found = await self._store.pages(author.tenant)
+        counted = [(one, await self._store.lead_count(one.n)) for one in found]
+        rows = [{"page": one, "leads": leads, "owner": self._owner(one)} for one, leads in counted]
+        return self._room.show("pages_list.html", author, {"rows": rows, "title": "Landing pages"})
+
+    async def ask_new(self, _request: Request, author: Author) -> Response:
+        """GET the questions of a new page."""
+        return self._ask(author, {}, [])
+
+    async def begin(self, request: Request, author: Author) -> Response:
+        """POST the answers: a page that is ready to publish."""
+        form = await read_form(request)
+        self._room.check(request, author, form)
+        brand, slug = one_line(form.get("brand", "")), form.get("slug", "").strip().lower()
+        languages = [tag for tag in LANGUAGES if form.get(f"lang.{tag}") == "yes"] or ["en"]
+        service = self._service(author, form.get("service", ""))
+        slug = slug or re.sub(r"[^a-z0-9]+", "-", brand.lower()).strip("-")
+        complaints = [] if brand else ["Write the name of your brand."]
+        complaints += [sentence] if (sentence := slug_fault(slug)) is not None else []
+        complaints += [] if service else ["Choose a service."]
+        if complaints or service is None:
+            return self._ask(author, form, complaints, _UNPROCESSABLE)
+        theme = form.get("theme", "")
+        design = begin(brand[:60], languages, theme=theme if theme in THEMES else next(iter(THEMES)))
+        fresh = LandingPage(
+            n=0,
+            tenant=service.tenant,
+            service=service.n,
+            mode=_mode(form.get("mode", "")),
+            slug=slug,
+            host=None,
+            state=PageState.DRAFT,
+            live=0,
+            draft=encode(design),
+            created_at=self._room.house.ports.clock.now(),
+        )
+        try:
+            put = await self._store.put_page(fresh)
+        except Conflict as error:
+            return self._ask(author, form, [error.detail], _UNPROCESSABLE)
+        return see_other(f"{HOME}/{put.n}")
+
+    async def edit(self, request: Request, author: Author) -> Response:
+        """GET the editor."""
+        found, design = await self._room.page(request, author)
+        focus = request.query_params.get("at", "")
+        return await self._editor(author, found, design, focus=focus)
+
+    async def save(self, request: Request, author: Author) -> Response:
+        """POST the form: keep it, and do what its button asks for."""
+        upload = await read_upload(request)
+        self._room.check(request, author, upload.fields)
+        found, design = await self._room.page(request, author)
+        quiet = upload.fields.get("quiet") == "yes"
+        try:
+            edited, put = await self._kept(found, design, upload)
+        except (InvalidRequest, Conflict) as error:
+            status = _CONFLICT if isinstance(error, Conflict) else _UNPROCESSABLE
+            if quiet:
+                return _told({"complaint": error.detail}, status)
+            return await self._editor(author, found, design, complaints=[error.detail], status=status)
+        if quiet:
+            faults = await self._room.faults(put, edited.design)
+            return _told({"edition": put.draft_edition, "faults": len(faults)})
+        if edited.complaints:
+            return await self._editor(
+                author, put, edited.design, complaints=edited.complaints, status=_UNPROCESSABLE
+            )
+        if upload.fields.get("do") == "publish":
+            return see_other(f"{HOME}/{put.n}/publish")
+        place = f"?at={edited.focus}#{edited.focus}" if edited.focus else "?at=saved"
+        return see_other(f"{HOME}/{put.n}{place}")
+
+    async def preview(self, request: Request, author: Author) -> Response:
+        """GET the draft, or a published version, as visitors see it."""
+        found, design = await self._room.page(request, author)
+        asked = request.query_params
+        stage = "done" if asked.get("stage") == "done" else "form"
+        variant = Variant.B if asked.get("variant") == "b" else Variant.A
+        html = self._room.drawn(found, design, asked.get("lang", ""), variant, stage)
+        return page(html, framed_by=("'self'",))
+
+    async def _kept(
+        self, found: LandingPage, design: Design, upload: UploadForm
+    ) -> tuple[Edited, LandingPage]:
+        """Read the form and keep it."""
+        form = upload.fields
+        edited = read_design(design, form)
+        for field, octets in upload.files.items():
+            picture, place = read_picture(octets), field.removeprefix("picture.")
+            await self._store.put_image(
+                PageImage(
+                    page=found.n,
+                    name=picture.name,
+                    kind=picture.kind,
+                    width=picture.width,
+                    height=picture.height,
+                    octets=picture.octets,
+                )
+            )
+            shown = with_picture(edited.design, place, picture.name)
+            edited = edited._replace(design=shown, focus="look" if place == "logo" else f"b{place}")
+        settings, complaints = _settings(found, form)
+        edited = edited._replace(complaints=(*edited.complaints, *complaints))
+        edition = form.get("edition", "")
+        put = await self._store.put_page(
+            msgspec.structs.replace(
+                settings,
+                draft=encode(edited.design),
+                draft_edition=int(edition[:9]) if edition.isascii() and edition.isdigit() else -1,
+            )
+        )
+        return edited, put
+
+    async def _editor(
+        self,
+        author: Author,
+        found: LandingPage,
+        design: Design,
+        *,
+        complaints: Sequence[str] = (),
+        focus: str = "",
+        status: int = 200,
+    ) -> Response:
+        room = self._room
+        service = room.house.directory.service_of(found.service)
+        faults = await room.faults(found, design)
+        values = {
+            "title": f"{design.brand or found.slug} · Design",
+            "tab": "design",
+            "page": found,
+            "design": design,
+            "blocks": [_shown(n, block) for n, block in enumerate(design.blocks)],
+            "complaints": complaints,
+            "faults": faults,
+            "offers": _offers(faults),
+            "focus": focus,
+            "tongues": LANGUAGES,
+            "themes": THEMES,
+            "palette": palette_of(design.look) if design.look.theme in THEMES else THEMES["meadow"].palette,
+            "colours": COLOURS,
+            "colour_titles": COLOUR_TITLES,
+            "corners": list(Corner),
+            "fonts": list(Font),
+            "kinds": KIND_TITLES,
+            "new_blocks": _new_blocks(),
+            "campaign_names": UTM_NAMES,
+            "domains": service.domains,
+            "modes": _MODES,
+            "keep_days_max": KEEP_DAYS_MAX,
+            "public_url": room.house.public_url,
+        }
+        return room.show("page_editor.html", author, values, status)
+
+    def _ask(
+        self, author: Author, form: Mapping[str, str], complaints: Sequence[str], status: int = 200
+    ) -> Response:
+        directory = self._room.house.directory
+        values = {
+            "title": "New landing page",
+            "typed": form,
+            "complaints": complaints,
+            "services": [(one, directory.tenant_of(one.tenant)) for one in self._services(author)],
+            "tongues": LANGUAGES,
+            "themes": THEMES,
+            "modes": _MODES,
+        }
+        return self._room.show("page_new.html", author, values, status)
+
+    def _services(self, author: Author) -> list[Service]:
+        found = self._room.house.directory.tenancy.services
+        return [one for one in found if author.tenant is None or one.tenant == author.tenant]
+
+    def _service(self, author: Author, n: str) -> Service | None:
+        return next((one for one in self._services(author) if str(one.n) == n), None)
+
+    def _owner(self, one: LandingPage) -> str:
+        directory = self._room.house.directory
+        try:
+            return f"{directory.tenant_of(one.tenant).name} / {directory.service_of(one.service).name}"
+        except DastakError:
+            return "gone"
+
+
+def _settings(found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage, list[str]]:
+    """Read what is not part of the design; what cannot be taken over is told and left as it was."""
+    slug, host = form.get("slug", found.slug).strip().lower(), form.get("host", "").strip().lower()
+    days = form.get("keep_days", "")
+    complaints = []
+    if (sentence := slug_fault(slug)) is not None:
+        complaints.append(sentence)
+        slug = found.slug
+    if host and (sentence := host_fault(host)) is not None:
+        complaints.append(sentence)
+        host = found.host or ""
+    kept = int(days[:4]) if days.isascii() and days.isdigit() else KEEP_DAYS_DEFAULT
+    return (
+        msgspec.structs.replace(
+            found,
+            slug=slug,
+            host=host or None,
+            mode=_mode(form.get("mode", found.mode)),
+            keep_days=max(1, min(KEEP_DAYS_MAX, kept)),
+        ),
+        complaints,
+    )
+
+
+def _mode(text: str) -> Mode:
+    return Mode(text) if text in set(Mode) else Mode.TEST
+
+
+def _shown(n: int, block: Any) -> Mapping[str, Any]:
+    return {"n": n, "title": titled(block), "block": block, "kind": type(block).__name__.lower()}
+
+
+def _new_blocks() -> Sequence[tuple[str, str]]:
+    named = [(kind.__name__.lower(), title) for kind, title in TITLES.items()]
+    return sorted([*named, ("fields", "Fields")], key=lambda one: one[1])
+
+
+def _offers(faults: Sequence[Fault]) -> Mapping[str, str]:
+    return {fault.colour: fault.offered for fault in faults if fault.colour}
+
+
+def _told(said: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(msgspec.json.encode(said), status, headers(), "application/json")

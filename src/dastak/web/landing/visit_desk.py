@@ -1,0 +1,181 @@
+"""Visits of landing pages: begun with a form, ended with a lead.
+
+1. A form that comes twice is one visit and one message.
+2. A lead is written when its code was right, and once, whatever crashes in between.
+"""
+
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.requests import Request
+
+from dastak.core.errors import Forbidden, NotFound, RateLimited
+from dastak.core.landing import TOKEN_KEPT, LandingPage, Lead, Visit, token_digest
+from dastak.core.landing_store import LandingStore
+from dastak.core.msisdn import Msisdn
+from dastak.core.tenant import Caller
+from dastak.core.verification import Particulars, State
+from dastak.flows.start import Ask
+from dastak.web.browser_session import BrowserSessions, digest
+from dastak.web.code_step import CodeStep
+from dastak.web.landing.design import Design, Success, find_block
+from dastak.web.landing.lead_fields import Answers, consents_of, kept_values
+from dastak.web.landing.visit_ticket import Ticket, Tickets
+from dastak.web.page_house import PageHouse
+from dastak.web.page_words import Words
+
+# Where a number without a country code is read, when the service opened several countries or none.
+REGION_DEFAULT: Final = "IN"
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A page of which a version is looked at."""
+
+    page: LandingPage
+    version: int
+    design: Design
+    words: Words
+
+
+class VisitDesk:
+    """Begins visits and makes leads of them.
+
+    Args:
+        house: What all pages share.
+        store: Where pages, visits and leads are.
+        step: Asks for codes.
+        tickets: Signs forms.
+    """
+
+    def __init__(self, house: PageHouse, store: LandingStore, step: CodeStep, tickets: Tickets) -> None:
+        self._house, self._store, self._step, self._tickets = house, store, step, tickets
+
+    def cookies(self, page: LandingPage) -> BrowserSessions:
+        """Return the cookies of a page's visitors."""
+        house = self._house
+        return BrowserSessions(f"page-{page.n}", public_url=house.public_url, entropy=house.ports.entropy)
+
+    async def begin(
+        self, request: Request, shown: Shown, ticket: Ticket, answers: Answers, caller: Caller
+    ) -> str:
+        """Ask for the code of a visit, unless this form did so before; return the visit's secret."""
+        secret, now = self._tickets.secret(ticket), self._house.ports.clock.now()
+        assert answers.msisdn is not None
+        if await self._asked_before(secret, answers.msisdn, caller):
+            return secret
+        client_ip = request.client.host if request.client else ""
+        visit = Visit(
+            token_digest=token_digest(secret),
+            page=shown.page.n,
+            version=shown.version,
+            variant=ticket.variant,
+            language=shown.words.language,
+            at=now,
+            browser=self._browser(request, shown),
+            verification=None,
+            values=kept_values(shown.design, answers.values),
+            consents=consents_of(
+                shown.design,
+                answers.values,
+                language=shown.words.language,
+                at=now,
+                ip_digest=self._tickets.ip_digest(shown.page.n, client_ip),
+                page_version=shown.version,
+            ),
+        )
+        ask = Ask(
+            to=answers.msisdn,
+            client_ip=client_ip or None,
+            particulars=Particulars(
+                locale=shown.words.language,
+                purpose="signup",
+                domain=self._domain(shown.page, caller),
+            ),
+        )
+        try:
+            verification = await self._step.begin(caller, ask)
+        except RateLimited:
+            # The same form a moment ago may have asked already: a button was pressed twice.
+            if await self._asked_before(secret, answers.msisdn, caller):
+                return secret
+            raise
+        await self._store.put_visit(msgspec.structs.replace(visit, verification=verification))
+        return secret
+
+    async def settle(self, shown: Shown, visit: Visit) -> str | None:
+        """Write the lead of a visit whose code was right; None while it was not.
+
+        A crash between the approval and the lead is made good here, at the next look.
+
+        Returns:
+            A token that the customer's server may exchange for the lead once; empty if it leads nowhere.
+        """
+        assert visit.verification is not None
+        ports, page = self._house.ports, shown.page
+        held = await ports.store.find(page.tenant, visit.verification)
+        if held.verification.state is not State.APPROVED:
+            return None
+        now = ports.clock.now()
+        token = BrowserSessions("token", public_url=self._house.public_url, entropy=ports.entropy).new()
+        lead = Lead(
+            page=page.n,
+            version=visit.version,
+            variant=visit.variant,
+            language=visit.language,
+            msisdn=held.verification.msisdn,
+            at=now,
+            gone_at=now + timedelta(days=page.keep_days),
+            verification=visit.verification,
+            values=visit.values,
+            consents=visit.consents,
+        )
+        goes_on = go_to(shown.design) is not None
+        await self._store.win(
+            visit.token_digest,
+            lead,
+            exchange=token_digest(token) if goes_on else None,
+            until=now + TOKEN_KEPT,
+        )
+        return token if goes_on else ""
+
+    async def number_of(self, caller: Caller, visit: Visit) -> str:
+        """Return the number that a visit asked for; empty before."""
+        if visit.verification is None:
+            return ""
+        held = await self._house.ports.store.find(caller.tenant.n, visit.verification)
+        return held.verification.msisdn
+
+    async def _asked_before(self, secret: str, msisdn: Msisdn, caller: Caller) -> bool:
+        try:
+            visit = await self._store.find_visit(token_digest(secret))
+        except NotFound:
+            return False
+        return visit.lead > 0 or await self.number_of(caller, visit) == msisdn
+
+    def _browser(self, request: Request, shown: Shown) -> bytes | None:
+        """Return what a visit is bound to."""
+        cookie = self.cookies(shown.page).read(request)
+        if cookie is not None:
+            return digest(cookie)
+        if shown.design.framed_by:
+            return None
+        raise Forbidden("This browser keeps no cookies.", reason="no_cookie")
+
+    def _domain(self, page: LandingPage, caller: Caller) -> str | None:
+        """Return the host that browsers bind the code to, where the service proved it to be its own."""
+        host = page.host or urlsplit(self._house.public_url).hostname
+        return host if host in caller.service.domains else None
+
+
+def go_to(design: Design) -> str | None:
+    """Return where visitors are sent on to, if anywhere."""
+    success = find_block(design, Success)
+    return success.go_to if isinstance(success, Success) else None
+
+
+def region_of(caller: Caller) -> str:
+    """Return the country whose numbers are read without their code."""
+    countries = caller.service.countries
+    return countries[0] if len(countries) == 1 else REGION_DEFAULT

@@ -1,0 +1,303 @@
+"""Landing pages as visitors see them: the form, the code, the thanks.
+
+1. Looking sends nothing; a form that comes twice is one visit and one message.
+2. A visit's address is a secret of 256 bits. Where cookies come through it opens only in the browser that
+   began it; in a frame of another site, where they do not, the address alone is the session.
+3. A lead is written when its code was right, and once.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dastak.core.errors import DastakError, Forbidden, InvalidRequest, NotFound, Overloaded, RateLimited
+from dastak.core.landing import (
+    LandingPage,
+    PageState,
+    Variant,
+    Visit,
+    token_digest,
+)
+from dastak.core.landing_store import LandingStore
+from dastak.web.browser_session import check_form, digest, form_token
+from dastak.web.code_step import CodeStep
+from dastak.web.landing.design import Design, decode
+from dastak.web.landing.lead_fields import (
+    Answers,
+    campaign,
+    is_trapped,
+    read_answers,
+)
+from dastak.web.landing.page_drawing import LOOK_PATH, TEMPLATE, Showing, sheet, values_of
+from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to, region_of
+from dastak.web.landing.visit_ticket import Ticket, Tickets
+from dastak.web.page_answers import headers, read_form, refuse_foreign, see_other
+from dastak.web.page_house import PageHouse, told_of
+from dastak.web.page_words import Words, choose_language, words_of
+
+BROWSER_KNOWN_S: Final = 30 * 24 * 3600
+# Where a number without a country code is read, when the service opened several countries or none.
+REGION_DEFAULT: Final = "IN"
+_GONE: Final = 410
+_UNPROCESSABLE: Final = 422
+_FOR_EVER: Final = {
+    "cache-control": "public, max-age=31536000, immutable",
+    "x-content-type-options": "nosniff",
+}
+
+
+class VisitorPages:
+    """All of `/f/`.
+
+    Args:
+        house: What all pages share.
+        store: Where pages, visits and leads are.
+    """
+
+    def __init__(self, house: PageHouse, store: LandingStore) -> None:
+        self._house, self._store = house, store
+        self._step = CodeStep(house)
+        self._tickets = Tickets(house.ports.keys, house.ports.entropy)
+        self._desk = VisitDesk(house, store, self._step, self._tickets)
+
+    def routes(self) -> list[Route]:
+        """Return the routes; what is ours stands before what customers name."""
+        answered = self._house.for_people
+        return [
+            Route(f"{LOOK_PATH}/{{name:str}}", answered(self.look)),
+            Route("/f/image/{page:int}/{name:str}", answered(self.image)),
+            Route("/f/embed.js", embed),
+            Route("/f/{slug:str}", answered(self.form)),
+            Route("/f/{slug:str}", answered(self.send_in), methods=["POST"]),
+            Route("/f/{slug:str}/{secret:str}", answered(self.visit)),
+            Route("/f/{slug:str}/{secret:str}", answered(self.act), methods=["POST"]),
+            Route("/f/{slug:str}/{secret:str}/watch", answered(self.watch)),
+        ]
+
+    async def look(self, request: Request) -> Response:
+        """GET a style sheet."""
+        text = sheet(request.path_params["name"])
+        return Response(text, media_type="text/css", headers=_FOR_EVER)
+
+    async def image(self, request: Request) -> Response:
+        """GET a picture; its name is the digest of what it shows."""
+        found = await self._store.image(request.path_params["page"], request.path_params["name"])
+        safe = {**_FOR_EVER, "content-security-policy": "default-src 'none'; sandbox"}
+        return Response(found.octets, media_type=found.kind, headers=safe)
+
+    async def form(self, request: Request) -> Response:
+        """GET the page."""
+        shown = await self._shown(request)
+        if shown.page.state is PageState.CLOSED:
+            return self._draw(shown, self._showing(shown, Variant.A, "closed"), _GONE)
+        cookies = self._desk.cookies(shown.page)
+        secret = cookies.read(request)
+        known = secret is not None
+        secret = secret or cookies.new()
+        variant = _variant_of(shown.design, secret)
+        if not known and request.method == "GET" and "sec-purpose" not in request.headers:
+            await self._store.count_seen(shown.page.n, variant, shown.words.language)
+        showing = self._fresh(shown, variant, typed=campaign(request.query_params))
+        return cookies.give(self._draw(shown, showing), secret, max_age_s=BROWSER_KNOWN_S)
+
+    async def send_in(self, request: Request) -> Response:
+        """POST the form: begin a visit and ask for its code."""
+        form, now = await read_form(request), self._house.ports.clock.now()
+        ticket = self._tickets.read(form.get("form", ""), now)
+        # What was agreed to is what stood on the page that was shown, be it still the newest or not.
+        shown = await self._shown(request, ticket.version)
+        self._refuse_foreign(request, shown.page)
+        if is_trapped(form):
+            raise InvalidRequest("A field that nobody sees was filled in.")
+        if ticket.page != shown.page.n or shown.page.state is not PageState.LIVE:
+            raise Forbidden("This page is too old; open it again.", reason="stale_form")
+        caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
+        answers = read_answers(shown.design, form, language=shown.words.language, region=region_of(caller))
+        if answers.flaws or answers.msisdn is None:
+            showing = self._fresh(shown, ticket.variant, typed=answers.values)
+            showing = msgspec.structs.replace(showing, flaws=answers.flaws)
+            return self._draw(shown, showing, _UNPROCESSABLE)
+        try:
+            secret = await self._desk.begin(request, shown, ticket, answers, caller)
+        except DastakError as error:
+            return self._not_begun(shown, ticket, answers, error)
+        return see_other(f"/f/{shown.page.slug}/{secret}?lang={shown.words.language}")
+
+    async def visit(self, request: Request) -> Response:
+        """GET the code page of a visit, or its thanks."""
+        shown, visit = await self._visiting(request)
+        if visit.lead or await self._desk.settle(shown, visit) is not None:
+            return self._draw(shown, self._done(shown, visit))
+        assert visit.verification is not None
+        caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
+        lines = await self._step.look(
+            caller,
+            visit.verification,
+            shown.words,
+            may_change_number=True,
+            masked=await self._desk.number_of(caller, visit),
+        )
+        return self._draw(shown, self._coding(request, shown, visit, lines))
+
+    async def act(self, request: Request) -> Response:
+        """POST what was typed on the code page."""
+        shown, visit = await self._visiting(request)
+        self._refuse_foreign(request, shown.page)
+        form, secret = await read_form(request), request.path_params["secret"]
+        check_form(secret, "code", form.get("form"))
+        here = f"/f/{shown.page.slug}/{secret}?lang={shown.words.language}"
+        if form.get("do") == "number":
+            showing = self._fresh(shown, visit.variant, typed=visit.values)
+            return self._draw(shown, showing)
+        if visit.lead:
+            return see_other(here)
+        assert visit.verification is not None
+        caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
+        if form.get("do", "check") == "check" and form.get("code", "").strip():
+            await self._store.note_entered(visit.token_digest)
+        outcome = await self._step.act(
+            caller,
+            visit.verification,
+            form,
+            shown.words,
+            may_change_number=True,
+            masked=await self._desk.number_of(caller, visit),
+        )
+        if outcome.verification != visit.verification:
+            visit = msgspec.structs.replace(visit, verification=outcome.verification)
+            await self._store.put_visit(visit)
+        if outcome.approved:
+            token = await self._desk.settle(shown, visit)
+            return see_other(self._way_out(shown, token) or here)
+        return self._draw(shown, self._coding(request, shown, visit, outcome.values), outcome.status)
+
+    async def watch(self, request: Request) -> Response:
+        """GET how far the message is, as an open page asks every two seconds."""
+        shown, visit = await self._visiting(request)
+        assert visit.verification is not None
+        caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
+        told = await self._step.watch(caller, visit.verification, shown.words)
+        return Response(msgspec.json.encode(told), media_type="application/json", headers=headers())
+
+    async def _shown(self, request: Request, version: int = 0) -> Shown:
+        page = await self._store.page_named(request.path_params["slug"])
+        if page.state is PageState.DRAFT or page.live == 0:
+            raise NotFound("There is no such page.")
+        version = version or page.live
+        design = decode((await self._store.version(page.n, version)).body)
+        words = _words(request, design)
+        return Shown(page, version, design, words)
+
+    async def _visiting(self, request: Request) -> tuple[Shown, Visit]:
+        """Return the visit of an address, if it may be seen in this browser."""
+        secret = request.path_params["secret"]
+        visit = await self._store.find_visit(token_digest(secret))
+        shown = await self._shown(request, visit.version)
+        cookie = self._desk.cookies(shown.page).read(request)
+        own = visit.browser is None or (cookie is not None and digest(cookie) == visit.browser)
+        if visit.page != shown.page.n or visit.verification is None or not own:
+            raise NotFound("There is no such page.")
+        return shown, visit
+
+    def _refuse_foreign(self, request: Request, page: LandingPage) -> None:
+        origin = request.headers.get("origin")
+        at_home = page.host is not None and origin == f"https://{page.host}"
+        refuse_foreign(request, origin if at_home and origin else self._house.public_url)
+
+    def _showing(self, shown: Shown, variant: Variant, stage: str) -> Showing:
+        return Showing(
+            words=shown.words,
+            variant=variant,
+            stage=stage,
+            here=f"/f/{shown.page.slug}",
+            images=f"/f/image/{shown.page.n}",
+            framed=bool(shown.design.framed_by),
+        )
+
+    def _fresh(self, shown: Shown, variant: Variant, *, typed: Mapping[str, str]) -> Showing:
+        """Show the form, with a hidden field of its own."""
+        now = self._house.ports.clock.now()
+        return msgspec.structs.replace(
+            self._showing(shown, variant, "form"),
+            typed=typed,
+            ticket=self._tickets.new(shown.page.n, shown.version, variant, now),
+        )
+
+    def _coding(self, request: Request, shown: Shown, visit: Visit, lines: Mapping[str, Any]) -> Showing:
+        secret = request.path_params["secret"]
+        here = f"/f/{shown.page.slug}/{secret}"
+        return msgspec.structs.replace(
+            self._showing(shown, visit.variant, "code"),
+            lines={
+                **lines,
+                "form": form_token(secret, "code"),
+                "poll": f"{here}/watch?lang={shown.words.language}",
+            },
+        )
+
+    def _done(self, shown: Shown, visit: Visit) -> Showing:
+        address = go_to(shown.design)
+        lines = {"back": address, "back_label": urlsplit(address).hostname if address else ""}
+        return msgspec.structs.replace(self._showing(shown, visit.variant, "done"), lines=lines)
+
+    def _way_out(self, shown: Shown, token: str | None) -> str | None:
+        """Return where a visitor is sent on to: an address that was registered, and still is."""
+        address = go_to(shown.design)
+        if address is None or not token:
+            return None
+        domains = self._house.directory.service_of(shown.page.service).domains
+        if urlsplit(address).hostname not in domains:
+            return None
+        bare, _, fragment = address.partition("#")
+        mark = "&" if "?" in bare else "?"
+        return f"{bare}{mark}dastak_token={token}" + (f"#{fragment}" if fragment else "")
+
+    def _not_begun(self, shown: Shown, ticket: Ticket, answers: Answers, error: DastakError) -> Response:
+        """Show the form again with what a person should know of a refusal; what was typed is kept."""
+        status, sentence = told_of(error)
+        showing = msgspec.structs.replace(
+            self._fresh(shown, ticket.variant, typed=answers.values),
+            notice=shown.words.say(sentence),
+        )
+        drawn = self._draw(shown, showing, status)
+        if isinstance(error, RateLimited | Overloaded):
+            drawn.headers["retry-after"] = str(error.retry_after_s)
+        return drawn
+
+    def _draw(self, shown: Shown, showing: Showing, status: int = 200) -> Response:
+        address = go_to(shown.design)
+        out = [] if address is None else [f"https://{urlsplit(address).netloc}"]
+        values = values_of(shown.design, showing)
+        return self._house.show(
+            TEMPLATE, showing.words, values, status, forms_to=out, framed_by=shown.design.framed_by
+        )
+
+
+async def embed(_request: Request) -> Response:
+    """GET the script that other sites embed a page with."""
+    text = files("dastak.web.landing").joinpath("embed.js").read_text(encoding="utf-8")
+    shared = {
+        "cache-control": "public, max-age=3600",
+        "cross-origin-resource-policy": "cross-origin",
+        "x-content-type-options": "nosniff",
+    }
+    return Response(text, media_type="text/javascript", headers=shared)
+
+
+def _words(request: Request, design: Design) -> Words:
+    asked, accepted = request.query_params.get("lang"), request.headers.get("accept-language")
+    own = design.languages
+    return words_of(choose_language(asked, accepted, offered=own, fallback=own[0]))
+
+
+def _variant_of(design: Design, secret: str) -> Variant:
+    """Return the variant of a browser: the same at each visit, and by chance between browsers."""
+    if design.experiment is None:
+        return Variant.A
+    return Variant.B if digest(secret)[-1] & 1 else Variant.A

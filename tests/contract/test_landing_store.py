@@ -1,0 +1,326 @@
+"""What every store keeps of landing pages: versions for ever, visits for hours, leads for their time."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from dastak.core.errors import Conflict, NotFound
+from dastak.core.landing import (
+    IMAGES_PER_PAGE_MAX,
+    Consent,
+    LandingPage,
+    Lead,
+    LeadFilter,
+    PageImage,
+    PageState,
+    PageVersion,
+    Step,
+    Variant,
+    Visit,
+)
+from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.outcome import Outcome
+from dastak.core.tenant import Mode
+from tests.support.samples import (
+    MSISDN,
+    NOW,
+    settling,
+    some_msisdn,
+    some_opening,
+    some_verification,
+    submitting,
+)
+
+Reopen = Callable[[], AbstractAsyncContextManager[Any]]
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+TOKEN = b"t" * 32
+TICKED = Consent(
+    field="agree",
+    text="Call me.",
+    text_version="0123456789abcdef",
+    language="en",
+    at=NOW,
+    ip_digest="ab" * 16,
+    page_version=1,
+)
+
+
+def some_page(slug: str = "diwali", **changes: Any) -> LandingPage:
+    plain = LandingPage(
+        n=0,
+        tenant=1,
+        service=1,
+        mode=Mode.TEST,
+        slug=slug,
+        host=None,
+        state=PageState.DRAFT,
+        live=0,
+        draft=b'{"first":1}',
+        created_at=NOW,
+    )
+    return replace(plain, **changes)
+
+
+def published(page: LandingPage, body: bytes, reason: str = "first") -> PageVersion:
+    return PageVersion(page=page.n, version=0, at=NOW, author="Asha", reason=reason, body=body)
+
+
+def some_visit(page: LandingPage, token: bytes = TOKEN, **changes: Any) -> Visit:
+    plain = Visit(
+        token_digest=token,
+        page=page.n,
+        version=1,
+        variant=Variant.A,
+        language="hi",
+        at=NOW,
+        browser=b"b" * 32,
+        verification=None,
+        values={"name": "Ravi"},
+        consents=(TICKED,),
+    )
+    return replace(plain, **changes)
+
+
+def some_lead(visit: Visit, **changes: Any) -> Lead:
+    verification = visit.verification
+    assert verification is not None
+    plain = Lead(
+        page=visit.page,
+        version=visit.version,
+        variant=visit.variant,
+        language=visit.language,
+        msisdn=MSISDN,
+        at=NOW,
+        gone_at=NOW + 90 * DAY,
+        verification=verification,
+        values=visit.values,
+        consents=visit.consents,
+    )
+    return replace(plain, **changes)
+
+
+async def won(store: Any, page: LandingPage, n: int, **changes: Any) -> Lead:
+    """Bring one visit to a lead, and return it as the store lists it."""
+    verification = some_verification(msisdn=some_msisdn(n))
+    token = bytes([n]) * 32
+    visit = some_visit(page, token, verification=verification.id)
+    await store.put_visit(visit)
+    lead = some_lead(visit, msisdn=some_msisdn(n), **changes)
+    number = await store.win(token, lead, exchange=None, until=NOW)
+    return replace(lead, n=number)
+
+
+@pytest.fixture
+def landing(store: Any) -> Any:
+    return store.landing
+
+
+async def test_page_is_found_as_it_was_written(landing: Any) -> None:
+    put = await landing.put_page(some_page(host="offers.example.in", keep_days=30))
+    other = await landing.put_page(some_page("holi", tenant=2))
+
+    assert put.n > 0
+    assert await landing.page(put.n) == await landing.page_named("diwali") == put
+    assert await landing.page_at("offers.example.in") == put
+    assert await landing.page_at("other.example.in") is None
+    assert await landing.pages(1) == [put]
+    assert await landing.pages(None) == [other, put]
+
+
+@pytest.mark.parametrize("taken", [{"slug": "diwali"}, {"slug": "holi", "host": "offers.example.in"}])
+async def test_an_address_is_one_pages_only(landing: Any, taken: dict[str, Any]) -> None:
+    await landing.put_page(some_page(host="offers.example.in"))
+
+    with pytest.raises(Conflict):
+        await landing.put_page(some_page(**taken, tenant=2))
+
+
+async def test_who_saves_last_does_not_undo_the_other_unseen(landing: Any) -> None:
+    put = await landing.put_page(some_page())
+    first = await landing.put_page(replace(put, draft=b"one"))
+
+    with pytest.raises(Conflict):
+        await landing.put_page(replace(put, draft=b"two"))
+
+    assert await landing.page(put.n) == first
+
+
+async def test_version_never_changes_and_going_back_restores_its_octets(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    await landing.publish(published(page, b"one"))
+    await landing.publish(published(page, b"two", "second"))
+    former = await landing.version(page.n, 1)
+
+    back = await landing.publish(published(page, former.body, "back to 1"))
+
+    assert (back.live, back.state, back.draft) == (3, PageState.LIVE, b"one")
+    kept = await landing.versions(page.n)
+    assert [(one.version, one.body, one.reason) for one in kept] == [
+        (3, b"one", "back to 1"),
+        (2, b"two", "second"),
+        (1, b"one", "first"),
+    ]
+    assert (await landing.version(page.n, 2)).author == "Asha"
+
+
+async def test_versions_published_at_once_have_numbers_of_their_own(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+
+    await asyncio.gather(*(landing.publish(published(page, b"%d" % n)) for n in range(20)))
+
+    assert sorted(one.version for one in await landing.versions(page.n)) == list(range(1, 21))
+
+
+async def test_pictures_are_kept_and_few(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    pictures = [
+        PageImage(page=page.n, name=f"{n:032x}", kind="image/png", width=2, height=1, octets=bytes([n]))
+        for n in range(IMAGES_PER_PAGE_MAX)
+    ]
+    for picture in pictures:
+        await landing.put_image(picture)
+    await landing.put_image(pictures[0])
+
+    with pytest.raises(Conflict):
+        await landing.put_image(replace(pictures[0], name="f" * 32))
+
+    assert await landing.image(page.n, pictures[3].name) == pictures[3]
+    with pytest.raises(NotFound):
+        await landing.image(page.n + 1, pictures[3].name)
+
+
+async def test_visit_is_found_as_it_was_written_and_gets_its_verification(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    visit = some_visit(page)
+    await landing.put_visit(visit)
+    assert await landing.find_visit(TOKEN) == visit
+
+    asked = replace(visit, verification=some_verification().id)
+    await landing.put_visit(asked)
+    await landing.put_visit(visit)
+
+    assert await landing.find_visit(TOKEN) == asked
+    with pytest.raises(NotFound):
+        await landing.find_visit(b"x" * 32)
+
+
+async def test_lead_is_written_once_however_often_it_is_won(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    visit = some_visit(page, verification=some_verification().id)
+    await landing.put_visit(visit)
+    lead = some_lead(visit)
+
+    numbers = await asyncio.gather(*(landing.win(TOKEN, lead, exchange=None, until=NOW) for _ in range(20)))
+
+    assert len(set(numbers)) == 1
+    assert await landing.leads(LeadFilter(page=page.n)) == [replace(lead, n=numbers[0])]
+    assert await landing.lead_of(lead.verification) == replace(lead, n=numbers[0])
+    assert (await landing.find_visit(TOKEN)).lead == numbers[0]
+
+
+async def test_token_is_exchanged_once_in_time_by_its_own_tenant(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    visit = some_visit(page, verification=some_verification().id)
+    await landing.put_visit(visit)
+    await landing.win(TOKEN, some_lead(visit), exchange=b"e" * 32, until=NOW + HOUR)
+
+    for tenant, now in ((2, NOW), (1, NOW + HOUR)):
+        with pytest.raises(NotFound):
+            await landing.exchange(tenant, b"e" * 32, now=now)
+    tried = await asyncio.gather(
+        *(landing.exchange(1, b"e" * 32, now=NOW) for _ in range(10)), return_exceptions=True
+    )
+
+    got = [one for one in tried if not isinstance(one, NotFound)]
+    assert [(found.n, lead.msisdn) for found, lead in got] == [(page.n, MSISDN)]
+
+
+async def test_leads_are_filtered_and_come_in_pages_newest_first(landing: Any) -> None:
+    page, other = await landing.put_page(some_page()), await landing.put_page(some_page("holi"))
+    leads = [
+        await won(landing, page, 1, at=NOW, values={"name": "Ravi"}),
+        await won(landing, page, 2, at=NOW + DAY, language="en", values={"name": "Meera"}),
+        await won(landing, page, 3, at=NOW + 2 * DAY, variant=Variant.B, values={"name": "रवि"}),
+    ]
+    await won(landing, other, 4)
+    one, two, three = leads
+
+    async def listed(**wanted: Any) -> list[Lead]:
+        return list(await landing.leads(LeadFilter(page=page.n, **wanted)))
+
+    assert await listed() == [three, two, one]
+    assert await listed(limit=2) == [three, two]
+    assert await listed(before=two.n) == [one]
+    assert await listed(language="en") == [two]
+    assert await listed(variant=Variant.B) == [three]
+    assert await listed(since=NOW + DAY, until=NOW + 2 * DAY) == [two]
+    assert await listed(contains="meera") == [two]
+    assert await listed(contains="रवि") == [three]
+    assert await listed(contains=some_msisdn(1)) == [one]
+    assert await landing.lead_count(page.n) == 3
+
+
+async def test_lead_is_forgotten_when_its_time_is_up_or_its_person_asks(store: Any, landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    soon = await won(landing, page, 1, gone_at=NOW + DAY)
+    later = await won(landing, page, 2)
+
+    await store.sweep(NOW + DAY, keep_after=NOW - DAY, limit=100)
+    assert await landing.leads(LeadFilter(page=page.n)) == [later]
+    assert not await landing.delete_lead(page.n + 1, later.n)
+    assert await landing.delete_lead(page.n, later.n)
+
+    assert await landing.leads(LeadFilter(page=page.n)) == []
+    assert await landing.lead_of(soon.verification) is None
+
+
+async def test_funnel_says_how_far_visits_came_and_stays_when_they_are_over(store: Any, landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    for _ in range(4):
+        await landing.count_seen(page.n, Variant.A, "hi")
+    sent, delivered, approved = (some_verification(msisdn=some_msisdn(n)) for n in (1, 2, 3))
+    for n, verification in enumerate((sent, delivered, approved)):
+        await store.open(some_opening(verification))
+        carrier = CarrierRef("north", verification.id.hex())
+        await store.decide(MessageKey(verification.id, 0), submitting(carrier, NOW))
+        await landing.put_visit(some_visit(page, bytes([n]) * 32, verification=verification.id))
+    arrived = CarrierRef("north", delivered.id.hex())
+    await store.decide(arrived, settling(arrived, Outcome.DELIVERED))
+    await landing.note_entered(bytes([1]) * 32)
+    ready = some_visit(page, bytes([2]) * 32, verification=approved.id)
+    await landing.win(bytes([2]) * 32, some_lead(ready), exchange=None, until=NOW)
+    wanted = [
+        (Step.APPROVED, 1),
+        (Step.DELIVERED, 2),
+        (Step.ENTERED, 2),
+        (Step.GIVEN, 3),
+        (Step.SEEN, 4),
+        (Step.SENT, 3),
+    ]
+
+    before = [(one.step, one.visits) for one in await landing.funnel(page.n)]
+    await store.sweep(NOW + 3 * HOUR, keep_after=NOW - DAY, limit=100)
+    after = [(one.step, one.visits) for one in await landing.funnel(page.n)]
+
+    assert before == after == wanted
+    with pytest.raises(NotFound):
+        await landing.find_visit(bytes([1]) * 32)
+    assert await landing.lead_count(page.n) == 1
+
+
+async def test_everything_outlives_a_restart(reopen: Reopen) -> None:
+    async with reopen() as store:
+        page = await store.landing.put_page(some_page())
+        await store.landing.publish(published(page, b"one"))
+        lead = await won(store.landing, page, 1)
+
+    async with reopen() as store:
+        assert (await store.landing.page_named("diwali")).live == 1
+        assert await store.landing.leads(LeadFilter(page=page.n)) == [lead]

@@ -1,0 +1,316 @@
+"""A visit of a landing page from the first look to the lead, and all the ways it may go wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from msgspec.structs import replace
+
+from dastak.core.errors import NotFound
+from dastak.core.landing import PageState, Step, Variant, token_digest
+from dastak.core.verification import State
+from dastak.web.landing.design import Experiment, Hero
+from dastak.web.landing.starter import begin
+from tests.support.house import House
+from tests.support.landing_visitors import ANSWERS, Landing, field, leading_to, open_landing
+
+
+@pytest.fixture
+async def landing(house: House) -> AsyncIterator[Landing]:
+    async with open_landing(house) as opened:
+        yield opened
+
+
+async def counts(landing: Landing, page: int) -> dict[Step, int]:
+    return {one.step: one.visits for one in await landing.store.funnel(page)}
+
+
+async def test_number_that_is_proved_becomes_a_lead_with_its_consent(landing: Landing) -> None:
+    page, visitor = await landing.published(), landing.visitor()
+    asking = await visitor.asked("/f/diwali?lang=hi&utm_source=poster", utm_source="poster")
+
+    done = await visitor.type(asking, await landing.code())
+
+    assert (asking.status_code, done.status_code) == (200, 303)
+    thanks = await visitor.get(done.headers["location"])
+    assert "धन्यवाद" in thanks.text
+    (lead,) = await landing.leads(page)
+    assert (lead.msisdn, lead.language, lead.version, lead.variant) == ("+919876543210", "hi", 1, Variant.A)
+    assert lead.values == {"name": "Ravi", "agree": "yes", "utm_source": "poster"}
+    (consent,) = lead.consents
+    assert consent.text.startswith("मैं सहमत हूँ कि Acme")
+    assert (consent.language, consent.page_version) == ("hi", 1)
+    assert len(consent.ip_digest) == 32
+    assert "203.0.113" not in consent.ip_digest
+    assert await counts(landing, page.n) == {
+        Step.SEEN: 1,
+        Step.GIVEN: 1,
+        Step.SENT: 1,
+        Step.DELIVERED: 1,
+        Step.ENTERED: 1,
+        Step.APPROVED: 1,
+    }
+
+
+async def test_looking_sends_nothing_and_counts_a_browser_once(landing: Landing) -> None:
+    page, visitor = await landing.published(), landing.visitor()
+
+    for _ in range(3):
+        shown = await visitor.get("/f/diwali")
+    await landing.visitor().get("/f/diwali")
+
+    assert shown.status_code == 200
+    assert await counts(landing, page.n) == {Step.SEEN: 2}
+    assert await landing.house.all() == ()
+
+
+@pytest.mark.parametrize(
+    ("answers", "sentence"),
+    [
+        ({"name": ""}, "Fill this in: Your name"),
+        ({"number": "12"}, "Write a whole mobile number: Mobile number"),
+        ({"number": ""}, "Fill this in: Mobile number"),
+        ({"agree": ""}, "Tick this to go on: I agree that Acme"),
+        ({"agree": "no"}, "Tick this to go on: I agree that Acme"),
+    ],
+)
+async def test_what_is_missing_is_named_and_what_was_typed_is_kept(
+    landing: Landing, answers: dict[str, str], sentence: str
+) -> None:
+    await landing.published()
+
+    shown = await landing.visitor().send_in(**answers)
+
+    assert shown.status_code == 422
+    assert sentence in shown.text
+    assert f'value="{answers.get("name", "Ravi")}"' in shown.text
+    assert await landing.house.all() == ()
+
+
+async def test_form_that_comes_twice_is_one_visit_and_one_message(landing: Landing) -> None:
+    page, visitor = await landing.published(), landing.visitor()
+    form = {"form": field(await visitor.get("/f/diwali")), **ANSWERS}
+
+    first = await visitor.post("/f/diwali", form)
+    again = await visitor.post("/f/diwali", form)
+
+    assert first.headers["location"] == again.headers["location"]
+    assert len(await landing.house.all()) == 1
+    assert (await counts(landing, page.n))[Step.GIVEN] == 1
+
+
+async def test_number_can_be_corrected_and_the_rest_stays(landing: Landing) -> None:
+    await landing.published()
+    visitor = landing.visitor()
+    asking = await visitor.asked()
+    form = await visitor.type(asking, "", do="number")
+
+    again = await visitor.post("/f/diwali", {"form": field(form), **ANSWERS, "number": "9876500000"})
+
+    assert 'value="Ravi"' in form.text
+    assert again.status_code == 303
+    assert [one.msisdn for one in await landing.house.all()] == ["+919876500000", "+919876543210"]
+
+
+async def test_wrong_code_is_said_and_no_lead(landing: Landing) -> None:
+    page, visitor = await landing.published(), landing.visitor()
+    asking = await visitor.asked()
+    (verification,) = await landing.house.all()
+
+    wrong = await visitor.type(asking, landing.house.wrong(verification))
+
+    assert wrong.status_code == 422
+    assert "not correct" in wrong.text
+    assert await landing.leads(page) == []
+
+
+async def test_right_code_sent_many_times_at_once_is_one_lead(landing: Landing) -> None:
+    page, visitor = await landing.published(), landing.visitor()
+    asking, code = await visitor.asked(), await landing.code()
+
+    answers = await asyncio.gather(*(visitor.type(asking, code) for _ in range(10)))
+
+    assert {answer.status_code for answer in answers} <= {200, 303, 422}
+    assert len(await landing.leads(page)) == 1
+
+
+async def test_lead_that_a_crash_held_up_is_written_at_the_next_look(
+    landing: Landing,
+) -> None:
+    page, visitor = await landing.published(), landing.visitor()
+    asking = await visitor.asked()
+    (verification,) = await landing.house.all()
+    await landing.house.check(verification, await landing.code())
+    assert (await landing.house.found(verification)).state is State.APPROVED
+    assert await landing.leads(page) == []
+
+    thanks = await visitor.get(str(asking.request.url))
+
+    assert "Thank you" in thanks.text
+    assert [lead.msisdn for lead in await landing.leads(page)] == [verification.msisdn]
+
+
+async def test_visit_opens_only_in_the_browser_that_began_it(landing: Landing) -> None:
+    await landing.published()
+    asking = await landing.visitor().asked()
+    other = landing.visitor()
+    await other.get("/f/diwali")
+
+    looked = await other.get(str(asking.request.url))
+    typed = await other.type(asking, await landing.code())
+    watched = await other.get(str(asking.request.url.copy_with(query=None)) + "/watch")
+
+    assert [looked.status_code, typed.status_code, watched.status_code] == [404, 404, 404]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"website": "http://spam.example"}, 400),
+        ({"form": ""}, 403),
+        ({"form": "2.1.1.a.0.AAAA.AAAA"}, 403),
+    ],
+    ids=["trap", "no ticket", "forged ticket"],
+)
+async def test_what_no_visitor_sends_is_refused_and_sends_nothing(
+    landing: Landing, changes: dict[str, str], status: int
+) -> None:
+    await landing.published()
+
+    refused = await landing.visitor().send_in(**changes)
+
+    assert refused.status_code == status
+    assert await landing.house.all() == ()
+
+
+async def test_form_of_another_page_and_of_another_site_is_refused(landing: Landing) -> None:
+    await landing.published()
+    await landing.published(slug="holi")
+    visitor = landing.visitor()
+    ticket = field(await visitor.get("/f/holi"))
+
+    other_page = await visitor.post("/f/diwali", {"form": ticket, **ANSWERS})
+    other_site = await visitor.post(
+        "/f/holi",
+        {"form": ticket, **ANSWERS},
+        origin="https://evil.example",
+        **{"sec-fetch-site": "cross-site"},
+    )
+
+    assert [other_page.status_code, other_site.status_code] == [403, 403]
+    assert await landing.house.all() == ()
+
+
+async def test_form_that_is_too_old_is_refused(landing: Landing) -> None:
+    await landing.published()
+    visitor = landing.visitor()
+    ticket = field(await visitor.get("/f/diwali"))
+    landing.house.clock.advance(13 * 3600)
+
+    stale = await visitor.post("/f/diwali", {"form": ticket, **ANSWERS})
+
+    assert stale.status_code == 403
+
+
+async def test_draft_is_not_there_and_closed_page_says_so(landing: Landing) -> None:
+    page = await landing.published()
+    await landing.store.put_page(replace(page, state=PageState.CLOSED))
+    draft = begin("Acme", ("en",), theme="rose")
+
+    closed = await landing.visitor().get("/f/diwali?lang=hi")
+    other = await landing.published(draft, slug="holi")
+    await landing.store.put_page(replace(other, state=PageState.DRAFT))
+    hidden = await landing.visitor().get("/f/holi")
+
+    assert (closed.status_code, hidden.status_code) == (410, 404)
+    assert "यह पेज बंद है" in closed.text
+    assert "<form" not in closed.text
+
+
+async def test_visitor_is_sent_on_with_a_token_that_a_server_exchanges_once(landing: Landing) -> None:
+    page = await landing.published(leading_to("https://login.acme.in/welcome?from=page#top"))
+    visitor = landing.visitor()
+    asking = await visitor.asked()
+
+    done = await visitor.type(asking, await landing.code())
+
+    to = urlsplit(done.headers["location"])
+    assert (to.scheme, to.netloc, to.path, to.fragment) == ("https", "login.acme.in", "/welcome", "top")
+    assert "form-action 'self' https://login.acme.in;" in asking.headers["content-security-policy"]
+    (token,) = parse_qs(to.query)["dastak_token"]
+    now = landing.house.clock.now()
+    _, lead = await landing.store.exchange(1, token_digest(token), now=now)
+    assert lead.msisdn == "+919876543210"
+    with pytest.raises(NotFound):
+        await landing.store.exchange(1, token_digest(token), now=now)
+    assert len(await landing.leads(page)) == 1
+
+
+async def test_nobody_is_sent_to_a_host_that_is_not_registered_any_more(landing: Landing) -> None:
+    await landing.published(leading_to("https://gone.example/x"))
+    visitor = landing.visitor()
+    asking = await visitor.asked()
+
+    done = await visitor.type(asking, await landing.code())
+
+    assert done.headers["location"].startswith("/f/diwali/")
+
+
+async def test_page_in_a_foreign_frame_needs_no_cookie_and_only_there(landing: Landing) -> None:
+    framed = replace(begin("Acme", ("en",), theme="slate"), framed_by=("https://shop.example",))
+    page = await landing.published(framed)
+    await landing.published(slug="holi")
+    visitor = landing.visitor()
+
+    async def without_cookies(slug: str) -> int:
+        shown = await visitor.get(f"/f/{slug}")
+        visitor.browser.cookies.clear()
+        sent = await visitor.post(f"/f/{slug}", {"form": field(shown), **ANSWERS})
+        return sent.status_code
+
+    shown = await visitor.get("/f/diwali")
+    plain = await visitor.get("/f/holi")
+    asking = await visitor.asked()
+    visitor.browser.cookies.clear()
+    statuses = [await without_cookies("diwali"), await without_cookies("holi")]
+
+    assert "frame-ancestors https://shop.example;" in shown.headers["content-security-policy"]
+    assert "frame-ancestors 'none';" in plain.headers["content-security-policy"]
+    assert 'data-framers="https://shop.example"' in shown.text
+    assert "<script" not in plain.text
+    assert statuses == [303, 403]
+    assert asking.status_code == 200
+    assert page.n == 1
+
+
+async def test_browser_sees_the_same_variant_again_and_both_are_seen(landing: Landing) -> None:
+    plain = begin("Acme", ("en",), theme="plum")
+    other = Experiment(hero=Hero(title={"en": "Half price today"}), button={"en": "Get it"}, planned=100)
+    page = await landing.published(replace(plain, experiment=other))
+    seen = []
+    for _ in range(40):
+        visitor = landing.visitor()
+        titles = {"Half price today" in (await visitor.get("/f/diwali")).text for _ in range(2)}
+        assert len(titles) == 1
+        seen += titles
+
+    tally = {one.variant: one.visits for one in await landing.store.funnel(page.n)}
+    assert set(seen) == {True, False}
+    assert tally == {Variant.A: seen.count(False), Variant.B: seen.count(True)}
+
+
+async def test_style_sheet_is_kept_for_ever_and_made_of_colours_alone(landing: Landing) -> None:
+    await landing.published()
+    visitor = landing.visitor()
+    page = (await visitor.get("/f/diwali")).text
+    address = page.partition('<link rel="stylesheet" href="')[2].partition('"')[0]
+
+    sheet = await visitor.get(address)
+    forged = await visitor.get(address.replace("ffffff", "ff}ff{"))
+
+    assert "immutable" in sheet.headers["cache-control"]
+    assert "--accent:#0b5cad" in sheet.text
+    assert "http" not in sheet.text
+    assert "@import" not in sheet.text
+    assert forged.status_code == 404
