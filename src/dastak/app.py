@@ -16,22 +16,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dastak import app_carriers, config_secrets
-from dastak.api import (
-    admin_endpoints,
-    carrier_endpoints,
-    code_page_endpoints,
-    dlt_endpoints,
-    factor_endpoints,
-    native,
-    oidc_endpoints,
-    reply_endpoints,
-    report_endpoints,
-    route_endpoints,
-)
 from dastak.api.call_hooks import call_routes
 from dastak.api.carrier_hooks import hook_routes
 from dastak.api.door import Door
 from dastak.api.edge import asgi
+from dastak.api.endpoint_table import ENDPOINTS
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
@@ -74,18 +63,6 @@ LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
-ENDPOINTS: Final = (
-    *native.ENDPOINTS,
-    *code_page_endpoints.ENDPOINTS,
-    *factor_endpoints.ENDPOINTS,
-    *reply_endpoints.ENDPOINTS,
-    *report_endpoints.ENDPOINTS,
-    *admin_endpoints.ENDPOINTS,
-    *carrier_endpoints.ENDPOINTS,
-    *dlt_endpoints.ENDPOINTS,
-    *route_endpoints.ENDPOINTS,
-    *oidc_endpoints.ENDPOINTS,
-)
 
 Listener = Callable[[Verification, Sequence[Event]], None]
 
@@ -150,6 +127,8 @@ async def run(
                 dlt_store=house.store,
                 replies=house.store,
                 oidc=house.store.oidc,
+                people=house.store.people,
+                private_checks=settings.login.private_checks,
                 trials=house.trials,
                 health=house.health,
                 exploration=settings.routing.exploration,

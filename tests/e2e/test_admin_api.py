@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import pytest
 
+from dastak.api.endpoint_table import ENDPOINTS
 from dastak.api.endpoints import Endpoint
-from dastak.app import ENDPOINTS
 from dastak.core.tenant import Scope
 from tests.support.api_client import Answer, ApiClient
 from tests.support.dastak_process import DastakProcess

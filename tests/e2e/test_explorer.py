@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from dastak.app import ENDPOINTS
+from dastak.api.endpoint_table import ENDPOINTS
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.dastak_process import DastakProcess
 

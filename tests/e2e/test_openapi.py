@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 
+from dastak.api.endpoint_table import ENDPOINTS
 from dastak.api.openapi import document
-from dastak.app import ENDPOINTS
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.patience import until
