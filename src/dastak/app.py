@@ -119,25 +119,7 @@ async def run(
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         public_url = (settings.server.public_url or url).rstrip("/")
         dispatcher = Dispatcher(
-            Api(
-                ports=house.ports,
-                directory=house.directory,
-                fleet=house.fleet,
-                registers=house.registers,
-                dlt_store=house.store,
-                replies=house.store,
-                oidc=house.store.oidc,
-                people=house.store.people,
-                private_checks=settings.login.private_checks,
-                trials=house.trials,
-                health=house.health,
-                exploration=settings.routing.exploration,
-                turns=Turns(),
-                code_pages=house.store.code_pages,
-                public_url=public_url,
-            ),
-            ENDPOINTS,
-            on_answer=house.metrics.on_answer,
+            _api(house, settings, public_url), ENDPOINTS, on_answer=house.metrics.on_answer
         )
         door = await stack.enter_async_context(Door(settings.server.door))
         people = people_routes(house.ports, house.directory, house.store, settings, public_url=public_url)
@@ -148,6 +130,26 @@ async def run(
             ops = Starlette(routes=_ops_routes(house))
             await stack.enter_async_context(served_beside(ops, _open(settings.server.ops_listen)))
         await serve(pages, door, dispatcher.respond, listener, ready=lambda: ready(running), closing=closing)
+
+
+def _api(house: House, settings: Settings, public_url: str) -> Api:
+    return Api(
+        ports=house.ports,
+        directory=house.directory,
+        fleet=house.fleet,
+        registers=house.registers,
+        dlt_store=house.store,
+        replies=house.store,
+        oidc=house.store.oidc,
+        people=house.store.people,
+        private_checks=settings.login.private_checks,
+        trials=house.trials,
+        health=house.health,
+        exploration=settings.routing.exploration,
+        turns=Turns(),
+        code_pages=house.store.code_pages,
+        public_url=public_url,
+    )
 
 
 async def _build(stack: AsyncExitStack, settings: Settings) -> House:
