@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from dastak import cli
-from dastak.api import endpoint_table, problems
+from dastak.api import problems
+from dastak.api.endpoint_table import ENDPOINTS
 from dastak.api.openapi import document
 from dastak.commands import doctor
 from dastak.commands.explain_error import error_pages, error_titles
@@ -102,7 +103,7 @@ def _figures(figures: Table, suffix: str) -> list[tuple[str, str, str]]:
 
 def http_api() -> str:
     """Make the page of the HTTP API."""
-    described = document(endpoint_table.ENDPOINTS)
+    described = document(ENDPOINTS)
     rows = [
         (
             code(f"{endpoint.method} {endpoint.path}"),
@@ -110,7 +111,7 @@ def http_api() -> str:
             code(endpoint.scope),
             str(endpoint.status),
         )
-        for endpoint in endpoint_table.ENDPOINTS
+        for endpoint in ENDPOINTS
     ]
     return join(
         "# The HTTP API",
@@ -126,7 +127,7 @@ def http_api() -> str:
 
 def openapi() -> str:
     """Make the OpenAPI document."""
-    return json.dumps(document(endpoint_table.ENDPOINTS), indent=2, ensure_ascii=False)
+    return json.dumps(document(ENDPOINTS), indent=2, ensure_ascii=False)
 
 
 def _statuses() -> dict[str, int]:

@@ -118,9 +118,7 @@ async def run(
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         public_url = (settings.server.public_url or url).rstrip("/")
         dispatcher = Dispatcher(
-            _api(house, settings, public_url),
-            ENDPOINTS,
-            on_answer=house.metrics.on_answer,
+            _api(house, settings, public_url), ENDPOINTS, on_answer=house.metrics.on_answer
         )
         door = await stack.enter_async_context(Door(settings.server.door))
         people = people_routes(house.ports, house.directory, house.store, settings, public_url=public_url)
@@ -143,6 +141,8 @@ def _api(house: House, settings: Settings, public_url: str) -> Api:
         replies=house.store,
         oidc=house.store.oidc,
         landing=house.store.landing,
+        people=house.store.people,
+        private_checks=settings.login.private_checks,
         trials=house.trials,
         health=house.health,
         exploration=settings.routing.exploration,

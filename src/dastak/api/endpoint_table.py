@@ -1,4 +1,4 @@
-"""All endpoints of the native API, in the order of its reference."""
+"""All endpoints of the API, in the order in which the document names them."""
 
 from typing import Final
 
@@ -9,6 +9,7 @@ from dastak.api import (
     dlt_endpoints,
     factor_endpoints,
     lead_endpoints,
+    login_endpoints,
     native,
     oidc_endpoints,
     reply_endpoints,
@@ -24,6 +25,7 @@ ENDPOINTS: Final = (
     *reply_endpoints.ENDPOINTS,
     *report_endpoints.ENDPOINTS,
     *admin_endpoints.ENDPOINTS,
+    *login_endpoints.ENDPOINTS,
     *carrier_endpoints.ENDPOINTS,
     *dlt_endpoints.ENDPOINTS,
     *route_endpoints.ENDPOINTS,
