@@ -7,10 +7,12 @@ import base64
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Final
 
+import pyotp
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
@@ -201,6 +203,50 @@ async def test_every_page_and_state_can_be_read_and_used_on_a_narrow_screen(
     assert found == {state: [] for state in found}
     # What was refused is told by its status as well, and the browser says so on its console.
     assert [fault for fault in faults if "422" not in fault and "429" not in fault] == []
+
+
+async def test_authenticator_is_scanned_asked_for_and_a_message_helps_who_has_it_not_at_hand(
+    browser: Browser, house: DastakProcess, phones: ApiClient, to: str
+) -> None:
+    async with opened(browser, f"{house.bank_url}/", viewport=NARROW) as (page, faults):
+        await signed_up(page, "esha", to)
+        await switched_on(page, phones, to)
+        await page.get_by_role("link", name="Use an authenticator app").click()
+        left = {"invitation": await shortcomings(page)}
+        await page.get_by_role("button", name="Set it up").click()
+        await expect(page.get_by_role("img", name="QR code")).to_be_visible()
+        left["scan"] = await shortcomings(page)
+        app = pyotp.TOTP(await page.locator("main code").inner_text())
+        # Each code counts once, and the next one counts already.
+        now, soon = app.now(), app.at(datetime.now() + timedelta(seconds=30))
+        await page.get_by_label("The code that the app shows now").fill(now)
+        await page.get_by_role("button", name="Go on").click()
+        await expect(page.get_by_role("status")).to_have_text("The app is asked for from now on.")
+        await logged_out(page)
+        await password_given(page, "esha")
+        await expect(page.get_by_text("that your authenticator app shows")).to_be_visible()
+        left["asked"] = await shortcomings(page)
+        await typed(page, soon)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Namaste, esha")
+
+        await logged_out(page)
+        await password_given(page, "esha")
+        await page.get_by_role("button", name="Send a message instead").click()
+        await expect(page.get_by_role("status")).to_have_text("The message is on its way.")
+        await typed(page, phones.next_text(to)["code"])
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Namaste, esha")
+        await page.get_by_role("link", name="Pay somebody").click()
+        await page.get_by_role("button", name="Go on to the code").click()
+        paid = phones.next_text(to)
+        await typed(page, paid["code"], "Pay")
+        await expect(page.get_by_role("status")).to_have_text("The money is on its way.")
+        await page.get_by_role("link", name="Use an authenticator app").click()
+        await page.get_by_role("button", name="Take it away").click()
+        await expect(page.get_by_role("button", name="Set it up")).to_be_visible()
+
+    assert left == {state: [] for state in left}
+    assert "INR 5000.00" in paid["text"]
+    assert faults == []
 
 
 async def test_code_that_was_guessed_too_often_is_over(
