@@ -7,15 +7,18 @@ import base64
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Final
 
+import pyotp
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.support.api_client import ApiClient
+from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.dastak_process import DastakProcess
 
@@ -150,16 +153,19 @@ async def drawn(browser: Browser, pictures: dict[str, bytes], tmp_path: Path) ->
     assert target.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_page_and_state_can_be_read_and_used_on_a_narrow_screen(
-    browser: Browser, house: DastakProcess, phones: ApiClient, to: str
+    browser: Browser, house: DastakProcess, phones: ApiClient, to: str, scheme: str
 ) -> None:
     found: dict[str, list[str]] = {}
 
     async def look(page: Page, state: str) -> None:
-        found[state] = await shortcomings(page)
         assert await page.locator("script, style, [style]").count() == 0
+        found[state] = [*await shortcomings(page), *await axe_violations(page)]
 
-    async with opened(browser, f"{house.bank_url}/sign-up", viewport=NARROW) as (page, faults):
+    # axe comes into the page as a script, which the policy of the bank would refuse.
+    seen = opened(browser, f"{house.bank_url}/sign-up", viewport=NARROW, color_scheme=scheme, bypass_csp=True)
+    async with seen as (page, faults):
         await look(page, "sign-up")
         await page.get_by_label("Username").fill("x")
         await page.get_by_label("Password").fill("short")
@@ -172,7 +178,7 @@ async def test_every_page_and_state_can_be_read_and_used_on_a_narrow_screen(
         await password_given(page, "nobody-at-all")
         await expect(page.get_by_role("alert")).to_contain_text("not correct")
         await look(page, "login refused")
-        await signed_up(page, "beena", to)
+        await signed_up(page, f"beena-{scheme}", to)
         await look(page, "invitation")
         await page.get_by_role("link", name="Not now").click()
         await look(page, "account without")
@@ -191,6 +197,14 @@ async def test_every_page_and_state_can_be_read_and_used_on_a_narrow_screen(
         await page.get_by_role("link", name="Back to the code").click()
         await typed(page, phones.get(f"/sim/phones/{to[1:]}/messages").body[-1]["code"])
         await look(page, "account")
+        await page.get_by_role("link", name="Use an authenticator app").click()
+        await look(page, "authenticator")
+        await page.get_by_role("button", name="Set it up").click()
+        await look(page, "scan")
+        await page.goto(f"{house.bank_url}/code")
+        await look(page, "code of the app")
+        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_role("link", name="Back").click()
         await page.get_by_role("link", name="Pay somebody").click()
         await look(page, "pay")
         await page.get_by_role("button", name="Go on to the code").click()
@@ -201,6 +215,46 @@ async def test_every_page_and_state_can_be_read_and_used_on_a_narrow_screen(
     assert found == {state: [] for state in found}
     # What was refused is told by its status as well, and the browser says so on its console.
     assert [fault for fault in faults if "422" not in fault and "429" not in fault] == []
+
+
+async def test_authenticator_is_scanned_asked_for_and_a_message_helps_who_has_it_not_at_hand(
+    browser: Browser, house: DastakProcess, phones: ApiClient, to: str
+) -> None:
+    async with opened(browser, f"{house.bank_url}/", viewport=NARROW) as (page, faults):
+        await signed_up(page, "esha", to)
+        await switched_on(page, phones, to)
+        await page.get_by_role("link", name="Use an authenticator app").click()
+        await page.get_by_role("button", name="Set it up").click()
+        await expect(page.get_by_role("img", name="QR code")).to_be_visible()
+        app = pyotp.TOTP(await page.locator("main code").inner_text())
+        # Each code counts once, and the next one counts already.
+        now, soon = app.now(), app.at(datetime.now() + timedelta(seconds=30))
+        await page.get_by_label("The code that the app shows now").fill(now)
+        await page.get_by_role("button", name="Go on").click()
+        await expect(page.get_by_role("status")).to_have_text("The app is asked for from now on.")
+        await logged_out(page)
+        await password_given(page, "esha")
+        await expect(page.get_by_text("that your authenticator app shows")).to_be_visible()
+        await typed(page, soon)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Namaste, esha")
+
+        await logged_out(page)
+        await password_given(page, "esha")
+        await page.get_by_role("button", name="Send a message instead").click()
+        await expect(page.get_by_role("status")).to_have_text("The message is on its way.")
+        await typed(page, phones.next_text(to)["code"])
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Namaste, esha")
+        await page.get_by_role("link", name="Pay somebody").click()
+        await page.get_by_role("button", name="Go on to the code").click()
+        paid = phones.next_text(to)
+        await typed(page, paid["code"], "Pay")
+        await expect(page.get_by_role("status")).to_have_text("The money is on its way.")
+        await page.get_by_role("link", name="Use an authenticator app").click()
+        await page.get_by_role("button", name="Take it away").click()
+        await expect(page.get_by_role("button", name="Set it up")).to_be_visible()
+
+    assert "INR 5000.00" in paid["text"]
+    assert faults == []
 
 
 async def test_code_that_was_guessed_too_often_is_over(

@@ -204,9 +204,8 @@ def request_on(connection: socket.socket) -> bytes:
     while b"\r\n\r\n" not in head:
         head += connection.recv(65536)
     head, _, body = head.partition(b"\r\n\r\n")
-    length = next(
-        int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
-    )
+    lines = head.lower().split(b"\r\n")
+    length = next((int(line[15:]) for line in lines if line.startswith(b"content-length")), 0)
     while len(body) < length:
         body += connection.recv(65536)
     return head
@@ -258,6 +257,29 @@ def test_connection_that_went_away_is_replaced_and_the_request_is_the_same() -> 
     keys = [line for head in heads for line in head.split(b"\r\n") if line.startswith(b"idempotency-key")]
     assert len(keys) == 3
     assert keys[0] != keys[1] == keys[2]
+
+
+def test_page_whose_address_was_lost_is_made_again() -> None:
+    told = b'"expires_at":"2026-11-28T12:00:00Z"}'
+    lost, made = answer(b'{"url":null,' + told), answer(b'{"url":"https://otp.example/v/2",' + told)
+    with answering(APPROVED, b"", lost, made) as (url, heads), Dastak(url, "dk_test_1") as client:
+        client.check("ver_1", "482913")
+        page = client.code_page("ver_1", return_url="https://acme.example/back", state="s")
+
+    assert page.url == "https://otp.example/v/2"
+    assert [head.split(b" ")[0] for head in heads] == [b"POST"] * 4
+
+
+def test_authenticator_whose_secret_was_lost_is_taken_away_and_made_again() -> None:
+    shared = b'"kind":"totp","state":"pending","to_masked":"+9198******10","label":""'
+    lost = answer(b'{"id":"fac_1",%s}' % shared)
+    made = answer(b'{"id":"fac_2","secret":"GEZDGNBVGY3TQOJQ",%s}' % shared)
+    with answering(APPROVED, b"", lost, lost, made) as (url, heads), Dastak(url, "dk_test_1") as client:
+        client.check("ver_1", "482913")
+        factor = client.factors.create("+919876543210")
+
+    assert (factor.id, factor.secret) == ("fac_2", "GEZDGNBVGY3TQOJQ")
+    assert heads[3].startswith(b"DELETE /v1/factors/fac_1 ")
 
 
 @pytest.mark.parametrize(

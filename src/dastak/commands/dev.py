@@ -26,6 +26,7 @@ from dastak.config_read import load
 from dastak.config_secrets import write_private
 from dastak.core.errors import Conflict
 from dastak.core.login_settings import LoginSettings
+from dastak.core.policy import Channel
 from dastak.core.tenant import Mode, Scope, Service
 from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.logs import setup_logs
@@ -141,7 +142,11 @@ async def dev_setup(settings: Settings, directory: Path, *, bank: bool = False) 
 
 async def _ensure_bank(store: SqliteStore, default: Service) -> None:
     """Make the service of the demo bank, with a name and a host of its own in its texts."""
-    wanted = msgspec.structs.replace(default, name=SERVICE, brand=BRAND, sender=SENDER, domains=(HOST,))
+    # Whoever has an authenticator is asked for its code.
+    policy = msgspec.structs.replace(default.policy, channels=(Channel.TOTP, *default.policy.channels))
+    wanted = msgspec.structs.replace(
+        default, name=SERVICE, brand=BRAND, sender=SENDER, domains=(HOST,), policy=policy
+    )
     with suppress(Conflict):
         await operators.create_service(store, wanted)
 

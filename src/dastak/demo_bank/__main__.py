@@ -17,7 +17,7 @@ from typing import Final
 
 import uvicorn
 
-from dastak.demo_bank import bank_accounts, code_pages, people_pages
+from dastak.demo_bank import authenticator_pages, bank_accounts, code_pages, people_pages
 from dastak.demo_bank.counter import Bank, Handler, bank_app
 from dastak.demo_bank.ledger import Ledger
 from dastak.sdk import Dastak
@@ -31,6 +31,10 @@ PAGES: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/code": {"GET": code_pages.show_code, "POST": code_pages.code},
     "/code/back": {"GET": code_pages.come_back},
     "/code/help": {"GET": code_pages.show_help},
+    "/authenticator": {
+        "GET": authenticator_pages.show_authenticator,
+        "POST": authenticator_pages.authenticator,
+    },
     "/account": {"GET": bank_accounts.show_account},
     "/pay": {"GET": bank_accounts.show_pay, "POST": bank_accounts.pay},
 }

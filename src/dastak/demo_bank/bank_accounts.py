@@ -7,7 +7,11 @@ from dastak.demo_bank.money import read_paise
 
 # Dastak's own bound of a name in a text.
 PAYEE_CHARACTERS_MAX = 40
-_DONE = {"enrol": "Two-factor login is on.", "pay": "The money is on its way."}
+_DONE = {
+    "enrol": "Two-factor login is on.",
+    "app": "The app is asked for from now on.",
+    "pay": "The money is on its way.",
+}
 
 
 def home(_bank: Bank, _visit: Visit) -> Go:

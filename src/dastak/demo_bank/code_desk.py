@@ -8,7 +8,7 @@ from typing import Final, Literal
 from dastak.demo_bank.counter import Bank
 from dastak.demo_bank.ledger import Person, Question
 from dastak.demo_bank.money import exact
-from dastak.sdk import Checked, DastakError, InvalidRequest, RateLimited, Refused
+from dastak.sdk import Checked, DastakError, InvalidRequest, NewFactor, RateLimited, Refused
 
 # What became of a check, in words for the person who waits at the page.
 _REASONS: Final = {
@@ -40,10 +40,18 @@ def begin(bank: Bank, person: Person, kind: Literal["login", "enrol"], address: 
     purpose: Literal["login", "signup"] = "login" if kind == "login" else "signup"
     try:
         started = bank.dastak.start(
-            person.msisdn, purpose=purpose, domain=bank.domain, client_ip=_limited(address)
+            person.msisdn,
+            purpose=purpose,
+            # A number is proved by a message; at a login, whoever has an authenticator is asked for its code.
+            channel="auto" if kind == "login" else "sms",
+            domain=bank.domain,
+            client_ip=_limited(address),
         )
     except DastakError as error:
         return sorry(error)
+    if started.channel == "totp":
+        # Our own page: it offers a message to whoever does not have the app at hand.
+        return Question(kind, person.n, started.id, app=True)
     state = secrets.token_urlsafe(24)
     try:
         page = bank.dastak.code_page(started.id, return_url=f"{bank.url}/code/back", state=state).url
@@ -64,6 +72,8 @@ def begin_payment(
         started = bank.dastak.start(
             person.msisdn,
             purpose="payment",
+            # Only a message can name the amount and the payee.
+            channel="sms",
             amount=exact(amount_paise),
             payee=payee,
             domain=bank.domain,
@@ -72,6 +82,37 @@ def begin_payment(
     except DastakError as error:
         return sorry(error)
     return Question("pay", person.n, started.id, payee=payee, amount_paise=amount_paise)
+
+
+def make_authenticator(bank: Bank, person: Person) -> tuple[NewFactor, Question] | str:
+    """Make an authenticator and ask for its first code; or return why not, as a sentence."""
+    try:
+        for factor in bank.dastak.factors.list(person.msisdn):
+            if factor.state == "pending":
+                bank.dastak.factors.remove(factor.id)
+        made = bank.dastak.factors.create(person.msisdn, label="app", account=person.username)
+        started = bank.dastak.start(factor=made.id)
+    except DastakError as error:
+        return sorry(error)
+    return made, Question("app", person.n, started.id, app=True)
+
+
+def has_authenticator(bank: Bank, person: Person) -> bool:
+    """Return whether somebody has one that counts."""
+    try:
+        return any(factor.state == "active" for factor in bank.dastak.factors.list(person.msisdn))
+    except DastakError:
+        return False
+
+
+def remove_authenticators(bank: Bank, person: Person) -> str | None:
+    """Go back to texts; return why not, as a sentence."""
+    try:
+        for factor in bank.dastak.factors.list(person.msisdn):
+            bank.dastak.factors.remove(factor.id)
+    except DastakError as error:
+        return sorry(error)
+    return None
 
 
 def came_back(bank: Bank, question: Question, verification: str, state: str) -> bool:

@@ -1,16 +1,23 @@
 """The page on which a code is typed, and the way back from Dastak's."""
 
+from dataclasses import replace
+
 from dastak.demo_bank import code_desk
 from dastak.demo_bank.counter import Bank, Go, Page, Visit, new_secret
 from dastak.demo_bank.ledger import Question
 from dastak.demo_bank.money import exact
 
 # Where each question comes from, and where its right answer leads.
-_BEGINS = {"login": "/login", "enrol": "/two-factor", "pay": "/pay"}
-_ENDS = {"login": "/account", "enrol": "/account?done=enrol", "pay": "/account?done=pay"}
+_BEGINS = {"login": "/login", "enrol": "/two-factor", "app": "/authenticator", "pay": "/pay"}
+_ENDS = {
+    "login": "/account",
+    "enrol": "/account?done=enrol",
+    "app": "/account?done=app",
+    "pay": "/account?done=pay",
+}
 # Two of the buttons, by what they have Dastak do.
 _CHANNELS = {"resend": "sms", "call": "voice"}
-_SENT = {"resend": "The same code was sent once more.", "call": "Your phone rings in a moment."}
+_SENT = {"resend": "The message is on its way.", "call": "Your phone rings in a moment."}
 
 
 def show_code(bank: Bank, visit: Visit) -> Page | Go:
@@ -33,7 +40,11 @@ def code(bank: Bank, visit: Visit) -> Page | Go:
         return Go(_BEGINS[question.kind])
     if wanted in _CHANNELS:
         error = code_desk.again(bank, question, _CHANNELS[wanted])
-        return _code(bank, question, error=error, status=429) if error else Go(f"/code?sent={wanted}")
+        if error is not None:
+            return _code(bank, question, error=error, status=429)
+        # From now on it is the code of the message that counts, whatever was asked for before.
+        bank.ledger.ask(visit.secret, replace(question, app=False))
+        return Go(f"/code?sent={wanted}")
     return _typed(bank, visit, question)
 
 
@@ -80,6 +91,8 @@ def _typed(bank: Bank, visit: Visit, question: Question) -> Page | Go:
 def _approved(bank: Bank, visit: Visit, question: Question) -> Page | Go:
     """Act on the right code, once; whoever logs in by it gets a new secret."""
     if not bank.ledger.answered(visit.secret, question):
+        if question.kind != "pay":
+            return Go("/account")
         values = {"sentence": "Nothing was paid: the balance is too small.", "back": "/account"}
         return Page("over.html", values, 409)
     if question.kind != "login":
@@ -96,6 +109,7 @@ def _code(
     phone = bank.ledger.person(question.person).msisdn
     values = {
         "kind": question.kind,
+        "app": question.app,
         # Whoever only knows the password learns the last two digits; who proves a number has typed it.
         "phone": phone if question.kind == "enrol" else f"ending in {phone[-2:]}",
         "payee": question.payee,

@@ -42,11 +42,12 @@ class Question:
     """A code that this browser was asked for, and what it is for; kept here and never in a form.
 
     Attributes:
-        kind: `login`, `enrol` or `pay`.
+        kind: `login`, `enrol`, `app` or `pay`.
         person: Whose phone has the code.
         verification: Its id at Dastak.
         state: What the way back from Dastak's page must bring; nobody but this session's browser is told.
         page: Where that page is; empty where the code is typed on ours.
+        app: Whether the code is that of an authenticator, and nothing was sent.
         payee: Of a payment.
         amount_paise: Of a payment.
     """
@@ -56,6 +57,7 @@ class Question:
     verification: str
     state: str = ""
     page: str = ""
+    app: bool = False
     payee: str = ""
     amount_paise: int = 0
 

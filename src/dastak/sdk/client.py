@@ -8,6 +8,7 @@
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Self, TypeVar, Unpack
 from urllib.parse import quote, urlencode
 
@@ -87,7 +88,11 @@ class Dastak:
             Unavailable: Nobody answers.
         """
         said = {"to": to, "service": self._service, **options}
-        return _read(Started.read, self.post("/v1/verifications", said, idempotency_key))
+        started = _read(Started.read, self.post("/v1/verifications", said, idempotency_key))
+        if options.get("match") and started.match_number is None:
+            # The answer to a repeat has no number; a look at it does.
+            return replace(started, match_number=self.get(started.id).match_number)
+        return started
 
     def check(
         self, verification: str, code: str, *, amount: str | None = None, payee: str | None = None
@@ -182,7 +187,11 @@ class Dastak:
             "may_change_number": may_change_number,
             "language": language,
         }
-        return _read(CodePage.read, self.post(f"{_path(verification)}/page", said))
+        body = self.post(f"{_path(verification)}/page", said)
+        if body.get("url") is None:
+            # The first answer was lost on the way; a page made again replaces that one.
+            body = self.post(f"{_path(verification)}/page", said)
+        return _read(CodePage.read, body)
 
     def code_page_outcome(self, verification: str) -> PageOutcome:
         """Return what became of the page that was made for a verification. Raises: NotFound."""
@@ -264,7 +273,12 @@ class Factors:
             "digits": digits,
             "codes": codes,
         }
-        return _read(NewFactor.read, self._dastak.post("/v1/factors", said, idempotency_key))
+        made = _read(NewFactor.read, self._dastak.post("/v1/factors", said, idempotency_key))
+        if idempotency_key is None and made.secret is None and not made.printed:
+            # The first answer was lost on the way, and with it what is shown once: nobody can use that one.
+            self.remove(made.id)
+            return _read(NewFactor.read, self._dastak.post("/v1/factors", said))
+        return made
 
     def prove(self, factor: str, code: str) -> Checked:
         """Judge its first code, after which it is `active`; any later one as well. Raises: DastakError."""
