@@ -127,6 +127,40 @@ def test_of_many_browsers_at_once_one_gets_the_page(api: ApiClient, to: str) -> 
     assert owner.open(url).status == 200
 
 
+def test_browser_that_only_looks_ahead_does_not_take_the_page(api: ApiClient, to: str) -> None:
+    _, url = made_page(api, to)
+
+    ahead = [
+        Visitor().ask("GET", url, **{"sec-purpose": "prefetch;anonymous-client-ip"}),
+        Visitor().ask("GET", url, purpose="prefetch"),
+        Visitor().ask("HEAD", url),
+    ]
+
+    assert {one.status for one in ahead} == {404}
+    assert Visitor().open(url).status == 200
+
+
+def test_crowd_of_forms_writes_to_three_numbers_at_most(api: ApiClient, to: str) -> None:
+    of, url = made_page(api, to, page={"may_change_number": True}, purpose="signup")
+    browser = Visitor()
+    shown = browser.open(url)
+    numbers = [f"+91{next(_NUMBERS)}" for _ in range(12)]
+
+    with ThreadPoolExecutor(12) as pool:
+        statuses = list(
+            pool.map(lambda other: browser.do(shown, url, "new_number", to=other).status, numbers)
+        )
+
+    started = [
+        one
+        for other in numbers
+        for one in api.get(f"/v1/verifications?to=%2B{other[1:]}").body["verifications"]
+    ]
+    assert statuses.count(303) == len(started) == 3
+    pending = [one["id"] for one in started if one["state"] == "pending"]
+    assert pending == [api.get(f"/v1/verifications/{of}/page").body["verification"]]
+
+
 def test_cookie_that_was_planted_before_is_worth_nothing(api: ApiClient, to: str) -> None:
     _, url = made_page(api, to)
     name = f"dastak-page-{digest_of(url.rpartition('/')[2]).hex()[:8]}"

@@ -67,7 +67,7 @@ class HostedPages:
 
     async def open(self, request: Request) -> Response:
         """Show the page, and give it to the first browser that opens it."""
-        visit = await self._visit(request, claims=request.method == "GET")
+        visit = await self._visit(request, claims=_is_opened(request))
         values = await self._step.look(
             visit.caller,
             visit.page.asks_for,
@@ -205,6 +205,15 @@ def hosted_routes(house: PageHouse, pages: CodePageStore) -> list[Route]:
         Route("/v/{token:str}", house.for_people(hosted.submit), methods=["POST"]),
         Route("/v/{token:str}/state", house.for_people(hosted.state), methods=["GET"]),
     ]
+
+
+def _is_opened(request: Request) -> bool:
+    """Say whether somebody opens the page, and no browser looks ahead without its cookies.
+
+    Source: Fetch, section 3.5 (Sec-Purpose); the older `Purpose` says the same.
+    """
+    ahead = request.headers.get("sec-purpose", "") + request.headers.get("purpose", "")
+    return request.method == "GET" and "prefetch" not in ahead.lower()
 
 
 def _may_change(page: CodePage, asked: Verification) -> bool:

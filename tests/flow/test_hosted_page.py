@@ -1,0 +1,91 @@
+"""The page at an address of its own, on a clock that can be moved: late codes, and pages that are over."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import httpx
+from msgspec.structs import replace
+from starlette.applications import Starlette
+
+from dastak.core.code_page import CodePage, digest_of, way_back
+from dastak.core.verification import State, Verification
+from dastak.tenancy.directory import Directory
+from dastak.web.hosted.hosted_page import hosted_routes
+from dastak.web.page_files import PageFiles
+from dastak.web.page_house import PageHouse
+from dastak.web.page_templates import PageTemplates
+from tests.support.house import House
+
+URL = "http://otp.example.in/v/token"
+_HIDDEN = re.compile(r'type="hidden" name="([a-z]+)" value="([^"]*)"')
+
+
+@asynccontextmanager
+async def visiting(house: House, verification: Verification) -> AsyncIterator[httpx.AsyncClient]:
+    """Make the page of a verification, and give a browser that has not opened it."""
+    tenant = await house.store.put_tenant(replace(house.caller.tenant, n=0))
+    await house.store.put_service(replace(house.caller.service, n=0, tenant=tenant.n))
+    directory = Directory()
+    await directory.refresh(house.store)
+    page = CodePage(
+        token_digest=digest_of("token"),
+        tenant=verification.tenant,
+        service=verification.service,
+        mode=verification.mode,
+        made_for=verification.id,
+        asks_for=verification.id,
+        return_url="https://login.acme.in/done",
+        expires_at=verification.expires_at + timedelta(minutes=15),
+    )
+    await house.store.code_pages.put_page(page)
+    pages = PageHouse(
+        ports=house.ports,
+        directory=directory,
+        templates=PageTemplates(PageFiles()),
+        public_url="http://otp.example.in",
+    )
+    app = Starlette(routes=hosted_routes(pages, house.store.code_pages))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as browser:
+        yield browser
+
+
+async def typed(browser: httpx.AsyncClient, shown: httpx.Response, code: str) -> httpx.Response:
+    return await browser.post(URL, data={**dict(_HIDDEN.findall(shown.text)), "do": "check", "code": code})
+
+
+async def test_code_that_is_too_old_is_followed_by_a_new_one_on_the_same_page(house: House) -> None:
+    verification = await house.start()
+    async with visiting(house, verification) as browser:
+        shown = await browser.get(URL)
+        house.clock.advance(301)
+
+        late = await typed(browser, shown, house.code(verification))
+        again = await typed(browser, shown, house.code(verification))
+
+        page = await house.store.code_pages.page_for(1, verification.id)
+        newest = (await house.all())[0]
+        assert (late.status_code, again.status_code) == (422, 200)
+        assert "That code is too old. We have sent a new one." in late.text
+        assert (page.asks_for, page.made_for) == (newest.id, verification.id)
+        assert len(await house.all()) == 2
+
+        older = await typed(browser, late, house.code(verification))
+        back = await typed(browser, late, house.code(newest))
+
+        assert "That is the code from an earlier message. Use the newest one." in older.text
+        assert (back.status_code, back.headers["location"]) == (303, way_back(page))
+        assert (await house.found(newest)).state is State.APPROVED
+
+
+async def test_page_whose_time_is_over_does_not_exist_even_for_its_browser(house: House) -> None:
+    verification = await house.start()
+    async with visiting(house, verification) as browser:
+        shown = await browser.get(URL)
+        house.clock.advance(300 + 15 * 60)
+
+        answers = [await browser.get(URL), await typed(browser, shown, house.code(verification))]
+
+        assert [one.status_code for one in answers] == [404, 404]
+        assert len(await house.all()) == 1
