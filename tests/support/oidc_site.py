@@ -73,7 +73,8 @@ class Site:
         self.id, self.secret = self.made["client_id"], self.made["client_secret"]
         self.browser, self.number = browser, some_number()
         self.verifier = secrets.token_urlsafe(48)
-        self.http = httpx.Client(base_url=dastak.url, timeout=30, trust_env=False)
+        # The site's own program; it closes with the browser.
+        self.http = browser.program
 
     def query(self, **more: str | None) -> str:
         """Return an authorization request; None leaves a parameter out."""

@@ -48,6 +48,10 @@ class PlainBrowser:
 
     Args:
         site: The site's address; what leads elsewhere is not followed.
+
+    Attributes:
+        client: Has the cookies.
+        program: Has none, for what is no browser.
     """
 
     def __init__(self, site: str) -> None:
@@ -55,12 +59,14 @@ class PlainBrowser:
         # Each seems to come from a network of its own, as a proxy would tell.
         headers = {"accept-language": "en", "x-forwarded-for": some_address()}
         self.client = httpx.Client(headers=headers, timeout=30, trust_env=False)
+        self.program = httpx.Client(base_url=self.site, timeout=30, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.client.close()
+        self.program.close()
 
     def open(self, url: str) -> Sheet:
         """Go to an address as by a link."""
