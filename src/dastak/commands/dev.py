@@ -170,9 +170,7 @@ def _ready(
         told = DevReady(running.url, api_key, running.phones_url, str(directory), bank_url, setup_url)
         print_json(told)
         return
-    click.echo(banner(running.url, api_key, running.phones_url, directory, bank_url))
-    if setup_url is not None:
-        click.echo(f"  console  {setup_url}  (makes the first operator, within 24 hours)")
+    click.echo(banner(running.url, api_key, running.phones_url, directory, bank_url, setup_url))
     if browser and running.phones_url:
         # Some browsers return only when they are closed.
         threading.Thread(target=webbrowser.open, args=(running.phones_url,), daemon=True).start()
@@ -191,9 +189,15 @@ def _tell(bank: BankProcess, settings: Settings, directory: Path, api_key: str, 
 
 
 def banner(
-    url: str, api_key: str, phones_url: str | None, directory: Path, bank_url: str | None = None
+    url: str,
+    api_key: str,
+    phones_url: str | None,
+    directory: Path,
+    bank_url: str | None = None,
+    setup_url: str | None = None,
 ) -> str:
     """Return what a person needs for a first code, ready to be pasted."""
+    console = f"{url}/console" if setup_url is None else f"{setup_url}  (makes the first operator, once)"
     curl = f"curl -H 'Authorization: Bearer {api_key}' --json"
     bank = () if bank_url is None else (f"  bank     {bank_url}  (a demo site with two-factor login)",)
     return "\n".join(
@@ -203,6 +207,7 @@ def banner(
             f"  phones   {phones_url}",
             f"  login    {url}/login/{operators.DEFAULT_NAME}/{operators.DEFAULT_NAME}",
             *bank,
+            f"  console  {console}",
             f"  API key  {api_key}  (test key: cannot reach a carrier)",
             f'  start    {curl} \'{{"to":"{TRY_MSISDN}"}}\' {url}/v1/verifications',
             f'  check    {curl} \'{{"code":"CODE"}}\' {url}/v1/verifications/ID/check',

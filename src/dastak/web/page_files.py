@@ -20,6 +20,9 @@ _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
 }
+# Browsers ask for it at an address that never changes.
+ICON: Final = "icon.svg"
+_ICON_HEADERS: Final = {**_HEADERS, "cache-control": "public, max-age=86400", "content-type": _KINDS["svg"]}
 
 
 class PageFiles:
@@ -36,7 +39,7 @@ class PageFiles:
         return f"{PATH}/{self._addresses[name]}"
 
     def routes(self) -> list[Route]:
-        """Return the one route that serves them."""
+        """Return the routes that serve them; the icon is where browsers look for it by themselves."""
 
         async def file(request: Request) -> Response:
             name = request.path_params["name"]
@@ -46,7 +49,10 @@ class PageFiles:
             kind = _KINDS[name.rpartition(".")[2]]
             return Response(octets, media_type=None, headers={**_HEADERS, "content-type": kind})
 
-        return [Route(f"{PATH}/{{name:str}}", file)]
+        async def icon(_request: Request) -> Response:
+            return Response(self._octets[self._addresses[ICON]], headers=_ICON_HEADERS)
+
+        return [Route(f"{PATH}/{{name:str}}", file), Route("/favicon.ico", icon)]
 
 
 def _named_by_content(name: str, octets: bytes) -> str:
