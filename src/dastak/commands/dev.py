@@ -170,7 +170,10 @@ def _ready(
         told = DevReady(running.url, api_key, running.phones_url, str(directory), bank_url, setup_url)
         print_json(told)
         return
-    click.echo(banner(running.url, api_key, running.phones_url, directory, bank_url, setup_url))
+    shown = banner(
+        running.url, api_key, running.phones_url, directory, bank_url=bank_url, setup_url=setup_url
+    )
+    click.echo(shown)
     if browser and running.phones_url:
         # Some browsers return only when they are closed.
         threading.Thread(target=webbrowser.open, args=(running.phones_url,), daemon=True).start()
@@ -193,6 +196,7 @@ def banner(
     api_key: str,
     phones_url: str | None,
     directory: Path,
+    *,
     bank_url: str | None = None,
     setup_url: str | None = None,
 ) -> str:
