@@ -137,6 +137,33 @@ async def test_code_of_an_earlier_verification_is_named_and_costs_nothing(house:
     assert (await page.type(house.code(verification))).approved
 
 
+async def test_code_that_still_opens_something_else_is_not_confirmed(house: House) -> None:
+    said = Particulars(purpose="payment", amount="500.00", currency="INR", payee="Ravi")
+    payment = await house.start(particulars=said)
+    house.clock.advance(40)
+    page, verification = await started(house)
+
+    outcome = await page.type(house.code(payment))
+
+    assert outcome.values["error"] == "That code is not correct. Check the message. Tries left: 4."
+    assert (await house.found(verification)).attempts == 1
+
+
+async def test_locked_number_is_sent_no_new_code_for_one_that_is_too_old(house: House) -> None:
+    for _ in range(2):
+        page, verification = await started(house)
+        for _ in range(5):
+            await page.type(house.wrong(verification))
+        house.clock.advance(40)
+    page, verification = await started(house)
+    house.clock.advance(301)
+
+    outcome = await page.type(house.code(verification))
+
+    assert outcome.values["error"].startswith("The time for this code is over.")
+    assert len(await house.all()) == 3
+
+
 async def test_code_that_a_resend_replaced_is_named_and_costs_nothing(tmp_path: Path) -> None:
     policy = Policy(resend_code=ResendCode.NEW)
     async with open_house(tmp_path, ScriptedRoute("north"), policy=policy) as house:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dastak.core import lockout
 from dastak.core import verification as rules
 from dastak.core.errors import Conflict, DastakError, NotFound, Overloaded, RateLimited
 from dastak.core.ids import FactorId, VerificationId
@@ -44,6 +45,8 @@ from dastak.web.page_words import Words
 
 # A code that is older than this is no late one: whoever has it begins again.
 RENEW_WITHIN: Final = timedelta(minutes=15)
+# Nobody waits longer in front of a page.
+WAIT_TOLD_S_MAX: Final = 600
 _TYPED_SHOWN_MAX: Final = 100
 _OK: Final = 200
 _UNPROCESSABLE: Final = 422
@@ -203,9 +206,12 @@ class CodeStep:
             said = Said(error=_misread(seen, read, words), typed=_typed(asking.form))
             return await self._answer(asking, said, _UNPROCESSABLE)
         now = self._ports.clock.now()
-        gated = rules.gate(verification, _tally(asking.held, seen), now=now)
+        tally = _tally(asking.held, seen)
+        gated = rules.gate(verification, tally, now=now)
         if gated is not None and gated.reason is Reason.EXPIRED:
-            return await self._expired(asking, now - verification.expires_at <= RENEW_WITHIN)
+            locked = lockout.lock(tally, now=now, legacy=verification.policy.legacy) is not None
+            lately = now - verification.expires_at <= RENEW_WITHIN
+            return await self._expired(asking, renews=lately and not locked)
         if gated is None and verification.state is State.PENDING:
             if _came_before(asking):
                 return await self._answer(asking, Said(typed=_typed(asking.form)))
@@ -245,10 +251,10 @@ class CodeStep:
         minutes = 1 if until is None else minutes_left(until, self._ports.clock.now())
         return asking.words.say("error_locked", minutes=minutes, brand=self._brand(asking.verification))
 
-    async def _expired(self, asking: _Asking, lately: bool) -> CodeOutcome:
+    async def _expired(self, asking: _Asking, *, renews: bool) -> CodeOutcome:
         """Begin anew where the time is over; once, however often the form comes."""
         over = Said(error=asking.words.say("error_over", brand=self._brand(asking.verification)))
-        if not lately:
+        if not renews:
             return await self._answer(asking, over, _UNPROCESSABLE)
         try:
             renewed = await self._renew(asking)
@@ -283,7 +289,10 @@ class CodeStep:
         except (NotFound, Overloaded):
             raise
         except RateLimited as limited:
-            said = Said(error=words.say("error_wait", seconds=limited.retry_after_s), typed=typed)
+            long = limited.retry_after_s > WAIT_TOLD_S_MAX
+            name = "error_no_more" if long else "error_wait"
+            sentence = words.say(name, seconds=limited.retry_after_s, brand=self._brand(asking.verification))
+            said = Said(error=sentence, typed=typed)
             return await self._answer(asking, said, _TOO_MANY)
         except DastakError as refused:
             over = isinstance(refused, Conflict) and asking.verification.state is not State.PENDING

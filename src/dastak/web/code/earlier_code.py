@@ -5,7 +5,7 @@ from typing import Final
 
 from dastak.core import codes
 from dastak.core.ports import Filter, Ports
-from dastak.core.verification import Verification, asks_factor
+from dastak.core.verification import State, Verification, asks_factor
 
 # Carriers bring a text hours late, but nobody who waits reads one from before that.
 EARLIER_WITHIN: Final = timedelta(hours=1)
@@ -15,7 +15,8 @@ EARLIER_MAX: Final = 10
 async def is_earlier_code(ports: Ports, verification: Verification, typed: str) -> bool:
     """Say whether a code is none of this verification's newest message, but was sent shortly before it.
 
-    It approves nothing, so knowing it helps nobody; a code that the caller chose is not known any more.
+    Only codes that are over are recognised: one that still opens something else, as a payment, is never
+    confirmed. A code that the caller chose is not known any more.
 
     Args:
         ports: The outside world.
@@ -34,11 +35,10 @@ async def is_earlier_code(ports: Ports, verification: Verification, typed: str) 
         limit=EARLIER_MAX,
     )
     sent = (await ports.store.list(wanted)).verifications
-    earlier = [one for one in sent if one.mode is verification.mode and one.own_code_digest is None]
-    return any(
-        _has(ports, one, generation, typed)
-        for one in earlier
-        for generation in range(one.generation + (one.id != verification.id))
+    over = [one for one in sent if one.mode is verification.mode and one.state is not State.PENDING]
+    replaced = range(verification.generation)
+    return any(_has(ports, verification, generation, typed) for generation in replaced) or any(
+        _has(ports, one, generation, typed) for one in over for generation in range(one.generation + 1)
     )
 
 
