@@ -142,6 +142,8 @@ def _api(house: House, settings: Settings, public_url: str) -> Api:
         dlt_store=house.store,
         replies=house.store,
         oidc=house.store.oidc,
+        people=house.store.people,
+        private_checks=settings.login.private_checks,
         landing=house.store.landing,
         trials=house.trials,
         health=house.health,

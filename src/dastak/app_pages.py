@@ -8,13 +8,13 @@ from starlette.routing import Route
 from dastak.config import Settings, SignInSettings
 from dastak.core.code_page import CodePageStore
 from dastak.core.landing_store import LandingStore
-from dastak.core.login_settings import LoginSettings
 from dastak.core.oidc_store import OidcStore
 from dastak.core.people_store import LoginPorts, PeopleStore
 from dastak.core.ports import Ports
 from dastak.tenancy.directory import Directory
 from dastak.tenancy.known_passwords import read_breached
 from dastak.tenancy.password_hashes import PasswordHashes
+from dastak.tenancy.password_hook import PasswordHook
 from dastak.web.code_step import CodeStep
 from dastak.web.hosted.hosted_page import hosted_routes
 from dastak.web.landing.console_room import Author
@@ -95,13 +95,12 @@ def login_house(house: PageHouse, people: PeopleStore, settings: SignInSettings)
     return LoginHouse(
         house=house,
         login=LoginPorts(
-            ports=house.ports, people=people, passwords=passwords, asks_elsewhere=_nobody_elsewhere
+            ports=house.ports,
+            people=people,
+            passwords=passwords,
+            asks_elsewhere=PasswordHook(house.ports, private=settings.private_checks),
         ),
         desk=SignInDesk(house, people),
         step=CodeStep(house),
         proxies=settings.trusted_proxies,
     )
-
-
-async def _nobody_elsewhere(_settings: LoginSettings, _username: str, _password: str) -> bool:
-    return False

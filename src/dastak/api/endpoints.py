@@ -22,6 +22,7 @@ from dastak.core.dlt_store import DltStore
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, MalformedRequest
 from dastak.core.landing_store import LandingStore
 from dastak.core.oidc_store import OidcStore
+from dastak.core.people_store import PeopleStore
 from dastak.core.ports import Once, Ports, Replayed
 from dastak.core.reply_store import ReplyStore
 from dastak.core.tenant import Caller, Scope
@@ -41,6 +42,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         exploration: The share of messages that go first to a little known route.
+        private_checks: Whether a customer's own check of passwords may be in our network.
         public_url: Where people reach our pages, without a slash at the end.
     """
 
@@ -51,6 +53,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     dlt_store: DltStore
     replies: ReplyStore
     oidc: OidcStore
+    people: PeopleStore
     landing: LandingStore
     trials: TrialDesk
     health: Health
@@ -58,6 +61,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     turns: Turns
     code_pages: CodePageStore
     public_url: str
+    private_checks: bool
 
     async def once(
         self,

@@ -5,20 +5,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-import msgspec
 
+from dastak import config_secrets
 from dastak.commands.admin import audited, tenant_named, with_store
 from dastak.commands.printing import json_option, print_json, print_table
 from dastak.config import Settings, sqlite_path
 from dastak.config_read import load
 from dastak.core.errors import NotFound
-from dastak.core.login_settings import REMEMBER_DAYS_MAX, LoginSettings, check_login
+from dastak.core.login_settings import REMEMBER_DAYS_MAX, LoginSettings
 from dastak.core.person import Person, name_key
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
+from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
 from dastak.tenancy import invitations, operators
 from dastak.tenancy.console_service import ensure_console
+from dastak.tenancy.login_changes import Changed, change_login
 
 _tenant = click.option("--tenant", default=operators.DEFAULT_NAME, show_default=True)
 _service = click.option("--service", default=operators.DEFAULT_NAME, show_default=True)
@@ -62,6 +64,7 @@ def show_login(context: click.Context, *, tenant: str, service: str, as_json: bo
     type=click.IntRange(0, REMEMBER_DAYS_MAX),
     help="For how long a browser may be remembered; 0 is never.",
 )
+@click.option("--check-url", help="Your own check of passwords, https; an empty one is our directory again.")
 @json_option
 @click.pass_context
 @audited
@@ -76,18 +79,25 @@ def set_login(
     **said: Any,
 ) -> None:
     """Open the login of a service, or change it; what you do not say stays."""
+    settings = load(context.obj, os.environ).settings
+    changes = {name: value for name, value in said.items() if value is not None}
+    if factors:
+        changes["factors"] = tuple(map(Channel, factors))
+    if "mode" in changes:
+        changes["mode"] = Mode(changes["mode"])
 
-    async def change(store: SqliteStore) -> LoginSettings:
-        n = await _service_number(store, tenant, service)
-        settings = await store.people.login_of(n) or LoginSettings(service=n)
-        changes = {name: value for name, value in said.items() if value is not None}
-        if factors:
-            changes["factors"] = tuple(map(Channel, factors))
-        if "mode" in changes:
-            changes["mode"] = Mode(changes["mode"])
-        return await store.people.put_login(check_login(msgspec.structs.replace(settings, **changes)))
+    async def change(store: SqliteStore) -> Changed:
+        return await change_login(
+            store.people,
+            await _service_number(store, tenant, service),
+            changes,
+            sealer=AesGcmSealer(config_secrets.read_keys(settings)),
+            entropy=os.urandom,
+            private=settings.login.private_checks,
+        )
 
-    _print(with_store(context, change), tenant, service, as_json=as_json)
+    changed = with_store(context, change)
+    _print(changed.settings, tenant, service, as_json=as_json, secret=changed.secret)
 
 
 @click.group("operators")
@@ -208,7 +218,9 @@ async def _login_of(store: SqliteStore, tenant: str, service: str) -> LoginSetti
     return found
 
 
-def _print(settings: LoginSettings, tenant: str, service: str, *, as_json: bool) -> None:
+def _print(
+    settings: LoginSettings, tenant: str, service: str, *, as_json: bool, secret: str | None = None
+) -> None:
     shown = {
         "tenant": tenant,
         "service": service,
@@ -218,6 +230,7 @@ def _print(settings: LoginSettings, tenant: str, service: str, *, as_json: bool)
         "factors": list(settings.factors),
         "remember_days": settings.remember_days,
         "check_url": settings.check_url,
+        **({} if secret is None else {"check_secret": secret}),
     }
     if as_json:
         print_json(shown)

@@ -46,8 +46,12 @@ class LoginSettings(msgspec.Struct, frozen=True, kw_only=True):
     check_secret: bytes | None = None
 
 
-def check_login(settings: LoginSettings) -> LoginSettings:
+def check_login(settings: LoginSettings, *, private: bool = False) -> LoginSettings:
     """Return the settings if they may be used.
+
+    Args:
+        settings: As asked for.
+        private: Whether the customer's own system may be asked by plain http.
 
     Raises:
         InvalidRequest: A figure is out of its range, or the address is none that we would ask.
@@ -58,7 +62,7 @@ def check_login(settings: LoginSettings) -> LoginSettings:
         raise InvalidRequest(f"`remember_days` must be 0 to {REMEMBER_DAYS_MAX}.", field="remember_days")
     _check_factors(settings.factors)
     if settings.check_url is not None:
-        _check_address(settings.check_url)
+        _check_address(settings.check_url, ("https", "http") if private else ("https",))
         if settings.open_sign_up:
             raise InvalidRequest(
                 "Where your own system knows the passwords, accounts are made there and not here.",
@@ -72,8 +76,8 @@ def _check_factors(factors: Sequence[Channel]) -> None:
         raise InvalidRequest("`factors` needs at least one, each once.", field="factors")
 
 
-def _check_address(url: str) -> None:
+def _check_address(url: str, schemes: Sequence[str]) -> None:
     parts = urlsplit(url)
-    plain = parts.scheme == "https" and parts.hostname and not parts.username and not parts.fragment
+    plain = parts.scheme in schemes and parts.hostname and not parts.username and not parts.fragment
     if not plain or len(url) > ADDRESS_CHARACTERS_MAX or not url.isascii():
         raise InvalidRequest("`check_url` is an https address without a user name in it.", field="check_url")

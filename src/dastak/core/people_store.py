@@ -8,7 +8,7 @@ import msgspec
 
 from dastak.core.login_settings import LoginSettings
 from dastak.core.person import Person, PersonId
-from dastak.core.ports import Ports
+from dastak.core.ports import Once, Ports
 from dastak.core.sign_in_limits import Claim
 from dastak.core.sign_in_state import BrowserSession, Device, SignInLine
 from dastak.core.tenant import Mode
@@ -55,8 +55,12 @@ class PeopleStore(Protocol):
     async def login_of(self, service: int) -> LoginSettings | None:
         """Return how people sign in to a service; None is that nobody does."""
 
-    async def put_login(self, settings: LoginSettings) -> LoginSettings:
-        """Write that down, in place of what there was."""
+    async def put_login(self, settings: LoginSettings, *, once: Once | None = None) -> LoginSettings:
+        """Write that down, in place of what there was.
+
+        Raises:
+            Conflict: `once` was answered since it was last looked for.
+        """
 
     async def person_named(self, service: int, mode: Mode, name_key: str) -> Person | None:
         """Return a person by what its spellings have in common."""
@@ -83,6 +87,9 @@ class PeopleStore(Protocol):
 
     async def claim(self, claims: Sequence[Claim], *, now: datetime) -> Claim | None:
         """Count an attempt against all of these, or against none; return the one that is used up."""
+
+    async def give_back(self, claims: Sequence[Claim], *, now: datetime) -> None:
+        """Take back an attempt that was never looked at."""
 
     async def enter(self, entry: Entry) -> bool:
         """Write a gain of trust; False when the session it replaces is gone, and nothing was written."""
@@ -154,7 +161,7 @@ class LoginPorts(msgspec.Struct, frozen=True, kw_only=True):
     """What the flows of people may touch.
 
     Attributes:
-        asks_elsewhere: Asks a customer's own system whether a password is right; None if it did not answer.
+        asks_elsewhere: Asks a customer's own system whether a password is right; raises `Overloaded`.
     """
 
     ports: Ports

@@ -10,11 +10,20 @@ from typing import Final
 
 import msgspec
 
-from dastak.core.errors import RateLimited
+from dastak.core.errors import Overloaded, RateLimited
 from dastak.core.ids import FactorId
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import Entry, LoginPorts
-from dastak.core.person import PERSON_ID_OCTETS, Person, PersonId, name_key, owned, recovery_digests, ways
+from dastak.core.person import (
+    NAME_CHARACTERS_MAX,
+    PERSON_ID_OCTETS,
+    Person,
+    PersonId,
+    name_key,
+    owned,
+    recovery_digests,
+    ways,
+)
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_limits import (
     SECOND_STEP,
@@ -93,7 +102,11 @@ async def pass_password(
     account = (settings.service.to_bytes(8), key.encode())
     claims = claims_of_account(ring, account, visitor.address, None if known is None else known.digest)
     locked = await login.people.claim(claims, now=now) is not None
-    person = await _judged(login, settings, found, username, password)
+    try:
+        person = await _judged(login, settings, found, username, password)
+    except Overloaded:
+        await login.people.give_back(source if locked else (*source, *claims), now=now)
+        raise
     if person is None or locked or person.blocked:
         return None
     return Passed(person=person, known=known, claims=(*source, *claims))
@@ -139,7 +152,7 @@ async def _known_elsewhere(login: LoginPorts, settings: LoginSettings, username:
         id=PersonId(login.ports.entropy(PERSON_ID_OCTETS)),
         service=settings.service,
         mode=settings.mode,
-        username=username.strip(),
+        username=username.strip()[:NAME_CHARACTERS_MAX],
         created_at=login.ports.clock.now(),
     )
     return await login.people.put_person(person, name_key(username))

@@ -101,7 +101,7 @@ class SqliteStore:
         group, writer, reader, once = self._group, self._writer, self._reader, self._writes.once
         self.factors = SqliteFactors(group, once=once, writer=writer, reader=reader, sql=self._sql)
         self.code_pages = SqliteCodePages(group, once=once, writer=writer, reader=reader, sql=self._sql)
-        self.people = SqlitePeople(group, writer=writer, reader=reader)
+        self.people = SqlitePeople(group, once=once, writer=writer, reader=reader)
         self.oidc = SqliteOidc(group, once=once, writer=writer, reader=reader)
         self.landing = SqliteLanding(group, writer, reader, self._lister, self._listed)
         return self

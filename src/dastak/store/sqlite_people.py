@@ -12,6 +12,7 @@ from dastak.core.errors import Conflict, NotFound
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import Entry, Invitation
 from dastak.core.person import Person, PersonId
+from dastak.core.ports import Once
 from dastak.core.sign_in_limits import Claim, Tally, give_back, spend
 from dastak.core.sign_in_state import DEVICES_MAX, SIGN_INS_KEPT, BrowserSession, Device, SignInLine, over_at
 from dastak.core.tenant import Mode
@@ -37,18 +38,30 @@ _INVITATION: Final = msgspec.json.Decoder(Invitation)
 class SqlitePeople:
     """The port `PeopleStore`, on the connections of one store."""
 
-    def __init__(self, group: GroupCommit, *, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
-        self._group, self._writer, self._reader = group, writer, reader
+    def __init__(
+        self,
+        group: GroupCommit,
+        *,
+        once: Callable[[Once | None, Callable[[], LoginSettings]], LoginSettings],
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+    ) -> None:
+        self._group, self._once = group, once
+        self._writer, self._reader = writer, reader
         self._sql = load("people.sql")
 
     async def login_of(self, service: int) -> LoginSettings | None:
         """See `PeopleStore.login_of`."""
         return self._one(_LOGIN, "login_of", service)
 
-    async def put_login(self, settings: LoginSettings) -> LoginSettings:
+    async def put_login(self, settings: LoginSettings, *, once: Once | None = None) -> LoginSettings:
         """See `PeopleStore.put_login`."""
-        await self._group.run(partial(self._write, "put_login", settings.service, rows.text(settings)))
-        return settings
+
+        def put() -> LoginSettings:
+            self._write("put_login", settings.service, rows.text(settings))
+            return settings
+
+        return await self._group.run(partial(self._once, once, put))
 
     async def person_named(self, service: int, mode: Mode, name_key: str) -> Person | None:
         """See `PeopleStore.person_named`."""
@@ -77,6 +90,10 @@ class SqlitePeople:
     async def claim(self, claims: Sequence[Claim], *, now: datetime) -> Claim | None:
         """See `PeopleStore.claim`."""
         return await self._group.run(partial(self._claim, claims, int(now.timestamp())))
+
+    async def give_back(self, claims: Sequence[Claim], *, now: datetime) -> None:
+        """See `PeopleStore.give_back`."""
+        await self._group.run(partial(self._give_back, claims, int(now.timestamp())))
 
     async def enter(self, entry: Entry) -> bool:
         """See `PeopleStore.enter`."""
@@ -210,16 +227,18 @@ class SqlitePeople:
         self._write("delete_sessions_over", now, _SWEPT_MAX)
         row = (session.digest, session.person, rows.to_ms(over_at(session)), rows.text(session))
         self._write("insert_session", *row)
-        for claim in entry.back:
-            tally = give_back(self._tally(claim.key))
-            over_s = int(session.created_at.timestamp()) + claim.budget.window_s
-            self._write("put_tally", claim.key, over_s, rows.text(tally))
+        self._give_back(entry.back, int(session.created_at.timestamp()))
         if entry.device is not None:
             self._know(entry.device, entry.forgets)
             self._write("delete_devices_over", now, _SWEPT_MAX)
         if entry.line is not None:
             self._note(session.person, entry.line)
         return True
+
+    def _give_back(self, claims: Sequence[Claim], now_s: int) -> None:
+        for claim in claims:
+            tally = give_back(self._tally(claim.key))
+            self._write("put_tally", claim.key, now_s + claim.budget.window_s, rows.text(tally))
 
     def _know(self, device: Device, before: bytes | None) -> None:
         """Know a browser under a new secret; whoever else used it is known there as well."""
