@@ -140,6 +140,8 @@ def _api(house: House, settings: Settings, public_url: str) -> Api:
         dlt_store=house.store,
         replies=house.store,
         oidc=house.store.oidc,
+        people=house.store.people,
+        private_checks=settings.login.private_checks,
         landing=house.store.landing,
         people=house.store.people,
         private_checks=settings.login.private_checks,

@@ -53,6 +53,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     dlt_store: DltStore
     replies: ReplyStore
     oidc: OidcStore
+    people: PeopleStore
     landing: LandingStore
     people: PeopleStore
     trials: TrialDesk
