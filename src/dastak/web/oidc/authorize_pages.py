@@ -24,7 +24,7 @@ from dastak.web.oidc.id_tokens import read_hint
 from dastak.web.oidc.oidc_answers import send_back
 from dastak.web.oidc.phone_login import PhoneLogin
 from dastak.web.oidc.provider import Provider
-from dastak.web.oidc.way_in import AUTHORIZE, WayIn, began_at, mark_of, read_query, words_for
+from dastak.web.oidc.way_in import AUTHORIZE, WayIn, began_at, mark_of, read_query, split_query, words_for
 from dastak.web.page_answers import read_form, refuse_foreign, see_other
 
 # A request line has 4 KiB at most, and the way's mark needs some of it.
@@ -47,6 +47,7 @@ class AuthorizePages:
             Route(AUTHORIZE, people(_as_get), methods=["POST"]),
             Route(step, people(self.look), methods=["GET"]),
             Route(step, people(self.act), methods=["POST"]),
+            Route(f"{step}/news", people(self.news), methods=["GET"]),
         ]
 
     async def begin(self, request: Request) -> Response:
@@ -97,6 +98,11 @@ class AuthorizePages:
             raise InvalidRequest("There is no such form.")
         return await self._phone.act(way, form)
 
+    async def news(self, request: Request) -> Response:
+        """Say how far the message is, to the page that stays open."""
+        way = await self._way(request)
+        return way if isinstance(way, Response) else await self._phone.news(way)
+
     async def _way(self, request: Request) -> WayIn | Response:
         """Read where on its way a browser is; one whose way took too long begins again.
 
@@ -104,7 +110,7 @@ class AuthorizePages:
             InvalidRequest: The client or its address is not known, so that the answer goes nowhere.
             Forbidden: Its tenant is suspended.
         """
-        provider, query = self._provider, request.url.query
+        provider, (query, chosen) = self._provider, split_query(request.url.query)
         asked = await self._asked(query)
         if isinstance(asked, Response):
             return asked
@@ -119,9 +125,9 @@ class AuthorizePages:
             asked=asked,
             here=await provider.here(request, asked.client),
             query=query,
-            path=f"{request.url.path}?{query}",
+            path=f"{request.url.path}?{request.url.query}",
             began_at=began,
-            words=words_for(request, asked, provider.caller(asked.client).service.locale),
+            words=words_for(request, chosen, asked, provider.caller(asked.client).service.locale),
         )
 
     async def _asked(self, query: str) -> Asked | Response:

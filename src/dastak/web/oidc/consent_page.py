@@ -53,6 +53,7 @@ class ConsentPage:
                 "digits": "" if login.msisdn is None else login.msisdn[-2:],
                 "meanings": [_MEANINGS[scope] for scope in way.asked.scopes],
                 "form": way.form(secret),
+                "kept": way.kept,
             },
             forms_to=way.forms_to,
         )

@@ -10,7 +10,7 @@ from datetime import timedelta
 import msgspec
 from starlette.responses import Response
 
-from dastak.core.errors import DastakError, InvalidMsisdn, Overloaded, RateLimited
+from dastak.core.errors import DastakError, InvalidMsisdn, NotFound, Overloaded, RateLimited
 from dastak.core.ids import VerificationId
 from dastak.core.msisdn import parse
 from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
@@ -21,7 +21,7 @@ from dastak.web.login.login_house import client_address
 from dastak.web.oidc.consent_page import ConsentPage
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import Here, WayIn
-from dastak.web.page_answers import see_other
+from dastak.web.page_answers import headers, see_other
 
 _NUMBER_SHOWN_MAX = 40
 _UNPROCESSABLE = 422
@@ -48,6 +48,15 @@ class PhoneLogin:
             masked=pending.msisdn,
         )
         return self._code_page(way, values)
+
+    async def news(self, way: WayIn) -> Response:
+        """Say how far the message is. Raises: NotFound (this browser is asked for no code)."""
+        pending = self._pending(way)
+        if pending is None:
+            raise NotFound("No code is asked for.")
+        caller = self._provider.caller(way.client)
+        told = await self._provider.codes.watch(caller, _approving(pending), way.words)
+        return Response(msgspec.json.encode(told), headers=headers(), media_type="application/json")
 
     async def act(self, way: WayIn, form: Mapping[str, str]) -> Response:
         """Do what a form says."""
@@ -142,7 +151,13 @@ class PhoneLogin:
         answer = self._provider.house.show(
             "oidc_number.html",
             way.words,
-            {"site": way.client.name, "typed": typed, "wrong": wrong, "form": way.form(secret)},
+            {
+                "site": way.client.name,
+                "typed": typed,
+                "wrong": wrong,
+                "form": way.form(secret),
+                "kept": way.kept,
+            },
             _UNPROCESSABLE if wrong else 200,
             forms_to=way.forms_to,
         )
@@ -151,7 +166,9 @@ class PhoneLogin:
     def _code_page(self, way: WayIn, values: Mapping[str, object], status: int = 200) -> Response:
         secret = way.here.secret
         assert secret is not None  # the code is its browser's
-        shown = {"back": "", "back_label": "", "poll": "", **values, "form": way.form(secret)}
+        poll = f"{way.request.url.path}/news?{way.request.url.query}"
+        around = {"form": way.form(secret), "kept": way.kept, "back": "", "back_label": "", "poll": poll}
+        shown = {**values, **around}
         return self._provider.house.show("oidc_code.html", way.words, shown, status, forms_to=way.forms_to)
 
 

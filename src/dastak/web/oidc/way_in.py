@@ -25,6 +25,8 @@ AUTHORIZE: Final = "/authorize"
 # Long enough for a late text and a cup of tea; then the site's own state is old as well.
 WAY: Final = timedelta(minutes=30)
 _MARK: Final = re.compile(r"([0-9a-f]{11,12})-([0-9a-f]{32})")
+# A reader's choice of language stands behind the site's request, and is no part of it.
+_CHOSEN: Final = re.compile(r"(.*)&lang=([a-z]{2})", re.DOTALL)
 _DOMAIN: Final = b"dastak/oidc-way/1\x00"
 
 
@@ -46,6 +48,7 @@ class WayIn(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         query: The site's request, as it stands in the address.
+        path: Where this page is, with the reader's language.
         began_at: When the way began; a fresh login is one since then.
     """
 
@@ -72,6 +75,11 @@ class WayIn(msgspec.Struct, frozen=True, kw_only=True):
         """Where this way may end, for the policy of its pages."""
         return (origin_of(self.asked.redirect_uri),)
 
+    @property
+    def kept(self) -> str:
+        """What stands in the address before another choice of language."""
+        return f"{self.query}&"
+
     def form(self, secret: str) -> str:
         """Return the hidden field of this way's forms."""
         return form_token(secret, self.name)
@@ -79,6 +87,12 @@ class WayIn(msgspec.Struct, frozen=True, kw_only=True):
     def check_form(self, form: Mapping[str, str]) -> None:
         """Refuse a form that this browser was not shown on this way. Raises: Forbidden."""
         check_form(self.here.secret, self.name, form.get("form"))
+
+
+def split_query(query: str) -> tuple[str, str | None]:
+    """Return a site's request, and the language that its reader chose."""
+    chosen = _CHOSEN.fullmatch(query)
+    return (query, None) if chosen is None else (chosen[1], chosen[2])
 
 
 def read_query(query: str) -> Fields:
@@ -90,9 +104,9 @@ def read_query(query: str) -> Fields:
     return fields_of(pairs)
 
 
-def words_for(request: Request, asked: Asked, locale: str) -> Words:
-    """Return the reader's language: what the site asks for, else the browser's, else the service's own."""
-    wanted = next((tag for tag in asked.languages if tag in LANGUAGES), None)
+def words_for(request: Request, chosen: str | None, asked: Asked, locale: str) -> Words:
+    """Return the reader's language: as chosen, else the site's wish, the browser's, the service's own."""
+    wanted = next((tag for tag in (chosen, *asked.languages) if tag in LANGUAGES), None)
     accepted = request.headers.get("accept-language")
     fallback = locale if locale in LANGUAGES else "en"
     return words_of(choose_language(wanted, accepted, fallback=fallback))
