@@ -143,8 +143,6 @@ def _api(house: House, settings: Settings, public_url: str) -> Api:
         people=house.store.people,
         private_checks=settings.login.private_checks,
         landing=house.store.landing,
-        people=house.store.people,
-        private_checks=settings.login.private_checks,
         trials=house.trials,
         health=house.health,
         exploration=settings.routing.exploration,
