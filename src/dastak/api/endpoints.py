@@ -55,14 +55,12 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     oidc: OidcStore
     people: PeopleStore
     landing: LandingStore
-    people: PeopleStore
     trials: TrialDesk
     health: Health
     exploration: float
     turns: Turns
     code_pages: CodePageStore
     public_url: str
-    private_checks: bool
 
     async def once(
         self,
