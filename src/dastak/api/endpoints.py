@@ -61,6 +61,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     turns: Turns
     code_pages: CodePageStore
     public_url: str
+    private_checks: bool
 
     async def once(
         self,
