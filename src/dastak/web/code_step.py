@@ -8,7 +8,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -16,16 +15,16 @@ import msgspec
 from dastak.core import lockout
 from dastak.core import verification as rules
 from dastak.core.errors import Conflict, DastakError, NotFound, Overloaded, RateLimited
-from dastak.core.ids import FactorId, VerificationId
+from dastak.core.ids import VerificationId
 from dastak.core.lockout import Tally
-from dastak.core.msisdn import Msisdn
-from dastak.core.policy import Channel, Narrowing, Policy, ResendCode
-from dastak.core.ports import Change, Held, Once, Ports, Replayed
+from dastak.core.policy import Channel, ResendCode
+from dastak.core.ports import Held, Ports, Replayed
 from dastak.core.tenant import Caller
-from dastak.core.verification import Judgement, Reason, State, Step, Verification, asks_factor
+from dastak.core.verification import Judgement, Reason, State, Verification, asks_factor
 from dastak.flows.check import Attempt, check
 from dastak.flows.resend import resend
 from dastak.flows.start import Ask, Started, start
+from dastak.web.code.asked_once import renew, take_matched
 from dastak.web.code.code_view import (
     CodeSight,
     Said,
@@ -257,7 +256,7 @@ class CodeStep:
         if not renews:
             return await self._answer(asking, over, _UNPROCESSABLE)
         try:
-            renewed = await self._renew(asking)
+            renewed = await renew(self._ports, asking.caller, asking.verification)
         except Overloaded:
             raise
         except DastakError:
@@ -267,19 +266,6 @@ class CodeStep:
         if asks_factor(fresh.verification):  # the code is the person's own, and may be right
             return await self._judge(after, asking.form.get("code", ""))
         return await self._answer(after, Said(error=asking.words.say("error_renewed")), _UNPROCESSABLE)
-
-    async def _renew(self, asking: _Asking) -> VerificationId:
-        old = asking.verification
-        once = Once(
-            key=sha256(b"dastak/page/renew\0" + old.id).digest(),
-            fingerprint=old.id[:16].ljust(16, b"\0"),
-            asked_at=self._ports.clock.now(),
-            render=lambda started: started.verification.id,
-        )
-        answer = await start(
-            self._ports, asking.caller, ask_again(asking.caller.service.policy, old), once=once
-        )
-        return VerificationId(answer.answer) if isinstance(answer, Replayed) else answer.verification.id
 
     async def _send(self, asking: _Asking, channel: Channel | None) -> CodeOutcome:
         """Send once more, or say why not yet; what was typed so far is kept."""
@@ -309,29 +295,15 @@ class CodeStep:
     async def _typed_into_phone(self, asking: _Asking) -> CodeOutcome:
         """Go on once the right number was typed into the phone; that is taken once."""
         verification = asking.verification
-        if verification.state is State.APPROVED and await self._take(asking):
+        tenant = asking.caller.tenant.n
+        approved = verification.state is State.APPROVED
+        if approved and await take_matched(self._ports, tenant, verification.id):
             return CodeOutcome(approved=True, verification=verification.id)
         words, brand = asking.words, self._brand(verification)
         if verification.state is State.PENDING and self._ports.clock.now() < verification.expires_at:
             return await self._answer(asking, Said(error=words.say("match_waiting")), _UNPROCESSABLE)
         name = "error_used" if verification.state is State.APPROVED else "error_over"
         return await self._answer(asking, Said(error=words.say(name, brand=brand)), _UNPROCESSABLE)
-
-    async def _take(self, asking: _Asking) -> bool:
-        found = asking.verification
-        once = Once(
-            key=sha256(b"dastak/page/matched\0" + found.id).digest(),
-            fingerprint=found.id[:16].ljust(16, b"\0"),
-            asked_at=self._ports.clock.now(),
-            render=lambda _judged: b"",
-        )
-        taken = await self._ports.store.decide(
-            found.id,
-            lambda held: Change(answer=Judgement(Step(held.verification), held.tally, approved=True)),
-            tenant=asking.caller.tenant.n,
-            once=once,
-        )
-        return isinstance(taken, Judgement)
 
     async def _answer(self, asking: _Asking, said: Said, status: int = _OK) -> CodeOutcome:
         values = await self._values(asking, said)
@@ -348,24 +320,6 @@ class CodeStep:
 
     def _brand(self, verification: Verification) -> str:
         return self._ports.service_of(verification.service).brand
-
-
-def ask_again(policy: Policy, old: Verification, *, to: Msisdn | None = None) -> Ask:
-    """Ask for what an earlier verification asked for, as strictly, of its number or of another one."""
-    said = old.particulars
-    if to is None and asks_factor(old) and said.factor is not None:
-        return Ask(factor=FactorId(bytes.fromhex(said.factor)), particulars=said)
-    return Ask(
-        to=to or old.msisdn,
-        channel=Channel.SMS if Channel.SMS in policy.channels else Channel.VOICE,
-        policy=Narrowing(
-            length=max(old.policy.length, policy.length),
-            ttl_s=min(old.policy.ttl_s, policy.ttl_s),
-            attempts_max=min(old.policy.attempts_max, policy.attempts_max),
-            resends_max=min(old.policy.resends_max, policy.resends_max),
-        ),
-        particulars=said,
-    )
 
 
 def _read(seen: CodeSight, raw: str) -> FieldRead:

@@ -31,7 +31,8 @@ from dastak.core.tenant import Caller
 from dastak.core.verification import State, Verification
 from dastak.flows.cancel import cancel
 from dastak.web.browser_session import FORM_FIELD, BrowserSessions, check_form, digest, form_token
-from dastak.web.code_step import CodeStep, ask_again
+from dastak.web.code.asked_once import ask_again
+from dastak.web.code_step import CodeStep
 from dastak.web.page_answers import headers, read_form, refuse_foreign, see_other
 from dastak.web.page_house import PageHouse
 from dastak.web.page_words import LANGUAGE_DEFAULT, LANGUAGES, Words, choose_language, words_of
