@@ -8,8 +8,8 @@ import pytest
 
 from dastak.web.page_words import LANGUAGES
 
-# What a native speaker reads in an hour.
-SENTENCES_MAX = 120
+# The code page, the login and landing pages: what a native speaker reads in two hours.
+SENTENCES_MAX = 140
 _PLACE = re.compile(r"\{[a-z_]+\}")
 _BLOCKS = {
     "hi": "\u0900-\u097f", "bn": "\u0980-\u09ff", "te": "\u0c00-\u0c7f", "mr": "\u0900-\u097f",
@@ -26,7 +26,7 @@ def catalogue(language: str) -> dict[str, str]:
 ENGLISH = catalogue("en")
 
 
-def test_english_is_short_enough_to_be_translated_in_an_hour() -> None:
+def test_english_is_short_enough_to_be_read_by_a_volunteer() -> None:
     assert len(ENGLISH) <= SENTENCES_MAX
 
 
