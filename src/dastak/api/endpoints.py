@@ -55,7 +55,6 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     oidc: OidcStore
     people: PeopleStore
     landing: LandingStore
-    people: PeopleStore
     trials: TrialDesk
     health: Health
     exploration: float
