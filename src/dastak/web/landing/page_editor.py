@@ -139,8 +139,8 @@ class PageEditor:
             )
         if upload.fields.get("do") == "publish":
             return see_other(f"{HOME}/{put.n}/publish")
-        place = f"?at={edited.focus}#{edited.focus}" if edited.focus else "?at=saved"
-        return see_other(f"{HOME}/{put.n}{place}")
+        # No fragment: with one, browsers do not look at `autofocus`.
+        return see_other(f"{HOME}/{put.n}?at={edited.focus or 'saved'}")
 
     async def preview(self, request: Request, author: Author) -> Response:
         """GET the draft, or a published version, as visitors see it."""
