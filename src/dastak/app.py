@@ -121,7 +121,7 @@ async def run(
             _api(house, settings, public_url), ENDPOINTS, on_answer=house.metrics.on_answer
         )
         door = await stack.enter_async_context(Door(settings.server.door))
-        people = people_routes(house.ports, house.directory, house.store, settings, public_url=public_url)
+        people = _people(house, settings, public_url)
         pages = _pages(house, dispatcher, people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
@@ -328,7 +328,7 @@ def _pages(
 ) -> Starlette:
     """Make the ASGI application: health, pages, and the API for requests that cannot take the short way."""
     routes: list[BaseRoute] = _ops_routes(house) if dev else [Route("/healthz", _alive), _ready_route(house)]
-    shown = list(people)
+    shown: list[Route] = []
     if house.box is not None:
         shown += [
             *phone_routes(house.box.phones, send=house.box.send, test_key=test_key),
@@ -337,9 +337,17 @@ def _pages(
     if dev:
         shown += explorer_routes(document(ENDPOINTS))
     routes += map(_only_at_home, shown) if at_home else shown
+    routes += people
     routes += hook_routes(house.fleet, house.trials.take, house.clock)
     routes += call_routes(house.fleet, house.trials, house.clock)
     return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
+
+
+def _people(house: House, settings: Settings, public_url: str) -> Sequence[Route]:
+    """Make the pages for people; they answer at any host that leads here once `public_url` is set."""
+    routes = people_routes(house.ports, house.directory, house.store, settings, public_url=public_url)
+    at_home = is_loopback(address_of(settings.server.listen)[0])
+    return routes if settings.server.public_url or not at_home else [*map(_only_at_home, routes)]
 
 
 def _only_at_home(route: Route) -> Route:

@@ -16,6 +16,7 @@ from dastak.tenancy.known_passwords import read_breached
 from dastak.tenancy.password_hashes import PasswordHashes
 from dastak.tenancy.password_hook import PasswordHook
 from dastak.web.code_step import CodeStep
+from dastak.web.console_host import console_apart
 from dastak.web.hosted.hosted_page import hosted_routes
 from dastak.web.landing.console_room import Author
 from dastak.web.landing.landing_routes import landing_routes
@@ -66,6 +67,7 @@ def people_routes(
         directory=directory,
         templates=PageTemplates(files),
         public_url=public_url.rstrip("/"),
+        console_url=settings.server.console_url and settings.server.console_url.rstrip("/"),
     )
     login = login_house(house, stores.people, settings.login)
     groups = [
@@ -74,7 +76,7 @@ def people_routes(
         *oidc_routes(login, stores.oidc),
         *landing_pages(house, stores.landing, login.desk),
     ]
-    return [*groups, *files.routes()]
+    return [*console_apart(house, groups), *files.routes()]
 
 
 def landing_pages(house: PageHouse, store: LandingStore, desk: SignInDesk) -> list[Route]:

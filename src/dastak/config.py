@@ -116,6 +116,8 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     Attributes:
         listen: Address and port; loopback unless you set it. Port 0 takes a free one.
         public_url: Where people reach it. Links are made from it, never from a request's Host header.
+        console_url: Where operators reach the console, if that has a host of its own: then no other page is there,
+            and no page of the console anywhere else. Your proxy brings both hosts here.
         ops_listen: Where metrics and health details are, for your monitoring only; nowhere if absent.
         role: What this process does. One process does everything; more of them need PostgreSQL.
         door: How patient and how wide the door is.
@@ -123,6 +125,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
 
     listen: str = "127.0.0.1:8080"
     public_url: str | None = None
+    console_url: str | None = None
     ops_listen: str | None = None
     role: Literal["all"] = "all"
     door: DoorSettings = DoorSettings()
@@ -131,8 +134,15 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
         address_of(self.listen)
         if self.ops_listen is not None:
             address_of(self.ops_listen)
-        if self.public_url is not None and urlsplit(self.public_url).scheme not in ("http", "https"):
-            raise ValueError(f"public_url: {self.public_url!r} is no address; write https://otp.example.in")
+        for name, url in (("public_url", self.public_url), ("console_url", self.console_url)):
+            if url is not None and urlsplit(url).scheme not in ("http", "https"):
+                raise ValueError(f"{name}: {url!r} is no address; write https://otp.example.in")
+        if self.console_url is not None and _host(self.console_url) == _host(self.public_url):
+            raise ValueError("console_url: it needs a host that is not the one of public_url")
+
+
+def _host(url: str | None) -> str | None:
+    return None if url is None else urlsplit(url).netloc.lower()
 
 
 class StoreSettings(_Section, frozen=True, kw_only=True):

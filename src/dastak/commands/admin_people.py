@@ -134,7 +134,8 @@ def invite_operator(
         )
 
     made = with_store(context, invite)
-    base = (settings.public_url or f"http://{settings.listen}").rstrip("/")
+    url = settings.console_url or settings.public_url or f"http://{settings.listen}"
+    base = url.rstrip("/")
     if as_json:
         print_json({"link": link_of(base, made.token), "expires_at": made.invitation.expires_at})
     else:

@@ -88,7 +88,14 @@ def dev(*, port: int, data_dir: Path, as_json: bool, no_browser: bool, no_bank: 
     with nullcontext() if no_bank else bank_beside(port + 1 if port else 0) as bank:
         tell_bank = None if bank is None else partial(_tell, bank, settings, directory, api_key)
         ready = partial(
-            _ready, directory, api_key, tell_bank=tell_bank, token=token, as_json=as_json, browser=browser
+            _ready,
+            directory,
+            api_key,
+            tell_bank=tell_bank,
+            console_url=settings.server.console_url,
+            token=token,
+            as_json=as_json,
+            browser=browser,
         )
         run_app(settings, dev=True, ready=ready, test_key=api_key)
 
@@ -157,6 +164,7 @@ def _ready(
     running: "Running",
     *,
     tell_bank: "Callable[[Running], str] | None",
+    console_url: str | None,
     token: str | None,
     as_json: bool,
     browser: bool,
@@ -165,7 +173,7 @@ def _ready(
         directory / DEV_FILE.name, msgspec.json.encode(DevServer(running.url, api_key)).decode() + "\n"
     )
     bank_url = None if tell_bank is None else tell_bank(running)
-    setup_url = None if token is None else link_of(running.url, token)
+    setup_url = None if token is None else link_of(console_url or running.url, token)
     if as_json:
         told = DevReady(running.url, api_key, running.phones_url, str(directory), bank_url, setup_url)
         print_json(told)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -32,12 +33,20 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         public_url: Where people reach us, without a slash at the end; links are made from nothing else.
+        console_url: Where operators reach the console; None where that is the same.
     """
 
     ports: Ports
     directory: Directory
     templates: PageTemplates
     public_url: str
+    console_url: str | None = None
+
+    def origin_of(self, request: Request) -> str:
+        """Return which of our addresses a request was sent to; a host that is none of them counts as the first."""
+        host = request.headers.get("host", "").lower()
+        console = self.console_url
+        return console if console is not None and host == urlsplit(console).netloc.lower() else self.public_url
 
     def words(self, request: Request, *, fallback: str = LANGUAGE_DEFAULT) -> Words:
         """Return the reader's language: `?lang=hi`, else the browser's, else the page's own."""

@@ -72,7 +72,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self, request: Request, author: Author, form: Mapping[str, str]) -> None:
         """Refuse a form that this session was not shown. Raises: Forbidden."""
-        refuse_foreign(request, self.house.public_url)
+        refuse_foreign(request, self.house.origin_of(request))
         check_form(author.secret, FORM, form.get("form"))
 
     def show(self, template: str, author: Author, values: Mapping[str, Any], status: int = 200) -> Response:

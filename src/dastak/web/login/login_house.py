@@ -134,7 +134,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self, form: str, said: Mapping[str, str]) -> None:
         """Refuse a form of another site, or of another session. Raises: Forbidden."""
-        refuse_foreign(self.request, self.rooms.house.public_url)
+        refuse_foreign(self.request, self.rooms.house.origin_of(self.request))
         check_form(self.secret, form, said.get("form"))
 
     def show(self, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
