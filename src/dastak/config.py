@@ -116,8 +116,8 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     Attributes:
         listen: Address and port; loopback unless you set it. Port 0 takes a free one.
         public_url: Where people reach it. Links are made from it, never from a request's Host header.
-        console_url: Where operators reach the console, if that has a host of its own: then no other page is there,
-            and no page of the console anywhere else. Your proxy brings both hosts here.
+        console_url: Where operators reach the console, if that has a host of its own: then no other page is
+            there, and no page of the console anywhere else. Your proxy brings both hosts here.
         ops_listen: Where metrics and health details are, for your monitoring only; nowhere if absent.
         role: What this process does. One process does everything; more of them need PostgreSQL.
         door: How patient and how wide the door is.

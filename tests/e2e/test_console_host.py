@@ -1,7 +1,6 @@
 """The console on a host of its own, and pages for people on every other one."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest

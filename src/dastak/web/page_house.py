@@ -43,10 +43,12 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
     console_url: str | None = None
 
     def origin_of(self, request: Request) -> str:
-        """Return which of our addresses a request was sent to; a host that is none of them counts as the first."""
+        """Return which of our addresses a request was sent to; an unknown host counts as the public one."""
         host = request.headers.get("host", "").lower()
         console = self.console_url
-        return console if console is not None and host == urlsplit(console).netloc.lower() else self.public_url
+        return (
+            console if console is not None and host == urlsplit(console).netloc.lower() else self.public_url
+        )
 
     def words(self, request: Request, *, fallback: str = LANGUAGE_DEFAULT) -> Words:
         """Return the reader's language: `?lang=hi`, else the browser's, else the page's own."""
