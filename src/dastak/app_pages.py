@@ -74,21 +74,21 @@ def people_routes(
         *hosted_routes(house, stores.code_pages),
         *login_routes(login),
         *oidc_routes(login, stores.oidc),
-        *landing_pages(house, stores.landing, login.desk),
+        *landing_pages(house, stores.landing, login),
     ]
     return [*console_apart(house, groups), *files.routes()]
 
 
-def landing_pages(house: PageHouse, store: LandingStore, desk: SignInDesk) -> list[Route]:
+def landing_pages(house: PageHouse, store: LandingStore, login: LoginHouse) -> list[Route]:
     """Have the operators of the console make landing pages."""
 
     async def who(request: Request) -> Author | None:
-        operator = await desk.operator_of(request)
+        operator = await login.desk.operator_of(request)
         if operator is None:
             return None
         return Author(operator.name, operator.tenant, operator.signed_in.session.digest.hex())
 
-    return landing_routes(house, store, who=who, sign_in=desk.console_address)
+    return landing_routes(house, store, who=who, sign_in=login.desk.console_address, proxies=login.proxies)
 
 
 def login_house(house: PageHouse, people: PeopleStore, settings: SignInSettings) -> LoginHouse:

@@ -30,6 +30,7 @@ from tests.support.landing_makers import (
     some_visitor,
     write,
 )
+from tests.support.login_client import BEHIND_PROXY
 
 # One browser and one program for all of them: to start them takes longer than any of these.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -71,7 +72,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("landing") / "data") as process:
+    data = tmp_path_factory.mktemp("landing") / "data"
+    with DastakProcess(data, environment=BEHIND_PROXY) as process:
         yield process
 
 

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import PASSWORD, LoginClient, some_number
+from tests.support.login_client import PASSWORD, LoginClient, some_address, some_number
 
 CONSOLE: Final = "/console/pages"
 ACCOUNT: Final = "/account/operators/console"
@@ -95,6 +95,7 @@ def some_visitor() -> str:
 
 async def prove(page: Page, dastak: DastakProcess, number: str, name: str = "Ravi") -> None:
     """Fill the form of a page in by the keyboard, and type the code from the virtual phone."""
+    await page.set_extra_http_headers({"x-forwarded-for": some_address()})
     await write(page, "#f-name", name)
     await write(page, "#f-number", number)
     await press(page, "#f-agree", "Space")

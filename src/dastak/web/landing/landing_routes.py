@@ -11,7 +11,9 @@ from dastak.web.landing.visitor_pages import VisitorPages
 from dastak.web.page_house import PageHouse
 
 
-def landing_routes(house: PageHouse, store: LandingStore, *, who: Who, sign_in: SignIn) -> list[Route]:
+def landing_routes(
+    house: PageHouse, store: LandingStore, *, who: Who, sign_in: SignIn, proxies: int = 0
+) -> list[Route]:
     """Return every route.
 
     Args:
@@ -19,10 +21,11 @@ def landing_routes(house: PageHouse, store: LandingStore, *, who: Who, sign_in: 
         store: Where pages, visits and leads are.
         who: Says who is signed in to make pages.
         sign_in: Returns where one signs in to come back to a path.
+        proxies: How many proxies of ours stand before us and name the address of who asks.
     """
     room = ConsoleRoom(house=house, store=store, who=who, sign_in=sign_in)
     return [
-        *VisitorPages(house, store).routes(),
+        *VisitorPages(house, store, proxies).routes(),
         *PageEditor(room).routes(),
         *PageRelease(room).routes(),
         *PageResults(room).routes(),

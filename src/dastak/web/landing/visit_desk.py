@@ -23,6 +23,7 @@ from dastak.web.code_step import CodeStep
 from dastak.web.landing.design import Design, Success, find_block
 from dastak.web.landing.lead_fields import Answers, consents_of, kept_values
 from dastak.web.landing.visit_ticket import Ticket, Tickets
+from dastak.web.login.login_house import client_address
 from dastak.web.page_house import PageHouse
 from dastak.web.page_words import Words
 
@@ -47,10 +48,14 @@ class VisitDesk:
         store: Where pages, visits and leads are.
         step: Asks for codes.
         tickets: Signs forms.
+        proxies: How many proxies of ours stand before us; each visitor has limits of its own address.
     """
 
-    def __init__(self, house: PageHouse, store: LandingStore, step: CodeStep, tickets: Tickets) -> None:
+    def __init__(
+        self, house: PageHouse, store: LandingStore, step: CodeStep, tickets: Tickets, proxies: int
+    ) -> None:
         self._house, self._store, self._step, self._tickets = house, store, step, tickets
+        self._proxies = proxies
 
     def cookies(self, page: LandingPage) -> BrowserSessions:
         """Return the cookies of a page's visitors."""
@@ -65,7 +70,7 @@ class VisitDesk:
         assert answers.msisdn is not None
         if await self._asked_before(secret, answers.msisdn, caller):
             return secret
-        client_ip = request.client.host if request.client else ""
+        client_ip = client_address(request, self._proxies)
         visit = Visit(
             token_digest=token_digest(secret),
             page=shown.page.n,

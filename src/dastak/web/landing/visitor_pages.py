@@ -58,13 +58,14 @@ class VisitorPages:
     Args:
         house: What all pages share.
         store: Where pages, visits and leads are.
+        proxies: How many proxies of ours stand before us.
     """
 
-    def __init__(self, house: PageHouse, store: LandingStore) -> None:
+    def __init__(self, house: PageHouse, store: LandingStore, proxies: int = 0) -> None:
         self._house, self._store = house, store
         self._step = CodeStep(house)
         self._tickets = Tickets(house.ports.keys, house.ports.entropy)
-        self._desk = VisitDesk(house, store, self._step, self._tickets)
+        self._desk = VisitDesk(house, store, self._step, self._tickets, proxies)
 
     def routes(self) -> list[Route]:
         """Return the routes; what is ours stands before what customers name."""

@@ -1,0 +1,316 @@
+"""The editor of landing pages over HTTP: whose pages they are, what a form may do, and what is never lost."""
+
+import struct
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from dastak.api.lead_endpoints import ExchangeBody, LeadView, exchange_lead
+from dastak.core.errors import InvalidRequest, NotFound
+from dastak.core.landing import LandingPage, PageState
+from dastak.web.browser_session import form_token
+from dastak.web.landing.console_room import FORM, HOME, Author
+from dastak.web.landing.design import Fields, Hero, decode, fields_of, find_block
+from dastak.web.landing.upload_form import PARTS_MAX, read_parts
+from tests.support.house import House
+from tests.support.landing_visitors import Landing, Visitor, leading_to, open_landing
+
+SECRET = "s" * 43
+
+
+@pytest.fixture
+async def landing(house: House) -> AsyncIterator[Landing]:
+    async with open_landing(house) as opened:
+        yield opened
+
+
+class Editing(NamedTuple):
+    """One page in one browser."""
+
+    landing: Landing
+    visitor: Visitor
+    page: LandingPage
+
+    async def draft(self) -> Any:
+        return decode((await self.landing.store.page(self.page.n)).draft)
+
+    async def form(self, **changes: str) -> dict[str, str]:
+        """Return what the form of the editor holds."""
+        page = await self.landing.store.page(self.page.n)
+        design = decode(page.draft)
+        fields = {
+            "form": form_token(SECRET, FORM),
+            "edition": str(page.draft_edition),
+            "brand": design.brand,
+            "slug": page.slug,
+            "lang.first": design.languages[0],
+            **{f"lang.{tag}": "yes" for tag in design.languages},
+        }
+        for n, block in enumerate(design.blocks):
+            if isinstance(block, Fields):
+                continue
+            for name in ("title", "lead", "body", "button", "note"):
+                texts = getattr(block, name, {})
+                fields |= {f"b{n}.{name}.{tag}": text for tag, text in texts.items()}
+        for n, block in enumerate(design.blocks):
+            if isinstance(block, Fields):
+                for i, field in enumerate(block.fields):
+                    fields |= {f"b{n}.f{i}.label.{tag}": text for tag, text in field.label.items()}
+                    fields |= {f"b{n}.f{i}.name": field.name, f"b{n}.f{i}.required": "yes"}
+        return {**fields, **changes}
+
+    async def save(
+        self,
+        files: Mapping[str, bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **changes: str,
+    ) -> httpx.Response:
+        parts: dict[str, Any] = {name: (None, value) for name, value in (await self.form(**changes)).items()}
+        parts |= {name: ("x.png", octets, "image/png") for name, octets in (files or {}).items()}
+        sent = {"origin": "https://otp.example.in", "sec-fetch-site": "same-origin", **(headers or {})}
+        return await self.visitor.browser.post(f"{HOME}/{self.page.n}", files=parts, headers=sent)
+
+    async def publish(self, do: str, reason: str = "New words") -> httpx.Response:
+        form = {"form": form_token(SECRET, FORM), "do": do, "reason": reason}
+        return await self.visitor.post(f"{HOME}/{self.page.n}/publish", form)
+
+
+async def editing(landing: Landing) -> Editing:
+    return Editing(landing, landing.visitor(), await landing.published())
+
+
+def some_png() -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    packed = zlib.compress(b"\0\x7f")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+async def test_saved_texts_are_drawn_and_visitors_see_them_after_publishing_alone(landing: Landing) -> None:
+    desk = await editing(landing)
+
+    saved = await desk.save(**{"b1.title.en": "Half price"})
+    preview = await desk.visitor.get(f"{HOME}/{desk.page.n}/preview?lang=en")
+    before = await landing.visitor().get("/f/diwali?lang=en")
+    done = await desk.publish("publish")
+    after = await landing.visitor().get("/f/diwali?lang=en")
+
+    assert (saved.status_code, done.status_code) == (303, 303)
+    assert ["Half price" in shown.text for shown in (preview, before, after)] == [True, False, True]
+    assert "frame-ancestors 'self';" in preview.headers["content-security-policy"]
+
+
+async def test_pages_of_another_tenant_are_not_there(landing: Landing) -> None:
+    desk = await editing(landing)
+    landing.author = Author("Mallory", 2, SECRET)
+
+    looked = [
+        (await desk.visitor.get(f"{HOME}/{desk.page.n}{path}")).status_code
+        for path in ("", "/preview", "/publish", "/versions/1", "/leads", "/leads.csv", "/results")
+    ]
+    saved = await desk.save(**{"b1.title.en": "Mine now"})
+    published = await desk.publish("close")
+    listed = await desk.visitor.get(HOME)
+
+    assert set(looked) == {404}
+    assert (saved.status_code, published.status_code) == (404, 404)
+    assert "diwali" not in listed.text
+    assert (await landing.store.page(desk.page.n)).state is PageState.LIVE
+
+
+async def test_nobody_who_is_not_signed_in_sees_or_changes_anything(landing: Landing) -> None:
+    desk = await editing(landing)
+    landing.author = None
+
+    looked = await desk.visitor.get(f"{HOME}/{desk.page.n}")
+    saved = await desk.save(**{"b1.title.en": "Mine now"})
+
+    assert (looked.status_code, saved.status_code) == (303, 303)
+    assert looked.headers["location"] == f"/login?next={HOME}/{desk.page.n}"
+    assert "Mine now" not in str(await desk.draft())
+
+
+@pytest.mark.parametrize(
+    ("headers", "changes"),
+    [
+        ({}, {"form": ""}),
+        ({}, {"form": form_token("t" * 43, FORM)}),
+        ({"origin": "https://evil.example", "sec-fetch-site": "cross-site"}, {}),
+    ],
+    ids=["no token", "another session's", "another site's"],
+)
+async def test_form_that_is_not_ours_changes_nothing(
+    landing: Landing, headers: dict[str, str], changes: dict[str, str]
+) -> None:
+    desk = await editing(landing)
+
+    refused = await desk.save(headers=headers, **{"b1.title.en": "Mine now", **changes})
+
+    assert refused.status_code == 403
+    assert "Mine now" not in str(await desk.draft())
+
+
+async def test_second_editor_is_told_and_the_first_ones_words_stay(landing: Landing) -> None:
+    desk = await editing(landing)
+    edition = (await desk.form())["edition"]
+    await desk.save(**{"b1.title.en": "First"})
+
+    late = await desk.save(**{"b1.title.en": "Second", "edition": edition})
+
+    assert late.status_code == 409
+    assert "Somebody else has saved this page meanwhile" in late.text
+    assert "First" in str(await desk.draft())
+
+
+async def test_language_that_is_added_says_what_a_new_page_says(landing: Landing) -> None:
+    desk = await editing(landing)
+
+    await desk.save(**{"b1.title.en": "My own words", "lang.ta": "yes"})
+
+    design = await desk.draft()
+    hero = find_block(design, Hero)
+    assert isinstance(hero, Hero)
+    assert design.languages == ("en", "hi", "ta")
+    assert "ta" not in hero.title
+    assert hero.lead["ta"].startswith("உங்கள் எண்ணைத்")
+    assert all("ta" in field.label for field in fields_of(design) if field.label)
+
+
+async def test_fields_are_added_moved_and_removed(landing: Landing) -> None:
+    desk = await editing(landing)
+    await desk.save(**{"do": "field-add:2", "b2.add": "select"})
+    await desk.save(do="field-up:2:5")
+    await desk.save(do="field-remove:2:0")
+
+    names = [field.name for field in fields_of(await desk.draft())]
+
+    assert names == ["number", "agree", "utm_source", "select", "utm_campaign"]
+
+
+@pytest.mark.parametrize(
+    "do", ["up:99", "up:x", "field-up:0:0", "add", "offer:ink:red", "offer:brand:#000000"]
+)
+async def test_button_that_is_none_of_ours_is_refused(landing: Landing, do: str) -> None:
+    desk = await editing(landing)
+    before = await desk.draft()
+
+    refused = await desk.save(do=do, add="html")
+
+    assert refused.status_code == 422
+    assert await desk.draft() == before
+
+
+async def test_logo_is_put_together_anew_and_copied_with_its_page(landing: Landing) -> None:
+    desk = await editing(landing)
+    await desk.save({"picture.logo": some_png() + b"<script>"})
+    name = (await desk.draft()).logo
+
+    shown = await landing.visitor().get(f"/f/image/{desk.page.n}/{name}")
+    copies = [(await desk.publish("copy")).headers["location"] for _ in range(2)]
+
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
+    assert b"<script>" not in shown.content
+    pages = {page.n: page for page in await landing.store.pages(None)}
+    copied = [pages[int(place.rpartition("/")[2])] for place in copies]
+    assert [one.slug for one in copied] == ["diwali-copy", "diwali-copy-2"]
+    assert [(one.state, one.live) for one in copied] == [(PageState.DRAFT, 0)] * 2
+    assert (await landing.store.image(copied[1].n, name)).octets == shown.content
+
+
+@pytest.mark.parametrize(
+    "octets", [b"<svg onload='alert(1)'/>", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"x" * 310_000]
+)
+async def test_file_that_is_no_plain_picture_is_refused_and_nothing_changes(
+    landing: Landing, octets: bytes
+) -> None:
+    desk = await editing(landing)
+    before = await desk.draft()
+
+    refused = await desk.save({"picture.logo": octets})
+
+    assert refused.status_code == 422
+    assert await desk.draft() == before
+
+
+async def test_publishing_wants_a_reason_and_no_fault(landing: Landing) -> None:
+    desk = await editing(landing)
+
+    unsaid = await desk.publish("publish", reason="  ")
+    await desk.save(**{"b1.title.hi": ""})
+    faulty = await desk.publish("publish")
+
+    assert (unsaid.status_code, faulty.status_code) == (422, 422)
+    assert "The title is missing in हिन्दी." in faulty.text
+    assert (await landing.store.page(desk.page.n)).live == 1
+
+
+async def test_token_of_a_visitor_is_exchanged_over_the_api_once(landing: Landing) -> None:
+    await landing.published(leading_to("https://login.acme.in/welcome"))
+    visitor = landing.visitor()
+    done = await visitor.type(await visitor.asked(), await landing.code())
+    token = done.headers["location"].partition("dastak_token=")[2]
+
+    api: Any = SimpleNamespace(ports=landing.house.ports, landing=landing.store)
+    call: Any = SimpleNamespace(caller=landing.house.caller, body=ExchangeBody(token=token))
+    answer = await exchange_lead(api, call)
+    with pytest.raises(NotFound):
+        await exchange_lead(api, call)
+
+    lead = msgspec.json.decode(answer.body, type=LeadView)
+    assert (lead.page, lead.msisdn, lead.values["name"]) == ("diwali", "+919876543210", "Ravi")
+    assert lead.consents[0].text.startswith("I agree that Acme")
+
+
+def part(name: str, body: bytes = b"x", more: str = "") -> bytes:
+    return f'\r\n--B\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + body
+
+
+def test_form_with_a_file_is_divided_at_its_boundary() -> None:
+    octets = (
+        part("a", "é".encode())
+        + part("f", b"\r\n-\r\n--A", '; filename="x"')
+        + part("e", b"", '; filename=""')
+    )
+
+    found = read_parts(octets.removeprefix(b"\r\n") + b"\r\n--B--\r\n", b"B")
+
+    assert found == ({"a": "é"}, {"f": b"\r\n-\r\n--A"})
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"--B",
+        part("a").removeprefix(b"\r\n"),
+        (part("a") + part("a")).removeprefix(b"\r\n") + b"\r\n--B--",
+        b"preamble" + part("a") + b"\r\n--B--",
+        b"--B\r\nContent-Disposition: attachment\r\n\r\nx\r\n--B--",
+        part("a", b"\xff").removeprefix(b"\r\n") + b"\r\n--B--",
+        b"".join(part(f"n{n}") for n in range(PARTS_MAX + 1)).removeprefix(b"\r\n") + b"\r\n--B--",
+    ],
+)
+def test_what_no_browser_sends_is_no_form(octets: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        read_parts(octets, b"B")
+
+
+async def test_page_that_is_renamed_is_found_by_its_new_name(landing: Landing) -> None:
+    desk = await editing(landing)
+    await landing.published(replace(await desk.draft(), brand="Other"), slug="holi")
+
+    taken = await desk.save(slug="holi")
+    bad = await desk.save(slug="No Good")
+    moved = await desk.save(slug="spring")
+
+    assert (taken.status_code, bad.status_code, moved.status_code) == (409, 422, 303)
+    assert (await landing.visitor().get("/f/spring")).status_code == 200
+    assert (await landing.visitor().get("/f/diwali")).status_code == 404
