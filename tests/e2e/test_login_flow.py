@@ -125,6 +125,24 @@ def test_authenticator_is_set_up_preferred_and_asked_for(dastak: DastakProcess, 
     assert entered.headers["location"] == ACCOUNT
 
 
+def test_new_password_needs_the_old_one_and_ends_all_other_sessions(dastak: DastakProcess) -> None:
+    name, fresh = some_name(), "another bridge of limes"
+    with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as other:
+        browser.sign_up(name)
+        other.pass_password(name)
+        before = other.is_in()
+        wrong = browser.send(ACCOUNT, {"do": "password", "old": fresh, "new": fresh})
+        weak = browser.send(ACCOUNT, {"do": "password", "old": PASSWORD, "new": "password1"})
+        changed = browser.send(ACCOUNT, {"do": "password", "old": PASSWORD, "new": fresh})
+        kept, ended = browser.is_in(), other.is_in()
+        old = other.pass_password(name).status_code
+        new = other.pass_password(name, fresh).status_code
+
+    assert (wrong.status_code, weak.status_code, changed.status_code) == (422, 422, 303)
+    assert (before, kept, ended) == (True, True, False)
+    assert (old, new) == (422, 303)
+
+
 def test_username_has_one_owner_in_every_spelling(dastak: DastakProcess) -> None:
     name = some_name()
     with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as other:

@@ -38,6 +38,7 @@ from dastak.core.sign_in_state import (
     signed_in,
 )
 from dastak.core.tenant import Mode
+from dastak.web.login.browser_name import browser_name
 from dastak.web.login.login_house import client_address
 from dastak.web.login.next_path import next_path
 from tests.support.samples import NOW, RING
@@ -216,3 +217,25 @@ def test_address_is_what_our_own_proxy_saw(forwarded: tuple[str, ...], proxies: 
 def test_settings_of_a_login_that_cannot_be_used_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         check_login(LoginSettings(service=1, **changes))
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        (
+            "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0",
+            "Chrome, Android",
+        ),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/130.0 Safari/537.36 Edg/130.0", "Edge, Windows"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1",
+            "Safari, iPhone",
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0", "Firefox, Linux"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("", "?"),
+        ("x" * 500, "x" * 24),
+    ],
+)
+def test_browser_has_a_name_that_its_person_knows(agent: str, name: str) -> None:
+    assert browser_name(agent) == name

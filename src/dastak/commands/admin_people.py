@@ -1,10 +1,12 @@
 """Say how people sign in to a service, and invite those who run things, while a server runs."""
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
+import msgspec
 
 from dastak import config_secrets
 from dastak.commands.admin import audited, tenant_named, with_store
@@ -13,17 +15,21 @@ from dastak.config import Settings, sqlite_path
 from dastak.config_read import load
 from dastak.core.errors import NotFound
 from dastak.core.login_settings import REMEMBER_DAYS_MAX, LoginSettings
+from dastak.core.msisdn import mask
 from dastak.core.person import Person, name_key
 from dastak.core.policy import Channel
+from dastak.core.sign_in_state import SignInLine
 from dastak.core.tenant import Mode
 from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
+from dastak.telemetry.logs import escaped
 from dastak.tenancy import invitations, operators
 from dastak.tenancy.console_service import ensure_console
 from dastak.tenancy.login_changes import Changed, change_login
 
 _tenant = click.option("--tenant", default=operators.DEFAULT_NAME, show_default=True)
 _service = click.option("--service", default=operators.DEFAULT_NAME, show_default=True)
+PEOPLE_MAX: Final = 1_000
 _MODES = click.Choice([Mode.TEST.value, Mode.LIVE.value])
 
 
@@ -98,6 +104,82 @@ def set_login(
 
     changed = with_store(context, change)
     _print(changed.settings, tenant, service, as_json=as_json, secret=changed.secret)
+
+
+@login.command("people")
+@_tenant
+@_service
+@click.option("--limit", type=click.IntRange(1, PEOPLE_MAX), default=50, show_default=True)
+@json_option
+@click.pass_context
+def list_people(context: click.Context, *, tenant: str, service: str, limit: int, as_json: bool) -> None:
+    """List the people of a service, newest first. Numbers are masked."""
+
+    async def read(store: SqliteStore) -> Sequence[Person]:
+        return await store.people.people_of(await _service_number(store, tenant, service), limit=limit)
+
+    shown = [_shown(person) for person in with_store(context, read)]
+    if as_json:
+        print_json(shown)
+        return
+    rows = [
+        (
+            escaped(one["username"]),
+            one["number"],
+            ", ".join(one["factors"]),
+            one["mode"],
+            "blocked" if one["blocked"] else "",
+            f"{one['since']:%Y-%m-%d}",
+        )
+        for one in shown
+    ]
+    print_table(("username", "number", "factors", "mode", "", "since"), rows)
+
+
+@login.command("block")
+@click.argument("name")
+@_tenant
+@_service
+@click.option("--undo", is_flag=True, help="Let the person in again.")
+@click.pass_context
+@audited
+def block_person(context: click.Context, *, name: str, tenant: str, service: str, undo: bool) -> None:
+    """Shut a person out, at once and in every browser."""
+
+    async def block(store: SqliteStore) -> None:
+        person = await _person(store, tenant, service, name)
+        await store.people.move_person(person.id, lambda one: msgspec.structs.replace(one, blocked=not undo))
+        if not undo:
+            await store.people.end_sessions(person.id, but=None, line=_line("blocked"))
+
+    with_store(context, block)
+    click.echo(f"{escaped(name)} may {'sign in again' if undo else 'not sign in any more'}.")
+
+
+@login.command("reset")
+@click.argument("name")
+@_tenant
+@_service
+@click.pass_context
+@audited
+def reset_person(context: click.Context, *, name: str, tenant: str, service: str) -> None:
+    """Take all second factors of a person away, whose phone and recovery codes are lost.
+
+    Be sure who asks for it: from then the password alone opens the account, and whoever comes first sets up
+    the factors anew.
+    """
+
+    async def reset(store: SqliteStore) -> None:
+        person = await _person(store, tenant, service, name)
+        await store.people.move_person(
+            person.id,
+            lambda one: msgspec.structs.replace(one, msisdn=None, proved_at=None, owned=(), prefers=None),
+        )
+        await store.people.put_recovery_codes(person.id, [], line=_line("factors_reset"))
+        await store.people.end_sessions(person.id, but=None, line=_line("signed_out_everywhere"))
+
+    with_store(context, reset)
+    click.echo(f"{escaped(name)} has no second factor any more.")
 
 
 @click.group("operators")
@@ -205,6 +287,30 @@ async def invite_first(settings: Settings) -> str | None:
             entropy=os.urandom,
         )
     return made.token
+
+
+def _shown(person: Person) -> dict[str, Any]:
+    proved = person.msisdn is not None and person.proved_at is not None
+    return {
+        "username": person.username,
+        "number": mask(person.msisdn) if person.msisdn and proved else "",
+        "factors": [one.kind for one in person.owned],
+        "mode": person.mode,
+        "blocked": person.blocked,
+        "since": person.created_at,
+    }
+
+
+def _line(what: str) -> SignInLine:
+    return SignInLine(at=datetime.now(UTC), what=what, agent="dastak")
+
+
+async def _person(store: SqliteStore, tenant: str, service: str, name: str) -> Person:
+    settings = await _login_of(store, tenant, service)
+    found = await store.people.person_named(settings.service, settings.mode, name_key(name))
+    if found is None:
+        raise NotFound("There is no such person. Next: dastak login people")
+    return found
 
 
 async def _service_number(store: SqliteStore, tenant: str, service: str) -> int:

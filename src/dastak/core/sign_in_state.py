@@ -24,7 +24,8 @@ BETWEEN_STEPS: Final = timedelta(minutes=15)
 FRESH: Final = timedelta(minutes=10)
 # Each look at a page would be a commit; a minute is precise enough for a quarter of an hour.
 SEEN_EVERY: Final = timedelta(minutes=1)
-AGENT_CHARACTERS_MAX: Final = 80
+# Where browsers say their names; the rest of it is numbers.
+AGENT_CHARACTERS_MAX: Final = 200
 SIGN_INS_KEPT: Final = 100
 DEVICES_MAX: Final = 20
 

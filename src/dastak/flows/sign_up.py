@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from dastak.core.errors import InvalidRequest
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import LoginPorts
@@ -15,8 +17,8 @@ from dastak.core.person import (
     name_key,
     read_password,
 )
-from dastak.core.sign_in_limits import SIGN_UPS, Claim, key_of, network_of
-from dastak.flows.sign_in import Visitor, refuse_source
+from dastak.core.sign_in_limits import SECOND_STEP, SIGN_UPS, Claim, key_of, network_of
+from dastak.flows.sign_in import Visitor, line_of, refuse_source
 
 # A password with the name in it needs so much beside it.
 _BESIDE_NAME_MIN: Final = 6
@@ -39,6 +41,26 @@ async def sign_up(
     await refuse_source(login, (Claim(key_of(login.ports.keys, SIGN_UPS, network), SIGN_UPS),))
     person = await person_of(login, settings, name, password)
     return await login.people.put_person(person, name_key(name))
+
+
+async def change_password(login: LoginPorts, visitor: Visitor, person: Person, *, old: str, new: str) -> bool:
+    """Give a person another password, for the right old one, and end all its other sessions.
+
+    Raises:
+        InvalidRequest: The new one may not be used.
+        RateLimited: The old one was wrong too often.
+        Overloaded: It cannot be changed now.
+    """
+    check_new_password(login, person.username, new)
+    claim = Claim(key_of(login.ports.keys, SECOND_STEP, b"old", person.id), SECOND_STEP)
+    await refuse_source(login, (claim,))
+    if not await login.passwords.holds(person.password, old):
+        return False
+    kept = await login.passwords.make(new)
+    await login.people.move_person(person.id, lambda one: msgspec.structs.replace(one, password=kept))
+    line = line_of(login, visitor, "password_changed")
+    await login.people.end_sessions(person.id, but=visitor.session, line=line)
+    return True
 
 
 async def person_of(login: LoginPorts, settings: LoginSettings, name: str, password: str) -> Person:

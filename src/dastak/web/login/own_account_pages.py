@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dastak.core.errors import Conflict, InvalidMsisdn, NotFound, NumberStopped, Refused
+from dastak.core.errors import Conflict, InvalidMsisdn, InvalidRequest, NotFound, NumberStopped, Refused
 from dastak.core.ids import VerificationId
 from dastak.core.msisdn import parse
 from dastak.core.person import Person, owned, ways
@@ -17,8 +17,10 @@ from dastak.core.verification import Particulars
 from dastak.flows import enrol
 from dastak.flows.factors import Enrolled
 from dastak.flows.sign_in import line_of
+from dastak.flows.sign_up import change_password
 from dastak.flows.start import Ask
 from dastak.tenancy.console_service import CONSOLE_TENANT
+from dastak.web.login.browser_name import browser_name
 from dastak.web.login.login_house import ACCOUNT_PATH, LoginHouse, Place, is_between, on_the_way
 from dastak.web.login.sign_in_desk import LOGIN_PATH
 from dastak.web.page_answers import read_form, see_other
@@ -98,11 +100,19 @@ async def show_account(
         if person.msisdn is not None or _may_begin_with_authenticator(place)
         else [],
         "codes_left": await people.recovery_codes_left(person.id),
-        "devices": () if between else await people.devices_of(person.id),
+        "devices": () if between else await _devices(place, person),
+        "password": not between and place.settings.check_url is None,
         "lines": [] if between else await _lines(place, person),
         "on": on_the_way(place, session.next_path) if session.next_path and not between else "",
     }
     return place.show("account.html", {**values, **said}, status)
+
+
+async def _devices(place: Place, person: Person) -> list[dict[str, Any]]:
+    return [
+        {"id": one.digest.hex(), "since": one.created_at, "name": browser_name(one.agent)}
+        for one in await place.login.people.devices_of(person.id)
+    ]
 
 
 async def _lines(place: Place, person: Person) -> list[dict[str, Any]]:
@@ -235,6 +245,24 @@ async def show_codes(place: Place, session: BrowserSession, person: Person) -> R
     return place.show("account_codes.html", {"codes": codes, "on": on})
 
 
+async def _password(
+    place: Place, session: BrowserSession, person: Person, form: Mapping[str, str], _about: str
+) -> Response:
+    """Change the password; every other browser has to sign in again."""
+    if place.settings.check_url is not None:
+        raise Refused("The password is changed where it is known.", reason="password_elsewhere")
+    old, new = form.get("old", ""), form.get("new", "")
+    try:
+        changed = await change_password(place.login, place.visitor, person, old=old, new=new)
+    except InvalidRequest:
+        error = place.words.say("sign_up_password_bad")
+        return await show_account(place, session, person, 422, error=error, field="new")
+    if not changed:
+        error = place.words.say("login_wrong")
+        return await show_account(place, session, person, 422, error=error, field="old")
+    return see_other(place.account())
+
+
 async def _forget(
     place: Place, _session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
 ) -> Response:
@@ -269,6 +297,7 @@ _ACTS: Final[Mapping[str, Act]] = {
     "add": _add,
     "drop": _drop,
     "prefer": _prefer,
+    "password": _password,
     "codes": _codes,
     "forget": _forget,
     "out": _out,

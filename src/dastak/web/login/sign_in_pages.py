@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from dastak.core.errors import RateLimited
 from dastak.core.person import Person, ways
-from dastak.core.policy import Channel
+from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
 from dastak.core.verification import Reason
 from dastak.flows import sign_in as flow
@@ -165,7 +165,9 @@ async def _show_second(
         held = await place.login.ports.store.find(place.caller.tenant.n, session.asked)
         now_asked = held.verification.particulars.channel
     back = {"back": place.sign_in(next=session.next_path), "form": place.token(CODE_FORM)}
-    others = [way for way in ways(person, place.settings.factors) if way is not now_asked]
+    # The form of a code that is sent offers the call by itself.
+    asked = {now_asked} if now_asked in FACTORS else {now_asked, Channel.SMS, Channel.VOICE}
+    others = [way for way in ways(person, place.settings.factors) if not values or way not in asked]
     shown = {
         **values,
         **back,

@@ -1,0 +1,212 @@
+"""What signing in decides over time: trust that ends, hashes made anew, attempts that are given back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from msgspec.structs import replace
+
+from dastak.core.errors import InvalidRequest, Overloaded, RateLimited
+from dastak.core.login_settings import LoginSettings
+from dastak.core.people_store import LoginPorts
+from dastak.core.person import Person
+from dastak.core.policy import Channel
+from dastak.core.sign_in_limits import ADDRESS, FROM_THERE
+from dastak.core.sign_in_state import BrowserSession, Stage
+from dastak.core.tenant import Mode
+from dastak.flows import sign_in
+from dastak.flows.sign_in import Passed, Visitor
+from dastak.flows.sign_up import sign_up
+from dastak.tenancy.password_hashes import PasswordHashes
+from tests.support.house import House, open_house
+from tests.support.samples import MSISDN, NOW
+
+PASSWORD = "a bridge of seven lemons"
+SETTINGS = LoginSettings(service=1, mode=Mode.LIVE, remember_days=30)
+HOME = Visitor(address="192.0.2.7", agent="Firefox")
+AWAY = Visitor(address="198.51.100.7")
+
+
+class Login:
+    """A house that people sign in to.
+
+    Attributes:
+        answers: What a customer's own system says next.
+    """
+
+    def __init__(self, house: House) -> None:
+        self.house, self.clock = house, house.clock
+        self.answers: list[bool | Overloaded] = []
+        self.ports = LoginPorts(
+            ports=house.ports,
+            people=house.store.people,
+            passwords=PasswordHashes(),
+            asks_elsewhere=self._ask,
+        )
+
+    async def _ask(self, _settings: LoginSettings, _username: str, _password: str) -> bool:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Overloaded):
+            raise answer
+        return answer
+
+    async def person(self, **changes: Any) -> Person:
+        person = await sign_up(self.ports, SETTINGS, HOME, "Asha", PASSWORD)
+        return await self.ports.people.move_person(person.id, lambda one: replace(one, **changes))
+
+    async def password(
+        self, password: str = PASSWORD, visitor: Visitor = HOME, settings: LoginSettings = SETTINGS
+    ) -> Passed | None:
+        return await sign_in.pass_password(self.ports, settings, visitor, "asha", password)
+
+    async def begin(self, digest: bytes, visitor: Visitor = HOME, **wish: Any) -> BrowserSession:
+        passed = await self.password(visitor=visitor)
+        assert passed is not None
+        wished = sign_in.wished(self.ports, SETTINGS, visitor, digest, **wish)
+        session = await sign_in.begin(
+            self.ports, SETTINGS, visitor, passed, wished, device_digest=digest + b" device"
+        )
+        assert session is not None
+        return session
+
+    async def finish(self, session: BrowserSession, visitor: Visitor = HOME) -> Visitor:
+        """Type the right code; return the browser as it is known from then."""
+        entered = await sign_in.finish(
+            self.ports,
+            SETTINGS,
+            visitor,
+            session,
+            session_digest=session.digest + b"+",
+            device_digest=b"known",
+            channel=Channel.SMS,
+        )
+        assert entered is not None
+        return replace(visitor, device=b"known")
+
+
+@asynccontextmanager
+async def a_login(folder: Path) -> AsyncIterator[Login]:
+    async with open_house(folder) as house:
+        yield Login(house)
+
+
+async def test_weaker_hash_is_made_anew_at_the_next_right_password(tmp_path: Path) -> None:
+    weaker = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
+    async with a_login(tmp_path) as login:
+        person = await login.person(password=weaker)
+
+        await login.password("a wrong but long one")
+        before = await login.ports.people.find_person(person.id)
+        await login.password()
+        after = await login.ports.people.find_person(person.id)
+
+        assert before is not None
+        assert before.password == weaker
+        assert after is not None
+        assert not login.ports.passwords.is_outdated(after.password)
+        assert await login.password() is not None
+
+
+async def test_browser_is_trusted_for_its_days_and_then_asked_again(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person(msisdn=MSISDN, proved_at=NOW)
+        first = await login.begin(b"1", remember=True)
+        known = await login.finish(first)
+
+        remembered = await login.begin(b"2", known)
+        fresh = await login.begin(b"3", replace(known, device=b"2 device"), fresh=True)
+        stranger = await login.begin(b"4", AWAY)
+        login.clock.advance(30 * 86_400)
+        later = await login.begin(b"5", replace(known, device=b"2 device"))
+
+        stages = [one.stage for one in (first, remembered, fresh, stranger, later)]
+        between = Stage.PASSWORD_PASSED
+        assert stages == [between, Stage.SIGNED_IN, between, between, between]
+        assert remembered.amr == ("pwd",), "nothing more was proved"
+
+
+async def test_browser_that_was_not_to_be_remembered_is_known_but_not_trusted(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person(msisdn=MSISDN, proved_at=NOW)
+        known = await login.finish(await login.begin(b"1"))
+
+        again = await login.begin(b"2", known)
+        passed = await login.password(visitor=known)
+
+        assert again.stage is Stage.PASSWORD_PASSED
+        assert passed is not None
+        assert passed.known is not None
+
+
+async def test_second_factor_that_is_required_lets_nobody_in_without(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person()
+        passed = await login.password()
+        assert passed is not None
+        required = replace(SETTINGS, required=True)
+        wish = sign_in.wished(login.ports, required, HOME, b"1")
+
+        session = await sign_in.begin(login.ports, required, HOME, passed, wish, device_digest=b"")
+
+        assert session is not None
+        assert session.stage is Stage.PASSWORD_PASSED
+
+
+async def test_right_password_does_not_open_a_lock_before_its_time(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person()
+        for _ in range(FROM_THERE.attempts):
+            assert await login.password("a wrong but long one") is None
+
+        locked, elsewhere = await login.password(), await login.password(visitor=AWAY)
+        login.clock.advance(FROM_THERE.window_s)
+        after = await login.password()
+
+        assert locked is None
+        assert elsewhere is not None
+        assert after is not None
+
+
+async def test_address_that_tries_many_names_is_told_to_wait(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        for n in range(ADDRESS.attempts):
+            await sign_in.pass_password(login.ports, SETTINGS, HOME, f"name{n}", "a wrong but long one")
+
+        with pytest.raises(RateLimited):
+            await login.password()
+
+
+async def test_system_that_does_not_answer_costs_no_attempt(tmp_path: Path) -> None:
+    elsewhere = replace(SETTINGS, check_url="https://bank.example/check")
+    async with a_login(tmp_path) as login:
+        for _ in range(3 * FROM_THERE.attempts):
+            login.answers = [Overloaded("down")]
+            with pytest.raises(Overloaded):
+                await login.password(settings=elsewhere)
+        login.answers = [True]
+        passed = await login.password(settings=elsewhere)
+
+        assert passed is not None
+        assert passed.person.username == "asha"
+        assert passed.person.password == ""
+
+
+async def test_recovery_codes_cannot_be_guessed_for_ever(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person(msisdn=MSISDN, proved_at=NOW)
+        session = await login.begin(b"1")
+
+        for n in range(20):
+            assert not await sign_in.recover(login.ports, session, f"AAAAA-{n:05}")
+        with pytest.raises(RateLimited):
+            await sign_in.recover(login.ports, session, "AAAAA-AAAAA")
+
+
+@pytest.mark.parametrize("password", ["short", "asha1234", "x" * 257, "password!"])
+async def test_password_that_protects_nothing_is_refused(tmp_path: Path, password: str) -> None:
+    async with a_login(tmp_path) as login:
+        with pytest.raises(InvalidRequest):
+            await sign_up(login.ports, SETTINGS, HOME, "Asha", password)
