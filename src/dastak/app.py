@@ -53,6 +53,8 @@ from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.tenancy.directory import Directory
+from dastak.tenancy.known_passwords import read_breached
+from dastak.tenancy.password_hashes import PasswordHashes
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_route import SipRoute, sip_junk
 from dastak.web.explorer import explorer_routes
@@ -121,7 +123,8 @@ async def run(
             _api(house, settings, public_url), ENDPOINTS, on_answer=house.metrics.on_answer
         )
         door = await stack.enter_async_context(Door(settings.server.door))
-        people = _people(house, settings, public_url)
+        passwords = PasswordHashes(read_breached(settings.login.breached_passwords))
+        people = _people(house, await stack.enter_async_context(passwords), settings, public_url)
         pages = _pages(house, dispatcher, people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
@@ -343,9 +346,11 @@ def _pages(
     return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
 
 
-def _people(house: House, settings: Settings, public_url: str) -> Sequence[Route]:
+def _people(house: House, passwords: PasswordHashes, settings: Settings, public_url: str) -> Sequence[Route]:
     """Make the pages for people; they answer at any host that leads here once `public_url` is set."""
-    routes = people_routes(house.ports, house.directory, house.store, settings, public_url=public_url)
+    routes = people_routes(
+        house.ports, house.directory, house.store, passwords, settings, public_url=public_url
+    )
     at_home = is_loopback(address_of(settings.server.listen)[0])
     return routes if settings.server.public_url or not at_home else [*map(_only_at_home, routes)]
 

@@ -9,11 +9,9 @@ from dastak.config import Settings, SignInSettings
 from dastak.core.code_page import CodePageStore
 from dastak.core.landing_store import LandingStore
 from dastak.core.oidc_store import OidcStore
-from dastak.core.people_store import LoginPorts, PeopleStore
+from dastak.core.people_store import LoginPorts, Passwords, PeopleStore
 from dastak.core.ports import Ports
 from dastak.tenancy.directory import Directory
-from dastak.tenancy.known_passwords import read_breached
-from dastak.tenancy.password_hashes import PasswordHashes
 from dastak.tenancy.password_hook import PasswordHook
 from dastak.web.code_step import CodeStep
 from dastak.web.console_host import console_apart
@@ -50,7 +48,13 @@ class PageStores(Protocol):
 
 
 def people_routes(
-    ports: Ports, directory: Directory, stores: PageStores, settings: Settings, *, public_url: str
+    ports: Ports,
+    directory: Directory,
+    stores: PageStores,
+    passwords: Passwords,
+    settings: Settings,
+    *,
+    public_url: str,
 ) -> list[Route]:
     """Return every page for people.
 
@@ -58,6 +62,7 @@ def people_routes(
         ports: What the flows may touch.
         directory: Knows the services whose pages these are.
         stores: Where codes, people and pages are written down.
+        passwords: Hashes those of people.
         settings: As read at start.
         public_url: Where people reach us.
     """
@@ -69,7 +74,7 @@ def people_routes(
         public_url=public_url.rstrip("/"),
         console_url=settings.server.console_url and settings.server.console_url.rstrip("/"),
     )
-    login = login_house(house, stores.people, settings.login)
+    login = login_house(house, stores.people, passwords, settings.login)
     groups = [
         *hosted_routes(house, stores.code_pages),
         *login_routes(login),
@@ -91,9 +96,10 @@ def landing_pages(house: PageHouse, store: LandingStore, login: LoginHouse) -> l
     return landing_routes(house, store, who=who, sign_in=login.desk.console_address, proxies=login.proxies)
 
 
-def login_house(house: PageHouse, people: PeopleStore, settings: SignInSettings) -> LoginHouse:
+def login_house(
+    house: PageHouse, people: PeopleStore, passwords: Passwords, settings: SignInSettings
+) -> LoginHouse:
     """Put the parts of the login together."""
-    passwords = PasswordHashes(read_breached(settings.breached_passwords))
     return LoginHouse(
         house=house,
         login=LoginPorts(

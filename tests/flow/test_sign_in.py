@@ -37,13 +37,13 @@ class Login:
         answers: What a customer's own system says next.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, passwords: PasswordHashes) -> None:
         self.house, self.clock = house, house.clock
         self.answers: list[bool | Overloaded] = []
         self.ports = LoginPorts(
             ports=house.ports,
             people=house.store.people,
-            passwords=PasswordHashes(),
+            passwords=passwords,
             asks_elsewhere=self._ask,
         )
 
@@ -89,8 +89,8 @@ class Login:
 
 @asynccontextmanager
 async def a_login(folder: Path) -> AsyncIterator[Login]:
-    async with open_house(folder) as house:
-        yield Login(house)
+    async with open_house(folder) as house, PasswordHashes() as passwords:
+        yield Login(house, passwords)
 
 
 async def test_weaker_hash_is_made_anew_at_the_next_right_password(tmp_path: Path) -> None:

@@ -2,21 +2,34 @@
 
 import asyncio
 import os
-import threading
+import signal
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
 from dastak.core.errors import Overloaded
 from dastak.tenancy.password_hashes import WAITING_MAX, PasswordHashes
+from tests.support.child_processes import children, command_line, lives
+from tests.support.patience import until
 
 PASSWORD = "a bridge of seven lemons"
 
 
-async def test_password_is_hashed_with_the_figures_of_owasp() -> None:
-    hashes = PasswordHashes()
+@pytest_asyncio.fixture
+async def hashes() -> AsyncIterator[PasswordHashes]:
+    async with PasswordHashes() as opened:
+        yield opened
 
+
+def hashing() -> list[int]:
+    """Return the processes that hash for this one."""
+    return [one for one in children(os.getpid()) if "dastak.tenancy.hashing_process" in command_line(one)]
+
+
+async def test_password_is_hashed_with_the_figures_of_owasp(hashes: PasswordHashes) -> None:
     kept = await hashes.make(PASSWORD)
 
     figures = extract_parameters(kept)
@@ -26,8 +39,7 @@ async def test_password_is_hashed_with_the_figures_of_owasp() -> None:
     assert not hashes.is_outdated(kept)
 
 
-async def test_password_is_the_one_and_no_other() -> None:
-    hashes = PasswordHashes()
+async def test_password_is_the_one_and_no_other(hashes: PasswordHashes) -> None:
     kept = await hashes.make("cafe\u0301 at noon")
 
     assert await hashes.holds(kept, "café at noon")
@@ -36,21 +48,18 @@ async def test_password_is_the_one_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("kept", [None, "", "$argon2id$damaged", "plain"])
-async def test_who_has_no_password_has_none_that_is_right(kept: str | None) -> None:
-    hashes = PasswordHashes()
-
+async def test_who_has_no_password_has_none_that_is_right(hashes: PasswordHashes, kept: str | None) -> None:
     assert not await hashes.holds(kept, PASSWORD)
     assert not await hashes.holds(kept, "")
 
 
-def test_weaker_hash_is_made_anew() -> None:
+async def test_weaker_hash_is_made_anew(hashes: PasswordHashes) -> None:
     weaker = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
 
-    assert PasswordHashes().is_outdated(weaker)
+    assert hashes.is_outdated(weaker)
 
 
-async def test_loop_goes_on_while_passwords_are_hashed() -> None:
-    hashes = PasswordHashes()
+async def test_loop_goes_on_while_passwords_are_hashed(hashes: PasswordHashes) -> None:
     turns = 0
     under_way = asyncio.gather(*(hashes.make(PASSWORD) for _ in range(8)))
 
@@ -62,21 +71,45 @@ async def test_loop_goes_on_while_passwords_are_hashed() -> None:
     assert turns > 8, "each hash would have been one turn of the loop"
 
 
-async def test_hashing_threads_yield_to_all_others() -> None:
-    hashes = PasswordHashes()
+async def test_hashing_processes_yield_to_all_others(hashes: PasswordHashes) -> None:
     await asyncio.gather(*(hashes.make(PASSWORD) for _ in range(4)))
 
-    threads = [one for one in threading.enumerate() if one.name.startswith("dastak-argon2")]
+    working = hashing()
 
-    assert threads
-    priorities = {
-        os.getpriority(os.PRIO_PROCESS, one.native_id) for one in threads if one.native_id is not None
-    }
-    assert min(priorities) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert 1 <= len(working) <= max(1, (os.cpu_count() or 1) // 2)
+    assert min(os.getpriority(os.PRIO_PROCESS, one) for one in working) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
-async def test_more_than_may_wait_are_sent_away_and_the_rest_is_served() -> None:
-    hashes = PasswordHashes()
+async def test_process_that_dies_is_told_as_overload_and_another_one_begins(hashes: PasswordHashes) -> None:
+    kept = await hashes.make(PASSWORD)
+    for one in hashing():
+        os.kill(one, signal.SIGKILL)
+
+    with pytest.raises(Overloaded):
+        await hashes.holds(kept, PASSWORD)
+
+    assert await hashes.holds(kept, PASSWORD)
+
+
+async def test_who_leaves_does_not_leave_the_answer_to_the_next(hashes: PasswordHashes) -> None:
+    kept = await hashes.make(PASSWORD)
+    leaving = asyncio.ensure_future(hashes.holds(kept, PASSWORD))
+    await asyncio.sleep(0)
+    leaving.cancel()
+
+    assert not await hashes.holds(kept, "another password")
+
+
+async def test_no_process_stays_behind() -> None:
+    async with PasswordHashes() as opened:
+        await opened.make(PASSWORD)
+        working = hashing()
+
+    assert working
+    until(lambda: not any(map(lives, working)))
+
+
+async def test_more_than_may_wait_are_sent_away_and_the_rest_is_served(hashes: PasswordHashes) -> None:
 
     asked = [asyncio.ensure_future(hashes.make(PASSWORD)) for _ in range(WAITING_MAX + 5)]
     done, _ = await asyncio.wait(asked[-5:])

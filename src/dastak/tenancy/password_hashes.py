@@ -1,65 +1,68 @@
-"""Hash passwords slowly with argon2id, in threads that yield to everything else.
+"""Hash passwords slowly, in processes of their own that yield to everything else.
 
 1. A hash takes some 25 ms of a core: half of the cores hash at most, at a lower priority than the rest.
+   Threads would not do: one of low priority that holds the interpreter's lock holds up every check.
 2. Who is nobody costs as much as somebody with a wrong password.
 3. What too many wait for is refused, and nothing else has to wait.
-
-Source: OWASP Password Storage Cheat Sheet (argon2id, m=19456 KiB, t=2, p=1); RFC 9106.
 """
 
 import asyncio
 import os
-import threading
-from collections.abc import Callable, Container
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Container
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final, Self
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+import msgspec
 
 from dastak.core.errors import Overloaded
 from dastak.core.person import read_password
+from dastak.tenancy.hashing_process import Answer, Question, hasher
 from dastak.tenancy.known_passwords import is_known
 
-T = TypeVar("T")
-
-MEMORY_KIB: Final = 19_456
-PASSES: Final = 2
-LANES: Final = 1
 # At 40 hashes a second and core a few seconds of waiting; who waits longer has gone.
 WAITING_MAX: Final = 100
 RETRY_AFTER_S: Final = 5
-# Checks of codes and carriers come first.
-_NICENESS: Final = 10
+_COMMAND: Final = (sys.executable, "-P", "-m", "dastak.tenancy.hashing_process")
+_READ: Final = msgspec.json.Decoder(Answer)
 
 
 class PasswordHashes:
-    """The port `Passwords`.
+    """The port `Passwords`; `async with` ends its processes, which begin with the first passwords.
 
     Args:
         breached: Passwords that nobody may choose, beside the most common ones; in lower case.
     """
 
     def __init__(self, breached: Container[str] = frozenset()) -> None:
-        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
-        workers = max(1, (os.cpu_count() or 1) // 2)
-        self._threads = ThreadPoolExecutor(workers, "dastak-argon2", initializer=_yield_to_others)
+        self._hasher = hasher()
         self._breached = breached
-        self._waiting = 0
+        self._turn = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
+        self._idle: list[Process] = []
+        self._asking: set[asyncio.Task[Answer]] = set()
         self._nobody: str | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        for asking in self._asking:
+            asking.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        while self._idle:
+            await _end(self._idle.pop())
 
     async def make(self, clear: str) -> str:
         """See `Passwords.make`."""
-        return await self._in_thread(lambda: self._hasher.hash(read_password(clear)))
+        return (await self._answer(Question(read_password(clear)))).kept
 
     async def holds(self, kept: str | None, clear: str) -> bool:
         """See `Passwords.holds`."""
         if self._nobody is None:
             self._nobody = await self.make(os.urandom(16).hex())
-        against = kept or self._nobody
-        matched = await self._in_thread(lambda: self._holds(against, read_password(clear)))
-        return matched and bool(kept)
+        answer = await self._answer(Question(read_password(clear), kept or self._nobody))
+        return answer.matched and bool(kept)
 
     def is_outdated(self, kept: str) -> bool:
         """See `Passwords.is_outdated`."""
@@ -69,23 +72,45 @@ class PasswordHashes:
         """See `Passwords.is_known`."""
         return is_known(clear, self._breached)
 
-    def _holds(self, kept: str, clear: str) -> bool:
-        try:
-            return self._hasher.verify(kept, clear)
-        except (VerificationError, InvalidHashError):
-            return False
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        if self._waiting >= WAITING_MAX:
+    async def _answer(self, question: Question) -> Answer:
+        if len(self._asking) >= WAITING_MAX:
             raise Overloaded("Too many sign in at this moment.", retry_after_s=RETRY_AFTER_S)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._waiting -= 1
+        asking = asyncio.ensure_future(self._ask(question))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        # Who leaves does not take the answer along: the next one would get it.
+        return await asyncio.shield(asking)
+
+    async def _ask(self, question: Question) -> Answer:
+        async with self._turn:
+            process = self._idle.pop() if self._idle else await _begin()
+            try:
+                line = await _exchange(process, msgspec.json.encode(question) + b"\n")
+            except BaseException:
+                await _end(process)
+                raise
+            if not line:
+                await _end(process)
+                raise Overloaded("The process that hashes passwords ended.", retry_after_s=RETRY_AFTER_S)
+            self._idle.append(process)
+            return _READ.decode(line)
 
 
-def _yield_to_others() -> None:
-    """Lower the priority of this thread alone; where the system has none for threads, go on without."""
-    with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+async def _begin() -> Process:
+    return await asyncio.create_subprocess_exec(*_COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+
+
+async def _exchange(process: Process, line: bytes) -> bytes:
+    """Return the answer to a line; nothing when the process has ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(ConnectionError):
+        process.stdin.write(line)
+        await process.stdin.drain()
+    return await process.stdout.readline()
+
+
+async def _end(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
