@@ -125,6 +125,26 @@ def test_authenticator_is_set_up_preferred_and_asked_for(dastak: DastakProcess, 
     assert entered.headers["location"] == ACCOUNT
 
 
+def test_authenticator_of_a_former_number_is_none_any_more(dastak: DastakProcess, api: ApiClient) -> None:
+    person, number = with_number(dastak.url, api), some_number()
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        browser.type_code(api.next_text(person["number"])["code"])
+        browser.send(ACCOUNT, {"do": "add-totp"})
+        page = browser.get(f"{ACCOUNT}/code").text
+        secret = page.partition('class="secret" dir="ltr">')[2].partition("<")[0].replace(" ", "")
+        browser.send(f"{ACCOUNT}/code", {"do": "check", "code": pyotp.TOTP(secret).now()})
+        had = browser.get(ACCOUNT).text
+        browser.add_number(api, number)
+        has = browser.get(ACCOUNT).text
+        filed = api.get(f"/v1/factors?to=%2B{person['number'][1:]}").body["factors"]
+
+    assert "drop-totp" in had
+    assert "add-totp" in has
+    assert f"•••• {number[-2:]}" in has
+    assert filed == []
+
+
 def test_new_password_needs_the_old_one_and_ends_all_other_sessions(dastak: DastakProcess) -> None:
     name, fresh = some_name(), "another bridge of limes"
     with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as other:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from dastak.commands.printing import json_option, print_json, print_table
 from dastak.config import Settings, sqlite_path
 from dastak.config_read import load
 from dastak.core.errors import NotFound
+from dastak.core.factor import remove
+from dastak.core.ids import FactorId
 from dastak.core.login_settings import REMEMBER_DAYS_MAX, LoginSettings
 from dastak.core.msisdn import mask
 from dastak.core.person import Person, name_key
@@ -171,6 +174,10 @@ def reset_person(context: click.Context, *, name: str, tenant: str, service: str
 
     async def reset(store: SqliteStore) -> None:
         person = await _person(store, tenant, service, name)
+        owner = tenant_named(await store.tenancy(), tenant).n
+        for one in person.owned:
+            with suppress(NotFound):
+                await store.factors.move_factor(owner, FactorId(bytes.fromhex(one.factor)), remove)
         await store.people.move_person(
             person.id,
             lambda one: msgspec.structs.replace(one, msisdn=None, proved_at=None, owned=(), prefers=None),

@@ -42,12 +42,22 @@ def may_change(login: LoginPorts, settings: LoginSettings, person: Person, sessi
     return is_fresh(session, now)
 
 
-async def set_number(login: LoginPorts, person: Person, msisdn: Msisdn, visitor: Visitor) -> Person:
-    """Give a person the number whose code was typed."""
+async def set_number(
+    login: LoginPorts, caller: Caller, person: Person, msisdn: Msisdn, visitor: Visitor
+) -> Person:
+    """Give a person the number whose code was typed.
+
+    Authenticators and printed lists are filed under the number they were made for, which may soon be somebody
+    else's; with another number they are taken away, and set up anew.
+    """
     now = login.ports.clock.now()
+    filed = person.owned if person.msisdn not in (None, msisdn) else ()
+    kept = tuple(one for one in person.owned if one not in filed)
     moved = await login.people.move_person(
-        person.id, lambda one: msgspec.structs.replace(one, msisdn=msisdn, proved_at=now)
+        person.id, lambda one: msgspec.structs.replace(one, msisdn=msisdn, proved_at=now, owned=kept)
     )
+    for one in filed:
+        await _remove(login, caller, one.factor)
     what = "number_added" if person.proved_at is None else "number_changed"
     await login.people.note_line(person.id, line_of(login, visitor, what))
     return moved

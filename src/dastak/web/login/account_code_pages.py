@@ -90,7 +90,7 @@ async def _take(place: Place, session: BrowserSession, person: Person, form: Map
 async def _proved(place: Place, session: BrowserSession, person: Person, proved: Verification) -> Response:
     """Take over what was proved; whoever had to prove something to be let in is in now."""
     if session.purpose is Purpose.NUMBER:
-        person = await enrol.set_number(place.login, person, proved.msisdn, place.visitor)
+        person = await enrol.set_number(place.login, place.caller, person, proved.msisdn, place.visitor)
     else:
         person = await enrol.own_factor(place.login, place.caller, person, proved, place.visitor)
     has_codes = await place.login.people.recovery_codes_left(person.id)
