@@ -39,7 +39,7 @@ LARGER_PACKAGES = {
     ),
     "web/landing": (22, "a rule, a form and a page each; most are pure, and the page builder is one subject"),
     "voice/sip": (20, "a protocol engine of small pure machines, one for each section of its standard"),
-    "web/oidc": (15, "each address of the standard is a module, and so is each thing two of them share"),
+    "web/oidc": (16, "each address of the standard is a module, and so is each thing two of them share"),
     "delivery": (18, "routing and what it learns are many small pure subjects that health ties together"),
 }
 

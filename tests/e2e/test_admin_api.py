@@ -189,7 +189,13 @@ def test_foreign_tenant_looks_like_none(endpoint: Endpoint, acme: Acme, operator
         body = {"header": "ACMEOT", "texts": ["x"]}
     if endpoint.path.endswith("/dlt/import"):
         body = {"csv": "x"}
-    named = {"service": "default", "key": key["id"], "msisdn": "+919876543210"}
+    site = {"name": "Shop", "redirect_uris": ["https://shop.example/callback"]}
+    if endpoint.path.endswith("/clients"):
+        body = None if endpoint.takes is None else site
+    if endpoint.path.endswith("/rotate-secret"):
+        body = None
+    client = made(operator.post(f"{acme.path}/clients", site))["client_id"]
+    named = {"service": "default", "key": key["id"], "msisdn": "+919876543210", "client": client}
 
     foreign, none = (
         ask(admin, endpoint.method, endpoint.path.format(tenant=name, **named), body)

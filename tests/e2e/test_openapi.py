@@ -55,6 +55,14 @@ class Asked(NamedTuple):
             # There may be so many and no more; then one of them serves.
             if made.status != 201:
                 real["carrier"] = self.operator.get("/v1/admin/carriers").body["carriers"][0]["name"]
+        if "client" in names:
+            clients = f"/v1/admin/tenants/{real['tenant']}/clients"
+            made = self.operator.post(
+                clients, {"name": "Shop", "redirect_uris": ["https://shop.example/"], "service": "web"}
+            )
+            # As above.
+            ids = [made.body] if made.status == 201 else self.operator.get(clients).body["clients"]
+            real["client"] = ids[0]["client_id"]
         if "key" in names:
             # One of its own: a tenant has only so many.
             real |= {"tenant": f"shop-{n}", "key": self.make_tenant(f"shop-{n}")}

@@ -5,6 +5,7 @@ from starlette.routing import Route
 from dastak.core.oidc_store import OidcStore
 from dastak.web.login.login_house import LoginHouse
 from dastak.web.oidc.authorize_pages import AuthorizePages
+from dastak.web.oidc.client_pages import ClientPages
 from dastak.web.oidc.logout_pages import LogoutPages
 from dastak.web.oidc.password_login import PasswordLogin
 from dastak.web.oidc.provider import Provider
@@ -33,4 +34,5 @@ def oidc_routes(login: LoginHouse, store: OidcStore) -> list[Route]:
         *TokenEndpoint(provider).routes(),
         *UserinfoEndpoint(provider).routes(),
         *LogoutPages(provider).routes(),
+        *ClientPages(provider).routes(),
     ]

@@ -1,6 +1,6 @@
 """What all parts of the OpenID Connect provider share: clients, keys, visits and a person's lock."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -23,6 +23,8 @@ USERINFO: Final = "/userinfo"
 LOGOUT: Final = "/logout"
 KEYS: Final = "/.well-known/jwks.json"
 COOKIE: Final = "oidc"
+# Each look at a page would be a commit; a minute is precise enough for a quarter of an hour.
+SEEN_EVERY: Final = timedelta(minutes=1)
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +85,12 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         sessions = self.sessions(client.service, client.mode)
         secret = sessions.read(request)
         visit = None if secret is None else await self.store.visit(digest(secret))
-        if visit is not None and not oidc.is_open(visit, now=self.now()):
+        now = self.now()
+        if visit is not None and not oidc.is_open(visit, now=now):
             visit = None
+        if visit is not None and visit.login is not None and now - visit.seen_at >= SEEN_EVERY:
+            visit = msgspec.structs.replace(visit, seen_at=now)
+            await self.store.put_visit(visit)
         return Here(sessions, secret, visit)
 
     async def may_enter(self, client: Client, login: Login) -> bool:
