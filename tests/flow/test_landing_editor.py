@@ -1,5 +1,6 @@
 """The editor of landing pages over HTTP: whose pages they are, what a form may do, and what is never lost."""
 
+import re
 import struct
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -214,10 +215,18 @@ async def test_logo_is_put_together_anew_and_copied_with_its_page(landing: Landi
     name = (await desk.draft()).logo
 
     shown = await landing.visitor().get(f"/f/image/{desk.page.n}/{name}")
+    at_desk = await desk.visitor.get(f"{HOME}/{desk.page.n}/image/{name}")
+    preview = await desk.visitor.get(f"{HOME}/{desk.page.n}/preview")
     copies = [(await desk.publish("copy")).headers["location"] for _ in range(2)]
 
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
     assert b"<script>" not in shown.content
+    assert at_desk.content == shown.content
+    # On a host of its own the console finds everything it shows.
+    sources = re.findall(r'(?:src|href)="([^"]*)"', preview.text)
+    assert [one for one in sources if not one.startswith((HOME, "data:"))] == []
+    parts = [one for one in sources if "/look/" in one or "/image/" in one]
+    assert [(await desk.visitor.get(one)).status_code for one in parts] == [200, 200]
     pages = {page.n: page for page in await landing.store.pages(None)}
     copied = [pages[int(place.rpartition("/")[2])] for place in copies]
     assert [one.slug for one in copied] == ["diwali-copy", "diwali-copy-2"]

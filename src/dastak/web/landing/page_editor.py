@@ -33,6 +33,7 @@ from dastak.web.landing.raster import read_picture
 from dastak.web.landing.starter import begin
 from dastak.web.landing.themes import COLOUR_TITLES, COLOURS, THEMES, palette_of
 from dastak.web.landing.upload_form import UploadForm, read_upload
+from dastak.web.landing.visitor_pages import image, look
 from dastak.web.page_answers import headers, page, read_form, see_other
 from dastak.web.page_words import LANGUAGES
 
@@ -65,6 +66,9 @@ class PageEditor:
             Route(one, guarded(self.edit)),
             Route(one, guarded(self.save), methods=["POST"]),
             Route(f"{one}/preview", guarded(self.preview)),
+            # The console may have a host of its own, where there are no pages for visitors.
+            Route(f"{one}/image/{{name:str}}", guarded(self.picture)),
+            Route(f"{HOME}/look/{{name:str}}", self._room.house.for_people(look)),
         ]
 
     async def overview(self, _request: Request, author: Author) -> Response:
@@ -151,6 +155,11 @@ class PageEditor:
         html = self._room.drawn(found, design, asked.get("lang", ""), variant, stage)
         return page(html, framed_by=("'self'",))
 
+    async def picture(self, request: Request, author: Author) -> Response:
+        """GET a picture of the page."""
+        await self._room.page(request, author)
+        return await image(request, store=self._store)
+
     async def _kept(
         self, found: LandingPage, design: Design, upload: UploadForm
     ) -> tuple[Edited, LandingPage]:
@@ -219,7 +228,6 @@ class PageEditor:
             "domains": service.domains,
             "modes": _MODES,
             "keep_days_max": KEEP_DAYS_MAX,
-            "public_url": room.house.public_url,
         }
         return room.show("page_editor.html", author, values, status)
 
