@@ -8,6 +8,7 @@ import io
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -309,7 +310,7 @@ async def test_every_page_can_be_read_and_used_by_everybody(
         await go(page, "main form button")
         await expect(page.get_by_role("alert")).to_be_visible()
         await look(f"form with errors {language}")
-        await prove(page, dastak, some_visitor())
+        await prove(page, dastak, some_visitor(), asked=partial(look, f"code {language}"))
         await look(f"thanks {language}")
     for name in ("leads", "results"):
         await page.goto(f"{here}/{name}")

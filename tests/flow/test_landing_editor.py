@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from dastak.api.lead_endpoints import ExchangeBody, LeadView, exchange_lead
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.landing import LandingPage, PageState
+from dastak.tenancy.console_service import ensure_console
 from dastak.web.browser_session import form_token
 from dastak.web.landing.console_room import FORM, HOME, Author
 from dastak.web.landing.design import Fields, Hero, decode, fields_of, find_block
@@ -323,3 +324,25 @@ async def test_page_that_is_renamed_is_found_by_its_new_name(landing: Landing) -
     assert (taken.status_code, bad.status_code, moved.status_code) == (409, 422, 303)
     assert (await landing.visitor().get("/f/spring")).status_code == 200
     assert (await landing.visitor().get("/f/diwali")).status_code == 404
+
+
+async def test_page_is_made_for_a_service_of_a_customer_and_never_for_the_consoles(landing: Landing) -> None:
+    console = await ensure_console(landing.house.store)
+    await landing.pages.directory.refresh(landing.house.store)
+    visitor = landing.visitor()
+    asked = {"form": form_token(SECRET, FORM), "brand": "Sundar Sweets", "lang.hi": "yes", "theme": "rose"}
+
+    offered = await visitor.get(f"{HOME}/new")
+    refused = await visitor.post(f"{HOME}/new", {**asked, "service": str(console.n)})
+    made = await visitor.post(f"{HOME}/new", {**asked, "service": "1"})
+
+    assert f'value="{console.n}"' not in offered.text
+    assert (refused.status_code, made.status_code) == (422, 303)
+    page = await landing.store.page_named("sundar-sweets")
+    design = decode(page.draft)
+    assert (page.tenant, page.state, design.languages, design.look.theme) == (
+        1,
+        PageState.DRAFT,
+        ("hi",),
+        "rose",
+    )

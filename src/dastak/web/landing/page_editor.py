@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from dastak.core.errors import Conflict, DastakError, InvalidRequest
 from dastak.core.landing import (
-    KEEP_DAYS_DEFAULT,
     KEEP_DAYS_MAX,
     LandingPage,
     PageImage,
@@ -23,6 +22,7 @@ from dastak.core.landing import (
     Variant,
 )
 from dastak.core.tenant import Mode, Service
+from dastak.tenancy.console_service import console_service
 from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
 from dastak.web.landing.design import UTM_NAMES, Corner, Design, Font, encode
 from dastak.web.landing.editor_form import KIND_TITLES, Edited, read_design, with_picture
@@ -247,7 +247,10 @@ class PageEditor:
         return self._room.show("page_new.html", author, values, status)
 
     def _services(self, author: Author) -> list[Service]:
-        found = self._room.house.directory.tenancy.services
+        """Return whose pages somebody may make; the console's own service has none."""
+        directory = self._room.house.directory
+        own = console_service(directory)
+        found = [one for one in directory.tenancy.services if own is None or one.n != own.n]
         return [one for one in found if author.tenant is None or one.tenant == author.tenant]
 
     def _service(self, author: Author, n: str) -> Service | None:
@@ -272,7 +275,7 @@ def _settings(found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage,
     if host and (sentence := host_fault(host)) is not None:
         complaints.append(sentence)
         host = found.host or ""
-    kept = int(days[:4]) if days.isascii() and days.isdigit() else KEEP_DAYS_DEFAULT
+    kept = int(days[:4]) if days.isascii() and days.isdigit() else found.keep_days
     return (
         msgspec.structs.replace(
             found,
