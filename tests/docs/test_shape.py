@@ -29,7 +29,7 @@ LARGER_PACKAGES = {
     "sms": (24, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (27, "an endpoint table and a schema for each subject, beside the edge that serves them"),
     "store": (23, "one kind of database in many short modules; another kind will have a package of its own"),
-    "tenancy": (13, "each act of an operator, and each kind of secret, is a short module of its own"),
+    "tenancy": (14, "each act of an operator, and each kind of secret, is a short module of its own"),
     "flows": (21, "one module for each thing a caller, a carrier or the clock can ask for"),
     "commands": (27, "one module a command; the table in cli.py is the index"),
     "voice": (13, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),

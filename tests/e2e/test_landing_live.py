@@ -8,6 +8,7 @@ import io
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Request, ViewportSize, expect
 
+from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, watch
 from tests.support.dastak_process import DastakProcess
@@ -30,7 +32,7 @@ from tests.support.landing_makers import (
     some_visitor,
     write,
 )
-from tests.support.login_client import BEHIND_PROXY
+from tests.support.login_client import BEHIND_PROXY, some_address
 
 # One browser and one program for all of them: to start them takes longer than any of these.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -309,7 +311,7 @@ async def test_every_page_can_be_read_and_used_by_everybody(
         await go(page, "main form button")
         await expect(page.get_by_role("alert")).to_be_visible()
         await look(f"form with errors {language}")
-        await prove(page, dastak, some_visitor())
+        await prove(page, dastak, some_visitor(), asked=partial(look, f"code {language}"))
         await look(f"thanks {language}")
     for name in ("leads", "results"):
         await page.goto(f"{here}/{name}")
@@ -383,3 +385,48 @@ async def test_strangers_are_sent_to_sign_in(
         for path in ("", "/new", "/1/preview", "/1/publish", "/1/leads", "/1/leads.csv", "/1/results"):
             answer = await page.request.get(f"{dastak.url}{CONSOLE}{path}", max_redirects=0)
             assert answer.status == 303, path
+
+
+async def test_page_in_another_sites_frame_proves_a_number_without_cookies_and_says_so(
+    browser: Browser, dastak: DastakProcess, desk: tuple[Page, list[str]]
+) -> None:
+    maker, faults = desk
+    await begin_page(maker, dastak.url, "framed")
+    await maker.locator("#framed").fill("https://shop.example")
+    await publish(maker, "For the shop")
+    shop = (
+        "<!doctype html><title>Shop</title><main><p id=heard></p>"
+        f"<script src='{dastak.url}/f/embed.js'></script>"
+        "<dastak-page page=framed lang=en></dastak-page></main>"
+        "<script>addEventListener('proved', () => { heard.textContent = 'proved' })</script>"
+    )
+    # The shop is of the open net, and the program under test of this machine: browsers ask before they mix.
+    profile = await browser.new_context(
+        extra_http_headers={"x-forwarded-for": some_address()}, permissions=["local-network-access"]
+    )
+    page = await profile.new_page()
+    for site in ("shop", "evil"):
+        await page.route(
+            f"https://{site}.example/", lambda route: route.fulfill(body=shop, content_type="text/html")
+        )
+    await page.goto("https://shop.example/")
+    frame = page.frame_locator("iframe")
+    await frame.locator("#f-name").fill("Ravi")
+    number = some_visitor()
+    await frame.locator("#f-number").fill(number)
+    await frame.locator("#f-agree").check()
+    tall = await page.locator("iframe").evaluate("frame => frame.style.height")
+    await frame.locator("main form button").click()
+    await frame.locator("#code").fill(ApiClient(dastak.url, dastak.api_key).next_text(number)["code"])
+    await frame.locator("#code").press("Enter")
+    await expect(frame.locator(".done")).to_be_visible()
+    await expect(page.locator("#heard")).to_have_text("proved")
+    ours = [cookie for cookie in await profile.cookies() if cookie["name"].startswith("dastak")]
+    await page.goto("https://evil.example/")
+    elsewhere = await page.frame_locator("iframe").locator("form").count()
+    await profile.close()
+
+    assert int(tall.removesuffix("px")) > 300
+    assert ours == []
+    assert elsewhere == 0
+    assert faults == []

@@ -1,5 +1,6 @@
 """The editor of landing pages over HTTP: whose pages they are, what a form may do, and what is never lost."""
 
+import re
 import struct
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from dastak.api.lead_endpoints import ExchangeBody, LeadView, exchange_lead
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.landing import LandingPage, PageState
+from dastak.tenancy.console_service import ensure_console
 from dastak.web.browser_session import form_token
 from dastak.web.landing.console_room import FORM, HOME, Author
 from dastak.web.landing.design import Fields, Hero, decode, fields_of, find_block
@@ -214,10 +216,18 @@ async def test_logo_is_put_together_anew_and_copied_with_its_page(landing: Landi
     name = (await desk.draft()).logo
 
     shown = await landing.visitor().get(f"/f/image/{desk.page.n}/{name}")
+    at_desk = await desk.visitor.get(f"{HOME}/{desk.page.n}/image/{name}")
+    preview = await desk.visitor.get(f"{HOME}/{desk.page.n}/preview")
     copies = [(await desk.publish("copy")).headers["location"] for _ in range(2)]
 
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
     assert b"<script>" not in shown.content
+    assert at_desk.content == shown.content
+    # On a host of its own the console finds everything it shows.
+    sources = re.findall(r'(?:src|href)="([^"]*)"', preview.text)
+    assert [one for one in sources if not one.startswith((HOME, "data:"))] == []
+    parts = [one for one in sources if "/look/" in one or "/image/" in one]
+    assert [(await desk.visitor.get(one)).status_code for one in parts] == [200, 200]
     pages = {page.n: page for page in await landing.store.pages(None)}
     copied = [pages[int(place.rpartition("/")[2])] for place in copies]
     assert [one.slug for one in copied] == ["diwali-copy", "diwali-copy-2"]
@@ -314,3 +324,25 @@ async def test_page_that_is_renamed_is_found_by_its_new_name(landing: Landing) -
     assert (taken.status_code, bad.status_code, moved.status_code) == (409, 422, 303)
     assert (await landing.visitor().get("/f/spring")).status_code == 200
     assert (await landing.visitor().get("/f/diwali")).status_code == 404
+
+
+async def test_page_is_made_for_a_service_of_a_customer_and_never_for_the_consoles(landing: Landing) -> None:
+    console = await ensure_console(landing.house.store)
+    await landing.pages.directory.refresh(landing.house.store)
+    visitor = landing.visitor()
+    asked = {"form": form_token(SECRET, FORM), "brand": "Sundar Sweets", "lang.hi": "yes", "theme": "rose"}
+
+    offered = await visitor.get(f"{HOME}/new")
+    refused = await visitor.post(f"{HOME}/new", {**asked, "service": str(console.n)})
+    made = await visitor.post(f"{HOME}/new", {**asked, "service": "1"})
+
+    assert f'value="{console.n}"' not in offered.text
+    assert (refused.status_code, made.status_code) == (422, 303)
+    page = await landing.store.page_named("sundar-sweets")
+    design = decode(page.draft)
+    assert (page.tenant, page.state, design.languages, design.look.theme) == (
+        1,
+        PageState.DRAFT,
+        ("hi",),
+        "rose",
+    )

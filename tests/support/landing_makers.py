@@ -1,5 +1,6 @@
 """Operators who build landing pages in a browser, by the keyboard alone, and visitors who come to them."""
 
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Final
 
@@ -93,7 +94,14 @@ def some_visitor() -> str:
     return f"+91{next(NUMBERS)}"
 
 
-async def prove(page: Page, dastak: DastakProcess, number: str, name: str = "Ravi") -> None:
+async def prove(
+    page: Page,
+    dastak: DastakProcess,
+    number: str,
+    name: str = "Ravi",
+    *,
+    asked: Callable[[], Awaitable[None]] | None = None,
+) -> None:
     """Fill the form of a page in by the keyboard, and type the code from the virtual phone."""
     await page.set_extra_http_headers({"x-forwarded-for": some_address()})
     await write(page, "#f-name", name)
@@ -101,6 +109,8 @@ async def prove(page: Page, dastak: DastakProcess, number: str, name: str = "Rav
     await press(page, "#f-agree", "Space")
     await go(page, "main form button")
     await expect(page.locator("#code")).to_be_visible()
+    if asked is not None:
+        await asked()
     code = ApiClient(dastak.url, dastak.api_key).next_text(number)["code"]
     await write(page, "#code", code)
     await go(page, "#code")

@@ -12,7 +12,7 @@ from dastak.core.landing import LandingPage, Variant
 from dastak.core.landing_store import LandingStore
 from dastak.web.browser_session import check_form, form_token
 from dastak.web.landing.design import Design, Image, decode
-from dastak.web.landing.page_drawing import TEMPLATE, Showing, sheet, sheet_address, values_of
+from dastak.web.landing.page_drawing import TEMPLATE, Showing, sheet, sheet_name, values_of
 from dastak.web.landing.publish_checks import Fault, Surroundings, faults
 from dastak.web.page_answers import refuse_foreign, see_other
 from dastak.web.page_house import Handler, PageHouse
@@ -77,7 +77,12 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     def show(self, template: str, author: Author, values: Mapping[str, Any], status: int = 200) -> Response:
         """Answer with a page of the page builder."""
-        shared = {"home": HOME, "form": form_token(author.secret, FORM), "author": author.name}
+        shared = {
+            "home": HOME,
+            "form": form_token(author.secret, FORM),
+            "author": author.name,
+            "public_url": self.house.public_url,
+        }
         return self.house.show(template, words_of("en"), {**shared, **values}, status, frames=("'self'",))
 
     async def faults(self, page: LandingPage, design: Design) -> tuple[Fault, ...]:
@@ -101,7 +106,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
     def _octets(self, page: LandingPage, design: Design) -> int:
         """Return how large a page is in its largest language, with its style sheet."""
         try:
-            css = len(sheet(sheet_address(design).rpartition("/")[2]))
+            css = len(sheet(sheet_name(design)))
         except NotFound:
             return 0  # the theme is at fault, which is said elsewhere
         return css + max(
@@ -118,7 +123,8 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
             variant=variant,
             stage=stage,
             here=f"{HOME}/{page.n}/preview",
-            images=f"/f/image/{page.n}",
+            images=f"{HOME}/{page.n}/image",
+            looks=f"{HOME}/look",
             lines={"back": None, "back_label": ""},
         )
         return self.house.templates.render(TEMPLATE, words, values_of(design, showing))

@@ -55,6 +55,7 @@ class Showing(msgspec.Struct, frozen=True, kw_only=True):
         typed: What the fields hold.
         ticket: The hidden field of the form.
         images: The path before a picture's name.
+        looks: The path before a style sheet's name.
         framed: Whether the page is shown by another site, whose frame is to be told its height.
     """
 
@@ -63,6 +64,7 @@ class Showing(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     here: str
     images: str
+    looks: str = LOOK_PATH
     typed: Mapping[str, str] = {}
     flaws: Sequence[Flaw] = ()
     notice: str = ""
@@ -83,7 +85,7 @@ def values_of(design: Design, showing: Showing) -> Mapping[str, Any]:
 
     return {
         "brand": design.brand,
-        "sheet": sheet_address(design),
+        "sheet": f"{showing.looks}/{sheet_name(design)}",
         "logo": None if design.logo is None else f"{showing.images}/{design.logo}",
         "title": said(hero.title),
         "lead": said(hero.lead),
@@ -108,10 +110,10 @@ def values_of(design: Design, showing: Showing) -> Mapping[str, Any]:
     }
 
 
-def sheet_address(design: Design) -> str:
-    """Return where the style sheet of a design is; another look or another program has another address."""
+def sheet_name(design: Design) -> str:
+    """Return what the style sheet of a design is called; another look or another program has another one."""
     key = key_of(palette_of(design.look))
-    return f"{LOOK_PATH}/{key}.{_mark(key)}.css"
+    return f"{key}.{_mark(key)}.css"
 
 
 def sheet(name: str) -> str:

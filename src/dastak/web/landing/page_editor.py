@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from dastak.core.errors import Conflict, DastakError, InvalidRequest
 from dastak.core.landing import (
-    KEEP_DAYS_DEFAULT,
     KEEP_DAYS_MAX,
     LandingPage,
     PageImage,
@@ -23,6 +22,7 @@ from dastak.core.landing import (
     Variant,
 )
 from dastak.core.tenant import Mode, Service
+from dastak.tenancy.console_service import console_service
 from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
 from dastak.web.landing.design import UTM_NAMES, Corner, Design, Font, encode
 from dastak.web.landing.editor_form import KIND_TITLES, Edited, read_design, with_picture
@@ -33,6 +33,7 @@ from dastak.web.landing.raster import read_picture
 from dastak.web.landing.starter import begin
 from dastak.web.landing.themes import COLOUR_TITLES, COLOURS, THEMES, palette_of
 from dastak.web.landing.upload_form import UploadForm, read_upload
+from dastak.web.landing.visitor_pages import image, look
 from dastak.web.page_answers import headers, page, read_form, see_other
 from dastak.web.page_words import LANGUAGES
 
@@ -65,6 +66,9 @@ class PageEditor:
             Route(one, guarded(self.edit)),
             Route(one, guarded(self.save), methods=["POST"]),
             Route(f"{one}/preview", guarded(self.preview)),
+            # The console may have a host of its own, where there are no pages for visitors.
+            Route(f"{one}/image/{{name:str}}", guarded(self.picture)),
+            Route(f"{HOME}/look/{{name:str}}", self._room.house.for_people(look)),
         ]
 
     async def overview(self, _request: Request, author: Author) -> Response:
@@ -151,6 +155,11 @@ class PageEditor:
         html = self._room.drawn(found, design, asked.get("lang", ""), variant, stage)
         return page(html, framed_by=("'self'",))
 
+    async def picture(self, request: Request, author: Author) -> Response:
+        """GET a picture of the page."""
+        await self._room.page(request, author)
+        return await image(request, store=self._store)
+
     async def _kept(
         self, found: LandingPage, design: Design, upload: UploadForm
     ) -> tuple[Edited, LandingPage]:
@@ -219,7 +228,6 @@ class PageEditor:
             "domains": service.domains,
             "modes": _MODES,
             "keep_days_max": KEEP_DAYS_MAX,
-            "public_url": room.house.public_url,
         }
         return room.show("page_editor.html", author, values, status)
 
@@ -239,7 +247,10 @@ class PageEditor:
         return self._room.show("page_new.html", author, values, status)
 
     def _services(self, author: Author) -> list[Service]:
-        found = self._room.house.directory.tenancy.services
+        """Return whose pages somebody may make; the console's own service has none."""
+        directory = self._room.house.directory
+        own = console_service(directory)
+        found = [one for one in directory.tenancy.services if own is None or one.n != own.n]
         return [one for one in found if author.tenant is None or one.tenant == author.tenant]
 
     def _service(self, author: Author, n: str) -> Service | None:
@@ -264,7 +275,7 @@ def _settings(found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage,
     if host and (sentence := host_fault(host)) is not None:
         complaints.append(sentence)
         host = found.host or ""
-    kept = int(days[:4]) if days.isascii() and days.isdigit() else KEEP_DAYS_DEFAULT
+    kept = int(days[:4]) if days.isascii() and days.isdigit() else found.keep_days
     return (
         msgspec.structs.replace(
             found,

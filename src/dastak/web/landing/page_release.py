@@ -143,6 +143,5 @@ class PageRelease:
             "versions": versions,
             "changed": found.draft != shown,
             "address": f"{self._room.house.public_url}/f/{found.slug}",
-            "public_url": self._room.house.public_url,
         }
         return self._room.show("page_publish.html", author, values, status)

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -71,8 +72,8 @@ class VisitorPages:
         """Return the routes; what is ours stands before what customers name."""
         answered = self._house.for_people
         return [
-            Route(f"{LOOK_PATH}/{{name:str}}", answered(self.look)),
-            Route("/f/image/{page:int}/{name:str}", answered(self.image)),
+            Route(f"{LOOK_PATH}/{{name:str}}", answered(look)),
+            Route("/f/image/{page:int}/{name:str}", answered(partial(image, store=self._store))),
             Route("/f/embed.js", embed),
             Route("/f/{slug:str}", answered(self.form)),
             Route("/f/{slug:str}", answered(self.send_in), methods=["POST"]),
@@ -80,17 +81,6 @@ class VisitorPages:
             Route("/f/{slug:str}/{secret:str}", answered(self.act), methods=["POST"]),
             Route("/f/{slug:str}/{secret:str}/watch", answered(self.watch)),
         ]
-
-    async def look(self, request: Request) -> Response:
-        """GET a style sheet."""
-        text = sheet(request.path_params["name"])
-        return Response(text, media_type="text/css", headers=_FOR_EVER)
-
-    async def image(self, request: Request) -> Response:
-        """GET a picture; its name is the digest of what it shows."""
-        found = await self._store.image(request.path_params["page"], request.path_params["name"])
-        safe = {**_FOR_EVER, "content-security-policy": "default-src 'none'; sandbox"}
-        return Response(found.octets, media_type=found.kind, headers=safe)
 
     async def form(self, request: Request) -> Response:
         """GET the page."""
@@ -278,6 +268,19 @@ class VisitorPages:
         return self._house.show(
             TEMPLATE, showing.words, values, status, forms_to=out, framed_by=shown.design.framed_by
         )
+
+
+async def look(request: Request) -> Response:
+    """GET a style sheet."""
+    text = sheet(request.path_params["name"])
+    return Response(text, media_type="text/css", headers=_FOR_EVER)
+
+
+async def image(request: Request, *, store: LandingStore) -> Response:
+    """GET a picture; its name is the digest of what it shows."""
+    found = await store.image(request.path_params["page"], request.path_params["name"])
+    safe = {**_FOR_EVER, "content-security-policy": "default-src 'none'; sandbox"}
+    return Response(found.octets, media_type=found.kind, headers=safe)
 
 
 async def embed(_request: Request) -> Response:
