@@ -106,6 +106,7 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
     await page.goto(f"{dastak.url}{CONSOLE}")
     await go(page, "main a.button")
     await begin_page(page, dastak.url, "diwali", "hi")
+    here = page.url.partition("?")[0]
     await write(page, "#b1-title-en", "A kilo of Diwali sweets, at your door")
     await write(page, "#b1-title-hi", "दिवाली की एक किलो मिठाई, आपके घर")
     await write(page, "#b1-lead-en", "Order before 5 November and pay nothing for delivery in Delhi.")
@@ -138,10 +139,10 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
         await expect(visitor.locator(".done h2")).to_have_text("धन्यवाद")
         assert heard == []
 
-    await page.goto(f"{dastak.url}{CONSOLE}/1/leads")
+    await page.goto(f"{here}/leads")
     await expect(page.locator("tbody th")).to_have_text([number])
     await expect(page.locator("tbody")).to_contain_text("मैं सहमत हूँ कि Sundar Sweets")
-    answer = await page.request.get(f"{dastak.url}{CONSOLE}/1/leads.csv")
+    answer = await page.request.get(f"{here}/leads.csv")
     (row,) = csv.DictReader(io.StringIO((await answer.text()).removeprefix("\ufeff")))
     assert (row["number"], row["name"], row["language"], row["utm_source"]) == (
         f"'{number}",
@@ -149,7 +150,7 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
         "hi",
         "poster",
     )
-    await page.goto(f"{dastak.url}{CONSOLE}/1/results")
+    await page.goto(f"{here}/results")
     figures = await page.locator("table").first.locator("tbody td:nth-child(2)").all_inner_texts()
     assert figures == ["1"] * 6
     assert faults == []
@@ -325,7 +326,11 @@ async def test_every_page_can_be_read_and_used_by_everybody(
     assert wide == []
 
 
-async def test_page_is_small_and_asks_nobody_else(browser: Browser, dastak: DastakProcess) -> None:
+async def test_page_is_small_and_asks_nobody_else(
+    browser: Browser, dastak: DastakProcess, desk: tuple[Page, list[str]]
+) -> None:
+    await begin_page(desk[0], dastak.url, "small", "hi")
+    await publish(desk[0], "First")
     sizes: list[int] = []
     asked: list[str] = []
 
@@ -336,7 +341,7 @@ async def test_page_is_small_and_asks_nobody_else(browser: Browser, dastak: Dast
     page = await profile.new_page()
     page.on("request", note)
     page.on("response", lambda answer: sizes.append(int(answer.headers.get("content-length", "0"))))
-    await page.goto(f"{dastak.url}/f/diwali?lang=hi")
+    await page.goto(f"{dastak.url}/f/small?lang=hi")
     await page.wait_for_load_state("networkidle")
     await profile.close()
 
