@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -271,6 +272,24 @@ def test_planted_cookie_is_worth_nothing_after_the_login(dastak: DastakProcess, 
         assert (
             answer_of(attacker.open(f"/authorize?{site.query(prompt='none')}"))["error"] == "login_required"
         )
+
+
+def test_code_is_bound_to_our_host_where_the_service_has_it(tmp_path: Path) -> None:
+    environment = {**BEHIND_PROXY, "DASTAK__SERVER__PUBLIC_URL": "http://otp.example.in"}
+    with (
+        DastakProcess(tmp_path / "data", environment=environment) as bound,
+        PlainBrowser(bound.url) as browser,
+    ):
+        api = ApiClient(bound.url, bound.api_key)
+        service = "/v1/admin/tenants/default/services/default"
+        assert api.patch(service, {"domains": ["otp.example.in"]}).status == 200
+        site = Site(bound, browser)
+        page = site.ask()
+        browser.client.post(page.url, data={**page.fields, "number": site.number, "do": "begin"})
+
+        text = api.next_text(site.number)
+
+    assert text["text"].splitlines()[-1] == f"@otp.example.in #{text['code']}"
 
 
 def test_number_that_is_none_is_told_on_the_page(site: Site) -> None:
