@@ -96,6 +96,11 @@ def go_public_without_tls(installation: Installation) -> str:
     return "without TLS"
 
 
+def hide_people_behind_a_proxy(installation: Installation) -> str:
+    installation.set_public_url("https://otp.example.in")
+    return "login.trusted_proxies is 0"
+
+
 def give_a_live_key_without_a_carrier(installation: Installation) -> str:
     give_live_key(installation)
     return "there is no carrier"
@@ -295,6 +300,7 @@ FAULTS = (
     ("config.secrets", lose_the_keys, False),
     ("config.secrets", leave_a_placeholder, False),
     ("config.public_url", go_public_without_tls, False),
+    ("config.proxies", hide_people_behind_a_proxy, False),
     ("config.live_keys", give_a_live_key_without_a_carrier, False),
     ("config.phones", show_phones_to_strangers, False),
     ("config.phones", show_phones_beside_the_database, False),

@@ -57,6 +57,19 @@ def public_url(scene: Scene) -> Fault | None:
     return None
 
 
+def proxies(scene: Scene) -> Fault | None:
+    """Find a proxy in front whose callers all seem to come from one address."""
+    settings = scene.settings
+    url = urlsplit(settings.server.public_url or "")
+    behind = url.scheme == "https" and is_loopback(address_of(settings.server.listen)[0])
+    if not behind or is_loopback(url.hostname) or settings.login.trusted_proxies:
+        return None
+    what = (
+        f"people reach {settings.server.public_url} through a proxy of yours, but login.trusted_proxies is 0"
+    )
+    return Fault(what, "export DASTAK__LOGIN__TRUSTED_PROXIES=1", warning=True)
+
+
 def live_keys(scene: Scene) -> Fault | None:
     """Find live keys that no carrier serves."""
     assert scene.tenancy is not None
@@ -100,6 +113,12 @@ CHECKS: Final = (
         "the public address is set and has TLS",
         "codes and keys travel in clear without TLS; without an address no page can make a link",
         public_url,
+    ),
+    Check(
+        "config.proxies",
+        "the addresses of people come through the proxy",
+        "all people share one budget of wrong passwords: a few who mistype lock all others out",
+        proxies,
     ),
     Check(
         "config.live_keys",
