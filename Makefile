@@ -20,7 +20,7 @@ dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves thi
 	@exec $(BIN)/dastak dev $(ARGS)
 
 test: $(DEV) servers $(PEERS) $(PRISM) $(LISTENER) ## Run all tests, with real peers where they can be had
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint types imports pages ## Lint, format, types, imports, generated pages
 
