@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,7 @@ import pytest
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.patience import until
 from tests.support.program import clean_environment
 from tests.support.serve_installation import free_port
@@ -24,7 +24,6 @@ from tests.support.serve_installation import free_port
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
 FILE = re.compile(r"^<!-- (file|end of): (\S+) -->\n```\w+[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PASSWORD = "blue horses swim at night"
-_NUMBERS = count(9_360_000_001)
 
 
 def write_files(page: str, directory: Path) -> None:
@@ -72,7 +71,7 @@ def answers(browser: httpx.Client) -> bool:
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 @pytest.fixture
@@ -152,7 +151,7 @@ def test_code_of_the_plain_site_counts_once_and_only_where_it_was_asked_for(
 ) -> None:
     asha.send("sign up", username="beena", password=PASSWORD, number=to)
     code = phones.next_text(to)["code"]
-    stranger.send("sign up", username="mallory", password=PASSWORD, number=f"+91{next(_NUMBERS)}")
+    stranger.send("sign up", username="mallory", password=PASSWORD, number=f"+91{next(FRESH)}")
 
     stolen = stranger.send("check", code=code)
     asha.send("check", code=code)

@@ -18,6 +18,7 @@ from dastak.api.endpoints import Endpoint
 from dastak.core.tenant import Scope
 from tests.support.api_client import Answer, ApiClient
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.patience import until
 from tests.support.program import Program, clean_environment
 from tests.support.serve_installation import Installation
@@ -25,7 +26,6 @@ from tests.support.serve_installation import Installation
 TENANTS = "/v1/admin/tenants"
 APPLICATION = ("start", "check", "read")
 # Each test has numbers and names of its own, because limits are per number and names are taken.
-_NUMBERS = count(9_200_000_001)
 _NAMES = count(1)
 
 
@@ -136,7 +136,7 @@ def acme(operator: ApiClient) -> Acme:
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 # Who may.
@@ -341,7 +341,7 @@ def test_spend_cap_of_nothing_stops_live_messages_but_no_test(
 
 def test_opened_country_is_reached_and_closed_one_is_not(acme: Acme) -> None:
     admin, api = acme.client("admin"), acme.client()
-    number = f"+6591{next(_NUMBERS) % 10**6:06}"
+    number = f"+6591{next(FRESH) % 10**6:06}"
 
     closed = api.start(number)
     opened = admin.patch(acme.service, {"countries": ["SG", "IN", "SG"]})
@@ -546,7 +546,7 @@ def test_team_key_reaches_the_numbers_its_service_lists(acme: Acme, carrier: Car
     admin.patch(acme.service, {"team_numbers": [to]})
     listed = team.start(to)
     carried = carrier.next_text()
-    other = team.start(f"+91{next(_NUMBERS)}")
+    other = team.start(f"+91{next(FRESH)}")
 
     assert [(answer.status, answer.body["reason"]) for answer in (before, other)] == [
         (403, "team_number_not_listed")

@@ -2,22 +2,21 @@
 
 import json
 from collections.abc import Iterator
-from itertools import count
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 
-_NUMBERS = count(9_310_000_001)
 VERIFICATIONS = "/v1/verifications"
 NOBODYS = "ver_" + "0" * 32
 
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from itertools import count
 from pathlib import Path
 
 import pyotp
@@ -11,9 +10,9 @@ import pytest
 import segno
 
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.program import clean_environment
 
-_NUMBERS = count(9_350_000_001)
 # The upper and the lower half of a character, each light or dark.
 HALVES = {"█": (0, 0), "▀": (0, 1), "▄": (1, 0), " ": (1, 1)}
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -23,7 +22,7 @@ RFC_4226_CODES = ("755224", "287082", "359152")
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 class Typing:

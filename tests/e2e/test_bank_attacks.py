@@ -17,10 +17,10 @@ import pytest
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.patience import until
 
 PASSWORD: Final = "blue horses swim at night"
-_NUMBERS = count(9_340_000_001)
 _NAMES = count(1)
 SCRIPT: Final = '"><script>alert(1)</script>'
 
@@ -41,7 +41,7 @@ class Visitor:
         self.dastak = ApiClient(house.url, house.api_key)
         self.bank_file = house.data_dir / "bank.db"
         self.name = f"visitor-{next(_NAMES)}"
-        self.to = f"+91{next(_NUMBERS)}"
+        self.to = f"+91{next(FRESH)}"
 
     def token(self, path: str) -> str:
         found = re.search(r'name="form" value="([0-9a-f]{32})"', self.http.get(path).text)

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,7 +28,6 @@ PICTURE: Final = Path(__file__).resolve().parents[2] / "docs" / "images" / "bank
 PHONE: Final[ViewportSize] = {"width": 390, "height": 760}
 NARROW: Final[ViewportSize] = {"width": 320, "height": 568}
 PASSWORD: Final = "blue horses swim at night"
-_NUMBERS = count(9_330_000_001)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,7 +49,7 @@ def phones(house: DastakProcess) -> ApiClient:
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 def another(code: str) -> str:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +17,7 @@ from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.code_visitor import made_page
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.patience import until
 from tests.support.return_site import ReturnSite
 from tests.support.virtual_caller import Handset
@@ -31,7 +31,6 @@ OFF, RINGS = "+12025550101", "+12025550116"
 CALLED = "+12025550105"
 SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
 OCTETS_MAX, REQUESTS_MAX, TARGET_PX_MIN = 10 * 1024, 3, 44
-_NUMBERS = count(9_400_000_001)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +97,7 @@ def visit(browser: Browser, dev: DastakProcess, site: ReturnSite) -> Visits:
     async def opening(
         to: str | None = None, *, language: str = "en", page: dict[str, Any] | None = None, **asked: Any
     ) -> AsyncIterator[Person]:
-        number = to or f"+91{next(_NUMBERS)}"
+        number = to or f"+91{next(FRESH)}"
         context = {"viewport": SMALL, "locale": "en-IN"} | asked.pop("context", {})
         wanted = {"return_url": site.url, "state": "s", "language": language, **(page or {})}
         of, url = made_page(api, number, page=wanted, locale=language, **asked)
@@ -311,7 +310,7 @@ async def test_another_browser_finds_nothing(visit: Visits, browser: Browser) ->
 async def test_number_is_typed_into_the_phone_and_the_page_goes_on_by_itself(
     visit: Visits, site: ReturnSite
 ) -> None:
-    to = f"+91{next(_NUMBERS)}"
+    to = f"+91{next(FRESH)}"
     async with visit(to, channel="voice", match=True) as person:
         number = await person.page.locator(".number").text_content()
         assert number == person.api.get(f"/v1/verifications/{person.of}").body["match_number"]

@@ -2,7 +2,6 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,16 +11,16 @@ from dastak.core.code_page import digest_of
 from tests.support.api_client import ApiClient
 from tests.support.code_visitor import RETURN_URL, Visitor, made_page
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.patience import until
 
 # Each test has numbers of its own.
-_NUMBERS = count(9_300_000_001)
 TOKEN_CHARACTERS = 27
 
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 @pytest.fixture
@@ -144,7 +143,7 @@ def test_crowd_of_forms_writes_to_three_numbers_at_most(api: ApiClient, to: str)
     of, url = made_page(api, to, page={"may_change_number": True}, purpose="signup")
     browser = Visitor()
     shown = browser.open(url)
-    numbers = [f"+91{next(_NUMBERS)}" for _ in range(12)]
+    numbers = [f"+91{next(FRESH)}" for _ in range(12)]
 
     with ThreadPoolExecutor(12) as pool:
         statuses = list(
@@ -198,7 +197,7 @@ def test_form_of_another_site_judges_nothing(
 
 def test_form_of_one_page_is_worth_nothing_on_another(api: ApiClient, to: str) -> None:
     _, first = made_page(api, to)
-    other = f"+91{next(_NUMBERS)}"
+    other = f"+91{next(FRESH)}"
     _, second = made_page(api, other)
     browser = Visitor()
     shown, _ = browser.open(first), browser.open(second)
@@ -254,7 +253,7 @@ def test_number_is_changed_at_sign_up_alone_and_three_times_at_most(api: ApiClie
     assert f"ends in {to[-2:]}." in shown.text
     statuses, newest = [], ""
     for _ in range(4):
-        newest = f"+91{next(_NUMBERS)}"
+        newest = f"+91{next(FRESH)}"
         statuses.append(browser.do(shown, url, "new_number", to=newest).status)
 
     third = f"+91{int(newest[3:]) - 1}"
@@ -286,7 +285,7 @@ def test_sign_in_shows_no_digit_and_changes_no_number(api: ApiClient, to: str) -
     browser = Visitor()
     shown = browser.open(url)
 
-    changed = browser.do(shown, url, "new_number", to=f"+91{next(_NUMBERS)}")
+    changed = browser.do(shown, url, "new_number", to=f"+91{next(FRESH)}")
     refused = api.post(f"/v1/verifications/{of}/page", {"return_url": RETURN_URL, "may_change_number": True})
 
     assert changed.status == 404

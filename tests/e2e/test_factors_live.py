@@ -2,7 +2,6 @@
 
 import base64
 import time
-from itertools import count
 from xml.etree import ElementTree
 
 import pyotp
@@ -10,9 +9,9 @@ import pytest
 
 from tests.support.api_client import Answer, ApiClient
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 
 # Each test has numbers of its own.
-_NUMBERS = count(9_200_000_001)
 RFC_4226_SEED = base64.b32encode(b"12345678901234567890").decode()
 # RFC 4226, appendix D.
 RFC_4226_CODES = (
@@ -31,7 +30,7 @@ RFC_6238_OCTETS = {"SHA1": 20, "SHA256": 32, "SHA512": 64}
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 @pytest.fixture

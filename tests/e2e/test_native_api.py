@@ -3,20 +3,19 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 
 import pytest
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 
 # Each test has numbers of its own, because limits are per number.
-_NUMBERS = count(9_100_000_001)
 
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import pytest
@@ -14,16 +13,16 @@ from dastak.core.msisdn import Msisdn, mask
 from tests.support.api_client import Answer, ApiClient
 from tests.support.browser import chromium, opened
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.patience import until
 from tests.support.program import clean_environment
 
 # Each test has numbers of its own, because limits are per number.
-_NUMBERS = count(9_300_000_001)
 
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 @pytest.fixture

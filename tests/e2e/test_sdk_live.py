@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from shutil import copytree
 
@@ -18,13 +17,12 @@ from dastak import sdk
 from dastak.sdk import Dastak
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
-
-_NUMBERS = count(9_310_000_001)
+from tests.support.fresh_numbers import FRESH
 
 
 @pytest.fixture
 def to() -> str:
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 @pytest.fixture
@@ -189,7 +187,7 @@ def test_code_page_leads_back_to_the_services_own_hosts_alone(client: Dastak, to
 
 
 def test_one_client_serves_many_threads(client: Dastak, phones: ApiClient) -> None:
-    numbers = [f"+91{next(_NUMBERS)}" for _ in range(16)]
+    numbers = [f"+91{next(FRESH)}" for _ in range(16)]
 
     def walk(to: str) -> bool:
         started = client.start(to)

@@ -1,19 +1,18 @@
 """Operators who build landing pages in a browser, by the keyboard alone, and visitors who come to them."""
 
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import Final
 
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.login_client import PASSWORD, LoginClient, some_address, some_number
 
 CONSOLE: Final = "/console/pages"
 ACCOUNT: Final = "/account/operators/console"
 STOPS_MAX: Final = 400
-NUMBERS: Final = count(9_340_000_001)
 
 
 def become_operator(dastak: DastakProcess) -> list[dict[str, str]]:
@@ -91,7 +90,7 @@ async def publish(page: Page, reason: str) -> None:
 
 def some_visitor() -> str:
     """Return a number that no other visitor has."""
-    return f"+91{next(NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 async def prove(

@@ -10,11 +10,11 @@ from typing import Any, Final, Self
 import httpx
 
 from tests.support.api_client import ApiClient
+from tests.support.fresh_numbers import FRESH
 
 LOGIN: Final = "/login/default/default"
 ACCOUNT: Final = "/account/default/default"
 PASSWORD: Final = "a bridge of seven lemons"
-_NUMBERS: Final = count(9_300_000_001)
 _NAMES: Final = count(1)
 _ADDRESSES: Final = count(1)
 # Each browser seems to come from an address of its own, as a proxy would tell.
@@ -29,7 +29,7 @@ def some_name() -> str:
 
 def some_number() -> str:
     """Return a number that no other test uses."""
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 def some_address() -> str:

@@ -6,7 +6,6 @@ import json
 import secrets
 import subprocess
 import sys
-from itertools import count
 from typing import Any, Final
 from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
 
@@ -14,18 +13,18 @@ import httpx
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
+from tests.support.fresh_numbers import FRESH
 from tests.support.plain_browser import PlainBrowser, Sheet
 from tests.support.program import clean_environment
 
 CALLBACK: Final = "https://shop.example/callback"
 LOGGED_OUT: Final = "https://shop.example/bye?from=dastak"
 CLIENTS: Final = "/v1/admin/tenants/default/clients"
-_NUMBERS: Final = count(9_400_000_001)
 
 
 def some_number() -> str:
     """Return a number that no other test uses."""
-    return f"+91{next(_NUMBERS)}"
+    return f"+91{next(FRESH)}"
 
 
 def add_client(dastak: DastakProcess, **fields: Any) -> dict[str, Any]:
