@@ -24,7 +24,7 @@ from dastak.api.endpoint_table import ENDPOINTS
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
-from dastak.app_pages import people_routes
+from dastak.app_pages import people_routes, tell_leads
 from dastak.app_voice import voices_of
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
@@ -124,6 +124,7 @@ async def run(
         )
         door = await stack.enter_async_context(Door(settings.server.door))
         passwords = PasswordHashes(read_breached(settings.login.breached_passwords))
+        await tell_leads(stack, house.ports, house.store, settings)
         people = _people(house, await stack.enter_async_context(passwords), settings, public_url)
         pages = _pages(house, dispatcher, people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")

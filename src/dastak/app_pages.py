@@ -1,5 +1,6 @@
 """Wire the pages for people: what they share, and each group of them."""
 
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 from starlette.requests import Request
@@ -8,9 +9,12 @@ from starlette.routing import Route
 from dastak.config import Settings, SignInSettings
 from dastak.core.code_page import CodePageStore
 from dastak.core.landing_store import LandingStore
+from dastak.core.lead_hook import LeadHookStore
 from dastak.core.oidc_store import OidcStore
 from dastak.core.people_store import LoginPorts, Passwords, PeopleStore
 from dastak.core.ports import Ports
+from dastak.flows.lead_hooks import LOOK_EVERY_S, LeadHooks
+from dastak.flows.worker import every
 from dastak.tenancy.directory import Directory
 from dastak.tenancy.password_hook import PasswordHook
 from dastak.web.code_step import CodeStep
@@ -18,6 +22,7 @@ from dastak.web.console_host import console_apart
 from dastak.web.hosted.hosted_page import hosted_routes
 from dastak.web.landing.console_room import Author
 from dastak.web.landing.landing_routes import landing_routes
+from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.login.login_house import LoginHouse
 from dastak.web.login.login_routes import login_routes
 from dastak.web.login.sign_in_desk import SignInDesk
@@ -37,6 +42,10 @@ class PageStores(Protocol):
     @property
     def landing(self) -> LandingStore:
         """Landing pages, their visits and their leads."""
+
+    @property
+    def lead_hooks(self) -> LeadHookStore:
+        """The webhooks of landing pages."""
 
     @property
     def people(self) -> PeopleStore:
@@ -79,12 +88,12 @@ def people_routes(
         *hosted_routes(house, stores.code_pages),
         *login_routes(login),
         *oidc_routes(login, stores.oidc),
-        *landing_pages(house, stores.landing, login),
+        *landing_pages(house, stores, login, private=settings.login.private_checks),
     ]
     return [*console_apart(house, groups), *files.routes()]
 
 
-def landing_pages(house: PageHouse, store: LandingStore, login: LoginHouse) -> list[Route]:
+def landing_pages(house: PageHouse, stores: PageStores, login: LoginHouse, *, private: bool) -> list[Route]:
     """Have the operators of the console make landing pages."""
 
     async def who(request: Request) -> Author | None:
@@ -93,7 +102,22 @@ def landing_pages(house: PageHouse, store: LandingStore, login: LoginHouse) -> l
             return None
         return Author(operator.name, operator.tenant, operator.signed_in.session.digest.hex())
 
-    return landing_routes(house, store, who=who, sign_in=login.desk.console_address, proxies=login.proxies)
+    webhook = LeadWebhook(house.ports, stores.lead_hooks, private=private)
+    return landing_routes(
+        house,
+        stores.landing,
+        webhook,
+        who=who,
+        sign_in=login.desk.console_address,
+        proxies=login.proxies,
+    )
+
+
+async def tell_leads(stack: AsyncExitStack, ports: Ports, stores: PageStores, settings: Settings) -> None:
+    """Send the leads of landing pages to their webhooks, for as long as the stack is open."""
+    private = settings.login.private_checks
+    hooks = await stack.enter_async_context(LeadHooks(ports, stores.lead_hooks, private=private))
+    await stack.enter_async_context(every(LOOK_EVERY_S, hooks.look))
 
 
 def login_house(

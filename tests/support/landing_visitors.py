@@ -16,6 +16,7 @@ from dastak.tenancy.directory import Directory
 from dastak.web.landing.console_room import Author
 from dastak.web.landing.design import Design, Success, encode
 from dastak.web.landing.landing_routes import landing_routes
+from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.landing.starter import begin
 from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
@@ -34,7 +35,10 @@ class Landing:
     def __init__(self, house: House, pages: PageHouse) -> None:
         self.house, self.pages, self.store = house, pages, house.store.landing
         self.author: Author | None = Author("Asha", None, "s" * 43)
-        made = landing_routes(pages, self.store, who=self._who, sign_in=lambda path: f"/login?next={path}")
+        webhook = LeadWebhook(house.ports, house.store.lead_hooks, private=True)
+        made = landing_routes(
+            pages, self.store, webhook, who=self._who, sign_in=lambda path: f"/login?next={path}"
+        )
         self.app = Starlette(routes=[*made, *PageFiles().routes()])
 
     async def _who(self, _request: Request) -> Author | None:

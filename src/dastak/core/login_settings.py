@@ -62,7 +62,7 @@ def check_login(settings: LoginSettings, *, private: bool = False) -> LoginSetti
         raise InvalidRequest(f"`remember_days` must be 0 to {REMEMBER_DAYS_MAX}.", field="remember_days")
     _check_factors(settings.factors)
     if settings.check_url is not None:
-        _check_address(settings.check_url, ("https", "http") if private else ("https",))
+        check_address(settings.check_url, private=private, field="check_url")
         if settings.open_sign_up:
             raise InvalidRequest(
                 "Where your own system knows the passwords, accounts are made there and not here.",
@@ -76,8 +76,23 @@ def _check_factors(factors: Sequence[Channel]) -> None:
         raise InvalidRequest("`factors` needs at least one, each once.", field="factors")
 
 
-def _check_address(url: str, schemes: Sequence[str]) -> None:
-    parts = urlsplit(url)
-    plain = parts.scheme in schemes and parts.hostname and not parts.username and not parts.fragment
-    if not plain or len(url) > ADDRESS_CHARACTERS_MAX or not url.isascii():
-        raise InvalidRequest("`check_url` is an https address without a user name in it.", field="check_url")
+def check_address(url: str, *, private: bool, field: str) -> None:
+    """Pass an address of a customer's system to which signed requests may be sent.
+
+    Args:
+        url: The address.
+        private: Whether plain http will do.
+        field: What a refusal names.
+
+    Raises:
+        InvalidRequest: It is none.
+    """
+    refusal = InvalidRequest(f"`{field}` is an https address without a user name in it.", field=field)
+    try:
+        parts = urlsplit(url)
+        plain = parts.hostname and not parts.username and not parts.fragment and parts.port != 0
+    except ValueError as error:
+        raise refusal from error
+    schemes = ("https", "http") if private else ("https",)
+    if not plain or parts.scheme not in schemes or len(url) > ADDRESS_CHARACTERS_MAX or not url.isascii():
+        raise refusal

@@ -69,6 +69,10 @@ INSERT INTO landing_lead
     (page, at, gone_at, variant, language, msisdn, verification, record, exchange, exchange_until)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+-- name: queue_lead
+INSERT INTO lead_delivery (verification, page, state, tries, due_at, error)
+SELECT ?1, page, 'waiting', 0, ?2, '' FROM lead_hook WHERE page = ?3
+
 -- name: lead_by_verification
 SELECT n, page, at, gone_at, variant, language, msisdn, verification, record
 FROM landing_lead WHERE verification = ?

@@ -55,6 +55,7 @@ from dastak.store.sqlite_code_pages import SqliteCodePages
 from dastak.store.sqlite_factors import SqliteFactors
 from dastak.store.sqlite_file import READING
 from dastak.store.sqlite_landing import SqliteLanding
+from dastak.store.sqlite_lead_hooks import SqliteLeadHooks
 from dastak.store.sqlite_oidc import SqliteOidc
 from dastak.store.sqlite_people import SqlitePeople
 from dastak.store.sqlite_writes import Writes
@@ -81,7 +82,7 @@ class SqliteStore:
     run in a thread.
 
     Attributes:
-        factors, code_pages, people, oidc, landing: The ports of these subjects, such as `FactorStore`.
+        factors, code_pages, people, oidc, landing, lead_hooks: The ports of these subjects.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -104,6 +105,7 @@ class SqliteStore:
         self.people = SqlitePeople(group, once=once, writer=writer, reader=reader)
         self.oidc = SqliteOidc(group, once=once, writer=writer, reader=reader)
         self.landing = SqliteLanding(group, writer, reader, self._lister, self._listed)
+        self.lead_hooks = SqliteLeadHooks(group, writer, reader, self._lister, self._listed)
         return self
 
     async def __aexit__(

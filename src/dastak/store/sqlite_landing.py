@@ -259,6 +259,7 @@ class SqliteLanding:
         n = execute(sql["insert_lead"], row).lastrowid
         assert n is not None
         execute(sql["lead_of_visit"], (n, token_digest))
+        execute(sql["queue_lead"], (lead.verification, rows.to_ms(lead.at), lead.page))
         return n
 
     def _exchange(self, tenant: int, token_digest: bytes, now: datetime) -> tuple[LandingPage, Lead]:

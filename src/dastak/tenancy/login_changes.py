@@ -8,7 +8,8 @@ import msgspec
 from dastak.core.login_settings import LoginSettings, check_login
 from dastak.core.people_store import PeopleStore
 from dastak.core.ports import Once, Sealer
-from dastak.tenancy.password_hook import bound_to, new_secret
+from dastak.tenancy.password_hook import bound_to
+from dastak.tenancy.signed_request import new_secret
 
 FIELDS: Final = ("mode", "open_sign_up", "required", "factors", "remember_days", "check_url")
 

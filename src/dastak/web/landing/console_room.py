@@ -12,6 +12,7 @@ from dastak.core.landing import LandingPage, Variant
 from dastak.core.landing_store import LandingStore
 from dastak.web.browser_session import check_form, form_token
 from dastak.web.landing.design import Design, Image, decode
+from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.landing.page_drawing import TEMPLATE, Showing, sheet, sheet_name, values_of
 from dastak.web.landing.publish_checks import Fault, Surroundings, faults
 from dastak.web.page_answers import refuse_foreign, see_other
@@ -43,12 +44,14 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that the pages of the page builder are made with.
 
     Attributes:
+        webhook: Where leads are told to.
         who: Says who is signed in.
         sign_in: Returns where one signs in to come back to a path.
     """
 
     house: PageHouse
     store: LandingStore
+    webhook: LeadWebhook
     who: Who
     sign_in: SignIn
 

@@ -4,29 +4,39 @@ from starlette.routing import Route
 
 from dastak.core.landing_store import LandingStore
 from dastak.web.landing.console_room import ConsoleRoom, SignIn, Who
+from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.landing.page_editor import PageEditor
 from dastak.web.landing.page_release import PageRelease
 from dastak.web.landing.page_results import PageResults
+from dastak.web.landing.page_webhook import PageWebhook
 from dastak.web.landing.visitor_pages import VisitorPages
 from dastak.web.page_house import PageHouse
 
 
 def landing_routes(
-    house: PageHouse, store: LandingStore, *, who: Who, sign_in: SignIn, proxies: int = 0
+    house: PageHouse,
+    store: LandingStore,
+    webhook: LeadWebhook,
+    *,
+    who: Who,
+    sign_in: SignIn,
+    proxies: int = 0,
 ) -> list[Route]:
     """Return every route.
 
     Args:
         house: What all pages share.
         store: Where pages, visits and leads are.
+        webhook: Where leads are told to.
         who: Says who is signed in to make pages.
         sign_in: Returns where one signs in to come back to a path.
         proxies: How many proxies of ours stand before us and name the address of who asks.
     """
-    room = ConsoleRoom(house=house, store=store, who=who, sign_in=sign_in)
+    room = ConsoleRoom(house=house, store=store, webhook=webhook, who=who, sign_in=sign_in)
     return [
         *VisitorPages(house, store, proxies).routes(),
         *PageEditor(room).routes(),
         *PageRelease(room).routes(),
         *PageResults(room).routes(),
+        *PageWebhook(room).routes(),
     ]

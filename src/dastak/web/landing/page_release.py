@@ -142,6 +142,7 @@ class PageRelease:
             "reason": reason,
             "versions": versions,
             "changed": found.draft != shown,
+            "hook": await self._room.webhook.of(found.n),
             "address": f"{self._room.house.public_url}/f/{found.slug}",
         }
         return self._room.show("page_publish.html", author, values, status)

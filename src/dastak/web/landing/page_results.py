@@ -18,6 +18,7 @@ from dastak.core.landing import (
     Step,
     Variant,
 )
+from dastak.core.lead_hook import HookState
 from dastak.web.landing.comparison import Arm, compare
 from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
 from dastak.web.landing.lead_export import columns_of, csv_of
@@ -64,12 +65,15 @@ class PageResults:
         listed = await self._store.leads(wanted)
         now = self._room.house.ports.clock.now()
         shown = listed[:SHOWN_MAX]
+        told = await self._room.webhook.told(shown)
         values = {
             "title": f"{design.brand or found.slug} · Leads",
             "tab": "leads",
             "page": found,
             "columns": columns_of(design, shown),
             "leads": [_row(lead, now) for lead in shown],
+            "told": told,
+            "any_failed": any(one.state is HookState.FAILED for one in told.values()),
             "more": shown[-1].n if len(listed) > SHOWN_MAX else None,
             "asked": asked,
             "count": await self._store.lead_count(found.n),

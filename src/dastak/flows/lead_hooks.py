@@ -1,0 +1,120 @@
+"""Tell the webhooks of landing pages of each lead: at least once, and none waits behind one that hangs.
+
+The row that was written with the lead is the queue: whatever is lost here is found there again.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from dastak.core.errors import DastakError, InvalidRequest, Overloaded
+from dastak.core.ids import VerificationId
+from dastak.core.lead_hook import GONE, Delivery, DueLead, LeadHookStore, body_of, judge, message_id
+from dastak.core.ports import Ports
+from dastak.tenancy.signed_request import SignedSender
+
+LOOK_EVERY_S: Final = 0.25
+WITHIN_S: Final = 15.0
+AT_ONCE_MAX: Final = 200
+AT_ONCE_EACH_MAX: Final = 4
+
+log = logging.getLogger("dastak.leads")
+
+
+class LeadHooks:
+    """Sends what is due, as an async context; whoever opens it calls `look` again and again.
+
+    Args:
+        ports: The clock, the entropy, and what opens the secrets.
+        store: Where webhooks and what they were told are written down.
+        private: As `SignedSender` has it.
+        within_s: How long one try may take in all.
+    """
+
+    def __init__(
+        self, ports: Ports, store: LeadHookStore, *, private: bool, within_s: float = WITHIN_S
+    ) -> None:
+        self._ports, self._store, self._within_s = ports, store, within_s
+        self._sender = SignedSender(ports.clock, private=private)
+        self._under_way: dict[VerificationId, asyncio.Task[None]] = {}
+        self._each: Counter[int] = Counter()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of what is under way; it is due at the next start."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Begin to tell what is due; nobody is waited for."""
+        # As many again as are under way, which are due as well until they end.
+        limit = AT_ONCE_MAX + len(self._under_way)
+        try:
+            due = await self._store.due(self._ports.clock.now(), each=AT_ONCE_EACH_MAX, limit=limit)
+        except Overloaded:
+            return
+        for one in due:
+            key, page = one.lead.verification, one.hook.page
+            full = len(self._under_way) >= AT_ONCE_MAX or self._each[page] >= AT_ONCE_EACH_MAX
+            if full or key in self._under_way:
+                continue
+            self._each[page] += 1
+            self._under_way[key] = asyncio.create_task(self._tell(one))
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+        await asyncio.gather(*self._under_way.values())
+
+    async def _tell(self, one: DueLead) -> None:
+        try:
+            status, delivery = await self._try(one)
+            if status == GONE:
+                await self._store.turn_off(one.hook)
+            await self._store.note(one.lead.verification, delivery)
+        except DastakError as error:
+            log.warning("what became of a lead's webhook was not written down: %s", type(error).__name__)
+        finally:
+            del self._under_way[one.lead.verification]
+            self._each[one.hook.page] -= 1
+            if not self._each[one.hook.page]:
+                del self._each[one.hook.page]
+
+    async def _try(self, one: DueLead) -> tuple[int | None, Delivery]:
+        status, said, retry_after = None, "", ""
+        try:
+            async with asyncio.timeout(self._within_s):
+                status, retry_after = await self._post(one)
+        except TimeoutError:
+            said = f"No answer within {self._within_s:g} s."
+        except (OSError, httpx.HTTPError, ValueError, InvalidRequest):
+            # The same words for what we may not ask and what is not there: nobody maps our network by them.
+            said = "It could not be reached."
+        except DastakError:
+            said = "Its secret cannot be opened; save the webhook again."
+        if said:
+            log.info("the webhook of page %d failed: %s", one.hook.page, said)
+        now, chance = self._ports.clock.now(), self._ports.entropy(1)[0] / 255
+        tries = one.tries + 1
+        return status, judge(status, said, tries=tries, now=now, chance=chance, retry_after=retry_after)
+
+    async def _post(self, one: DueLead) -> tuple[int, str]:
+        secret = self._ports.sealer.unseal(one.hook.secret, bound_to=bound_to(one.hook.page))
+        body = body_of(one.lead, one.slug)
+        sent = self._sender.post(one.hook.url, secret, message_id(one.lead), body, within_s=self._within_s)
+        async with sent as answer:
+            return answer.status_code, answer.headers.get("retry-after", "")
+
+
+def bound_to(page: int) -> bytes:
+    """Return what the sealed secret of a page's webhook is bound to."""
+    return b"lead-hook/" + page.to_bytes(8)

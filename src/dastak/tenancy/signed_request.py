@@ -1,0 +1,140 @@
+"""Send a signed request to an address that a customer chose: public, checked each time, and in bounds.
+
+1. The host is looked up each time, all its addresses must be public, and the one that was checked is used.
+2. No redirect is followed, no proxy of the environment is used, and a long answer is not read.
+
+Source: Standard Webhooks, the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`.
+"""
+
+import asyncio
+import base64
+import hmac
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from dastak.core.errors import InvalidRequest
+from dastak.core.login_settings import SECRET_OCTETS
+from dastak.core.ports import Clock
+from dastak.core.public_address import is_public
+
+CONNECT_S: Final = 2.0
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
+PORTS: Final = (443, 8443)
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where to connect: an address that was checked, and how the host is called."""
+
+    address: str
+    host: str
+    port: int
+    secure: bool
+
+
+class SignedSender:
+    """Posts JSON with a signature.
+
+    Args:
+        clock: Each attempt is signed with its own time.
+        private: Whether an address of our own network, another port and plain http will do: of a sandbox, or
+            of an operator who is the only customer.
+    """
+
+    def __init__(self, clock: Clock, *, private: bool) -> None:
+        self._clock, self._private = clock, private
+        self._context = ssl.create_default_context()
+        for library in ("httpx", "httpcore"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+
+    @asynccontextmanager
+    async def post(
+        self, url: str, secret: bytes, message_id: str, body: bytes, *, within_s: float
+    ) -> AsyncIterator[httpx.Response]:
+        """Send a request and give its answer, of which nothing but the head was read.
+
+        Args:
+            url: As the customer wrote it.
+            secret: What it is signed with.
+            message_id: Of the message: the same one each time it is sent.
+            body: JSON.
+            within_s: For how long one step may take; the whole is for the caller to bound.
+
+        Raises:
+            InvalidRequest: The address is none that may be asked.
+            OSError: Its host has no address.
+            httpx.HTTPError: Nobody is there, or nobody answers.
+        """
+        place = await self._find(url)
+        address = f"[{place.address}]" if ":" in place.address else place.address
+        target = _readable(urlsplit(url)._replace(netloc=f"{address}:{place.port}").geturl())
+        shown = place.host if place.port == (443 if place.secure else 80) else f"{place.host}:{place.port}"
+        signed = self._signed(secret, message_id, body)
+        async with (
+            httpx.AsyncClient(
+                verify=self._context,
+                follow_redirects=False,
+                trust_env=False,
+                timeout=httpx.Timeout(within_s, connect=CONNECT_S),
+            ) as client,
+            client.stream(
+                "POST",
+                target,
+                content=body,
+                headers={**signed, "host": shown, "content-type": "application/json"},
+                extensions={"sni_hostname": place.host},
+            ) as answer,
+        ):
+            yield answer
+
+    async def _find(self, url: str) -> _Place:
+        parts = urlsplit(url)
+        secure, host = parts.scheme == "https", parts.hostname or ""
+        port = parts.port or (443 if secure else 80)
+        if not self._private and (not secure or port not in PORTS):
+            raise InvalidRequest("Only https, on port 443 or 8443.", field="check_url")
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [str(entry[4][0]) for entry in found]
+        if not addresses or not (self._private or all(map(is_public, addresses))):
+            raise InvalidRequest("The host has an address that is not public.", field="check_url")
+        return _Place(addresses[0], host, port, secure)
+
+    def _signed(self, secret: bytes, message_id: str, body: bytes) -> Mapping[str, str]:
+        at_s = str(int(self._clock.now().timestamp()))
+        return {
+            "webhook-id": message_id,
+            "webhook-timestamp": at_s,
+            "webhook-signature": signature(secret, message_id, at_s, body),
+            "user-agent": "dastak",
+            "accept-encoding": "identity",
+        }
+
+
+def _readable(target: str) -> httpx.URL:
+    try:
+        return httpx.URL(target)
+    except httpx.InvalidURL as error:
+        raise InvalidRequest("The address cannot be read.") from error
+
+
+def signature(secret: bytes, message_id: str, at_s: str, body: bytes) -> str:
+    """Return what proves that a request is ours and of now.
+
+    Source: Standard Webhooks, "Signature scheme".
+    """
+    signed = f"{message_id}.{at_s}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
+
+
+def new_secret(entropy: Callable[[int], bytes]) -> tuple[bytes, str]:
+    """Make a secret, and how its customer is shown it, this once."""
+    secret = entropy(SECRET_OCTETS)
+    return secret, SECRET_PREFIX + base64.b64encode(secret).decode()
