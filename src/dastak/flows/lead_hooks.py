@@ -43,6 +43,11 @@ class LeadHooks:
         self._under_way: dict[VerificationId, asyncio.Task[None]] = {}
         self._each: Counter[int] = Counter()
 
+    @property
+    def in_flight(self) -> int:
+        """How many leads are being told now."""
+        return len(self._under_way)
+
     async def __aenter__(self) -> Self:
         return self
 
