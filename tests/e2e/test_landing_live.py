@@ -169,7 +169,7 @@ async def test_bad_contrast_cannot_be_published_until_the_offered_colour_is_take
     forced = await page.request.post(
         page.url,
         form={
-            "form": await page.locator("[name=form]").get_attribute("value") or "",
+            "form": await page.locator("[name=form]").first.get_attribute("value") or "",
             "do": "publish",
             "reason": "all the same",
         },
