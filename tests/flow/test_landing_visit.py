@@ -228,16 +228,6 @@ async def test_draft_is_not_there_and_closed_page_says_so(landing: Landing) -> N
     assert "<form" not in closed.text
 
 
-async def test_root_of_a_customers_host_leads_to_its_page_and_to_no_other(landing: Landing) -> None:
-    await landing.published(host="offer.acme.example")
-
-    own = await landing.visitor().get("/", host="offer.acme.example")
-    other = await landing.visitor().get("/", host="other.acme.example")
-
-    assert (own.status_code, own.headers.get("location")) == (303, "/f/diwali")
-    assert other.status_code == 404
-
-
 async def test_visitor_is_sent_on_with_a_token_that_a_server_exchanges_once(landing: Landing) -> None:
     page = await landing.published(leading_to("https://login.acme.in/welcome?from=page#top"))
     visitor = landing.visitor()

@@ -75,20 +75,12 @@ class VisitorPages:
             Route(f"{LOOK_PATH}/{{name:str}}", answered(look)),
             Route("/f/image/{page:int}/{name:str}", answered(partial(image, store=self._store))),
             Route("/f/embed.js", embed),
-            Route("/", answered(self.at_root)),
             Route("/f/{slug:str}", answered(self.form)),
             Route("/f/{slug:str}", answered(self.send_in), methods=["POST"]),
             Route("/f/{slug:str}/{secret:str}", answered(self.visit)),
             Route("/f/{slug:str}/{secret:str}", answered(self.act), methods=["POST"]),
             Route("/f/{slug:str}/{secret:str}/watch", answered(self.watch)),
         ]
-
-    async def at_root(self, request: Request) -> Response:
-        """GET the root of a customer's own host, which leads to its page. Raises: NotFound (nobody's)."""
-        page = await self._store.page_at(request.url.hostname or "")
-        if page is None:
-            raise NotFound("There is no such page.")
-        return see_other(f"/f/{page.slug}")
 
     async def form(self, request: Request) -> Response:
         """GET the page."""
