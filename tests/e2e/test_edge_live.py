@@ -120,8 +120,8 @@ async def test_honest_caller_is_served_while_300_sockets_stall_and_end(process: 
     assert len(ends) == 300
     for (name, _, _, status), end in zip(kinds, ends, strict=True):
         assert (name, end.status, end.answers) == (name, status, 1)
-        # A machine that is busy with other work is late for everybody.
-        assert end.after_s < END_S_MAX + slowest_s, (name, end)
+        # A busy machine is late for everybody: for the server here, and for who looks at its clock.
+        assert end.after_s < END_S_MAX + 2 * slowest_s, (name, end)
     assert len(statuses) > 100
     assert set(statuses) == {200, 201}
 
