@@ -107,6 +107,7 @@ def landing_pages(house: PageHouse, stores: PageStores, login: LoginHouse, *, pr
         house,
         stores.landing,
         webhook,
+        stores.people,
         who=who,
         sign_in=login.desk.console_address,
         proxies=login.proxies,

@@ -37,7 +37,12 @@ class Landing:
         self.author: Author | None = Author("Asha", None, "s" * 43)
         webhook = LeadWebhook(house.ports, house.store.lead_hooks, private=True)
         made = landing_routes(
-            pages, self.store, webhook, who=self._who, sign_in=lambda path: f"/login?next={path}"
+            pages,
+            self.store,
+            webhook,
+            house.store.people,
+            who=self._who,
+            sign_in=lambda path: f"/login?next={path}",
         )
         self.app = Starlette(routes=[*made, *PageFiles().routes()])
 
@@ -72,15 +77,15 @@ class Landing:
         newest, *_ = await self.house.all()
         return self.house.code(newest)
 
-    def visitor(self) -> "Visitor":
-        return Visitor(self.app)
+    def visitor(self, address: str = "203.0.113.7") -> "Visitor":
+        return Visitor(self.app, address)
 
 
 class Visitor:
     """One browser."""
 
-    def __init__(self, app: Starlette) -> None:
-        transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 5000))
+    def __init__(self, app: Starlette, address: str = "203.0.113.7") -> None:
+        transport = httpx.ASGITransport(app=app, client=(address, 5000))
         self.browser = httpx.AsyncClient(transport=transport, base_url=ORIGIN)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:

@@ -3,6 +3,7 @@
 from starlette.routing import Route
 
 from dastak.core.landing_store import LandingStore
+from dastak.core.people_store import PeopleStore
 from dastak.web.landing.console_room import ConsoleRoom, SignIn, Who
 from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.landing.page_editor import PageEditor
@@ -17,6 +18,7 @@ def landing_routes(
     house: PageHouse,
     store: LandingStore,
     webhook: LeadWebhook,
+    people: PeopleStore,
     *,
     who: Who,
     sign_in: SignIn,
@@ -28,13 +30,14 @@ def landing_routes(
         house: What all pages share.
         store: Where pages, visits and leads are.
         webhook: Where leads are told to.
+        people: Counts what pages send, as it counts attempts to sign in.
         who: Says who is signed in to make pages.
         sign_in: Returns where one signs in to come back to a path.
         proxies: How many proxies of ours stand before us and name the address of who asks.
     """
     room = ConsoleRoom(house=house, store=store, webhook=webhook, who=who, sign_in=sign_in)
     return [
-        *VisitorPages(house, store, proxies).routes(),
+        *VisitorPages(house, store, people, proxies).routes(),
         *PageEditor(room).routes(),
         *PageRelease(room).routes(),
         *PageResults(room).routes(),

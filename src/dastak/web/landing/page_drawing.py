@@ -57,6 +57,7 @@ class Showing(msgspec.Struct, frozen=True, kw_only=True):
         images: The path before a picture's name.
         looks: The path before a style sheet's name.
         framed: Whether the page is shown by another site, whose frame is to be told its height.
+        work: The sum that the browser has to do before the form is taken, if any.
     """
 
     words: Words
@@ -70,6 +71,7 @@ class Showing(msgspec.Struct, frozen=True, kw_only=True):
     notice: str = ""
     ticket: str = ""
     framed: bool = False
+    work: str = ""
     lines: Mapping[str, Any] = {}
 
 
@@ -103,6 +105,7 @@ def values_of(design: Design, showing: Showing) -> Mapping[str, Any]:
         "flaws": [_flaw(flaw, showing.words) for flaw in showing.flaws],
         "notice": showing.notice,
         "ticket": showing.ticket,
+        "work": showing.work,
         "trap": TRAP,
         "ticked": TICKED,
         "framers": " ".join(design.framed_by) if showing.framed else "",

@@ -22,7 +22,9 @@ from dastak.web.browser_session import BrowserSessions, digest
 from dastak.web.code_step import CodeStep
 from dastak.web.landing.design import Design, Success, find_block
 from dastak.web.landing.lead_fields import Answers, consents_of, kept_values
+from dastak.web.landing.proof_of_work import Challenge
 from dastak.web.landing.visit_ticket import Ticket, Tickets
+from dastak.web.landing.work_gate import WorkGate
 from dastak.web.login.login_house import client_address
 from dastak.web.page_house import PageHouse
 from dastak.web.page_words import Words
@@ -49,13 +51,21 @@ class VisitDesk:
         step: Asks for codes.
         tickets: Signs forms.
         proxies: How many proxies of ours stand before us; each visitor has limits of its own address.
+        gate: Says when a browser has to do a sum before a code is sent.
     """
 
     def __init__(
-        self, house: PageHouse, store: LandingStore, step: CodeStep, tickets: Tickets, proxies: int
+        self,
+        house: PageHouse,
+        store: LandingStore,
+        step: CodeStep,
+        tickets: Tickets,
+        *,
+        proxies: int,
+        gate: WorkGate,
     ) -> None:
         self._house, self._store, self._step, self._tickets = house, store, step, tickets
-        self._proxies = proxies
+        self._proxies, self.gate = proxies, gate
 
     def cookies(self, page: LandingPage) -> BrowserSessions:
         """Return the cookies of a page's visitors."""
@@ -63,33 +73,29 @@ class VisitDesk:
         return BrowserSessions(f"page-{page.n}", public_url=house.public_url, entropy=house.ports.entropy)
 
     async def begin(
-        self, request: Request, shown: Shown, ticket: Ticket, answers: Answers, caller: Caller
-    ) -> str:
-        """Ask for the code of a visit, unless this form did so before; return the visit's secret."""
-        secret, now = self._tickets.secret(ticket), self._house.ports.clock.now()
+        self,
+        request: Request,
+        shown: Shown,
+        ticket: Ticket,
+        answers: Answers,
+        caller: Caller,
+        *,
+        brought: str = "",
+    ) -> str | Challenge:
+        """Ask for the code of a visit, unless this form did so before.
+
+        Returns:
+            The visit's secret, or the sum that the browser has to do before; `brought` is its answer.
+        """
+        secret = self._tickets.secret(ticket)
         assert answers.msisdn is not None
         if await self._asked_before(secret, answers.msisdn, caller):
             return secret
+        asked = await self.gate.ask(request, shown.page.n, brought)
+        if asked is not None:
+            return asked
         client_ip = client_address(request, self._proxies)
-        visit = Visit(
-            token_digest=token_digest(secret),
-            page=shown.page.n,
-            version=shown.version,
-            variant=ticket.variant,
-            language=shown.words.language,
-            at=now,
-            browser=self._browser(request, shown),
-            verification=None,
-            values=kept_values(shown.design, answers.values),
-            consents=consents_of(
-                shown.design,
-                answers.values,
-                language=shown.words.language,
-                at=now,
-                ip_digest=self._tickets.ip_digest(shown.page.n, client_ip),
-                page_version=shown.version,
-            ),
-        )
+        visit = self._visit(request, shown, ticket, answers)
         ask = Ask(
             to=answers.msisdn,
             client_ip=client_ip or None,
@@ -151,6 +157,29 @@ class VisitDesk:
             return ""
         held = await self._house.ports.store.find(caller.tenant.n, visit.verification)
         return held.verification.msisdn
+
+    def _visit(self, request: Request, shown: Shown, ticket: Ticket, answers: Answers) -> Visit:
+        """Return the visit that a form begins, before its code is asked for."""
+        now = self._house.ports.clock.now()
+        return Visit(
+            token_digest=token_digest(self._tickets.secret(ticket)),
+            page=shown.page.n,
+            version=shown.version,
+            variant=ticket.variant,
+            language=shown.words.language,
+            at=now,
+            browser=self._browser(request, shown),
+            verification=None,
+            values=kept_values(shown.design, answers.values),
+            consents=consents_of(
+                shown.design,
+                answers.values,
+                language=shown.words.language,
+                at=now,
+                ip_digest=self._tickets.ip_digest(shown.page.n, client_address(request, self._proxies)),
+                page_version=shown.version,
+            ),
+        )
 
     async def _asked_before(self, secret: str, msisdn: Msisdn, caller: Caller) -> bool:
         try:

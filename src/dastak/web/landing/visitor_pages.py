@@ -26,6 +26,7 @@ from dastak.core.landing import (
     token_digest,
 )
 from dastak.core.landing_store import LandingStore
+from dastak.core.people_store import PeopleStore
 from dastak.web.browser_session import check_form, digest, form_token
 from dastak.web.code_step import CodeStep
 from dastak.web.landing.design import Design, decode
@@ -36,8 +37,10 @@ from dastak.web.landing.lead_fields import (
     read_answers,
 )
 from dastak.web.landing.page_drawing import LOOK_PATH, TEMPLATE, Showing, sheet, values_of
+from dastak.web.landing.proof_of_work import Challenge, written
 from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to, region_of
 from dastak.web.landing.visit_ticket import Ticket, Tickets
+from dastak.web.landing.work_gate import FIELD, WAIT_S, WorkGate
 from dastak.web.page_answers import headers, read_form, refuse_foreign, see_other
 from dastak.web.page_house import PageHouse, told_of
 from dastak.web.page_words import Words, choose_language, words_of
@@ -47,6 +50,7 @@ BROWSER_KNOWN_S: Final = 30 * 24 * 3600
 REGION_DEFAULT: Final = "IN"
 _GONE: Final = 410
 _UNPROCESSABLE: Final = 422
+_TOO_MANY: Final = 429
 _FOR_EVER: Final = {
     "cache-control": "public, max-age=31536000, immutable",
     "x-content-type-options": "nosniff",
@@ -59,14 +63,16 @@ class VisitorPages:
     Args:
         house: What all pages share.
         store: Where pages, visits and leads are.
+        people: Counts what is sent and not proved.
         proxies: How many proxies of ours stand before us.
     """
 
-    def __init__(self, house: PageHouse, store: LandingStore, proxies: int = 0) -> None:
+    def __init__(self, house: PageHouse, store: LandingStore, people: PeopleStore, proxies: int = 0) -> None:
         self._house, self._store = house, store
         self._step = CodeStep(house)
         self._tickets = Tickets(house.ports.keys, house.ports.entropy)
-        self._desk = VisitDesk(house, store, self._step, self._tickets, proxies)
+        gate = WorkGate(house.ports, people, proxies)
+        self._desk = VisitDesk(house, store, self._step, self._tickets, proxies=proxies, gate=gate)
 
     def routes(self) -> list[Route]:
         """Return the routes; what is ours stands before what customers name."""
@@ -115,10 +121,14 @@ class VisitorPages:
             showing = msgspec.structs.replace(showing, flaws=answers.flaws)
             return self._draw(shown, showing, _UNPROCESSABLE)
         try:
-            secret = await self._desk.begin(request, shown, ticket, answers, caller)
+            begun = await self._desk.begin(
+                request, shown, ticket, answers, caller, brought=form.get(FIELD, "")
+            )
         except DastakError as error:
             return self._not_begun(shown, ticket, answers, error)
-        return see_other(f"/f/{shown.page.slug}/{secret}?lang={shown.words.language}")
+        if isinstance(begun, Challenge):
+            return self._ask_work(shown, ticket, answers, begun, form)
+        return see_other(f"/f/{shown.page.slug}/{begun}?lang={shown.words.language}")
 
     async def visit(self, request: Request) -> Response:
         """GET the code page of a visit, or its thanks."""
@@ -164,6 +174,7 @@ class VisitorPages:
             visit = msgspec.structs.replace(visit, verification=outcome.verification)
             await self._store.put_visit(visit)
         if outcome.approved:
+            await self._desk.gate.give_back(request, shown.page.n)
             token = await self._desk.settle(shown, visit)
             return see_other(self._way_out(shown, token) or here)
         return self._draw(shown, self._coding(request, shown, visit, outcome.values), outcome.status)
@@ -259,6 +270,21 @@ class VisitorPages:
         drawn = self._draw(shown, showing, status)
         if isinstance(error, RateLimited | Overloaded):
             drawn.headers["retry-after"] = str(error.retry_after_s)
+        return drawn
+
+    def _ask_work(
+        self, shown: Shown, ticket: Ticket, answers: Answers, asked: Challenge, form: Mapping[str, str]
+    ) -> Response:
+        """Show the form again with a sum to do; it keeps its hidden field, for it is the same visit."""
+        showing = msgspec.structs.replace(
+            self._showing(shown, ticket.variant, "form"),
+            typed=answers.values,
+            ticket=form["form"],
+            work=written(asked),
+            lines={"work_goes": FIELD not in form, "work_field": FIELD, "wait_s": WAIT_S},
+        )
+        drawn = self._draw(shown, showing, _TOO_MANY)
+        drawn.headers["retry-after"] = str(WAIT_S)
         return drawn
 
     def _draw(self, shown: Shown, showing: Showing, status: int = 200) -> Response:
