@@ -51,7 +51,7 @@
       field.value = btoa(JSON.stringify({ algorithm, challenge, number, salt, signature }));
       // A page that was refused after all is sent by its reader alone, so that it never goes round and round.
       if (line.dataset.goes) field.form.submit();
-      else line.textContent = "";
+      else line.textContent = waiting;
       return;
     }
     if (to <= asked.maxnumber) setTimeout(search, 0, to);
