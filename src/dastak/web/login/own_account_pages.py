@@ -56,6 +56,8 @@ def account_routes(rooms: LoginHouse) -> list[Route]:
         act = _ACTS.get(do)
         if act is None or (is_between(session) and do not in _BETWEEN):
             raise Refused("There is no such act.", reason="unknown_act")
+        if do in _AFTER_PROOF and not enrol.may_change(place.login, place.settings, person, session):
+            return see_other(place.sign_in(next=place.account(), fresh="1"))
         return await act(place, session, person, form, about)
 
     path = ACCOUNT_PATH + "/{tenant:str}/{service:str}"
@@ -139,19 +141,9 @@ def _may_begin_with_authenticator(place: Place) -> bool:
     return place.caller.tenant.name == CONSOLE_TENANT
 
 
-def prove_first(place: Place, session: BrowserSession, person: Person) -> Response | None:
-    """Send somebody to sign in anew who wants to change factors and did not prove any just now."""
-    if enrol.may_change(place.login, place.settings, person, session):
-        return None
-    return see_other(place.sign_in(next=place.account(), fresh="1"))
-
-
 async def _number(
     place: Place, session: BrowserSession, person: Person, form: Mapping[str, str], _about: str
 ) -> Response:
-    first = prove_first(place, session, person)
-    if first is not None:
-        return first
     typed = form.get("msisdn", "")[:64]
     try:
         number = parse(typed).msisdn
@@ -171,9 +163,6 @@ async def _number(
 async def _add(
     place: Place, session: BrowserSession, person: Person, form: Mapping[str, str], about: str
 ) -> Response:
-    first = prove_first(place, session, person)
-    if first is not None:
-        return first
     if not (person.msisdn or _may_begin_with_authenticator(place)):
         raise Refused("A number comes first.", reason="number_first")
     try:
@@ -210,11 +199,8 @@ def around_code(place: Place) -> dict[str, str]:
 
 
 async def _drop(
-    place: Place, session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
+    place: Place, _session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
 ) -> Response:
-    first = prove_first(place, session, person)
-    if first is not None:
-        return first
     kind, left = _channel(about), ways(person, place.settings.factors)
     if left == (kind,) and place.settings.required:
         raise Refused("The last second factor stays.", reason="last_factor")
@@ -232,9 +218,6 @@ async def _prefer(
 async def _codes(
     place: Place, session: BrowserSession, person: Person, _form: Mapping[str, str], _about: str
 ) -> Response:
-    first = prove_first(place, session, person)
-    if first is not None:
-        return first
     return await show_codes(place, session, person)
 
 
@@ -302,5 +285,7 @@ _ACTS: Final[Mapping[str, Act]] = {
     "forget": _forget,
     "out": _out,
 }
+# What changes factors: who did not prove any just now signs in anew first.
+_AFTER_PROOF: Final = ("number", "add", "drop", "codes")
 # What somebody may do who still has to set a second factor up.
 _BETWEEN: Final = ("number", "add", "out")
