@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dastak.core.code_page import CodePage, CodePageStore, digest_of
+from dastak.core.code_page import CodePage, CodePageStore
 from dastak.core.errors import NotFound
+from dastak.core.ids import digest_of
 from dastak.core.tenant import Mode
 from dastak.store.sqlite_code_pages import KEPT, SqliteCodePages
 from tests.support.samples import NOW, some_id

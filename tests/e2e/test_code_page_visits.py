@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from markupsafe import escape
 
-from dastak.core.code_page import digest_of
+from dastak.core.ids import digest_of
 from tests.support.api_client import ApiClient
 from tests.support.code_visitor import RETURN_URL, Visitor, made_page
 from tests.support.dastak_process import DastakProcess

@@ -9,7 +9,8 @@ import httpx
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
-from dastak.core.code_page import CodePage, digest_of, way_back
+from dastak.core.code_page import CodePage, way_back
+from dastak.core.ids import digest_of
 from dastak.core.verification import State, Verification
 from dastak.tenancy.directory import Directory
 from dastak.web.hosted.hosted_page import hosted_routes

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core.errors import NotFound
-from dastak.core.landing import PageState, Step, Variant, token_digest
+from dastak.core.ids import digest_of
+from dastak.core.landing import PageState, Step, Variant
 from dastak.core.verification import State
 from dastak.web.landing.design import Experiment, Hero
 from dastak.web.landing.starter import begin
@@ -240,10 +241,10 @@ async def test_visitor_is_sent_on_with_a_token_that_a_server_exchanges_once(land
     assert "form-action 'self' https://login.acme.in;" in asking.headers["content-security-policy"]
     (token,) = parse_qs(to.query)["dastak_token"]
     now = landing.house.clock.now()
-    _, lead = await landing.store.exchange(1, token_digest(token), now=now)
+    _, lead = await landing.store.exchange(1, digest_of(token), now=now)
     assert lead.msisdn == "+919876543210"
     with pytest.raises(NotFound):
-        await landing.store.exchange(1, token_digest(token), now=now)
+        await landing.store.exchange(1, digest_of(token), now=now)
     assert len(await landing.leads(page)) == 1
 
 

@@ -4,7 +4,8 @@ import pytest
 from starlette.requests import Request
 
 from dastak.core.errors import Forbidden, InvalidRequest
-from dastak.web.browser_session import BrowserSessions, check_form, digest, form_token
+from dastak.core.ids import digest_of
+from dastak.web.browser_session import BrowserSessions, check_form, form_token
 from dastak.web.page_answers import FORM_OCTETS_MAX, headers, read_form, refuse_foreign
 from dastak.web.page_files import PageFiles
 from dastak.web.page_templates import PageTemplates
@@ -124,7 +125,7 @@ def test_cookie_over_https_is_bound_to_this_host() -> None:
 
     assert (strict.cookie, plain.cookie) == ("__Host-dastak-login", "dastak-login")
     assert len(strict.new()) == 43
-    assert digest(strict.new()) != strict.new().encode()
+    assert digest_of(strict.new()) != strict.new().encode()
 
 
 def test_policy_names_who_may_frame_it_and_where_forms_may_lead() -> None:

@@ -17,9 +17,9 @@ from dastak.core.code_page import (
     TOKEN_OCTETS,
     CodePage,
     check_return_url,
-    digest_of,
 )
 from dastak.core.errors import Conflict, InvalidRequest
+from dastak.core.ids import digest_of
 from dastak.core.msisdn import mask
 from dastak.core.template import Purpose
 from dastak.core.tenant import Mode, Scope

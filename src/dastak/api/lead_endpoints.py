@@ -10,7 +10,8 @@ from msgspec import Meta
 from dastak.api.endpoints import Api, Call, Endpoint
 from dastak.api.exchange import Response, answer
 from dastak.core import ids
-from dastak.core.landing import LandingPage, Lead, token_digest
+from dastak.core.ids import digest_of
+from dastak.core.landing import LandingPage, Lead
 from dastak.core.tenant import Scope
 
 
@@ -58,7 +59,7 @@ async def exchange_lead(api: Api, call: Call) -> Response:
     """POST /v1/leads/exchange."""
     body: ExchangeBody = call.body
     now = api.ports.clock.now()
-    page, lead = await api.landing.exchange(call.caller.tenant.n, token_digest(body.token), now=now)
+    page, lead = await api.landing.exchange(call.caller.tenant.n, digest_of(body.token), now=now)
     return answer(200, lead_view(page, lead))
 
 

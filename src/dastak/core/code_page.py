@@ -8,7 +8,6 @@
 import re
 from collections.abc import Collection
 from datetime import datetime
-from hashlib import sha256
 from typing import Final, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -93,11 +92,6 @@ class CodePageStore(Protocol):
 
     async def finish_page(self, token_digest: bytes, at: datetime) -> None:
         """Note that the code was right."""
-
-
-def digest_of(token: str) -> bytes:
-    """Return what is kept of the secret in an address; so many random bits need no slow hash."""
-    return sha256(token.encode()).digest()
 
 
 def check_return_url(text: str, *, domains: Collection[str], tried_out: bool) -> str:

@@ -1,5 +1,6 @@
-"""Names of things: random, prefixed in public, sixteen octets inside."""
+"""Names of things, random and prefixed in public, and what is kept of random secrets."""
 
+from hashlib import sha256
 from typing import Final, NewType
 
 from dastak.core.errors import NotFound
@@ -51,3 +52,12 @@ def _octets(text: str, prefix: str) -> bytes | None:
     except ValueError:
         return None
     return octets if len(octets) == ID_OCTETS else None
+
+
+def digest_of(secret: str) -> bytes:
+    """Return what the database keeps of a secret: 32 octets; so many random bits need no slow hash.
+
+    Args:
+        secret: Of at least 128 random bits. What is no Unicode text, and so none of ours, is no error.
+    """
+    return sha256(secret.encode("utf-8", "replace")).digest()

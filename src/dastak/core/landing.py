@@ -8,7 +8,6 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -29,11 +28,6 @@ LEADS_EXPORTED_MAX: Final = 50_000
 VISIT_KEPT: Final = timedelta(hours=2)
 # A server asks for a lead right after its visitor was sent on.
 TOKEN_KEPT: Final = timedelta(minutes=5)
-
-
-def token_digest(token: str) -> bytes:
-    """Return what the database keeps of a secret in an address; 256 random bits need no slow hash."""
-    return sha256(token.encode("utf-8", "replace")).digest()
 
 
 class PageState(StrEnum):

@@ -3,10 +3,10 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 from dastak.core.errors import Conflict
+from dastak.core.ids import digest_of
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import Invitation, PeopleStore
 from dastak.core.person import check_name, name_key
@@ -64,7 +64,7 @@ async def invite(
         raise Conflict(f"There is an operator {name!r} already.")
     token = urlsafe_b64encode(entropy(_TOKEN_OCTETS)).decode()
     invitation = Invitation(
-        digest=sha256(token.encode()).digest(), username=name, expires_at=now + TOKEN_LIFE, tenant=tenant
+        digest=digest_of(token), username=name, expires_at=now + TOKEN_LIFE, tenant=tenant
     )
     await people.put_invitation(invitation)
     return Invited(invitation, token)

@@ -3,12 +3,12 @@
 import re
 from base64 import urlsafe_b64encode
 from datetime import datetime
-from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from dastak.core.errors import Conflict, Forbidden, NotFound
+from dastak.core.ids import digest_of
 from dastak.core.oidc import Client, LoginWay, SubjectType
 from dastak.core.oidc_client_rules import check_client
 from dastak.core.oidc_store import OidcStore
@@ -92,7 +92,7 @@ async def create(
         name=wanted.name,
         redirect_uris=wanted.redirect_uris,
         logout_uris=wanted.logout_uris,
-        secret_digest=None if secret is None else secret_digest(secret),
+        secret_digest=None if secret is None else digest_of(secret),
         login=wanted.login,
         subject=wanted.subject,
         sector=wanted.sector,
@@ -115,7 +115,7 @@ async def rotate_secret(
     if client.secret_digest is None:
         raise Conflict("A public client has no secret; it proves itself by PKCE.")
     secret = _new_secret(entropy)
-    renewed = msgspec.structs.replace(client, secret_digest=secret_digest(secret))
+    renewed = msgspec.structs.replace(client, secret_digest=digest_of(secret))
     return NewClient(secret, await oidc.put_client(renewed, once=once))
 
 
@@ -133,11 +133,6 @@ async def find(oidc: OidcStore, client_id: str, *, tenant: int | None = None) ->
     if client is None or tenant not in (None, client.tenant):
         raise NotFound("There is no such client.")
     return client
-
-
-def secret_digest(secret: str) -> bytes:
-    """Return what is kept of a secret; 256 random bits need no slow hash."""
-    return sha256(secret.encode()).digest()
 
 
 def _new_secret(entropy: Entropy) -> str:

@@ -8,7 +8,6 @@
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -63,11 +62,6 @@ class BrowserSessions:
         """Have a browser forget it."""
         response.delete_cookie(self.cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
         return response
-
-
-def digest(secret: str) -> bytes:
-    """Return what the database keeps of a secret; 256 random bits need no slow hash."""
-    return sha256(secret.encode()).digest()
 
 
 def form_token(secret: str, form: str) -> str:

@@ -14,23 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dastak.core.code_page import (
-    NUMBER_CHANGES_MAX,
-    CodePage,
-    CodePageStore,
-    digest_of,
-    origin_of,
-    way_back,
-)
+from dastak.core.code_page import NUMBER_CHANGES_MAX, CodePage, CodePageStore, origin_of, way_back
 from dastak.core.errors import Conflict, DastakError, InvalidMsisdn, NotFound, Overloaded
 from dastak.core.events import PageOpened
-from dastak.core.ids import VerificationId
+from dastak.core.ids import VerificationId, digest_of
 from dastak.core.msisdn import parse
 from dastak.core.ports import Change
 from dastak.core.tenant import Caller
 from dastak.core.verification import State, Verification
 from dastak.flows.cancel import cancel
-from dastak.web.browser_session import FORM_FIELD, BrowserSessions, check_form, digest, form_token
+from dastak.web.browser_session import FORM_FIELD, BrowserSessions, check_form, form_token
 from dastak.web.code.asked_once import ask_again
 from dastak.web.code_step import CodeStep
 from dastak.web.page_answers import headers, read_form, refuse_foreign, see_other
@@ -115,10 +108,10 @@ class HostedPages:
         if page.browser is None and claims:
             # Never one that the browser brought: somebody may have put it there.
             secret, fresh = sessions.new(), True
-            if not await self._pages.claim_page(token_digest, digest(secret)):
+            if not await self._pages.claim_page(token_digest, digest_of(secret)):
                 raise _NO_PAGE
             await self._tell_opened(page)
-        elif secret is None or digest(secret) != page.browser:
+        elif secret is None or digest_of(secret) != page.browser:
             raise _NO_PAGE
         caller = self._house.directory.page_caller(page.service, page.mode)
         return _Visit(

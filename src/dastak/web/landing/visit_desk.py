@@ -12,13 +12,14 @@ import msgspec
 from starlette.requests import Request
 
 from dastak.core.errors import Forbidden, NotFound, RateLimited
-from dastak.core.landing import TOKEN_KEPT, LandingPage, Lead, Visit, token_digest
+from dastak.core.ids import digest_of
+from dastak.core.landing import TOKEN_KEPT, LandingPage, Lead, Visit
 from dastak.core.landing_store import LandingStore
 from dastak.core.msisdn import Msisdn
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars, State
 from dastak.flows.start import Ask
-from dastak.web.browser_session import BrowserSessions, digest
+from dastak.web.browser_session import BrowserSessions
 from dastak.web.code_step import CodeStep
 from dastak.web.landing.design import Design, Success, find_block
 from dastak.web.landing.lead_fields import Answers, consents_of, kept_values
@@ -146,7 +147,7 @@ class VisitDesk:
         await self._store.win(
             visit.token_digest,
             lead,
-            exchange=token_digest(token) if goes_on else None,
+            exchange=digest_of(token) if goes_on else None,
             until=now + TOKEN_KEPT,
         )
         return token if goes_on else ""
@@ -162,7 +163,7 @@ class VisitDesk:
         """Return the visit that a form begins, before its code is asked for."""
         now = self._house.ports.clock.now()
         return Visit(
-            token_digest=token_digest(self._tickets.secret(ticket)),
+            token_digest=digest_of(self._tickets.secret(ticket)),
             page=shown.page.n,
             version=shown.version,
             variant=ticket.variant,
@@ -183,7 +184,7 @@ class VisitDesk:
 
     async def _asked_before(self, secret: str, msisdn: Msisdn, caller: Caller) -> bool:
         try:
-            visit = await self._store.find_visit(token_digest(secret))
+            visit = await self._store.find_visit(digest_of(secret))
         except NotFound:
             return False
         return visit.lead > 0 or await self.number_of(caller, visit) == msisdn
@@ -192,7 +193,7 @@ class VisitDesk:
         """Return what a visit is bound to."""
         cookie = self.cookies(shown.page).read(request)
         if cookie is not None:
-            return digest(cookie)
+            return digest_of(cookie)
         if shown.design.framed_by:
             return None
         raise Forbidden("This browser keeps no cookies.", reason="no_cookie")

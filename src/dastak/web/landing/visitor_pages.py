@@ -18,16 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dastak.core.errors import DastakError, Forbidden, InvalidRequest, NotFound, Overloaded, RateLimited
-from dastak.core.landing import (
-    LandingPage,
-    PageState,
-    Variant,
-    Visit,
-    token_digest,
-)
+from dastak.core.ids import digest_of
+from dastak.core.landing import LandingPage, PageState, Variant, Visit
 from dastak.core.landing_store import LandingStore
 from dastak.core.people_store import PeopleStore
-from dastak.web.browser_session import check_form, digest, form_token
+from dastak.web.browser_session import check_form, form_token
 from dastak.web.code_step import CodeStep
 from dastak.web.landing.design import Design, decode
 from dastak.web.landing.lead_fields import (
@@ -199,10 +194,10 @@ class VisitorPages:
     async def _visiting(self, request: Request) -> tuple[Shown, Visit]:
         """Return the visit of an address, if it may be seen in this browser."""
         secret = request.path_params["secret"]
-        visit = await self._store.find_visit(token_digest(secret))
+        visit = await self._store.find_visit(digest_of(secret))
         shown = await self._shown(request, visit.version)
         cookie = self._desk.cookies(shown.page).read(request)
-        own = visit.browser is None or (cookie is not None and digest(cookie) == visit.browser)
+        own = visit.browser is None or (cookie is not None and digest_of(cookie) == visit.browser)
         if visit.page != shown.page.n or visit.verification is None or not own:
             raise NotFound("There is no such page.")
         return shown, visit
@@ -330,4 +325,4 @@ def _variant_of(design: Design, secret: str) -> Variant:
     """Return the variant of a browser: the same at each visit, and by chance between browsers."""
     if design.experiment is None:
         return Variant.A
-    return Variant.B if digest(secret)[-1] & 1 else Variant.A
+    return Variant.B if digest_of(secret)[-1] & 1 else Variant.A

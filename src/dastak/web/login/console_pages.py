@@ -9,12 +9,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dastak.core.errors import Conflict, InvalidRequest, NotFound
+from dastak.core.ids import digest_of
 from dastak.core.people_store import Invitation
 from dastak.core.person import name_key
 from dastak.flows import sign_in as flow
 from dastak.flows.sign_up import check_new_password, person_of
 from dastak.tenancy.console_service import CONSOLE_SERVICE, CONSOLE_TENANT
-from dastak.web.browser_session import digest, form_token
+from dastak.web.browser_session import form_token
 from dastak.web.login.login_house import ACCOUNT_PATH, LoginHouse, Place
 from dastak.web.login.sign_in_desk import Operator
 from dastak.web.page_answers import read_form, see_other
@@ -49,7 +50,7 @@ def console_routes(rooms: LoginHouse) -> list[Route]:
 
 async def _invited(place: Place, token: str) -> Invitation:
     """Return whom a token invites. Raises: NotFound (it was used, is too old, or none of ours)."""
-    found = await place.login.people.invitation_of(digest(token))
+    found = await place.login.people.invitation_of(digest_of(token))
     if found is None or place.login.ports.clock.now() >= found.expires_at:
         raise NotFound("This invitation was used, or its time is over.")
     return found
@@ -79,7 +80,7 @@ async def _take(place: Place, invited: Invitation) -> Response:
     except (InvalidRequest, Conflict) as error:
         return _page(place, invited, error.detail, 422)
     secret = place.cookies.new()
-    wish = flow.wished(place.login, place.settings, place.visitor, digest(secret), next_path=CONSOLE_PATH)
+    wish = flow.wished(place.login, place.settings, place.visitor, digest_of(secret), next_path=CONSOLE_PATH)
     passed = flow.Passed(person=person, known=None, claims=())
     await flow.begin(place.login, place.settings, place.visitor, passed, wish, device_digest=b"")
     return place.cookies.give(see_other(place.path(ACCOUNT_PATH)), secret)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dastak.core.errors import DastakError, NotFound, Overloaded
-from dastak.core.ids import VerificationId
+from dastak.core.ids import VerificationId, digest_of
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import LoginPorts
 from dastak.core.person import Person, ways
@@ -20,7 +20,7 @@ from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
 from dastak.core.tenant import Caller
 from dastak.flows.sign_in import Visitor, asking, bind
 from dastak.tenancy.console_service import service_named
-from dastak.web.browser_session import BrowserSessions, check_form, digest, form_token
+from dastak.web.browser_session import BrowserSessions, check_form, form_token
 from dastak.web.code_step import CodeStep
 from dastak.web.login.next_path import next_path
 from dastak.web.login.sign_in_desk import LOGIN_PATH, SignInDesk
@@ -104,8 +104,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return Visitor(
             address=client_address(self.request, self.rooms.proxies),
             agent=self.request.headers.get("user-agent", ""),
-            device=None if device is None else digest(device),
-            session=None if self.secret is None else digest(self.secret),
+            device=None if device is None else digest_of(device),
+            session=None if self.secret is None else digest_of(self.secret),
         )
 
     async def session(self) -> BrowserSession | None:

@@ -9,13 +9,14 @@ import msgspec
 from starlette.requests import Request
 
 from dastak.core.errors import NotFound
+from dastak.core.ids import digest_of
 from dastak.core.msisdn import Msisdn
 from dastak.core.people_store import PeopleStore
 from dastak.core.person import Person
 from dastak.core.sign_in_state import SEEN_EVERY, BrowserSession, Stage, is_over
 from dastak.core.tenant import Service
 from dastak.tenancy.console_service import console_service
-from dastak.web.browser_session import BrowserSessions, digest
+from dastak.web.browser_session import BrowserSessions
 from dastak.web.page_house import PageHouse
 
 LOGIN_PATH: Final = "/login"
@@ -68,7 +69,7 @@ class SignInDesk:
     async def session(self, request: Request, service_n: int) -> BrowserSession | None:
         """Return the session of a browser at a service, of whichever stage, if it still counts."""
         secret = self.cookies(service_n).read(request)
-        found = None if secret is None else await self._people.session_of(digest(secret))
+        found = None if secret is None else await self._people.session_of(digest_of(secret))
         now = self._house.ports.clock.now()
         if found is None or found.service != service_n or is_over(found, now):
             return None

@@ -9,12 +9,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dastak.core.errors import RateLimited
+from dastak.core.ids import digest_of
 from dastak.core.person import Person, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
 from dastak.core.verification import Reason
 from dastak.flows import sign_in as flow
-from dastak.web.browser_session import digest, form_token
+from dastak.web.browser_session import form_token
 from dastak.web.code_step import CodeOutcome
 from dastak.web.login.login_house import (
     DEVICE_MAX_AGE_S,
@@ -108,12 +109,12 @@ async def _take_password(place: Place) -> Response:
         place.login,
         settings,
         visitor,
-        digest(secret),
+        digest_of(secret),
         next_path=next_path(form.get("next")),
         remember=form.get("remember") == "1",
         fresh=form.get("fresh") == "1",
     )
-    session = await flow.begin(place.login, settings, visitor, passed, wish, device_digest=digest(device))
+    session = await flow.begin(place.login, settings, visitor, passed, wish, device_digest=digest_of(device))
     if session is None:
         return begin_again(place, None)
     return place.cookies.give(await _after_password(place, session, passed.person, device), secret)
@@ -257,8 +258,8 @@ async def enter(
         place.settings,
         place.visitor,
         session,
-        session_digest=digest(secret),
-        device_digest=digest(device),
+        session_digest=digest_of(secret),
+        device_digest=digest_of(device),
         channel=channel,
     )
     if entered is None:

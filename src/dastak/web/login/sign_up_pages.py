@@ -8,9 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dastak.core.errors import Conflict, InvalidRequest, NotFound
+from dastak.core.ids import digest_of
 from dastak.flows import sign_in as flow
 from dastak.flows.sign_up import sign_up
-from dastak.web.browser_session import digest, form_token
+from dastak.web.browser_session import form_token
 from dastak.web.login.login_house import DEVICE_MAX_AGE_S, LoginHouse, Place, begin_again
 from dastak.web.login.next_path import next_path
 from dastak.web.login.sign_in_desk import LOGIN_PATH
@@ -61,9 +62,11 @@ async def _take(place: Place) -> Response:
     except (InvalidRequest, Conflict) as error:
         return _again(place, form, error)
     secret, device = place.cookies.new(), place.rooms.devices.new()
-    wish = flow.wished(place.login, settings, visitor, digest(secret), next_path=next_path(form.get("next")))
+    wish = flow.wished(
+        place.login, settings, visitor, digest_of(secret), next_path=next_path(form.get("next"))
+    )
     passed = flow.Passed(person=person, known=None, claims=())
-    session = await flow.begin(place.login, settings, visitor, passed, wish, device_digest=digest(device))
+    session = await flow.begin(place.login, settings, visitor, passed, wish, device_digest=digest_of(device))
     if session is None:
         return begin_again(place, None)
     answer = see_other(place.account())

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
+from dastak.core.ids import digest_of
 from dastak.core.oidc import Client
 from dastak.core.oidc_store import OidcStore
-from dastak.tenancy.oidc_clients import secret_digest
 
 CREDENTIALS_CHARACTERS_MAX: Final = 1000
 
@@ -47,7 +47,7 @@ async def prove_client(
         return ProofRefused("invalid_request", "The client_id is another one than the header's.", True)
     client = await store.client(client_id)
     known = b"" if client is None or client.secret_digest is None else client.secret_digest
-    if client is None or not hmac.compare_digest(known, secret_digest(secret)):
+    if client is None or not hmac.compare_digest(known, digest_of(secret)):
         return ProofRefused("invalid_client", "No such client has this secret.", True)
     return client
 

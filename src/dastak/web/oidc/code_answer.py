@@ -4,6 +4,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from dastak.core.ids import digest_of
 from dastak.core.oidc import (
     ACCESS_S,
     CODE_S,
@@ -16,7 +17,6 @@ from dastak.core.oidc import (
     Token,
     TokenKind,
 )
-from dastak.web.browser_session import digest
 from dastak.web.oidc.oidc_answers import answer_address
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import WayIn
@@ -57,4 +57,4 @@ def _session(provider: Provider, way: WayIn) -> bytes | None:
 def new_token(entropy: Callable[[int], bytes], kind: TokenKind, ends_at: datetime) -> tuple[str, Token]:
     """Make a token: its text, and what is kept of it."""
     text = urlsafe_b64encode(entropy(TOKEN_OCTETS)).rstrip(b"=").decode()
-    return text, Token(digest=digest(text), kind=kind, ends_at=ends_at)
+    return text, Token(digest=digest_of(text), kind=kind, ends_at=ends_at)

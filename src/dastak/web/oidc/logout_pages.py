@@ -15,10 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dastak.core.errors import InvalidRequest
+from dastak.core.ids import digest_of
 from dastak.core.oidc import Client
 from dastak.core.oidc_client_rules import origin_of
 from dastak.core.oidc_request import Fields, fingerprint
-from dastak.web.browser_session import BrowserSessions, check_form, digest, form_token
+from dastak.web.browser_session import BrowserSessions, check_form, form_token
 from dastak.web.oidc.id_tokens import read_hint
 from dastak.web.oidc.oidc_answers import answer_address
 from dastak.web.oidc.provider import COOKIE, LOGOUT, Provider
@@ -141,8 +142,8 @@ class LogoutPages:
     ) -> Response:
         provider = self._provider
         for _, secret in carried:
-            await provider.passwords.people.end_session(digest(secret))
-            await provider.store.end_visit(digest(secret), now=provider.now())
+            await provider.passwords.people.end_session(digest_of(secret))
+            await provider.store.end_visit(digest_of(secret), now=provider.now())
         if leaving.back is None:
             answer = provider.house.show("oidc_logged_out.html", provider.house.words(request), {})
         else:

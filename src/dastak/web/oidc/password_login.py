@@ -3,11 +3,11 @@
 import msgspec
 from starlette.requests import Request
 
+from dastak.core.ids import digest_of
 from dastak.core.oidc import Client, Login
 from dastak.core.people_store import PeopleStore
 from dastak.core.person import PersonId
 from dastak.core.tenant import Service
-from dastak.web.browser_session import digest
 from dastak.web.login.sign_in_desk import SignInDesk
 
 _PERSON = "person:"
@@ -44,4 +44,4 @@ class PasswordLogin(msgspec.Struct, frozen=True):
     def session(self, request: Request, client: Client) -> bytes | None:
         """Return the digest of a browser's session at a client's service."""
         secret = self.desk.cookies(client.service).read(request)
-        return None if secret is None else digest(secret)
+        return None if secret is None else digest_of(secret)

@@ -12,13 +12,12 @@ import msgspec
 from starlette.responses import Response
 
 from dastak.core.errors import DastakError, InvalidMsisdn, NotFound, Overloaded, RateLimited
-from dastak.core.ids import VerificationId
+from dastak.core.ids import VerificationId, digest_of
 from dastak.core.msisdn import parse
 from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows.start import Ask
-from dastak.web.browser_session import digest
 from dastak.web.login.login_house import client_address
 from dastak.web.oidc.consent_page import ConsentPage
 from dastak.web.oidc.provider import Provider
@@ -125,9 +124,9 @@ class PhoneLogin:
             amr=amr_of(approved.particulars.channel),
         )
         secret = way.here.sessions.new()
-        visit = self._visit(way, digest(secret))
+        visit = self._visit(way, digest_of(secret))
         visit = msgspec.structs.replace(visit, login=login, pending=None)
-        before = None if way.here.secret is None else digest(way.here.secret)
+        before = None if way.here.secret is None else digest_of(way.here.secret)
         await provider.store.put_visit(visit, instead_of=before)
         entered = msgspec.structs.replace(way, here=Here(way.here.sessions, secret, visit))
         return way.here.sessions.give(await self._consent.leave(entered, login), secret)
@@ -135,7 +134,7 @@ class PhoneLogin:
     async def _keep(self, way: WayIn, pending: Pending | None) -> None:
         """Note which code a browser is asked for; who was logged in is not any more."""
         assert way.here.secret is not None  # its form was checked against it
-        visit = self._visit(way, digest(way.here.secret))
+        visit = self._visit(way, digest_of(way.here.secret))
         await self._provider.store.put_visit(msgspec.structs.replace(visit, pending=pending, login=None))
 
     def _visit(self, way: WayIn, key: bytes) -> Visit:

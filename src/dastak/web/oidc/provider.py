@@ -8,11 +8,12 @@ from starlette.requests import Request
 
 from dastak.core import lockout, oidc, oidc_keys
 from dastak.core.errors import DastakError
+from dastak.core.ids import digest_of
 from dastak.core.oidc import Client, Login
 from dastak.core.oidc_store import Keys, OidcStore
 from dastak.core.tenant import Caller, Mode
 from dastak.tenancy import signing_keys
-from dastak.web.browser_session import BrowserSessions, digest
+from dastak.web.browser_session import BrowserSessions
 from dastak.web.code_step import CodeStep
 from dastak.web.oidc.password_login import PasswordLogin
 from dastak.web.oidc.way_in import Here
@@ -84,7 +85,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """Say what a browser carries for a client's service."""
         sessions = self.sessions(client.service, client.mode)
         secret = sessions.read(request)
-        visit = None if secret is None else await self.store.visit(digest(secret))
+        visit = None if secret is None else await self.store.visit(digest_of(secret))
         now = self.now()
         if visit is not None and not oidc.is_open(visit, now=now):
             visit = None

@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from dastak.core import oidc
 from dastak.core.errors import DastakError, InvalidRequest, Overloaded
+from dastak.core.ids import digest_of
 from dastak.core.oidc import ACCESS_S, Client, Grant, HeldToken, Presented, Token, TokenKind
-from dastak.web.browser_session import digest
 from dastak.web.oidc.client_proof import ProofRefused, prove_client
 from dastak.web.oidc.code_answer import OFFLINE, new_token
 from dastak.web.oidc.id_tokens import id_token
@@ -73,7 +73,7 @@ class TokenEndpoint:
             return read
         kind, text = read
         provider, now = self._provider, self._provider.now()
-        held = await provider.store.token(digest(text))
+        held = await provider.store.token(digest_of(text))
         if held is None or held.grant.client != client.n or held.token.kind is not kind:
             return refusal("invalid_grant", "It is none of this client's.")
         unfit = _unfit(kind, held.grant, form)
@@ -92,7 +92,7 @@ class TokenEndpoint:
         def rule(found: HeldToken) -> oidc.Exchange:
             return oidc.exchange(found, said, fresh, now=now)
 
-        done = await provider.store.exchange(digest(text), rule, now=now)
+        done = await provider.store.exchange(digest_of(text), rule, now=now)
         if done is None or done[1].refusal is not None:
             return self._refused(client, None if done is None else done[1])
         nonce = held.grant.nonce if kind is TokenKind.CODE else None

@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from dastak.core import oidc
 from dastak.core.errors import Overloaded
+from dastak.core.ids import digest_of
 from dastak.core.oidc import HeldToken
-from dastak.web.browser_session import digest
 from dastak.web.oidc.oidc_answers import preflight, refusal, secret_json
 from dastak.web.oidc.provider import USERINFO, Provider
 
@@ -50,7 +50,7 @@ class UserinfoEndpoint:
     async def _held(self, text: str) -> HeldToken | None:
         if len(text) > TOKEN_CHARACTERS_MAX:
             return None
-        held = await self._provider.store.token(digest(text))
+        held = await self._provider.store.token(digest_of(text))
         if held is None or not oidc.is_good(held, now=self._provider.now()):
             return None
         client = await self._provider.store.client_numbered(held.grant.client)
