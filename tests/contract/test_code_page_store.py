@@ -11,7 +11,7 @@ from dastak.core.code_page import CodePage, CodePageStore
 from dastak.core.errors import NotFound
 from dastak.core.ids import digest_of
 from dastak.core.tenant import Mode
-from dastak.store.sqlite_code_pages import KEPT, SqliteCodePages
+from dastak.store.code_page_tables import KEPT, CodePageTables
 from tests.support.samples import NOW, some_id
 
 
@@ -33,7 +33,7 @@ def some_page(token: str = "token", **changes: Any) -> CodePage:
     return replace(plain, **changes)
 
 
-def _fits(pages: SqliteCodePages) -> CodePageStore:
+def _fits(pages: CodePageTables) -> CodePageStore:
     """Let the type checker hold the implementation against the port."""
     return pages
 

@@ -26,7 +26,7 @@ from dastak.core.oidc import (
 from dastak.core.oidc_keys import SigningKey, begin, rotate
 from dastak.core.ports import Change
 from dastak.core.tenant import Mode
-from dastak.store.sqlite_oidc import CLIENTS_PER_TENANT_MAX, SWEPT_MAX
+from dastak.store.oidc_tables import CLIENTS_PER_TENANT_MAX, SWEPT_MAX
 from tests.contract.conftest import Reopen
 from tests.support.oidc_samples import CALLBACK, VERIFIER, some_client, some_grant, some_key, some_token
 from tests.support.samples import MSISDN, NOW, some_opening, some_verification

@@ -37,6 +37,7 @@ from dastak.core.ports import Change, Filter, Held, PastCall, PastSend, Replayed
 from dastak.core.spend import Account, Correction, Reserve, Spend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
+from dastak.store import past_tables
 from tests.support.samples import (
     MSISDN,
     NOW,
@@ -610,6 +611,20 @@ async def test_sends_of_the_last_while_are_remembered(store: Store) -> None:
         PastSend(Mode.LIVE, 2, some_msisdn(2), NOW),
         PastSend(Mode.LIVE, 2, some_msisdn(2), resent_at),
     ]
+
+
+async def test_sends_are_remembered_however_many_there_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past_tables, "_CHUNK_MAX", 2)
+    for n, created_at in enumerate((NOW - DAY, NOW - DAY, NOW, NOW, NOW)):
+        await opened(store, msisdn=some_msisdn(n), created_at=created_at)
+
+    recent = await store.sends_since(NOW)
+    all_of_them = await store.sends_since(NOW - DAY)
+
+    assert [send.msisdn for send in recent] == [some_msisdn(n) for n in (4, 3, 2)]
+    assert [send.msisdn for send in all_of_them] == [some_msisdn(n) for n in (4, 3, 2, 1, 0)]
 
 
 async def test_calls_of_the_last_while_are_remembered_once_a_trunk_was_asked(store: Store) -> None:

@@ -28,7 +28,10 @@ LARGER_PACKAGES = {
     "http_carriers": (14, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (24, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (27, "an endpoint table and a schema for each subject, beside the edge that serves them"),
-    "store": (24, "one kind of database in many short modules; another kind will have a package of its own"),
+    "store": (
+        28,
+        "each subject is a module for whatever database; another one than SQLite has a package of its own",
+    ),
     "tenancy": (15, "each act of an operator, and each kind of secret, is a short module of its own"),
     "flows": (22, "one module for each thing a caller, a carrier or the clock can ask for"),
     "commands": (27, "one module a command; the table in cli.py is the index"),

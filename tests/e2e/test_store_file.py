@@ -115,7 +115,7 @@ async def test_every_hot_statement_finds_its_row_by_an_index(tmp_path: Path) -> 
         "delete_answers",
         "delete_tallies",
     )
-    sql = load("queries.sql")
+    sql = load()
     with closing(sqlite_file.connect(path)) as connection:
         plans = {
             name: [
@@ -147,17 +147,21 @@ async def test_database_that_cannot_be_read_says_try_again(tmp_path: Path) -> No
 
 async def test_list_that_takes_too_long_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dastak.core.errors import Overloaded
-    from dastak.store import sqlite
+    from dastak.store import sqlite_desk
 
-    monkeypatch.setattr(sqlite, "LIST_S_MAX", 0.05)
+    monkeypatch.setattr(sqlite_desk, "LIST_S_MAX", 0.05)
     endless = (
         "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT n FROM n WHERE n < ?7 - ?7"
     )
     async with SqliteStore(tmp_path / "d.db") as store:
-        sql, store._sql = store._sql, {**store._sql, "list_of_tenant": endless}
+        desk = store._sqlite
+        usual, desk._listed = (
+            desk._listed,
+            sqlite_desk.executing(desk._lister, {**desk.sql, "list_of_tenant": endless}),
+        )
         with pytest.raises(Overloaded):
             await store.list(Filter(tenant=1))
-        store._sql = sql
+        desk._listed = usual
         page = await store.list(Filter(tenant=1))
 
     assert page.verifications == ()
@@ -233,10 +237,8 @@ async def test_database_of_the_first_version_goes_on_where_it_was(
         migrate.upgrade(path)
     verification = some_verification()
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute(load("queries.sql")["insert_policy"], (rows.text(verification.policy),))
-        database.execute(
-            load("queries.sql")["insert_verification"], rows.verification_row(verification, 1, ())
-        )
+        database.execute(load()["insert_policy"], (rows.text(verification.policy),))
+        database.execute(load()["insert_verification"], rows.verification_row(verification, 1, ()))
         for ordinal, state in enumerate((0, 1)):
             database.execute(
                 "INSERT INTO message VALUES (1, ?, 0, 0, 1, ?, 0, ?, 'north', ?, '')",

@@ -86,7 +86,7 @@ async def test_nothing_is_acknowledged_on_a_full_disk_and_space_cures_it(disk: P
 async def test_statement_that_finds_no_room_fails_its_batch_and_the_next_one_recovers(
     store: SqliteStore,
 ) -> None:
-    database = store._writer
+    database = store._sqlite._writer
 
     def full() -> None:
         (pages,) = database.execute("PRAGMA page_count").fetchone()

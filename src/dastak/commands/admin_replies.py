@@ -12,7 +12,8 @@ from dastak.core.ids import show
 from dastak.core.msisdn import mask, parse
 from dastak.core.reply import HeardReply, Stop
 from dastak.core.reply_store import ReplyPage, StopPage
-from dastak.store.sqlite import PAGE_MAX, SqliteStore
+from dastak.store.desk import PAGE_MAX
+from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.logs import escaped
 from dastak.tenancy import operators
 

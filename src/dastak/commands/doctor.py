@@ -27,7 +27,9 @@ from dastak.config import ConfigError, sqlite_path
 from dastak.config_read import Loaded, load
 from dastak.core.carrier import Carrier, CarrierState
 from dastak.core.ports import Tenancy
-from dastak.store import rows, sqlite_carriers, sqlite_file, sqlite_tenancy, statements
+from dastak.store import carrier_tables, sqlite_file, statements, tenancy_tables
+from dastak.store.past_tables import read_latest
+from dastak.store.sqlite_desk import executing, snapshot
 
 CHECKS: Final = (
     *config_checks.CHECKS,
@@ -146,12 +148,11 @@ def run_check(check: Check, scene: Scene, *, fix: bool = False) -> Finding:
 
 def _read(database: Path) -> tuple[Tenancy, tuple[Carrier, ...], datetime | None]:
     """Read tenancy, carriers and newest instant; the store itself would change how the database is kept."""
-    sql = statements.load("queries.sql")
-    with closing(sqlite_file.connect(database, read_only=True)) as connection:
-        (newest,) = connection.execute(sql["newest_instant"]).fetchone()
-        known = sqlite_carriers.read(connection, sql).carriers
+    with closing(sqlite_file.connect(database, read_only=True)) as connection, snapshot(connection):
+        execute = executing(connection, statements.load())
+        known = carrier_tables.read(execute).carriers
         used = tuple(carrier for carrier in known if carrier.state is not CarrierState.OFF)
-        return sqlite_tenancy.read(connection, sql), used, rows.from_ms(newest) if newest else None
+        return tenancy_tables.read(execute), used, read_latest(execute)
 
 
 def _skipped(check: Check) -> Finding:

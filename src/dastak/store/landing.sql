@@ -2,6 +2,7 @@
 
 -- name: insert_page
 INSERT INTO landing_page (tenant, slug, host, edition, live, record, draft) VALUES (?, ?, ?, ?, ?, ?, ?)
+RETURNING n
 
 -- name: update_page
 UPDATE landing_page SET slug = ?, host = ?, edition = ?, live = ?, record = ?, draft = ? WHERE n = ? AND edition = ?
@@ -18,7 +19,7 @@ SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page WHE
 -- name: page_by_host
 SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page WHERE host = ?
 
--- name: pages
+-- name: pages_of
 SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page
 WHERE ?1 IS NULL OR tenant = ?1 ORDER BY n DESC LIMIT ?2
 
@@ -28,33 +29,35 @@ SELECT coalesce(max(version), 0) FROM landing_version WHERE page = ?
 -- name: insert_version
 INSERT INTO landing_version (page, version, at, author, reason, body) VALUES (?, ?, ?, ?, ?, ?)
 
--- name: version
+-- name: page_version
 SELECT page, version, at, author, reason, body FROM landing_version WHERE page = ? AND version = ?
 
--- name: versions
+-- name: page_versions
 SELECT page, version, at, author, reason, body FROM landing_version WHERE page = ? ORDER BY version DESC LIMIT ?
 
 -- name: image_count
 SELECT count(*) FROM landing_image WHERE page = ? AND name <> ?
 
 -- name: put_image
-INSERT OR REPLACE INTO landing_image (page, name, kind, width, height, octets) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO landing_image (page, name, kind, width, height, octets) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (page, name) DO UPDATE SET
+    kind = excluded.kind, width = excluded.width, height = excluded.height, octets = excluded.octets
 
--- name: image
+-- name: page_image
 SELECT page, name, kind, width, height, octets FROM landing_image WHERE page = ? AND name = ?
 
--- name: count
+-- name: count_visits
 INSERT INTO landing_count (page, variant, language, step, visits) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (page, variant, language, step) DO UPDATE SET visits = visits + excluded.visits
+ON CONFLICT (page, variant, language, step) DO UPDATE SET visits = landing_count.visits + excluded.visits
 
--- name: put_visit
+-- name: put_landing_visit
 INSERT INTO landing_visit (token_digest, page, at, variant, language, verification, entered, lead, record)
 VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?)
 ON CONFLICT (token_digest) DO UPDATE SET
-    verification = coalesce(excluded.verification, verification), record = excluded.record
-WHERE lead = 0
+    verification = coalesce(excluded.verification, landing_visit.verification), record = excluded.record
+WHERE landing_visit.lead = 0
 
--- name: visit
+-- name: landing_visit
 SELECT token_digest, page, at, variant, language, verification, entered, lead, record
 FROM landing_visit WHERE token_digest = ?
 
@@ -68,6 +71,7 @@ UPDATE landing_visit SET lead = ?, entered = 1 WHERE token_digest = ?
 INSERT INTO landing_lead
     (page, at, gone_at, variant, language, msisdn, verification, record, exchange, exchange_until)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+RETURNING n
 
 -- name: queue_lead
 INSERT INTO lead_delivery (verification, page, state, tries, due_at, error)
@@ -98,16 +102,16 @@ SELECT count(*) FROM landing_lead WHERE page = ?
 -- name: delete_lead
 DELETE FROM landing_lead WHERE page = ? AND n = ?
 
--- name: counts
+-- name: visits_counted
 SELECT variant, language, step, visits FROM landing_count WHERE page = ?
 
--- name: open_visits
+-- name: open_landing_visits
 SELECT * FROM landing_reached WHERE page = ? ORDER BY at DESC LIMIT ?
 
--- name: visits_over
+-- name: landing_visits_over
 SELECT * FROM landing_reached WHERE at < ? ORDER BY at LIMIT ?
 
--- name: delete_visit
+-- name: delete_landing_visit
 DELETE FROM landing_visit WHERE token_digest = ?
 
 -- name: delete_old_leads

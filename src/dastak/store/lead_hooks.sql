@@ -1,7 +1,8 @@
 -- The statements of webhooks for leads; see migrations/0010_lead_webhooks.sql.
 
 -- name: put_hook
-INSERT OR REPLACE INTO lead_hook (page, url, secret, off) VALUES (?, ?, ?, 0)
+INSERT INTO lead_hook (page, url, secret, off) VALUES (?, ?, ?, 0)
+ON CONFLICT (page) DO UPDATE SET url = excluded.url, secret = excluded.secret, off = excluded.off
 
 -- name: hook
 SELECT page, url, secret, off FROM lead_hook WHERE page = ?
@@ -9,25 +10,25 @@ SELECT page, url, secret, off FROM lead_hook WHERE page = ?
 -- name: delete_hook
 DELETE FROM lead_hook WHERE page = ?
 
--- name: turn_off
+-- name: turn_off_hook
 UPDATE lead_hook SET off = 1 WHERE page = ? AND secret = ?
 
--- name: hurry
+-- name: hurry_leads
 UPDATE lead_delivery SET tries = 0, due_at = ?1 WHERE page = ?2 AND state = 'waiting'
 
--- name: give_up
+-- name: give_up_leads
 UPDATE lead_delivery SET state = 'failed', error = ?1 WHERE page = ?2 AND state = 'waiting'
 
--- name: again
+-- name: failed_leads_again
 UPDATE lead_delivery SET state = 'waiting', tries = 0, due_at = ?1 WHERE page = ?2 AND state = 'failed'
 
--- name: note
+-- name: note_delivery
 UPDATE lead_delivery SET state = ?, tries = ?, due_at = ?, error = ? WHERE verification = ? AND state = 'waiting'
 
 -- name: delivery
 SELECT state, tries, due_at, error FROM lead_delivery WHERE verification = ?
 
--- name: due
+-- name: due_leads
 SELECT h.page, h.url, h.secret, p.slug, d.tries,
     l.n, l.page, l.at, l.gone_at, l.variant, l.language, l.msisdn, l.verification, l.record
 FROM (

@@ -1,4 +1,4 @@
--- What `sqlite_oidc.py` asks the database, each statement by its name.
+-- The statements of login for other sites; see migrations/0009_oidc.sql.
 
 -- name: clients_of
 SELECT n, record FROM oidc_client WHERE tenant = ?1 ORDER BY n
@@ -27,14 +27,14 @@ DELETE FROM oidc_grant WHERE client = ?1
 -- name: delete_consents_of_client
 DELETE FROM oidc_consent WHERE client = ?1
 
--- name: visit
+-- name: oidc_visit
 SELECT record FROM oidc_visit WHERE digest = ?1
 
--- name: put_visit
+-- name: put_oidc_visit
 INSERT INTO oidc_visit (digest, ends_at, record) VALUES (?1, ?2, ?3)
-ON CONFLICT (digest) DO UPDATE SET ends_at = ?2, record = ?3
+ON CONFLICT (digest) DO UPDATE SET ends_at = excluded.ends_at, record = excluded.record
 
--- name: delete_visit
+-- name: delete_oidc_visit
 DELETE FROM oidc_visit WHERE digest = ?1
 
 -- name: revoke_grants_in_visit
@@ -46,7 +46,7 @@ INSERT INTO oidc_grant (id, client, visit, ends_at, record) VALUES (?1, ?2, ?3, 
 -- name: insert_token
 INSERT INTO oidc_token (digest, grant_n, kind, ends_at, used_at) VALUES (?1, ?2, ?3, ?4, NULL)
 
--- name: token
+-- name: oidc_token
 SELECT t.digest, t.kind, t.ends_at, t.used_at, g.n, g.revoked_at, g.record
 FROM oidc_token AS t JOIN oidc_grant AS g ON g.n = t.grant_n
 WHERE t.digest = ?1
@@ -57,15 +57,15 @@ UPDATE oidc_token SET used_at = ?2 WHERE digest = ?1 AND used_at IS NULL
 -- name: revoke_grant
 UPDATE oidc_grant SET revoked_at = ?2 WHERE n = ?1 AND revoked_at IS NULL
 
--- name: tally
+-- name: tally_of_number
 SELECT wrong FROM tally WHERE tenant = ?1 AND msisdn = ?2
 
--- name: consent
+-- name: oidc_consent
 SELECT scopes FROM oidc_consent WHERE client = ?1 AND subject = ?2
 
 -- name: put_consent
 INSERT INTO oidc_consent (client, subject, scopes, at) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (client, subject) DO UPDATE SET scopes = ?3, at = ?4
+ON CONFLICT (client, subject) DO UPDATE SET scopes = excluded.scopes, at = excluded.at
 
 -- name: signing_keys
 SELECT record, sealed FROM oidc_key ORDER BY n
@@ -82,7 +82,7 @@ SELECT sealed FROM oidc_seed WHERE n = 1
 -- name: insert_subject_seed
 INSERT INTO oidc_seed (n, sealed) VALUES (1, ?1)
 
--- name: sweep_visits
+-- name: sweep_oidc_visits
 DELETE FROM oidc_visit WHERE digest IN (SELECT digest FROM oidc_visit WHERE ends_at < ?1 LIMIT ?2)
 
 -- name: sweep_access_tokens

@@ -1,4 +1,4 @@
--- Statements about people; sqlite_people.py is the one that runs them.
+-- The statements of people; see migrations/0007_people.sql.
 
 -- name: login_of
 SELECT record FROM login_settings WHERE service = ?1
@@ -96,14 +96,14 @@ SELECT record FROM sign_in WHERE person = ?1 ORDER BY n DESC LIMIT ?2
 -- name: delete_sign_ins
 DELETE FROM sign_in WHERE person = ?1
 
--- name: tally
+-- name: sign_in_tally
 SELECT record FROM sign_in_tally WHERE key = ?1
 
--- name: put_tally
+-- name: put_sign_in_tally
 INSERT INTO sign_in_tally (key, over_at, record) VALUES (?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET over_at = excluded.over_at, record = excluded.record
 
--- name: delete_tallies_over
+-- name: delete_sign_in_tallies_over
 DELETE FROM sign_in_tally WHERE key IN
     (SELECT key FROM sign_in_tally WHERE over_at <= ?1 ORDER BY over_at LIMIT ?2)
 

@@ -1,7 +1,4 @@
--- Everything the SQLite store says to its database, by name. Parameters are in the order of the columns.
-
--- name: begin
-BEGIN IMMEDIATE
+-- The statements of verifications and of who asks for them. Parameters are in the order of the columns.
 
 -- name: held_by_id
 SELECT * FROM held WHERE substr(id, 1, 8) = substr(?1, 1, 8) AND id = ?1
@@ -102,7 +99,7 @@ SELECT n FROM policy WHERE body = ?1
 
 -- name: put_tally
 INSERT INTO tally (tenant, msisdn, wrong, last_at_s) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET wrong = excluded.wrong, last_at_s = excluded.last_at_s
+ON CONFLICT (tenant, msisdn) DO UPDATE SET wrong = excluded.wrong, last_at_s = excluded.last_at_s
 
 -- name: delete_tally
 DELETE FROM tally WHERE tenant = ?1 AND msisdn = ?2
@@ -110,7 +107,8 @@ DELETE FROM tally WHERE tenant = ?1 AND msisdn = ?2
 -- name: spend
 -- No row changes when the sum would pass the cap.
 INSERT INTO spend (tenant, day, micros) SELECT ?1, ?2, ?3 WHERE ?3 <= ?4
-ON CONFLICT DO UPDATE SET micros = micros + excluded.micros WHERE micros + excluded.micros <= ?4
+ON CONFLICT (tenant, day) DO UPDATE SET micros = spend.micros + excluded.micros
+WHERE spend.micros + excluded.micros <= ?4
 
 -- name: correct_spend
 UPDATE spend SET micros = micros + ?3 WHERE tenant = ?1 AND day = ?2
@@ -120,7 +118,7 @@ SELECT micros FROM spend_account WHERE name = ?1 AND day = ?2
 
 -- name: charge_account
 INSERT INTO spend_account (name, day, micros) VALUES (?, ?, ?)
-ON CONFLICT DO UPDATE SET micros = micros + excluded.micros
+ON CONFLICT (name, day) DO UPDATE SET micros = spend_account.micros + excluded.micros
 
 -- name: delete_accounts
 DELETE FROM spend_account WHERE day < ?1
@@ -153,18 +151,24 @@ DELETE FROM tally WHERE (tenant, msisdn) IN (
 )
 
 -- name: newest_sends
-SELECT mode, tenant, msisdn, sends, created_at, last_sent_at FROM verification ORDER BY n DESC
+SELECT n, mode, tenant, msisdn, sends, created_at, last_sent_at FROM verification
+WHERE n < ?1 ORDER BY n DESC LIMIT ?2
 
--- name: newest_calls
+-- name: calls_since
+-- Rows are in order of creation: no call is read that is older than the newest of those that are too old.
 SELECT v.created_at, v.mode, v.msisdn, rtrim(m.trace, ' ')
 FROM message AS m INDEXED BY message_call CROSS JOIN verification AS v ON v.n = m.verification
-WHERE m.channel = 1 ORDER BY m.verification DESC
+WHERE m.channel = 1 AND m.verification > coalesce((
+    SELECT old.n FROM message AS c INDEXED BY message_call CROSS JOIN verification AS old ON old.n = c.verification
+    WHERE c.channel = 1 AND old.created_at < ?1 ORDER BY c.verification DESC LIMIT 1
+), 0)
+ORDER BY m.verification DESC
 
 -- name: newest_texts
 -- Those to the carrier in the box (mode 0) and calls are left out.
 SELECT v.created_at, v.tenant, v.msisdn, m.segments, rtrim(m.trace, ' ')
 FROM verification AS v CROSS JOIN message AS m ON m.verification = v.n
-WHERE v.mode <> 0 AND m.channel = 0 ORDER BY v.n DESC
+WHERE v.mode <> 0 AND m.channel = 0 ORDER BY v.n DESC LIMIT ?1
 
 -- name: newest_instant
 SELECT max(
@@ -181,10 +185,16 @@ SELECT n, record FROM service ORDER BY n
 -- name: api_keys
 SELECT record FROM api_key ORDER BY id
 
+-- name: insert_tenant
+INSERT INTO tenant (name, record) VALUES (?, ?) RETURNING n
+
 -- name: put_tenant
 INSERT INTO tenant (n, name, record) VALUES (?, ?, ?)
 ON CONFLICT (n) DO UPDATE SET name = excluded.name, record = excluded.record
 RETURNING n
+
+-- name: insert_service
+INSERT INTO service (tenant, name, record) VALUES (?, ?, ?) RETURNING n
 
 -- name: put_service
 INSERT INTO service (n, tenant, name, record) VALUES (?, ?, ?, ?)
@@ -236,7 +246,7 @@ SELECT record FROM carrier_change WHERE carrier = ?1 ORDER BY n DESC LIMIT ?2
 SELECT body FROM learned WHERE name = ?1
 
 -- name: learn
-INSERT INTO learned (name, body) VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body
+INSERT INTO learned (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body
 
 -- name: dlt_revision
 SELECT coalesce(sum(revision), 0) FROM dlt_register

@@ -63,7 +63,7 @@ def _check(path: Path) -> None:
 
 def _void(path: Path, now: datetime) -> int:
     """Cancel everything pending; messages still queued are dropped when their turn comes."""
-    sql = load("queries.sql")
+    sql = load()
     told = rows.lines((VerificationCanceled(rows.to_ms(now), "restored"),))
     with closing(sqlite_file.connect(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")

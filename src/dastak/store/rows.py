@@ -58,6 +58,9 @@ _CHANNEL_OF: Final = tuple(CHANNELS)
 HELD_COLUMNS: Final = 20
 TENANT_COLUMN: Final = 2
 
+# A number under attack or a chattering carrier must not grow a row without end; its end is always written.
+TIMELINE_OCTETS_MAX: Final = 8192
+
 # What a submit and a receipt add to a message. With the room there from the start its page need not be split
 # for them: 187 octets of file a message and not 205. Blanks at the end of a trace mean nothing.
 _ROOM: Final = " " * 87

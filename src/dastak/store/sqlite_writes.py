@@ -6,7 +6,7 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,35 +16,37 @@ from dastak.core.call_terms import barred
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
 from dastak.core.events import CallReported, Event, MessageResumed
 from dastak.core.ids import VerificationId
-from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, Tally
+from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
 from dastak.core.msisdn import Msisdn
-from dastak.core.policy import TTL_S_MAX, Policy
+from dastak.core.policy import Policy
 from dastak.core.ports import Change, Held, Once, Opening, Replayed, Swept
 from dastak.core.spend import TENANT_CAP, Correction, Spend
 from dastak.core.verification import Verification
-from dastak.store import rows, sqlite_landing
+from dastak.store import rows
+from dastak.store.desk import Execute
+from dastak.store.factor_tables import factor_of, kept_row
+from dastak.store.old_rows import sweep_rest
 from dastak.store.recent import Known, Recent
-from dastak.store.sqlite_factors import factor_of, kept_row
 
 T = TypeVar("T")
 
-# A number under attack or a chattering carrier must not grow a row without end; its end is always written.
-TIMELINE_OCTETS_MAX: Final = 8192
 POLICIES_MAX: Final = 1024
-# An Idempotency-Key of a start is kept a day after the last moment its verification can be pending.
-ANSWER_KEPT: Final = timedelta(days=1, seconds=TTL_S_MAX)
 
 
 class Writes:
-    """The operations of one connection; each runs between BEGIN and COMMIT."""
+    """The operations of one connection; each runs between BEGIN and COMMIT.
 
-    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
+    Args:
+        connection: Writes.
+        statements: By name.
+        named: Runs them by name, for what is not hot.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str], named: Execute) -> None:
         self._execute = connection.cursor().execute
-        self._connection = connection
+        self._named = named
         self._sql = statements
-        self._held_by_id = statements["held_by_id"]
-        self._insert_verification = statements["insert_verification"]
         self._policies: dict[Policy, int] = {}
         self._recent = Recent()
 
@@ -94,13 +96,12 @@ class Writes:
             self._keep(once, change.answer)
         return change.answer
 
-    def once(self, once: Once | None, write: Callable[[], T]) -> T:
+    def once(self, once: Once, write: Callable[[], T]) -> T:
         """Write something that is no verification, and keep the answer with it."""
-        if once is not None and self.kept(once) is not None:
+        if self.kept(once) is not None:
             raise Conflict("The same request was answered a moment ago; send it again for that answer.")
         result = write()
-        if once is not None:
-            self._keep(once, result)
+        self._keep(once, result)
         return result
 
     def due(self, now: datetime, lease_until: datetime, limit: int) -> list[Held]:
@@ -122,7 +123,7 @@ class Writes:
         for n, ordinal, due_at_ms in found:
             in_hands = due_at_ms > now_ms
             trace = rows.lines((MessageResumed(now_ms, ordinal),)) if in_hands else ""
-            self._execute(self._sql["resume_message"], (now_ms, TIMELINE_OCTETS_MAX, trace, n, ordinal))
+            self._execute(self._sql["resume_message"], (now_ms, rows.TIMELINE_OCTETS_MAX, trace, n, ordinal))
         return len(found)
 
     def sweep(self, now: datetime, keep_after: datetime, limit: int) -> Swept:
@@ -132,22 +133,11 @@ class Writes:
         for n in old:
             self._execute(self._sql["delete_messages"], n)
             self._execute(self._sql["delete_verification"], n)
-        self._execute(self._sql["delete_old_replies"], (rows.to_ms(keep_after), limit))
-        self._execute(self._sql["delete_reports"], (rows.to_ms(keep_after), limit))
-        self._execute(self._sql["delete_answers"], (rows.to_ms(now - ANSWER_KEPT), limit))
-        self._execute(
-            self._sql["delete_tallies"], (int(keep_after.timestamp()), WRONG_CONSECUTIVE_MAX, limit)
-        )
-        self._execute(self._sql["delete_accounts"], (keep_after.toordinal(),))
-        sqlite_landing.sweep(self._execute, now, limit)
+        sweep_rest(self._named, now, keep_after, limit)
         self._shrink(limit)
         if expired or old:
             self._recent.clear()
         return Swept(expired, len(old))
-
-    def unlock(self, tenant: int, msisdn: Msisdn) -> bool:
-        """See `Store.unlock`."""
-        return self._execute(self._sql["delete_tally"], (tenant, int(msisdn))).rowcount > 0
 
     def _held(self, key: VerificationId | MessageKey | CarrierRef, tenant: int | None) -> tuple[int, Held]:
         """Return the row number of what a key stands for, and what its rule shall see."""
@@ -192,7 +182,7 @@ class Writes:
         elif after is not before or change.events:
             self._execute(
                 self._sql["keep_verification"],
-                rows.kept_row(after, change.events, octets_max=TIMELINE_OCTETS_MAX, n=n),
+                rows.kept_row(after, change.events, octets_max=rows.TIMELINE_OCTETS_MAX, n=n),
             )
         for event in change.events:
             if type(event) is CallReported:
@@ -220,7 +210,7 @@ class Writes:
             return
         self._execute(
             self._sql["update_message"],
-            rows.moved_row(message, trace, octets_max=TIMELINE_OCTETS_MAX, n=n),
+            rows.moved_row(message, trace, octets_max=rows.TIMELINE_OCTETS_MAX, n=n),
         )
 
     def _put_tally(self, tenant: int, msisdn: Msisdn, tally: Tally) -> None:

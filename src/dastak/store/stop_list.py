@@ -4,10 +4,10 @@
 2. With more than memory holds, the database is asked for each number.
 """
 
-import sqlite3
 import time
-from collections.abc import Mapping
 from typing import Final
+
+from dastak.store.desk import Desk, Execute
 
 STOPS_MAX: Final = 2_000
 FRESH_S: Final = 0.5
@@ -17,29 +17,38 @@ Key = tuple[int, int, bool]
 
 
 class StopList:
-    """Answers for one connection that reads."""
+    """Answers for one process."""
 
-    def __init__(self, connection: sqlite3.Connection, sql: Mapping[str, str]) -> None:
-        self._connection, self._sql = connection, sql
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._known: frozenset[Key] | None = None
         self._fresh_until_s = 0.0
+        # How often it was forgotten: what was being read meanwhile is not fresh.
+        self._forgotten = 0
 
-    def has(self, key: Key) -> bool:
+    async def has(self, key: Key) -> bool:
         """Say whether a number wants nothing of a tenant."""
         now_s = time.monotonic()
+        known = self._known
         if now_s >= self._fresh_until_s:
-            self._known = self._read()
-            self._fresh_until_s = now_s + FRESH_S
-        if self._known is not None:
-            return key in self._known
-        return self._connection.execute(self._sql["is_stopped"], key).fetchone() is not None
+            forgotten = self._forgotten
+            known = await self._desk.read(_read)
+            if forgotten == self._forgotten:
+                self._known, self._fresh_until_s = known, now_s + FRESH_S
+        if known is not None:
+            return key in known
+        tenant, msisdn, test = key
+        asked = (tenant, msisdn, int(test))
+        return await self._desk.read(lambda execute: execute("is_stopped", asked).fetchone()) is not None
 
     def forget(self) -> None:
         """Read again: this process wrote something."""
         self._fresh_until_s = 0.0
+        self._forgotten += 1
 
-    def _read(self) -> frozenset[Key] | None:
-        found = self._connection.execute(self._sql["all_stops"], (STOPS_MAX + 1,)).fetchall()
-        if len(found) > STOPS_MAX:
-            return None
-        return frozenset((tenant, msisdn, bool(test)) for tenant, msisdn, test in found)
+
+def _read(execute: Execute) -> frozenset[Key] | None:
+    found = execute("all_stops", (STOPS_MAX + 1,)).fetchall()
+    if len(found) > STOPS_MAX:
+        return None
+    return frozenset((tenant, msisdn, bool(test)) for tenant, msisdn, test in found)

@@ -83,7 +83,7 @@ def queue(scene: Scene) -> Fault | None:
     """Find messages that nobody sends."""
     late = rows.to_ms(scene.now - STUCK_AFTER)
     with closing(sqlite_file.connect(scene.database, read_only=True)) as connection:
-        stuck = connection.execute(load("queries.sql")["held_due"], (late, 1)).fetchall()
+        stuck = connection.execute(load()["held_due"], (late, 1)).fetchall()
     if not stuck:
         return None
     what = f"messages are due for more than {STUCK_AFTER.seconds} s and nobody sends them"

@@ -1,7 +1,5 @@
-"""Pages that ask for a code, in the SQLite database."""
+"""Pages that ask for a code, in the database."""
 
-import sqlite3
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -14,8 +12,7 @@ from dastak.core.ids import VerificationId
 from dastak.core.ports import Once
 from dastak.core.tenant import Mode
 from dastak.store import rows
-from dastak.store.group_commit import GroupCommit
-from dastak.store.sqlite_file import READING
+from dastak.store.desk import Desk, Execute
 
 # Long enough to find out why somebody did not come back.
 KEPT: Final = timedelta(days=1)
@@ -38,77 +35,65 @@ _RECORD: Final = msgspec.json.Decoder(_Record)
 _FIELDS: Final = tuple(field.name for field in msgspec.structs.fields(_Record))
 
 
-class SqliteCodePages:
-    """The port `CodePageStore`, on the connections of one store."""
+class CodePageTables:
+    """The port `CodePageStore`."""
 
-    def __init__(
-        self,
-        group: GroupCommit,
-        *,
-        once: Callable[[Once | None, Callable[[], CodePage]], CodePage],
-        writer: sqlite3.Connection,
-        reader: sqlite3.Connection,
-        sql: Mapping[str, str],
-    ) -> None:
-        self._group, self._once = group, once
-        self._writer, self._reader, self._sql = writer, reader, sql
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     async def put_page(self, page: CodePage, *, once: Once | None = None) -> CodePage:
         """See `CodePageStore.put_page`."""
-        return await self._group.run(partial(self._once, once, partial(self._put, page)))
+        return await self._desk.write(partial(_put, page), once=once)
 
     async def find_page(self, token_digest: bytes) -> CodePage:
         """See `CodePageStore.find_page`."""
-        with READING:
-            row = self._reader.execute(self._sql["code_page_by_token"], (token_digest,)).fetchone()
+        row = await self._desk.read(lambda execute: execute("code_page_by_token", (token_digest,)).fetchone())
         if row is None:
             raise NotFound("There is no such page.")
         return _page_of(row)
 
     async def page_for(self, tenant: int, made_for: VerificationId) -> CodePage:
         """See `CodePageStore.page_for`."""
-        with READING:
-            row = self._reader.execute(self._sql["code_page_for"], (made_for,)).fetchone()
+        row = await self._desk.read(lambda execute: execute("code_page_for", (made_for,)).fetchone())
         if row is None or row[1] != tenant:
             raise NotFound("There is no such page.")
         return _page_of(row)
 
     async def claim_page(self, token_digest: bytes, browser: bytes) -> bool:
         """See `CodePageStore.claim_page`."""
-        return await self._group.run(partial(self._changed, "claim_code_page", (token_digest, browser)))
+        return await self._changed("claim_code_page", (token_digest, browser))
 
     async def turn_page(self, token_digest: bytes, *, asks: VerificationId, now_asks: VerificationId) -> bool:
         """See `CodePageStore.turn_page`."""
-        row = (token_digest, asks, now_asks)
-        return await self._group.run(partial(self._changed, "turn_code_page", row))
+        return await self._changed("turn_code_page", (token_digest, asks, now_asks))
 
     async def count_change(self, token_digest: bytes, *, most: int) -> bool:
         """See `CodePageStore.count_change`."""
-        return await self._group.run(partial(self._changed, "count_number_change", (token_digest, most)))
+        return await self._changed("count_number_change", (token_digest, most))
 
     async def finish_page(self, token_digest: bytes, at: datetime) -> None:
         """See `CodePageStore.finish_page`."""
-        await self._group.run(partial(self._changed, "finish_code_page", (token_digest, rows.to_ms(at))))
+        await self._changed("finish_code_page", (token_digest, rows.to_ms(at)))
 
-    def _put(self, page: CodePage) -> CodePage:
-        record = _Record(**{name: getattr(page, name) for name in _FIELDS})
-        self._writer.execute(self._sql["delete_code_page_of"], (page.made_for,))
-        over = rows.to_ms(page.expires_at - KEPT)
-        self._writer.execute(self._sql["delete_code_pages_over"], (over, DELETED_MAX))
-        row = (
-            page.token_digest,
-            page.tenant,
-            page.made_for,
-            page.asks_for,
-            page.number_changes,
-            rows.to_ms(page.expires_at),
-            rows.text(record),
-        )
-        self._writer.execute(self._sql["insert_code_page"], row)
-        return page
+    async def _changed(self, statement: str, row: rows.Row) -> bool:
+        return await self._desk.write(lambda execute: execute(statement, row).rowcount > 0)
 
-    def _changed(self, statement: str, row: rows.Row) -> bool:
-        return self._writer.execute(self._sql[statement], row).rowcount > 0
+
+def _put(page: CodePage, execute: Execute) -> CodePage:
+    record = _Record(**{name: getattr(page, name) for name in _FIELDS})
+    execute("delete_code_page_of", (page.made_for,))
+    execute("delete_code_pages_over", (rows.to_ms(page.expires_at - KEPT), DELETED_MAX))
+    row = (
+        page.token_digest,
+        page.tenant,
+        page.made_for,
+        page.asks_for,
+        page.number_changes,
+        rows.to_ms(page.expires_at),
+        rows.text(record),
+    )
+    execute("insert_code_page", row)
+    return page
 
 
 def _page_of(row: rows.Row) -> CodePage:

@@ -1,0 +1,73 @@
+"""What must be known again after a restart, read from the database: sends, calls, texts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import takewhile
+from typing import Final
+
+from dastak.core.call_report import CallReport, ReportPage
+from dastak.core.message import RecordedText
+from dastak.core.ports import PastCall, PastSend
+from dastak.store import rows
+from dastak.store.desk import NEWEST, Desk, Execute, newest
+
+# Verifications read at a time; of those that are too old no more than so many are read.
+_CHUNK_MAX: Final = 1_000
+
+
+class PastTables:
+    """What the port `Store` says of the past of all tenants, and of the calls that nobody asked for."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def sends_since(self, since: datetime) -> Sequence[PastSend]:
+        """See `Store.sends_since`."""
+
+        def read(execute: Execute) -> Sequence[PastSend]:
+            sends: list[PastSend] = []
+            before = NEWEST
+            while chunk := execute("newest_sends", (before, _CHUNK_MAX)).fetchall():
+                for _, *row in chunk:
+                    of_one = rows.sends_of(row)
+                    if of_one[0].at < since:
+                        return sends
+                    sends += of_one
+                before = chunk[-1][0]
+            return sends
+
+        return await self._desk.read(read)
+
+    async def calls_since(self, since: datetime) -> Sequence[PastCall]:
+        """See `Store.calls_since`."""
+        asked = (rows.to_ms(since),)
+        found = await self._desk.read(lambda execute: execute("calls_since", asked).fetchall())
+        return [call for row in found if (call := rows.call_of(row)) is not None]
+
+    async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
+        """See `Store.recorded_texts`."""
+        since_ms = rows.to_ms(since)
+        found = await self._desk.list(lambda execute: execute("newest_texts", (limit,)).fetchall())
+        of_time = takewhile(lambda row: row[0] >= since_ms, found)
+        return [rows.recorded_text_of(row) for row in of_time]
+
+    async def reports(self, tenant: int, *, before: int | None = None, limit: int = 50) -> ReportPage:
+        """See `Store.reports`."""
+        found, cursor = await self._desk.list(newest("reports_of", tenant, before, limit))
+        return ReportPage(tuple(map(rows.report_of, found)), cursor)
+
+    async def reports_since(self, since: datetime) -> Sequence[CallReport]:
+        """See `Store.reports_since`."""
+        asked = (rows.to_ms(since),)
+        found = await self._desk.read(lambda execute: execute("reports_since", asked).fetchall())
+        return [rows.report_of(row) for row in found]
+
+    async def latest_at(self) -> datetime | None:
+        """See `Store.latest_at`."""
+        return await self._desk.read(read_latest)
+
+
+def read_latest(execute: Execute) -> datetime | None:
+    """Return the newest instant the database knows."""
+    (latest,) = execute("newest_instant").fetchone()
+    return rows.from_ms(latest) if latest else None

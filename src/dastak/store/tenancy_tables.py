@@ -1,0 +1,94 @@
+"""Tenants, services and keys in the database: few, changed seldom, and always read as a whole."""
+
+from functools import partial
+from typing import Final, TypeVar
+
+import msgspec
+
+from dastak.core.errors import Conflict
+from dastak.core.msisdn import Msisdn
+from dastak.core.ports import Once, Tenancy
+from dastak.core.tenant import ApiKey, Service, Tenant
+from dastak.store import rows
+from dastak.store.desk import Desk, Execute, Taken
+
+Named = TypeVar("Named", Tenant, Service)
+
+_TENANT: Final = msgspec.json.Decoder(Tenant)
+_SERVICE: Final = msgspec.json.Decoder(Service)
+_KEY: Final = msgspec.json.Decoder(ApiKey)
+
+
+class TenancyTables:
+    """What the port `Store` says of tenants, and of their numbers that are locked."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def tenancy(self) -> Tenancy:
+        """See `Store.tenancy`."""
+        return await self._desk.read(read)
+
+    async def tenancy_revision(self) -> int:
+        """See `Store.tenancy_revision`."""
+        return await self._desk.read(_revision)
+
+    async def put_tenant(self, tenant: Tenant, *, once: Once | None = None) -> Tenant:
+        """See `Store.put_tenant`."""
+        row = (tenant.name, rows.text(tenant))
+        return await self._desk.write(partial(_put, ("insert_tenant", "put_tenant"), tenant, row), once=once)
+
+    async def put_service(self, service: Service, *, once: Once | None = None) -> Service:
+        """See `Store.put_service`."""
+        row = (service.tenant, service.name, rows.text(service))
+        return await self._desk.write(
+            partial(_put, ("insert_service", "put_service"), service, row), once=once
+        )
+
+    async def put_key(
+        self, key: ApiKey, *, predecessor: ApiKey | None = None, once: Once | None = None
+    ) -> ApiKey:
+        """See `Store.put_key`."""
+
+        def put(execute: Execute) -> ApiKey:
+            for written in filter(None, (key, predecessor)):
+                execute("put_key", (written.id, rows.text(written)))
+            execute("raise_tenancy_revision")
+            return key
+
+        return await self._desk.write(put, once=once)
+
+    async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
+        """See `Store.unlock`."""
+        number = (tenant, int(msisdn))
+        return await self._desk.write(lambda execute: execute("delete_tally", number).rowcount > 0, once=once)
+
+
+def read(execute: Execute) -> Tenancy:
+    """Return all tenants, services and keys."""
+    return Tenancy(
+        _revision(execute),
+        tuple(_numbered(_TENANT, row) for row in execute("tenants").fetchall()),
+        tuple(_numbered(_SERVICE, row) for row in execute("services").fetchall()),
+        tuple(_KEY.decode(record) for (record,) in execute("api_keys").fetchall()),
+    )
+
+
+def _revision(execute: Execute) -> int:
+    return int(execute("tenancy_revision").fetchone()[0])
+
+
+def _put(statements: tuple[str, str], record: Named, row: rows.Row, execute: Execute) -> Named:
+    insert, put = statements
+    try:
+        found = execute(insert, row) if record.n == 0 else execute(put, (record.n, *row))
+        (n,) = found.fetchone()
+    except Taken as taken:
+        raise Conflict(f"The name {record.name!r} is taken; choose another one.") from taken
+    execute("raise_tenancy_revision")
+    return msgspec.structs.replace(record, n=n)
+
+
+def _numbered(decoder: "msgspec.json.Decoder[Named]", row: tuple[int, str]) -> Named:
+    n, record = row
+    return msgspec.structs.replace(decoder.decode(record), n=n)
