@@ -7,13 +7,15 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.processes import Pinned
+from dastak.config_read import DATABASE_URL
 from dastak.core.policy import Policy
 from dastak.core.tenant import Mode, Scope, Service, Tenant
-from dastak.store.sqlite import SqliteStore
+from dastak.store.open_database import open_database
 from dastak.tenancy.keys import make_key
 
 # The carrier's window. A contract gives 10 to 100; here it shall not be what limits.
@@ -38,9 +40,14 @@ class Installation(NamedTuple):
     def database(self) -> Path:
         return self.directory / "dastak.db"
 
+    @property
+    def url(self) -> str | None:
+        """Of its database, where that is PostgreSQL."""
+        return self.environment.get(DATABASE_URL)
+
     async def command(self, *arguments: str) -> None:
         """Give it a command."""
-        await _dastak("--config", str(self.directory / "dastak.toml"), *arguments)
+        await _dastak("--config", str(self.directory / "dastak.toml"), *arguments, url=self.url)
 
     def serve(self) -> Pinned:
         """Return the program, to be started by `with`."""
@@ -48,15 +55,26 @@ class Installation(NamedTuple):
         return Pinned(*command, environment=self.environment, log=self.directory / "log")
 
 
-async def make_installation(directory: Path, carrier_port: int, *, binds: int = 1) -> Installation:
-    """Make one in an empty directory."""
+async def make_installation(
+    directory: Path, carrier_port: int, *, binds: int = 1, url: str | None = None
+) -> Installation:
+    """Make one in an empty directory.
+
+    Args:
+        directory: Empty.
+        carrier_port: Where the bulk carrier listens.
+        binds: How many there are to it.
+        url: Of an empty database; a SQLite file in the directory if absent.
+    """
     await _dastak("init", "--yes", "--directory", str(directory))
     password = directory / "password"
     password.write_text(secrets.token_hex(4))
     password.chmod(0o600)
     address = ("--host", "127.0.0.1", "--port", str(carrier_port), "--system-id", "bench")
     wanted = ("--secret-file", f"password={password}", "--set", f"window={WINDOW}", "--set", f"binds={binds}")
-    await _dastak("--config", str(directory / "dastak.toml"), "carrier", "add", "bench", *address, *wanted)
+    await _dastak(
+        "--config", str(directory / "dastak.toml"), "carrier", "add", "bench", *address, *wanted, url=url
+    )
     port, ops_port = free_port(), free_port()
     settings = {
         "server.listen": f"127.0.0.1:{port}",
@@ -66,14 +84,17 @@ async def make_installation(directory: Path, carrier_port: int, *, binds: int = 
         **{f"limits.live.{name}.{field}": value for name in RATES for field, value in RATE.items()},
     }
     environment = {f"DASTAK__{path.replace('.', '__').upper()}": str(v) for path, v in settings.items()}
-    return Installation(directory, port, ops_port, await _admit(directory / "dastak.db"), environment)
+    if url is not None:
+        environment[DATABASE_URL] = url
+    key = await _admit(url or f"sqlite://{directory / 'dastak.db'}")
+    return Installation(directory, port, ops_port, key, environment)
 
 
-async def _dastak(*arguments: str) -> None:
+async def _dastak(*arguments: str, url: str | None = None) -> None:
     command = [sys.executable, "-m", "dastak", *arguments]
-    await asyncio.to_thread(
-        subprocess.run, command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    environment = os.environ if url is None else {**os.environ, DATABASE_URL: url}
+    run = partial(subprocess.run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    await asyncio.to_thread(run, command, check=True)
 
 
 def free_port() -> int:
@@ -81,9 +102,9 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-async def _admit(database: Path) -> str:
+async def _admit(url: str) -> str:
     """Make a tenant and a service that may send to India, and return a live key of theirs."""
-    async with SqliteStore(database) as store:
+    async with open_database(url) as store:
         tenant = await store.put_tenant(Tenant(n=0, name="bench", daily_spend_cap_micros=SPEND_CAP_MICROS))
         service = await store.put_service(
             Service(

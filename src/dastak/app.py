@@ -25,11 +25,12 @@ from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.app_pages import people_routes, tell_leads
+from dastak.app_store import open_store
 from dastak.app_voice import voices_of
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
-from dastak.config import Settings, address_of, is_loopback, sqlite_path
+from dastak.config import Settings, address_of, is_loopback
 from dastak.core.call_report import COOLING
 from dastak.core.events import Event
 from dastak.core.ports import Ports
@@ -49,8 +50,8 @@ from dastak.simulator.box import Box
 from dastak.simulator.phone_pages import phone_routes
 from dastak.sms.smpp_route import SmppRoute
 from dastak.steady_clock import SteadyClock
+from dastak.store.open_database import Database
 from dastak.store.seal import AesGcmSealer
-from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.tenancy.directory import Directory
 from dastak.tenancy.known_passwords import read_breached
@@ -83,7 +84,7 @@ class House(msgspec.Struct, frozen=True):
     """The parts of a running program, as the edges see them."""
 
     ports: Ports
-    store: SqliteStore
+    store: Database
     clock: SteadyClock
     directory: Directory
     registers: Registers
@@ -159,7 +160,7 @@ def _api(house: House, settings: Settings, public_url: str) -> Api:
 async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     """Open the parts from the ground up; the stack closes them the other way round."""
     keys = config_secrets.read_keys(settings)
-    store = await stack.enter_async_context(SqliteStore(sqlite_path(settings.store.url)))
+    store = await stack.enter_async_context(open_store(settings))
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
     limits, call_limits = await _limits(stack, settings, store, clock)
@@ -205,7 +206,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     ))  # fmt: skip
 
 
-async def _tenancy(stack: AsyncExitStack, store: SqliteStore) -> tuple[Directory, Registers]:
+async def _tenancy(stack: AsyncExitStack, store: Database) -> tuple[Directory, Registers]:
     """Read who may ask and what they registered; what another process changes is seen within a second."""
     directory, registers = Directory(), Registers()
     await directory.refresh(store)
@@ -251,7 +252,7 @@ def _tell(listeners: Sequence[Listener], verification: Verification, events: Seq
 
 
 async def _limits(
-    stack: AsyncExitStack, settings: Settings, store: SqliteStore, clock: SteadyClock
+    stack: AsyncExitStack, settings: Settings, store: Database, clock: SteadyClock
 ) -> tuple[SendLimits, CallLimits]:
     """Make the limits, and count again what was sent and called before a restart."""
     limits = SendLimits(live=settings.limits.live, test=settings.limits.test)

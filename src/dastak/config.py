@@ -22,6 +22,7 @@ from dastak.delivery.routing import EXPLORATION
 from dastak.guard.call_limits import CallRates
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BINDS_MAX, BindKind, SmppSettings, Tls
+from dastak.store import database_url
 from dastak.voice.prompt_words import Known
 from dastak.voice.prompts import LEAST
 from dastak.voice.speech import Sources
@@ -89,21 +90,6 @@ def is_loopback(host: str | None) -> bool:
     return (host or "").startswith(("127.", "::1", "localhost"))
 
 
-def sqlite_path(url: str) -> Path:
-    """Return the file of a `sqlite:` URL.
-
-    Raises:
-        ValueError: It is another kind of database, or names no file.
-    """
-    scheme, colon, rest = url.partition(":")
-    path = rest.removeprefix("//")
-    if scheme != "sqlite" or not colon or not path or path.startswith(":memory:"):
-        raise ValueError(
-            f"{url!r} is not a database this version keeps; write sqlite:///var/lib/dastak/dastak.db"
-        )
-    return Path(path)
-
-
 def is_placeholder(clear: str) -> bool:
     """Return whether a secret is only a word that stands for one."""
     word = clear.strip().lower()
@@ -149,15 +135,19 @@ class StoreSettings(_Section, frozen=True, kw_only=True):
     """The database.
 
     Attributes:
-        url: sqlite:///var/lib/dastak/dastak.db, or sqlite:dastak.db in the working directory.
+        url: sqlite:///var/lib/dastak/dastak.db, sqlite:dastak.db in the working directory, or PostgreSQL
+            (postgresql://dastak@db.example.in/dastak, the extra `postgres`) for several nodes.
+            The variable DASTAK_DATABASE_URL says the same, with the password in it if you like.
+        password: Of PostgreSQL, unless libpq finds it in its own places.
         retention_days: Days a verification is kept after it was created.
     """
 
     url: str = "sqlite:dastak.db"
+    password: Secret | None = None
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
     def __post_init__(self) -> None:
-        sqlite_path(self.url)
+        database_url.check(self.url)
 
 
 class SecretsSettings(_Section, frozen=True, kw_only=True):
@@ -358,7 +348,9 @@ def sources_of(settings: Settings) -> Sources:
 
 def brands_folder(settings: Settings) -> Path:
     """Return where the spoken names of brands are kept."""
-    return settings.voice.brands or sqlite_path(settings.store.url).absolute().parent / "brands"
+    if settings.voice.brands is not None or database_url.is_postgres(settings.store.url):
+        return settings.voice.brands or Path("brands").absolute()
+    return database_url.sqlite_path(settings.store.url).absolute().parent / "brands"
 
 
 def smpp_settings(carrier: CarrierSettings) -> SmppSettings:

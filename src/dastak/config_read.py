@@ -14,8 +14,11 @@ from typing import Any, Final, get_args, get_origin
 import msgspec
 
 from dastak.config import CARRIER_NAME, CarrierSettings, ConfigError, Secret, Settings
+from dastak.store import database_url
 
 ENVIRONMENT_PREFIX: Final = "DASTAK__"
+# What platforms call it; store.url and store.password in one.
+DATABASE_URL: Final = "DASTAK_DATABASE_URL"
 # A private key with its chain is the longest of them.
 SECRET_FILE_OCTETS_MAX: Final = 64 * 1024
 SEARCHED: Final = (Path("dastak.toml"), Path(".dastak/dastak.toml"), Path("/etc/dastak/dastak.toml"))
@@ -60,7 +63,7 @@ def load(
 
     Args:
         file: The TOML file; None looks in the places of `SEARCHED`.
-        environment: Of it only `DASTAK__...` is read.
+        environment: Of it only `DASTAK__...` and `DASTAK_DATABASE_URL` are read.
         overrides: From the command line, by dotted path; None is not given.
 
     Raises:
@@ -150,6 +153,12 @@ def _flatten(table: Mapping[str, Any], above: Keys, origin: str) -> Iterator[Giv
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[Given]:
+    if DATABASE_URL in environment:
+        url, password = database_url.apart(environment[DATABASE_URL])
+        origin = f"environment {DATABASE_URL}"
+        yield Given(("store", "url"), url, origin, lax=True)
+        if password is not None:
+            yield Given(("store", "password"), password, origin, lax=True)
     for name in sorted(environment):
         if name.startswith(ENVIRONMENT_PREFIX):
             keys = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))

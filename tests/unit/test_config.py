@@ -16,7 +16,6 @@ from dastak.config import (
     carrier_record,
     is_placeholder,
     smpp_settings,
-    sqlite_path,
 )
 from dastak.config_read import load, setting_keys
 from dastak.config_secrets import add_key, check_carrier_secrets, make_key_file, read_keys
@@ -25,6 +24,7 @@ from dastak.guard.buckets import Rate
 from dastak.guard.call_limits import CallRates
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BindKind, SmppSettings
+from dastak.store.database_url import sqlite_path
 
 AIRTEL = '[carriers.airtel]\nhost = "smsc.example.net"\nsystem_id = "ACME"\n'
 

@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar, cast
 import click
 import msgspec
 
+from dastak.app_store import open_store
 from dastak.commands.printing import json_option, print_json, print_table
-from dastak.config import ConfigError, sqlite_path
+from dastak.config import ConfigError
 from dastak.config_read import load
 from dastak.core.call_rules import CallRules
 from dastak.core.errors import InvalidRequest, NotFound
@@ -20,7 +21,8 @@ from dastak.core.msisdn import mask
 from dastak.core.policy import Policy
 from dastak.core.ports import Tenancy
 from dastak.core.tenant import Service, Tenant
-from dastak.store.sqlite import SqliteStore
+from dastak.store.database_url import is_postgres, sqlite_path
+from dastak.store.open_database import Database
 from dastak.telemetry.logs import handler_to
 from dastak.tenancy import operators
 
@@ -86,7 +88,7 @@ def create_tenant(context: click.Context, *, name: str, daily_cap: float | None,
     """Make a tenant."""
     cap = operators.DAILY_SPEND_CAP_MICROS if daily_cap is None else round(daily_cap * MICROS)
 
-    async def create(store: SqliteStore) -> Tenant:
+    async def create(store: Database) -> Tenant:
         return await operators.create_tenant(store, name, daily_spend_cap_micros=cap)
 
     _print_records([with_store(context, create)], as_json=as_json, many=False)
@@ -105,7 +107,7 @@ def set_tenant(
     """Change a tenant."""
     cap = None if daily_cap is None else round(daily_cap * MICROS)
 
-    async def change(store: SqliteStore) -> Tenant:
+    async def change(store: Database) -> Tenant:
         n = tenant_named(await store.tenancy(), name).n
         return await operators.change_tenant(store, n, daily_spend_cap_micros=cap, suspended=suspended)
 
@@ -117,7 +119,7 @@ def set_tenant(
 @click.pass_context
 def list_tenants(context: click.Context, *, as_json: bool) -> None:
     """List all tenants."""
-    _print_records(with_store(context, SqliteStore.tenancy).tenants, as_json=as_json)
+    _print_records(with_store(context, lambda store: store.tenancy()).tenants, as_json=as_json)
 
 
 @tenants.command("show")
@@ -126,7 +128,7 @@ def list_tenants(context: click.Context, *, as_json: bool) -> None:
 @click.pass_context
 def show_tenant(context: click.Context, *, name: str, as_json: bool) -> None:
     """Show one tenant."""
-    found = tenant_named(with_store(context, SqliteStore.tenancy), name)
+    found = tenant_named(with_store(context, lambda store: store.tenancy()), name)
     _print_records([found], as_json=as_json, many=False)
 
 
@@ -163,7 +165,7 @@ def service_options(command: F) -> F:
 def create_service(context: click.Context, /, *, name: str, tenant: str, as_json: bool, **given: Any) -> None:
     """Make a service; no country is open unless you open it."""
 
-    async def create(store: SqliteStore) -> Service:
+    async def create(store: Database) -> Service:
         n = tenant_named(await store.tenancy(), tenant).n
         fresh = Service(n=0, tenant=n, name=name, brand=name, policy=Policy())
         return await operators.create_service(store, changed(fresh, given))
@@ -180,7 +182,7 @@ def create_service(context: click.Context, /, *, name: str, tenant: str, as_json
 def set_service(context: click.Context, /, *, name: str, tenant: str, as_json: bool, **given: Any) -> None:
     """Change a service; what is not given stays."""
 
-    async def change(store: SqliteStore) -> Service:
+    async def change(store: Database) -> Service:
         found = service_named(await store.tenancy(), tenant, name)
         return await operators.change_service(store, changed(found, given))
 
@@ -193,7 +195,7 @@ def set_service(context: click.Context, /, *, name: str, tenant: str, as_json: b
 @click.pass_context
 def list_services(context: click.Context, *, tenant: str | None, as_json: bool) -> None:
     """List services."""
-    tenancy = with_store(context, SqliteStore.tenancy)
+    tenancy = with_store(context, lambda store: store.tenancy())
     n = None if tenant is None else tenant_named(tenancy, tenant).n
     _print_records([found for found in tenancy.services if n in (None, found.tenant)], as_json=as_json)
 
@@ -229,18 +231,18 @@ def _value(text: str) -> Any:
         return text
 
 
-def with_store(context: click.Context, act: Callable[[SqliteStore], Awaitable[T]]) -> T:
+def with_store(context: click.Context, act: Callable[[Database], Awaitable[T]]) -> T:
     """Do one thing with the database of this installation.
 
     Raises:
         ConfigError: There is no database yet.
     """
-    path = sqlite_path(load(context.obj, os.environ).settings.store.url)
-    if not path.exists():
+    settings = load(context.obj, os.environ).settings
+    if not is_postgres(settings.store.url) and not (path := sqlite_path(settings.store.url)).exists():
         raise ConfigError(f"store.url: there is no database {path}. Next: dastak init, or dastak migrate")
 
     async def acted() -> T:
-        async with SqliteStore(path) as store:
+        async with open_store(settings) as store:
             return await act(store)
 
     return asyncio.run(acted())

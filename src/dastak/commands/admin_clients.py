@@ -17,8 +17,8 @@ from dastak.core.oidc_client_rules import check_client
 from dastak.core.oidc_keys import SigningKey
 from dastak.core.oidc_store import Keys
 from dastak.core.tenant import Mode
+from dastak.store.open_database import Database
 from dastak.store.seal import AesGcmSealer
-from dastak.store.sqlite import SqliteStore
 from dastak.tenancy import oidc_clients, operators, signing_keys
 from dastak.tenancy.oidc_clients import NewClient, WantedClient
 
@@ -59,7 +59,7 @@ def add_client(
     """Register a site. Its secret is shown once, now."""
     wanted = msgspec.convert({**given, "ask_consent": not no_consent}, WantedClient)
 
-    async def add(store: SqliteStore) -> NewClient:
+    async def add(store: Database) -> NewClient:
         n = tenant_named(await store.tenancy(), tenant).n
         now = datetime.now(UTC)
         return await oidc_clients.create(
@@ -76,7 +76,7 @@ def add_client(
 def list_clients(context: click.Context, *, tenant: str, as_json: bool) -> None:
     """List a tenant's sites."""
 
-    async def read(store: SqliteStore) -> tuple[Client, ...]:
+    async def read(store: Database) -> tuple[Client, ...]:
         return await store.oidc.clients(tenant_named(await store.tenancy(), tenant).n)
 
     found = with_store(context, read)
@@ -112,7 +112,7 @@ def set_client(context: click.Context, /, *, client_id: str, as_json: bool, **gi
     if "login" in said:
         said["login"] = LoginWay(said["login"])
 
-    async def change(store: SqliteStore) -> Client:
+    async def change(store: Database) -> Client:
         found = await oidc_clients.find(store.oidc, client_id)
         return await store.oidc.put_client(check_client(msgspec.structs.replace(found, **said)))
 
@@ -127,7 +127,7 @@ def set_client(context: click.Context, /, *, client_id: str, as_json: bool, **gi
 def rotate_client_secret(context: click.Context, *, client_id: str, as_json: bool) -> None:
     """Give a site another secret; the old one opens nothing from now on."""
 
-    async def rotate(store: SqliteStore) -> NewClient:
+    async def rotate(store: Database) -> NewClient:
         found = await oidc_clients.find(store.oidc, client_id)
         return await oidc_clients.rotate_secret(store.oidc, found, entropy=os.urandom)
 
@@ -142,7 +142,7 @@ def rotate_client_secret(context: click.Context, *, client_id: str, as_json: boo
 def remove_client(context: click.Context, *, client_id: str, as_json: bool) -> None:
     """Remove a site; what it was given opens nothing from now on."""
 
-    async def remove(store: SqliteStore) -> Client:
+    async def remove(store: Database) -> Client:
         return await store.oidc.remove_client(await oidc_clients.find(store.oidc, client_id))
 
     _print(with_store(context, remove), as_json=as_json)
@@ -156,7 +156,7 @@ def rotate_signing_keys(context: click.Context, *, as_json: bool) -> None:
     """Sign with the next key from now on, and publish a fresh one."""
     sealer, now = AesGcmSealer(read_keys(load(context.obj, os.environ).settings)), datetime.now(UTC)
 
-    async def rotate(store: SqliteStore) -> Keys:
+    async def rotate(store: Database) -> Keys:
         return await signing_keys.rotate(store.oidc, sealer, now=now, entropy=os.urandom)
 
     shown = [_key(key) for key in oidc_keys.published(with_store(context, rotate), now=now)]

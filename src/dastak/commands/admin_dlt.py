@@ -17,7 +17,7 @@ from dastak.dlt.lint import caret, lint_template, lint_text
 from dastak.dlt.register import Category, ContentTemplate, Entity, Header, Register
 from dastak.dlt.registers import Kept, Registers, put_register
 from dastak.sms.segments import parts_of
-from dastak.store.sqlite import SqliteStore
+from dastak.store.open_database import Database
 
 # Stand for the register's own where a template is tried that is not in one.
 _TRIED_ID = "1100000000000000000"
@@ -66,7 +66,7 @@ def put_dlt(context: click.Context, *, file: Path, tenant: str) -> None:
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"{file} is no register: {error}.") from error
 
-    async def put(store: SqliteStore) -> DltRecord:
+    async def put(store: Database) -> DltRecord:
         n = tenant_named(await store.tenancy(), tenant).n
         return await put_register(store, n, fresh.register, revision=fresh.revision)
 
@@ -87,7 +87,7 @@ def import_dlt(
     """Take the templates of a portal's CSV export into a tenant's register."""
     octets = file.read_bytes()
 
-    async def take(store: SqliteStore) -> Imported:
+    async def take(store: Database) -> Imported:
         n = tenant_named(await store.tenancy(), tenant).n
         kept = (await _registers(store)).known(n)
         imported = import_csv(kept.register, octets, pe_id=pe_id)
@@ -133,7 +133,7 @@ def set_chain(
     """Set the chain of telemarketers of an entity on one route."""
     chain = Chain(pe_id=pe_id, route=route, mode=ChainMode(mode), tm_ids=tm_ids, approved=approved)
 
-    async def put(store: SqliteStore) -> DltRecord:
+    async def put(store: Database) -> DltRecord:
         n, kept = tenant_named(await store.tenancy(), tenant).n, await _kept(store, tenant)
         others = [one for one in kept.register.chains if (one.pe_id, one.route) != (pe_id, route)]
         fresh = msgspec.structs.replace(kept.register, chains=(*others, chain))
@@ -181,12 +181,12 @@ def lint(
         sys.exit(1)
 
 
-async def _kept(store: SqliteStore, tenant: str) -> Kept:
+async def _kept(store: Database, tenant: str) -> Kept:
     """Return a tenant's register as the database has it. Raises: NotFound."""
     return (await _registers(store)).of(tenant_named(await store.tenancy(), tenant).n)
 
 
-async def _registers(store: SqliteStore) -> Registers:
+async def _registers(store: Database) -> Registers:
     registers = Registers()
     await registers.refresh(store)
     return registers

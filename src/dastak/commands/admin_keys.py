@@ -11,7 +11,7 @@ from dastak.commands.printing import json_option, print_json, print_table, progr
 from dastak.core.errors import NotFound
 from dastak.core.ports import Tenancy
 from dastak.core.tenant import ApiKey, Mode
-from dastak.store.sqlite import SqliteStore
+from dastak.store.open_database import Database
 from dastak.tenancy import issuance, operators
 from dastak.tenancy.keys import NewKey, is_live, read_scopes
 
@@ -55,7 +55,7 @@ def create_key(
         expires_at=None if expires_days is None else now + timedelta(days=expires_days),
     )
 
-    async def create(store: SqliteStore) -> NewKey:
+    async def create(store: Database) -> NewKey:
         n = tenant_named(await store.tenancy(), tenant).n
         return await issuance.create_key(store, n, wanted, maker=None, now=now, entropy=os.urandom)
 
@@ -71,7 +71,7 @@ def create_key(
 def rotate_key(context: click.Context, *, key_id: str, overlap_hours: int, as_json: bool) -> None:
     """Make a key's successor; the old one counts until the overlap is over."""
 
-    async def rotate(store: SqliteStore) -> NewKey:
+    async def rotate(store: Database) -> NewKey:
         return await issuance.rotate_key(
             store,
             key_with(await store.tenancy(), key_id).tenant,
@@ -93,7 +93,7 @@ def rotate_key(context: click.Context, *, key_id: str, overlap_hours: int, as_js
 def revoke_key(context: click.Context, *, key_id: str, as_json: bool) -> None:
     """End a key, everywhere within a second."""
 
-    async def revoke(store: SqliteStore) -> ApiKey:
+    async def revoke(store: Database) -> ApiKey:
         tenant = key_with(await store.tenancy(), key_id).tenant
         return await issuance.revoke_key(store, tenant, key_id, now=datetime.now(UTC))
 
@@ -111,7 +111,7 @@ def revoke_key(context: click.Context, *, key_id: str, as_json: bool) -> None:
 @click.pass_context
 def list_keys(context: click.Context, *, tenant: str | None, everything: bool, as_json: bool) -> None:
     """List keys; their texts are kept nowhere."""
-    tenancy = with_store(context, SqliteStore.tenancy)
+    tenancy = with_store(context, lambda store: store.tenancy())
     n = None if tenant is None else tenant_named(tenancy, tenant).n
     now = datetime.now(UTC)
     found = [key for key in tenancy.keys if n in (None, key.tenant) and (everything or is_live(key, now))]

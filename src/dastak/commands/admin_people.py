@@ -10,9 +10,10 @@ import click
 import msgspec
 
 from dastak import config_secrets
+from dastak.app_store import open_store
 from dastak.commands.admin import audited, tenant_named, with_store
 from dastak.commands.printing import json_option, print_json, print_table
-from dastak.config import Settings, sqlite_path
+from dastak.config import Settings
 from dastak.config_read import load
 from dastak.core.errors import NotFound
 from dastak.core.factor import remove
@@ -23,8 +24,8 @@ from dastak.core.person import Person, name_key
 from dastak.core.policy import Channel
 from dastak.core.sign_in_state import SignInLine
 from dastak.core.tenant import Mode
+from dastak.store.open_database import Database
 from dastak.store.seal import AesGcmSealer
-from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.logs import escaped
 from dastak.tenancy import invitations, operators
 from dastak.tenancy.console_service import ensure_console
@@ -49,7 +50,7 @@ def login() -> None:
 def show_login(context: click.Context, *, tenant: str, service: str, as_json: bool) -> None:
     """Show how people sign in to a service."""
 
-    async def read(store: SqliteStore) -> LoginSettings:
+    async def read(store: Database) -> LoginSettings:
         return await _login_of(store, tenant, service)
 
     _print(with_store(context, read), tenant, service, as_json=as_json)
@@ -95,7 +96,7 @@ def set_login(
     if "mode" in changes:
         changes["mode"] = Mode(changes["mode"])
 
-    async def change(store: SqliteStore) -> Changed:
+    async def change(store: Database) -> Changed:
         return await change_login(
             store.people,
             await _service_number(store, tenant, service),
@@ -118,7 +119,7 @@ def set_login(
 def list_people(context: click.Context, *, tenant: str, service: str, limit: int, as_json: bool) -> None:
     """List the people of a service, newest first. Numbers are masked."""
 
-    async def read(store: SqliteStore) -> Sequence[Person]:
+    async def read(store: Database) -> Sequence[Person]:
         return await store.people.people_of(await _service_number(store, tenant, service), limit=limit)
 
     shown = [_shown(person) for person in with_store(context, read)]
@@ -149,7 +150,7 @@ def list_people(context: click.Context, *, tenant: str, service: str, limit: int
 def block_person(context: click.Context, *, name: str, tenant: str, service: str, undo: bool) -> None:
     """Shut a person out, at once and in every browser."""
 
-    async def block(store: SqliteStore) -> None:
+    async def block(store: Database) -> None:
         person = await _person(store, tenant, service, name)
         await store.people.move_person(person.id, lambda one: msgspec.structs.replace(one, blocked=not undo))
         if not undo:
@@ -172,7 +173,7 @@ def reset_person(context: click.Context, *, name: str, tenant: str, service: str
     the factors anew.
     """
 
-    async def reset(store: SqliteStore) -> None:
+    async def reset(store: Database) -> None:
         person = await _person(store, tenant, service, name)
         owner = tenant_named(await store.tenancy(), tenant).n
         for one in person.owned:
@@ -210,7 +211,7 @@ def invite_operator(
     """
     settings = load(context.obj, os.environ).settings.server
 
-    async def invite(store: SqliteStore) -> invitations.Invited:
+    async def invite(store: Database) -> invitations.Invited:
         of = None if tenant is None else tenant_named(await store.tenancy(), tenant).n
         return await invitations.invite(
             store,
@@ -237,7 +238,7 @@ def invite_operator(
 def list_operators(context: click.Context, *, as_json: bool) -> None:
     """List the operators."""
 
-    async def read(store: SqliteStore) -> list[tuple[Person, str]]:
+    async def read(store: Database) -> list[tuple[Person, str]]:
         service = await ensure_console(store)
         names = {tenant.n: tenant.name for tenant in (await store.tenancy()).tenants}
         found = await store.people.people_of(service.n, limit=invitations.OPERATORS_MAX)
@@ -260,7 +261,7 @@ def list_operators(context: click.Context, *, as_json: bool) -> None:
 def remove_operator(context: click.Context, *, name: str) -> None:
     """Remove an operator; every browser that is signed in as this one is out at once."""
 
-    async def remove(store: SqliteStore) -> None:
+    async def remove(store: Database) -> None:
         service = await ensure_console(store)
         settings = await store.people.login_of(service.n)
         mode = Mode.LIVE if settings is None else settings.mode
@@ -280,7 +281,7 @@ def link_of(base: str, token: str) -> str:
 
 async def invite_first(settings: Settings) -> str | None:
     """Invite the first operator of a sandbox; return the token, or None when there is one."""
-    async with SqliteStore(sqlite_path(settings.store.url)) as store:
+    async with open_store(settings) as store:
         service = await invitations.ensure_console_login(store, store.people, mode=Mode.TEST)
         if await store.people.people_of(service.n, limit=1):
             return None
@@ -312,7 +313,7 @@ def _line(what: str) -> SignInLine:
     return SignInLine(at=datetime.now(UTC), what=what, agent="dastak")
 
 
-async def _person(store: SqliteStore, tenant: str, service: str, name: str) -> Person:
+async def _person(store: Database, tenant: str, service: str, name: str) -> Person:
     settings = await _login_of(store, tenant, service)
     found = await store.people.person_named(settings.service, settings.mode, name_key(name))
     if found is None:
@@ -320,12 +321,12 @@ async def _person(store: SqliteStore, tenant: str, service: str, name: str) -> P
     return found
 
 
-async def _service_number(store: SqliteStore, tenant: str, service: str) -> int:
+async def _service_number(store: Database, tenant: str, service: str) -> int:
     tenancy = await store.tenancy()
     return operators.find_service(tenancy, tenant_named(tenancy, tenant).n, service).n
 
 
-async def _login_of(store: SqliteStore, tenant: str, service: str) -> LoginSettings:
+async def _login_of(store: Database, tenant: str, service: str) -> LoginSettings:
     found = await store.people.login_of(await _service_number(store, tenant, service))
     if found is None:
         raise NotFound("Nobody signs in to this service yet. Next: dastak login set")

@@ -13,7 +13,7 @@ from dastak.core.msisdn import mask, parse
 from dastak.core.reply import HeardReply, Stop
 from dastak.core.reply_store import ReplyPage, StopPage
 from dastak.store.desk import PAGE_MAX
-from dastak.store.sqlite import SqliteStore
+from dastak.store.open_database import Database
 from dastak.telemetry.logs import escaped
 from dastak.tenancy import operators
 
@@ -35,7 +35,7 @@ def replies() -> None:
 def list_replies(context: click.Context, *, tenant: str, stray: bool, limit: int, as_json: bool) -> None:
     """List what phones wrote back, newest first. Numbers are masked but in JSON."""
 
-    async def read(store: SqliteStore) -> ReplyPage:
+    async def read(store: Database) -> ReplyPage:
         of = None if stray else tenant_named(await store.tenancy(), tenant).n
         return await store.replies(of, limit=limit)
 
@@ -66,7 +66,7 @@ def list_replies(context: click.Context, *, tenant: str, stray: bool, limit: int
 def list_stops(context: click.Context, *, tenant: str, limit: int, as_json: bool) -> None:
     """List the numbers that want nothing more of a tenant, newest first. Masked but in JSON."""
 
-    async def read(store: SqliteStore) -> StopPage:
+    async def read(store: Database) -> StopPage:
         return await store.stops(tenant_named(await store.tenancy(), tenant).n, limit=limit)
 
     found = with_store(context, read).stops
@@ -87,7 +87,7 @@ def lift_stop(context: click.Context, *, number: str, tenant: str, as_json: bool
     """Let a tenant write to a number again that said STOP, because its owner asked for that."""
     msisdn = parse(number).msisdn
 
-    async def lift(store: SqliteStore) -> bool:
+    async def lift(store: Database) -> bool:
         return await store.lift_stop(tenant_named(await store.tenancy(), tenant).n, msisdn)
 
     if not with_store(context, lift):
@@ -123,7 +123,7 @@ def _stop(stop: Stop) -> dict[str, Any]:
 def reports(context: click.Context, *, tenant: str, limit: int, as_json: bool) -> None:
     """List the people who were called and pressed 9: they had not asked for it. Masked but in JSON."""
 
-    async def read(store: SqliteStore) -> ReportPage:
+    async def read(store: Database) -> ReportPage:
         return await store.reports(tenant_named(await store.tenancy(), tenant).n, limit=limit)
 
     found = with_store(context, read).reports

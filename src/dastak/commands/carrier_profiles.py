@@ -30,7 +30,7 @@ from dastak.http_voice.call_requests import Ways, create_request, end_request
 from dastak.http_voice.call_settings import CALL_PROFILES, CallCarrier, CallSettings
 from dastak.http_voice.call_under_way import CallUnderWay
 from dastak.sms.gsm7 import first_foreign
-from dastak.store.sqlite import SqliteStore
+from dastak.store.open_database import Database
 from dastak.voice.prompts import LAST_RESORT, pack
 
 SAMPLE_CODE: Final = "482913"
@@ -53,7 +53,7 @@ def show_hook(context: click.Context, *, name: str, as_json: bool) -> None:
     """Print where an HTTP carrier's receipts shall go; the address has a secret in it."""
     settings = load(context.obj, os.environ).settings
 
-    async def listed(store: SqliteStore) -> tuple[Carrier, ...]:
+    async def listed(store: Database) -> tuple[Carrier, ...]:
         return (await store.carriers()).carriers
 
     if name not in {carrier.name for carrier in with_store(context, listed)}:

@@ -16,8 +16,8 @@ from dastak.config import Settings, carrier_record
 from dastak.config_read import load
 from dastak.core.carrier import Carrier
 from dastak.core.errors import CarrierUnavailable, NotFound
+from dastak.store.open_database import Database
 from dastak.store.seal import AesGcmSealer
-from dastak.store.sqlite import SqliteStore
 
 T = TypeVar("T")
 View = Mapping[str, Any]
@@ -92,7 +92,7 @@ def with_book(context: click.Context, act: Callable[[CarrierBook], Awaitable[T]]
     settings = load(context.obj, os.environ).settings
     sealer = AesGcmSealer(config_secrets.read_keys(settings))
 
-    async def acted(store: SqliteStore) -> T:
+    async def acted(store: Database) -> T:
         return await act(CarrierBook(store, sealer, fixed=tuple(settings.carriers)))
 
     return with_store(context, acted)

@@ -33,8 +33,8 @@ from dastak.config import Settings, smpp_settings
 from dastak.config_read import load
 from dastak.core.msisdn import parse
 from dastak.steady_clock import SteadyClock
+from dastak.store.open_database import Database
 from dastak.store.seal import AesGcmSealer
-from dastak.store.sqlite import SqliteStore
 
 WHO: Final = "cli"
 # What the server may take besides what the carrier does.
@@ -105,7 +105,7 @@ def try_carrier(
     return Exit.OK if report.delivered or errand.to is None else Exit.NO
 
 
-async def _try(settings: Settings, name: str, errand: Errand, store: SqliteStore, *, as_json: bool) -> Report:
+async def _try(settings: Settings, name: str, errand: Errand, store: Database, *, as_json: bool) -> Report:
     sealer = AesGcmSealer(config_secrets.read_keys(settings))
     book = CarrierBook(store, sealer, fixed=tuple(settings.carriers))
     open_one = await _opener(settings, book, name)

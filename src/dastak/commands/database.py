@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from dastak.app_store import sqlite_file_of
 from dastak.cli import Exit
 from dastak.commands.printing import json_option, print_json, progress
-from dastak.config import Settings, sqlite_path
+from dastak.config import Settings
 from dastak.config_read import load
 from dastak.store import backup as copies
 from dastak.store import migrate as migrations
@@ -25,7 +26,7 @@ from dastak.store import restore as restoring
 @click.pass_context
 def migrate(context: click.Context, *, check: bool, plan: bool, as_json: bool) -> int:
     """Bring the database to this version's schema; what is in it is copied beside it first."""
-    path = database_path(_settings(context))
+    path = sqlite_file_of(_settings(context))
     names = migrations.plan(path) if check or plan else migrations.upgrade(path)
     _tell_migrations(path, names, done=not (check or plan), as_json=as_json)
     return Exit.NO if check and names else Exit.OK
@@ -41,7 +42,7 @@ def backup(context: click.Context, *, file: Path, as_json: bool) -> None:
     The key file is not in it: a backup beside its keys protects nothing. Keep that one elsewhere.
     """
     settings = _settings(context)
-    path = database_path(settings)
+    path = sqlite_file_of(settings)
     copies.copy(path, file)
     remember_backup(path, file, datetime.now(UTC))
     if as_json:
@@ -63,18 +64,13 @@ def restore(context: click.Context, *, file: Path, replace: bool, as_json: bool)
 
     Codes on their way when the copy was made are void, because they may have been used since.
     """
-    path = database_path(_settings(context))
+    path = sqlite_file_of(_settings(context))
     voided = restoring.restore(file, path, now=datetime.now(UTC), replace=replace)
     if as_json:
         print_json({"database": path, "voided": voided})
         return
     click.echo(path)
     progress(f"{voided} pending verifications were canceled. Next: dastak doctor, then dastak serve")
-
-
-def database_path(settings: Settings) -> Path:
-    """Return the file of the database."""
-    return sqlite_path(settings.store.url).absolute()
 
 
 def remember_backup(database: Path, file: Path, at: datetime) -> None:

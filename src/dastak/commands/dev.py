@@ -15,20 +15,21 @@ import click
 import msgspec
 
 from dastak import __version__
+from dastak.app_store import open_store
 from dastak.commands.admin_people import invite_first, link_of
 from dastak.commands.bank_process import BRAND, HOST, SENDER, SERVICE, BankProcess, bank_beside
 from dastak.commands.init import make_installation
 from dastak.commands.printing import print_json
 from dastak.commands.running_server import DEV_FILE, DevServer
 from dastak.commands.serve import run_app, run_coroutine
-from dastak.config import Settings, sqlite_path
+from dastak.config import Settings
 from dastak.config_read import load
 from dastak.config_secrets import write_private
 from dastak.core.errors import Conflict
 from dastak.core.login_settings import LoginSettings
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode, Scope, Service
-from dastak.store.sqlite import SqliteStore
+from dastak.store.open_database import Database
 from dastak.telemetry.logs import setup_logs
 from dastak.tenancy import issuance, operators
 from dastak.tenancy.keys import digest, is_live
@@ -124,7 +125,7 @@ async def dev_setup(settings: Settings, directory: Path, *, bank: bool = False) 
     A key cannot be read back from the database, so it is kept beside it, as long as the database knows it.
     """
     now = datetime.now(UTC)
-    async with SqliteStore(sqlite_path(settings.store.url)) as store:
+    async with open_store(settings) as store:
         service = await operators.ensure_default(store)
         if await store.people.login_of(service.n) is None:
             # Its codes go to the virtual phones.
@@ -147,7 +148,7 @@ async def dev_setup(settings: Settings, directory: Path, *, bank: bool = False) 
     return made.text
 
 
-async def _ensure_bank(store: SqliteStore, default: Service) -> None:
+async def _ensure_bank(store: Database, default: Service) -> None:
     """Make the service of the demo bank, with a name and a host of its own in its texts."""
     # Whoever has an authenticator is asked for its code.
     policy = msgspec.structs.replace(default.policy, channels=(Channel.TOTP, *default.policy.channels))

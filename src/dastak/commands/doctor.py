@@ -11,6 +11,7 @@ from typing import Final
 import click
 import msgspec
 
+from dastak.app_store import sqlite_file_of
 from dastak.cli import Exit
 from dastak.commands.checks import (
     call_checks,
@@ -23,11 +24,12 @@ from dastak.commands.checks import (
 from dastak.commands.checks.diagnosis import Check, Scene
 from dastak.commands.checks.host_facts import look_at_host
 from dastak.commands.printing import json_option, print_json, progress
-from dastak.config import ConfigError, sqlite_path
+from dastak.config import ConfigError
 from dastak.config_read import Loaded, load
 from dastak.core.carrier import Carrier, CarrierState
 from dastak.core.ports import Tenancy
 from dastak.store import carrier_tables, sqlite_file, statements, tenancy_tables
+from dastak.store.database_url import is_postgres
 from dastak.store.past_tables import read_latest
 from dastak.store.sqlite_desk import executing, snapshot
 
@@ -114,9 +116,11 @@ def examine(file: Path | None, environment: Mapping[str, str], *, fix: bool = Fa
 
 def look_at(loaded: Loaded) -> Scene:
     """Look at an installation, and into its database if it can be read as it is."""
-    database = sqlite_path(loaded.settings.store.url).absolute()
-    scene = Scene(loaded=loaded, host=look_at_host(database.parent), now=datetime.now(UTC))
-    if not store_checks.opens(scene) or store_checks.schema(scene) is not None:
+    in_a_file = not is_postgres(loaded.settings.store.url)
+    database = sqlite_file_of(loaded.settings) if in_a_file else Path.cwd()
+    folder = database.parent if in_a_file else database
+    scene = Scene(loaded=loaded, host=look_at_host(folder), now=datetime.now(UTC))
+    if not in_a_file or not store_checks.opens(scene) or store_checks.schema(scene) is not None:
         return scene
     tenancy, stored, latest_at = _read(database)
     return msgspec.structs.replace(scene, tenancy=tenancy, stored=stored, latest_at=latest_at)

@@ -21,7 +21,7 @@ SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page WHE
 
 -- name: pages_of
 SELECT n, tenant, slug, host, edition, live, record, draft FROM landing_page
-WHERE ?1 IS NULL OR tenant = ?1 ORDER BY n DESC LIMIT ?2
+WHERE (tenant = ?1 OR ?1 IS NULL) ORDER BY n DESC LIMIT ?2
 
 -- name: newest_version
 SELECT coalesce(max(version), 0) FROM landing_version WHERE page = ?
@@ -90,8 +90,8 @@ UPDATE landing_lead SET exchange = NULL WHERE n = ?
 
 -- name: leads
 SELECT n, page, at, gone_at, variant, language, msisdn, verification, record FROM landing_lead
-WHERE page = ?1 AND (?2 IS NULL OR language = ?2) AND (?3 IS NULL OR variant = ?3)
-    AND (?4 IS NULL OR at >= ?4) AND (?5 IS NULL OR at < ?5)
+WHERE page = ?1 AND (language = ?2 OR ?2 IS NULL) AND (variant = ?3 OR ?3 IS NULL)
+    AND (at >= ?4 OR ?4 IS NULL) AND (at < ?5 OR ?5 IS NULL)
     AND (?6 = '' OR instr('+' || msisdn, ?6) > 0 OR instr(lower(record), lower(?6)) > 0)
     AND n < ?7
 ORDER BY n DESC LIMIT ?8

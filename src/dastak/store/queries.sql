@@ -31,14 +31,14 @@ ORDER BY v.expires_at LIMIT ?2
 
 -- name: list_of_tenant
 SELECT * FROM held
-WHERE tenant = ?1 AND (?2 IS NULL OR service = ?2) AND (?3 IS NULL OR state = ?3)
-  AND (?4 IS NULL OR created_at >= ?4) AND (?5 IS NULL OR created_at < ?5) AND n < ?6
+WHERE tenant = ?1 AND (service = ?2 OR ?2 IS NULL) AND (state = ?3 OR ?3 IS NULL)
+  AND (created_at >= ?4 OR ?4 IS NULL) AND (created_at < ?5 OR ?5 IS NULL) AND n < ?6
 ORDER BY n DESC LIMIT ?7
 
 -- name: list_of_number
 SELECT held.* FROM verification AS v INDEXED BY verification_number CROSS JOIN held ON held.n = v.n
-WHERE v.tenant = ?1 AND (?2 IS NULL OR v.service = ?2) AND (?3 IS NULL OR v.state = ?3)
-  AND (?4 IS NULL OR v.created_at >= ?4) AND (?5 IS NULL OR v.created_at < ?5) AND v.n < ?6
+WHERE v.tenant = ?1 AND (v.service = ?2 OR ?2 IS NULL) AND (v.state = ?3 OR ?3 IS NULL)
+  AND (v.created_at >= ?4 OR ?4 IS NULL) AND (v.created_at < ?5 OR ?5 IS NULL) AND v.n < ?6
   AND v.msisdn = ?8
 ORDER BY v.n DESC LIMIT ?7
 
@@ -131,7 +131,7 @@ INSERT INTO idempotency (key, fingerprint, answer, since) VALUES (?, ?, ?, ?)
 
 -- name: old_verifications
 -- Rows are in order of creation, so the oldest are looked at and nothing else.
-SELECT n FROM (SELECT n, created_at, state FROM verification ORDER BY n LIMIT ?2)
+SELECT n FROM (SELECT n, created_at, state FROM verification ORDER BY n LIMIT ?2) AS oldest
 WHERE created_at < ?1 AND state <> 0
 
 -- name: delete_verification
@@ -271,7 +271,7 @@ WITH RECURSIVE asking (tenant) AS (
 SELECT held.* FROM (
     SELECT v.n FROM asking
     CROSS JOIN verification AS v INDEXED BY verification_number
-    ON v.tenant = asking.tenant AND v.msisdn = ?1 AND (?2 IS NULL OR v.state = ?2)
+    ON v.tenant = asking.tenant AND v.msisdn = ?1 AND (v.state = ?2 OR ?2 IS NULL)
     ORDER BY v.n DESC LIMIT ?3
 ) AS newest CROSS JOIN held ON held.n = newest.n
 ORDER BY held.n DESC
@@ -296,7 +296,7 @@ DELETE FROM reply WHERE msisdn = ?1 AND n <= (
 )
 
 -- name: delete_old_replies
-DELETE FROM reply WHERE n IN (SELECT n FROM (SELECT n, at FROM reply ORDER BY n LIMIT ?2) WHERE at < ?1)
+DELETE FROM reply WHERE n IN (SELECT n FROM (SELECT n, at FROM reply ORDER BY n LIMIT ?2) AS oldest WHERE at < ?1)
 
 -- name: tell_verification
 UPDATE verification

@@ -240,10 +240,15 @@ def held_of(row: Row) -> Held:
         own_code_digest=own_code_digest,
         own_code_sealed=own_code_sealed,
     )
-    tally = CLEAN if wrong is None else _TALLY.decode(wrong)
+    tally = CLEAN if wrong is None else tally_of(wrong)
     if len(row) == HELD_COLUMNS:
         return Held(verification, tally)
     return Held(verification, tally, _message_of(verification_id, row[HELD_COLUMNS:]))
+
+
+def tally_of(wrong: str) -> Tally:
+    """Read the wrong attempts of a number."""
+    return _TALLY.decode(wrong)
 
 
 def _message_of(verification_id: VerificationId, row: Row) -> Message:

@@ -3,18 +3,16 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from dastak.core.errors import NotFound
-from dastak.core.events import AnyEvent, from_lines
+from dastak.core.events import AnyEvent
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, Replayed, Swept
-from dastak.store import rows
-from dastak.store.desk import NEWEST, PAGE_MAX, Execute
+from dastak.store import reading, rows
 from dastak.store.sqlite_desk import SqliteDesk
 from dastak.store.sqlite_file import READING
 from dastak.store.subjects import Subjects
@@ -89,16 +87,11 @@ class SqliteStore(Subjects):
         """See `Store.timeline`."""
         with READING:
             found = self._reader.execute(self._sql["timelines"], (tenant, verification_id)).fetchall()
-        if not found:
-            raise NotFound("There is no such verification.")
-        (started, *later), *of_messages = (from_lines(lines) for _, lines in found)
-        # Within one millisecond a verification begins before its messages, and ends because of them.
-        events = [started, *chain.from_iterable(of_messages), *later]
-        return sorted(events, key=lambda event: event.at_ms)
+        return reading.timeline_of(found)
 
     async def list(self, wanted: Filter) -> Page:
         """See `Store.list`."""
-        return await self._sqlite.list(partial(_page, wanted))
+        return await self._sqlite.list(partial(reading.page, wanted))
 
     async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
         """See `Store.due`."""
@@ -111,23 +104,3 @@ class SqliteStore(Subjects):
     async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
         """See `Store.sweep`."""
         return await self._group.run(partial(self._writes.sweep, now, keep_after, limit))
-
-
-def _page(wanted: Filter, execute: Execute) -> Page:
-    limit = min(wanted.limit, PAGE_MAX)
-    parameters: list[Any] = [
-        wanted.tenant,
-        wanted.service,
-        None if wanted.state is None else rows.STATES[wanted.state],
-        None if wanted.created_from is None else rows.to_ms(wanted.created_from),
-        None if wanted.created_to is None else rows.to_ms(wanted.created_to),
-        NEWEST if wanted.before is None else wanted.before,
-        limit + 1,
-    ]
-    query = "list_of_tenant"
-    if wanted.msisdn is not None:
-        query = "list_of_number"
-        parameters.append(int(wanted.msisdn))
-    found = execute(query, parameters).fetchall()
-    cursor = found[limit - 1][0] if len(found) > limit else None
-    return Page(tuple(rows.held_of(row).verification for row in found[:limit]), cursor)

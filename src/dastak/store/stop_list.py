@@ -4,6 +4,7 @@
 2. With more than memory holds, the database is asked for each number.
 """
 
+import asyncio
 import time
 from typing import Final
 
@@ -25,21 +26,33 @@ class StopList:
         self._fresh_until_s = 0.0
         # How often it was forgotten: what was being read meanwhile is not fresh.
         self._forgotten = 0
+        self._reading: tuple[int, asyncio.Task[frozenset[Key] | None]] | None = None
 
     async def has(self, key: Key) -> bool:
         """Say whether a number wants nothing of a tenant."""
         now_s = time.monotonic()
         known = self._known
         if now_s >= self._fresh_until_s:
-            forgotten = self._forgotten
-            known = await self._desk.read(_read)
-            if forgotten == self._forgotten:
-                self._known, self._fresh_until_s = known, now_s + FRESH_S
+            known = await self._read(now_s)
         if known is not None:
             return key in known
         tenant, msisdn, test = key
         asked = (tenant, msisdn, int(test))
         return await self._desk.read(lambda execute: execute("is_stopped", asked).fetchone()) is not None
+
+    async def _read(self, now_s: float) -> frozenset[Key] | None:
+        """Read all, once for everybody who asks meanwhile."""
+        if self._reading is None or self._reading[0] != self._forgotten:
+            self._reading = self._forgotten, asyncio.ensure_future(self._desk.read(_read))
+        forgotten, reading = self._reading
+        try:
+            known = await asyncio.shield(reading)
+        finally:
+            if reading.done() and self._reading == (forgotten, reading):
+                self._reading = None
+        if forgotten == self._forgotten:
+            self._known, self._fresh_until_s = known, now_s + FRESH_S
+        return known
 
     def forget(self) -> None:
         """Read again: this process wrote something."""

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from dastak.app_store import sqlite_file_of
 from dastak.commands.checks.host_facts import HostFacts
-from dastak.config import Settings, sqlite_path
+from dastak.config import Settings
 from dastak.config_read import Loaded
 from dastak.core.carrier import Carrier
 from dastak.core.ports import Tenancy
+from dastak.store.database_url import is_postgres
 
 
 class Fault(NamedTuple):
@@ -53,9 +55,14 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
         return self.loaded.settings
 
     @property
+    def in_a_file(self) -> bool:
+        """Whether the database is a file."""
+        return not is_postgres(self.settings.store.url)
+
+    @property
     def database(self) -> Path:
         """The file of the database."""
-        return sqlite_path(self.settings.store.url).absolute()
+        return sqlite_file_of(self.settings) if self.in_a_file else Path.cwd() / "none"
 
     @property
     def has_carriers(self) -> bool:

@@ -44,7 +44,7 @@ def reachable(scene: Scene) -> Fault | None:
 
 def opens(scene: Scene) -> bool:
     """Apply where the database is there and a database."""
-    return reachable(scene) is None
+    return scene.in_a_file and reachable(scene) is None
 
 
 def schema(scene: Scene) -> Fault | None:

@@ -1,0 +1,318 @@
+"""Let concurrent callers share the statements and the durable commit of one transaction.
+
+1. A batch locks the numbers it is about, in order, then reads what it needs in sets; its operations run on
+   the loop, one after the other; what they decided is written in sets and committed.
+2. A caller hears of success only after the COMMIT that holds its change.
+3. An operation that fails takes nobody with it: it fails before it changes anything, and when PostgreSQL
+   refuses what one of them wrote, each is run in a batch of its own.
+4. When the answer to a COMMIT is lost, callers hear that the change may have been kept.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from dastak.core.errors import InvalidRequest, Overloaded
+from dastak.core.lockout import CLEAN
+from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.policy import Policy
+from dastak.core.verification import State
+from dastak.store import rows
+from dastak.store.factor_tables import factor_of, kept_row
+from dastak.store.postgres.dialect import statements
+from dastak.store.postgres.operations import Operation
+from dastak.store.postgres.postgres_lane import RETRY_AFTER_S, Connection, Lane
+from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
+from dastak.store.postgres.wanted import Wanted
+
+WAITING_MAX: Final = 20_000
+# The server keeps the locks of all batches in one table of some thousands.
+BATCH_MAX: Final = 256
+# More connections than two only split the batches.
+LANES: Final = 2
+WAIT_S_MAX: Final = 1.0
+POLICIES_MAX: Final = 1024
+
+
+class _Waiting(NamedTuple):
+    operation: Operation
+    future: asyncio.Future[Any]
+
+
+class _Ran(NamedTuple):
+    future: asyncio.Future[Any]
+    result: Any
+    error: Exception | None
+
+
+class _CapReached(Exception):  # noqa: N818 - a signal: the batch comes again, and is careful
+    """The charges of a batch together pass a cap."""
+
+
+class Batches:
+    """The writers of verifications of one node.
+
+    Args:
+        opens: Opens a connection for statements in sets.
+        octets_max: How long a timeline grows.
+
+    Attributes:
+        commits: How many were made.
+        operations: How many operations they held together.
+    """
+
+    def __init__(self, opens: Callable[[], Connection], *, octets_max: int) -> None:
+        self._octets_max = octets_max
+        self._sql = statements()
+        self._lanes = [Lane(opens) for _ in range(LANES)]
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_since = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._closing = self._failing = False
+        self._policies: dict[Policy, int] = {}
+        self.commits = self.operations = 0
+        self._writers = [self._loop.create_task(self._write(lane)) for lane in self._lanes]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last batch was written."""
+        return not (self._closing or self._failing)
+
+    def run(self, operation: Operation) -> asyncio.Future[Any]:
+        """Do an operation in the next batch; the future is done when that is durable.
+
+        Its error is what the operation raises, or:
+            Overloaded: Too much waits, or the database does not answer.
+            InvalidRequest: A text has a character that PostgreSQL keeps nowhere.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        waiting, now = self._waiting, self._loop.time()
+        if self._closing:
+            future.set_exception(Overloaded("The database is closed.", retry_after_s=RETRY_AFTER_S))
+        elif waiting and (len(waiting) >= WAITING_MAX or now - self._waiting_since > WAIT_S_MAX):
+            future.set_exception(Overloaded("The database is behind."))
+        else:
+            if not waiting:
+                self._waiting_since = now
+            waiting.append(_Waiting(operation, future))
+            self._wake.set()
+        return future
+
+    async def close(self) -> None:
+        """Finish what waits, then stop."""
+        self._closing = True
+        self._wake.set()
+        await asyncio.gather(*self._writers)
+        for lane in self._lanes:
+            await lane.close()
+
+    async def _write(self, lane: Lane) -> None:
+        while self._waiting or not self._closing:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            self._waiting_since = self._loop.time()
+            await self._one_batch(
+                lane, [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
+            )
+
+    async def _one_batch(self, lane: Lane, batch: Sequence[_Waiting]) -> None:
+        batch = [waiting for waiting in batch if not waiting.future.done()]
+        try:
+            try:
+                ran = await self._commit(lane, batch)
+            except _CapReached:
+                ran = await self._commit(lane, batch, careful=True)
+        except (InvalidRequest, psycopg.IntegrityError) as error:
+            if len(batch) == 1:
+                _tell([_Ran(batch[0].future, None, error)])
+                return
+            for one in batch:
+                await self._one_batch(lane, [one])
+        except Exception as error:
+            self._policies.clear()
+            self._failing = True
+            _tell([_Ran(waiting.future, None, error) for waiting in batch])
+        else:
+            self._failing = False
+            self.commits += 1
+            self.operations += len(ran)
+            _tell(ran)
+
+    async def _commit(
+        self, lane: Lane, batch: Sequence[_Waiting], *, careful: bool = False
+    ) -> Sequence[_Ran]:
+        """Run a batch and return what came of it, all of it durable. Raises: _CapReached."""
+        wanted = Wanted(careful=careful)
+        for waiting in batch:
+            waiting.operation.want(wanted)
+        new = {p for waiting in batch if (p := waiting.operation.policy) and p not in self._policies}
+        if new:
+            await lane.run(lambda connection: self._number_policies(connection, new))
+        sheet = Sheet(self._policies, careful=careful)
+        await lane.run(lambda connection: self._read(connection, wanted, sheet), ends=False)
+        ran = [self._act(waiting, sheet) for waiting in batch]
+        await lane.run(lambda connection: self._keep(connection, sheet))
+        return [one for one in ran if one is not None]
+
+    def _act(self, waiting: _Waiting, sheet: Sheet) -> _Ran | None:
+        try:
+            return _Ran(waiting.future, waiting.operation.act(sheet), None)
+        except NotRead as missing:
+            waiting.operation.charge_also(missing.tenant, missing.spend)
+            self._waiting.appendleft(waiting)
+            self._wake.set()
+            return None
+        except Exception as error:
+            return _Ran(waiting.future, None, error)
+
+    def _number_policies(self, connection: Connection, new: set[Policy]) -> None:
+        """Each policy is written once, in a transaction of its own, so that nobody waits for its lock."""
+        for policy in new:
+            body = (rows.text(policy),)
+            connection.execute(self._sql["insert_policy"], body)
+            found = connection.execute(self._sql["policy_number"], body).fetchone()
+            assert found is not None
+            if len(self._policies) >= POLICIES_MAX:
+                self._policies.clear()
+            self._policies[policy] = found[0]
+
+    def _read(self, connection: Connection, wanted: Wanted, sheet: Sheet) -> None:
+        """Lock and read what a batch wants; in the thread of a lane."""
+        keys = list(wanted.keys)
+        ids = [{"i": i, "id": key} for i, key in enumerate(keys) if isinstance(key, bytes)]
+        letters = [
+            {"i": i, "id": key.verification, "ordinal": key.ordinal}
+            for i, key in enumerate(keys)
+            if isinstance(key, MessageKey)
+        ]
+        refs = [
+            {"i": i, "route": key.route, "ref": key.ref}
+            for i, key in enumerate(keys)
+            if isinstance(key, CarrierRef)
+        ]
+        about = [{"id": one["id"]} for one in (*ids, *letters)] + [
+            {"route": one["route"], "ref": one["ref"]} for one in refs
+        ]
+        pending = [
+            {"tenant": t, "msisdn": m, "service": s, "state": rows.STATES[State.PENDING]}
+            for t, m, s in wanted.pending
+        ]
+        asked: list[tuple[str, list[Any]]] = [
+            ("held_by_ids", ids),
+            ("held_by_messages", letters),
+            ("held_by_carriers", refs),
+            ("pending_of_numbers", pending),
+            ("kept_answers", [{"key": key} for key in wanted.answers]),
+            ("tallies", [{"tenant": t, "msisdn": m} for t, m in wanted.numbers]),
+            ("spends", [{"tenant": t, "day": d} for t, d in wanted.accounts if isinstance(t, int)]),
+            ("accounts", [{"name": n, "day": d} for n, d in wanted.accounts if isinstance(n, str)]),
+        ]
+        found: dict[str, Sequence[Any]] = {name: () for name, _ in asked}
+        with connection.pipeline():
+            connection.execute("BEGIN")
+            connection.execute(self._sql["lock_numbers"], (encoded(about), encoded(sorted(wanted.locks))))
+            cursors = {
+                name: connection.execute(self._sql[name], (encoded(what),)) for name, what in asked if what
+            }
+            for name, cursor in cursors.items():
+                found[name] = cursor.fetchall()
+        _fill(sheet, found, keys, wanted)
+        factors = {f for e in sheet.entries.values() if (f := e.verification.particulars.factor) is not None}
+        if factors:
+            asked_for = encoded({"id": bytes.fromhex(factor)} for factor in factors)
+            for row in connection.execute(self._sql["factors_by_id"], (asked_for,)).fetchall():
+                sheet.factors[row[0].hex()] = factor_of(row)
+
+    def _keep(self, connection: Connection, sheet: Sheet) -> None:
+        """Write what a batch decided, and make it durable; in the thread of a lane."""
+        if connection.info.transaction_status is not TransactionStatus.INTRANS:
+            raise psycopg.OperationalError("the connection was lost between reading and writing")
+        written = [(name, what) for name, what in _changes(sheet) if what]
+        if not written:
+            connection.execute("ROLLBACK")
+            return
+        with connection.pipeline() as pipeline:
+            charged = []
+            for name, what in written:
+                sets: tuple[Any, ...] = (encoded(what),)
+                if name in ("update_verifications", "update_messages"):
+                    sets += (self._octets_max,)
+                cursor = connection.execute(self._sql[name], sets)
+                if name in ("put_accounts", "put_spends"):
+                    charged.append((cursor, len(what)))
+            if sheet.caps:
+                pipeline.sync()
+                if any(cursor.rowcount != wanted for cursor, wanted in charged):
+                    raise _CapReached
+            connection.execute("COMMIT")
+
+
+def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any], wanted: Wanted) -> None:
+    """Put what was read on the sheet."""
+    for name in ("held_by_ids", "held_by_messages", "held_by_carriers", "pending_of_numbers"):
+        for i, *row in found[name]:
+            held = rows.held_of(row)
+            sheet.read(held, row[0])
+            if name == "held_by_carriers" and held.message is not None:
+                sheet.by_carrier[keys[i]] = held.message.key
+    for key, fingerprint, answer in found["kept_answers"]:
+        sheet.answers[key] = fingerprint, answer
+    for tenant, msisdn, wrong in found["tallies"]:
+        sheet.tallies.setdefault((tenant, msisdn), rows.tally_of(wrong))
+    sheet.balances = dict.fromkeys(wanted.accounts, 0)
+    for account, day, micros in (*found["spends"], *found["accounts"]):
+        sheet.balances[account, day] = micros
+
+
+def _changes(sheet: Sheet) -> list[tuple[str, list[Any]]]:
+    """Return what must be written, in order: what is new first, and what many batches charge last."""
+    tallies = sorted(sheet.changed_tallies)
+    charges = sorted(sheet.charges.items(), key=str)
+    return [
+        ("insert_verifications", sheet.new_entries),
+        ("insert_messages", sheet.new_letters),
+        ("update_verifications", [entry_row(e) for e in sheet.entries.values() if e.changed]),
+        ("update_messages", [letter_row(m) for m in sheet.letters.values() if m.changed]),
+        ("put_tallies", [_tally_row(sheet, n) for n in tallies if sheet.tallies[n] != CLEAN]),
+        ("remove_tallies", [_number_row(n) for n in tallies if sheet.tallies[n] == CLEAN]),
+        ("keep_factors", [_factor_row(factor) for factor in sheet.changed_factors.values()]),
+        ("insert_reports", sheet.new_reports),
+        ("keep_answers", sheet.new_answers),
+        ("put_accounts", [_charge_row(sheet, "name", a, m) for a, m in charges if isinstance(a[0], str)]),
+        ("put_spends", [_charge_row(sheet, "tenant", a, m) for a, m in charges if isinstance(a[0], int)]),
+    ]
+
+
+def _charge_row(sheet: Sheet, of: str, account: tuple[int | str, int], micros: int) -> dict[str, Any]:
+    return {of: account[0], "day": account[1], "micros": micros, "cap": sheet.caps.get(account, NO_CAP)}
+
+
+def _number_row(number: tuple[int, int]) -> dict[str, Any]:
+    return {"tenant": number[0], "msisdn": number[1]}
+
+
+def _tally_row(sheet: Sheet, number: tuple[int, int]) -> dict[str, Any]:
+    tally = sheet.tallies[number]
+    last_at_s = tally.wrong_at_s[-1] if tally.wrong_at_s else 0
+    return _number_row(number) | {"wrong": rows.text(tally), "last_at_s": last_at_s}
+
+
+def _factor_row(factor: Any) -> dict[str, Any]:
+    return dict(zip(("id", "state", "sealed", "record"), kept_row(factor), strict=True))
+
+
+def _tell(ran: Sequence[_Ran]) -> None:
+    for future, result, error in ran:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,207 @@
+-- What PostgreSQL is told in words of its own. A name that the other .sql files have as well takes its place here.
+-- The first part works in sets: $1 is a JSON list with one object for each thing of a batch, octets in base64.
+
+-- name: lock_numbers
+-- Takes the locks of a batch in order, so that no two batches wait for each other: those of the numbers that
+-- its ids and carrier references are about, and those that it knows already.
+WITH asked AS (SELECT decode(id, 'base64') AS id, route, ref FROM jsonb_to_recordset($1) AS a(id text, route text, ref text)),
+about AS (
+    SELECT v.tenant, v.msisdn FROM asked
+    JOIN verification AS v ON substr(v.id, 1, 8) = substr(asked.id, 1, 8) AND v.id = asked.id
+    UNION ALL
+    SELECT v.tenant, v.msisdn FROM asked
+    JOIN message AS m ON m.route = asked.route AND m.carrier_ref = asked.ref AND m.state IN (1, 3)
+    JOIN verification AS v ON v.n = m.verification
+)
+SELECT pg_advisory_xact_lock(place) FROM (
+    SELECT ((tenant & 8191) << 50) # msisdn AS place FROM about
+    UNION SELECT value::bigint FROM jsonb_array_elements_text($2)
+    ORDER BY place
+) AS places
+
+-- name: held_by_ids
+SELECT k.i, held.* FROM jsonb_to_recordset($1) AS k(i int, id text)
+JOIN held ON substr(held.id, 1, 8) = substr(decode(k.id, 'base64'), 1, 8) AND held.id = decode(k.id, 'base64')
+
+-- name: held_by_messages
+SELECT k.i, held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
+FROM jsonb_to_recordset($1) AS k(i int, id text, ordinal int)
+JOIN held ON substr(held.id, 1, 8) = substr(decode(k.id, 'base64'), 1, 8) AND held.id = decode(k.id, 'base64')
+JOIN message AS m ON m.verification = held.n AND m.ordinal = k.ordinal
+
+-- name: held_by_carriers
+SELECT k.i, held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, m.route, carrier_ref, tried, reserve
+FROM jsonb_to_recordset($1) AS k(i int, route text, ref text)
+JOIN LATERAL (
+    SELECT * FROM message
+    WHERE route = k.route AND carrier_ref = k.ref AND state IN (1, 3)
+    ORDER BY verification + 0 DESC LIMIT 1 -- no index of its own may seem to help
+) AS m ON true
+JOIN held ON held.n = m.verification
+
+-- name: pending_of_numbers
+-- The state comes with the rest: an index of all that are pending must not seem to help.
+SELECT k.i, held.* FROM jsonb_to_recordset($1) AS k(i int, tenant bigint, msisdn bigint, service bigint, state bigint)
+JOIN verification AS v
+    ON v.tenant = k.tenant AND v.msisdn = k.msisdn AND v.state = k.state AND v.service = k.service
+JOIN held ON held.n = v.n
+
+-- name: tallies
+SELECT t.tenant, t.msisdn, t.wrong FROM jsonb_to_recordset($1) AS k(tenant bigint, msisdn bigint)
+JOIN tally AS t ON t.tenant = k.tenant AND t.msisdn = k.msisdn
+
+-- name: factors_by_id
+SELECT f.id, f.tenant, f.mode, f.msisdn, f.state, f.sealed, f.record FROM jsonb_to_recordset($1) AS k(id text)
+JOIN factor AS f ON f.id = decode(k.id, 'base64')
+ORDER BY f.id FOR UPDATE OF f
+
+-- name: kept_answers
+SELECT a.key, a.fingerprint, a.answer FROM jsonb_to_recordset($1) AS k(key text)
+JOIN idempotency AS a ON a.key = decode(k.key, 'base64')
+
+-- name: spends
+SELECT s.tenant, s.day, s.micros FROM jsonb_to_recordset($1) AS k(tenant bigint, day bigint)
+JOIN spend AS s ON s.tenant = k.tenant AND s.day = k.day
+
+-- name: accounts
+SELECT a.name, a.day, a.micros FROM jsonb_to_recordset($1) AS k(name text, day bigint)
+JOIN spend_account AS a ON a.name = k.name AND a.day = k.day
+
+-- name: insert_verifications
+INSERT INTO verification (
+    n, id, tenant, service, mode, msisdn, state, policy, key_id, created_at, expires_at, last_sent_at,
+    attempts, generation, sends, own_code_digest, own_code_sealed, particulars, timeline
+)
+SELECT n, decode(id, 'base64'), tenant, service, mode, msisdn, state, policy, key_id, created_at, expires_at, last_sent_at,
+    attempts, generation, sends, decode(own_code_digest, 'base64'), decode(own_code_sealed, 'base64'), particulars, timeline
+FROM jsonb_to_recordset($1) AS k(
+    n bigint, id text, tenant bigint, service bigint, mode bigint, msisdn bigint, state bigint, policy bigint, key_id bigint,
+    created_at bigint, expires_at bigint, last_sent_at bigint, attempts bigint, generation bigint, sends bigint,
+    own_code_digest text, own_code_sealed text, particulars text, timeline text
+)
+
+-- name: update_verifications
+-- `told` is left out when the timeline is full; `ended` is always written.
+UPDATE verification AS v
+SET state = k.state, last_sent_at = k.last_sent_at, attempts = k.attempts, generation = k.generation, sends = k.sends,
+    fallbacks = k.fallbacks, own_code_digest = decode(k.own_code_digest, 'base64'),
+    own_code_sealed = decode(k.own_code_sealed, 'base64'), particulars = k.particulars,
+    timeline = CASE WHEN octet_length(v.timeline) < $2 THEN v.timeline || k.told ELSE v.timeline END || k.ended
+FROM jsonb_to_recordset($1) AS k(
+    n bigint, state bigint, last_sent_at bigint, attempts bigint, generation bigint, sends bigint, fallbacks bigint,
+    own_code_digest text, own_code_sealed text, particulars text, told text, ended text
+)
+WHERE v.n = k.n
+
+-- name: insert_messages
+INSERT INTO message (
+    verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve, trace
+)
+SELECT verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve, trace
+FROM jsonb_to_recordset($1) AS k(
+    verification bigint, ordinal bigint, channel bigint, generation bigint, segments bigint, state bigint, tries bigint,
+    due_at bigint, route text, carrier_ref text, tried text, reserve text, trace text
+)
+
+-- name: update_messages
+UPDATE message AS m
+SET state = k.state, tries = k.tries, due_at = k.due_at, route = k.route, carrier_ref = k.carrier_ref, tried = k.tried,
+    reserve = k.reserve, trace = CASE WHEN octet_length(m.trace) < $2 THEN m.trace || k.trace ELSE m.trace END
+FROM jsonb_to_recordset($1) AS k(
+    verification bigint, ordinal bigint, state bigint, tries bigint, due_at bigint, route text, carrier_ref text,
+    tried text, reserve text, trace text
+)
+WHERE m.verification = k.verification AND m.ordinal = k.ordinal
+
+-- name: put_tallies
+INSERT INTO tally (tenant, msisdn, wrong, last_at_s)
+SELECT tenant, msisdn, wrong, last_at_s FROM jsonb_to_recordset($1) AS k(tenant bigint, msisdn bigint, wrong text, last_at_s bigint)
+ON CONFLICT (tenant, msisdn) DO UPDATE SET wrong = excluded.wrong, last_at_s = excluded.last_at_s
+
+-- name: remove_tallies
+DELETE FROM tally AS t USING jsonb_to_recordset($1) AS k(tenant bigint, msisdn bigint)
+WHERE t.tenant = k.tenant AND t.msisdn = k.msisdn
+
+-- name: keep_factors
+UPDATE factor AS f SET state = k.state, sealed = decode(k.sealed, 'base64'), record = k.record
+FROM jsonb_to_recordset($1) AS k(id text, state bigint, sealed text, record text)
+WHERE f.id = decode(k.id, 'base64')
+
+-- name: insert_reports
+INSERT INTO call_report (tenant, verification, mode, msisdn, at)
+SELECT tenant, decode(verification, 'base64'), mode, msisdn, at
+FROM jsonb_to_recordset($1) AS k(tenant bigint, verification text, mode bigint, msisdn bigint, at bigint)
+
+-- name: keep_answers
+INSERT INTO idempotency (key, fingerprint, answer, since)
+SELECT decode(key, 'base64'), decode(fingerprint, 'base64'), decode(answer, 'base64'), since
+FROM jsonb_to_recordset($1) AS k(key text, fingerprint text, answer text, since bigint)
+
+-- name: put_spends
+-- A row that would pass its cap is left out, and its batch is run again with care.
+INSERT INTO spend (tenant, day, micros)
+SELECT tenant, day, micros FROM jsonb_to_recordset($1) AS k(tenant bigint, day bigint, micros bigint, cap bigint)
+WHERE micros <= cap
+ON CONFLICT (tenant, day) DO UPDATE SET micros = spend.micros + excluded.micros
+WHERE spend.micros + excluded.micros <= (
+    SELECT cap FROM jsonb_to_recordset($1) AS k(tenant bigint, day bigint, cap bigint)
+    WHERE k.tenant = excluded.tenant AND k.day = excluded.day
+)
+
+-- name: put_accounts
+INSERT INTO spend_account (name, day, micros)
+SELECT name, day, micros FROM jsonb_to_recordset($1) AS k(name text, day bigint, micros bigint, cap bigint)
+WHERE micros <= cap
+ON CONFLICT (name, day) DO UPDATE SET micros = spend_account.micros + excluded.micros
+WHERE spend_account.micros + excluded.micros <= (
+    SELECT cap FROM jsonb_to_recordset($1) AS k(name text, day bigint, cap bigint)
+    WHERE k.name = excluded.name AND k.day = excluded.day
+)
+
+-- name: take_due
+-- Nobody waits for what another node takes at this moment.
+WITH taken AS (
+    SELECT verification, ordinal, due_at FROM message WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE message AS m SET due_at = $3 FROM taken
+    WHERE m.verification = taken.verification AND m.ordinal = taken.ordinal
+    RETURNING m.*, taken.due_at AS was_due_at
+)
+SELECT held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
+FROM leased AS m JOIN held ON held.n = m.verification
+ORDER BY was_due_at, m.verification
+
+-- name: expiring
+SELECT id FROM verification WHERE state = 0 AND expires_at <= $1 ORDER BY expires_at LIMIT $2
+
+-- name: held_by_id
+SELECT * FROM held WHERE substr(id, 1, 8) = substr($1::bytea, 1, 8) AND id = $1
+
+-- name: newest_instant
+SELECT greatest(
+    coalesce((SELECT created_at FROM verification ORDER BY n DESC LIMIT 1), 0),
+    coalesce((SELECT max(last_at_s) * 1000 FROM tally), 0)
+)
+
+-- name: delete_tallies
+DELETE FROM tally WHERE (tenant, msisdn) IN (
+    SELECT tenant, msisdn FROM tally
+    WHERE last_at_s < $1 AND (wrong::jsonb ->> 0)::bigint < $2 ORDER BY last_at_s LIMIT $3
+)
+
+-- name: update_carrier
+UPDATE carrier SET record = $1, sealed = $2 WHERE n = $3 AND (record::jsonb ->> 'revision')::bigint = $4
+
+-- name: factor_by_id
+SELECT id, tenant, mode, msisdn, state, sealed, record FROM factor WHERE id = $1
+
+-- name: delete_old_verifications
+WITH old AS (
+    SELECT n FROM (SELECT n, created_at, state FROM verification ORDER BY n LIMIT $2) AS oldest
+    WHERE created_at < $1 AND state <> 0
+), letters AS (DELETE FROM message AS m USING old WHERE m.verification = old.n)
+DELETE FROM verification AS v USING old WHERE v.n = old.n
+
+-- name: queued_messages
+-- Locked, so that no batch moves one meanwhile.
+SELECT verification, ordinal, due_at FROM message WHERE state = 0 ORDER BY verification, ordinal FOR UPDATE

@@ -1,0 +1,103 @@
+"""The desk of a PostgreSQL database: what is seldom written is written by one node at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from dastak.core.errors import Conflict, Overloaded
+from dastak.core.ports import Once, Replayed
+from dastak.store import rows
+from dastak.store.desk import Execute, Taken
+from dastak.store.postgres.dialect import parameters, statements
+from dastak.store.postgres.operations import replayed
+from dastak.store.postgres.postgres_lane import Connection, Lane, Lanes
+
+T = TypeVar("T")
+
+# One lock for all that is no verification: what an operation read is still so when it writes.
+_SELDOM: Final = (0x4453, 1)
+READERS: Final = 2
+
+
+class PostgresDesk:
+    """The port `Desk`.
+
+    Args:
+        opens: Opens a connection.
+    """
+
+    def __init__(self, opens: Callable[[], Connection]) -> None:
+        self._sql = statements()
+        self._writer = Lane(opens)
+        self._readers = Lanes(opens, READERS)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last write and the last read of one lane were done."""
+        return self._writer.healthy and self._readers.healthy
+
+    async def write(self, work: Callable[[Execute], T], *, once: Once | None = None) -> T:
+        """See `Desk.write`."""
+
+        def write(connection: Connection) -> T:
+            execute = executing(connection, self._sql)
+            connection.execute("BEGIN")
+            connection.execute("SELECT pg_advisory_xact_lock($1, $2)", _SELDOM)
+            if once is not None and execute("kept_answer", (once.key,)).fetchone() is not None:
+                raise Conflict("The same request was answered a moment ago; send it again for that answer.")
+            result = work(execute)
+            if once is not None:
+                row = (once.key, once.fingerprint, once.render(result), rows.to_ms(once.asked_at))
+                execute("keep_answer", row)
+            connection.execute("COMMIT")
+            return result
+
+        return await self._writer.run(write)
+
+    async def read(self, work: Callable[[Execute], T]) -> T:
+        """See `Desk.read`."""
+
+        def read(connection: Connection) -> T:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return work(executing(connection, self._sql))
+
+        return await self._readers.run(read)
+
+    async def one(self, statement: str, values: Sequence[Any]) -> Sequence[rows.Row]:
+        """Return the rows of one statement, which needs no transaction around it."""
+        sql, values = self._sql[statement], parameters(values)
+        return await self._readers.run(lambda connection: connection.execute(sql, values).fetchall())
+
+    async def list(self, work: Callable[[Execute], T]) -> T:
+        """See `Desk.list`."""
+        try:
+            return await self.read(work)
+        except Overloaded as error:
+            if isinstance(error.__cause__, errors.QueryCanceled):
+                detail = "The list takes too long; ask for a shorter time or for one number."
+                raise Overloaded(detail) from error
+            raise
+
+    async def kept(self, once: Once) -> Replayed | None:
+        """See `Store.kept`."""
+        found = await self.one("kept_answer", (once.key,))
+        return replayed(once, *found[0]) if found else None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._writer.close()
+        await self._readers.close()
+
+
+def executing(connection: Connection, sql: Mapping[str, str]) -> Execute:
+    """Return what runs named statements on a connection."""
+
+    def execute(statement: str, values: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
+        try:
+            return connection.execute(sql[statement], parameters(values))
+        except errors.UniqueViolation as error:
+            raise Taken(statement) from error
+
+    return execute

@@ -1,0 +1,183 @@
+"""The store on PostgreSQL: what is acknowledged is durable there, and each number has one who decides."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
+from os import urandom
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from dastak.core import verification as rules
+from dastak.core.errors import NotFound
+from dastak.core.events import AnyEvent, Event, MessageResumed
+from dastak.core.ids import VerificationId
+from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.msisdn import Msisdn
+from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, Replayed, Swept
+from dastak.core.verification import State, Verification
+from dastak.store import reading, rows
+from dastak.store.desk import Execute
+from dastak.store.old_rows import sweep_rest
+from dastak.store.postgres import postgres_migrate
+from dastak.store.postgres.batches import Batches
+from dastak.store.postgres.operations import Decide, Open, Unlock
+from dastak.store.postgres.postgres_desk import PostgresDesk
+from dastak.store.postgres.postgres_lane import connect
+from dastak.store.rows import TIMELINE_OCTETS_MAX
+from dastak.store.subjects import Subjects
+
+T = TypeVar("T")
+Expired = tuple[Verification, tuple[Event, ...]]
+
+# Row numbers rise with time on every node, so that lists are in order: 41 bits of milliseconds since 2024,
+# 10 of the node, 12 of a count.
+_SINCE_MS: Final = 1_704_067_200_000
+_NODE_BITS: Final = 10
+_COUNT_BITS: Final = 12
+
+
+class PostgresStore(Subjects):
+    """The port `Store` on one PostgreSQL database, as an async context.
+
+    Args:
+        url: `postgresql://user@host/database`, or anything else that libpq reads.
+        password: Of the server, unless libpq finds it elsewhere.
+    """
+
+    def __init__(self, url: str, password: str | None = None) -> None:
+        self._connect = partial(connect, url, password=password)
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(lambda: postgres_migrate.upgrade(self._connect()))
+        self._seldom = PostgresDesk(self._connect)
+        super().__init__(self._seldom)
+        self._batches = Batches(partial(self._connect, in_sets=True), octets_max=TIMELINE_OCTETS_MAX)
+        self._number = _numbers(int.from_bytes(urandom(2), "big") & ((1 << _NODE_BITS) - 1))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._batches.close()
+        await self._seldom.close()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the database can be written."""
+        return self._batches.healthy and self._seldom.healthy
+
+    @property
+    def commits(self) -> int:
+        """How many batches were committed since the start."""
+        return self._batches.commits
+
+    @property
+    def operations(self) -> int:
+        """How many operations those commits held."""
+        return self._batches.operations
+
+    def open(self, opening: Opening[T], *, once: Once | None = None) -> Awaitable[T | Replayed]:
+        """See `Store.open`."""
+        return self._batches.run(Open(opening, once, self._number))
+
+    def decide(
+        self,
+        key: VerificationId | MessageKey | CarrierRef,
+        rule: Callable[[Held], Change[T]],
+        *,
+        tenant: int | None = None,
+        once: Once | None = None,
+    ) -> Awaitable[T | Replayed]:
+        """See `Store.decide`."""
+        return self._batches.run(Decide(key, rule, tenant, once))
+
+    async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
+        """See `Store.unlock`."""
+        unlocked: bool = await self._batches.run(Unlock(tenant, msisdn, once))
+        return unlocked
+
+    async def kept(self, once: Once) -> Replayed | None:
+        """See `Store.kept`."""
+        return await self._seldom.kept(once)
+
+    async def find(self, tenant: int, verification_id: VerificationId) -> Held:
+        """See `Store.find`."""
+        found = await self._seldom.one("held_by_id", (verification_id,))
+        if not found or found[0][rows.TENANT_COLUMN] != tenant:
+            raise NotFound("There is no such verification.")
+        return rows.held_of(found[0])
+
+    async def timeline(self, tenant: int, verification_id: VerificationId) -> Sequence[AnyEvent]:
+        """See `Store.timeline`."""
+        return reading.timeline_of(await self._seldom.one("timelines", (tenant, verification_id)))
+
+    async def list(self, wanted: Filter) -> Page:
+        """See `Store.list`."""
+        return await self._seldom.list(partial(reading.page, wanted))
+
+    async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
+        """See `Store.due`."""
+        asked = (rows.to_ms(now), limit, rows.to_ms(lease_until))
+        return [rows.held_of(row) for row in await self._seldom.one("take_due", asked)]
+
+    async def recover(self, now: datetime) -> int:
+        """See `Store.recover`."""
+
+        def recover(execute: Execute) -> int:
+            now_ms = rows.to_ms(now)
+            found = execute("queued_messages").fetchall()
+            for n, ordinal, due_at_ms in found:
+                trace = rows.lines((MessageResumed(now_ms, ordinal),)) if due_at_ms > now_ms else ""
+                execute("resume_message", (now_ms, TIMELINE_OCTETS_MAX, trace, n, ordinal))
+            return len(found)
+
+        return await self._seldom.write(recover)
+
+    async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
+        """See `Store.sweep`."""
+        over = await self._seldom.one("expiring", (rows.to_ms(now), limit))
+        ending = (self._expire(VerificationId(row[0]), now) for row in over)
+        expired = await asyncio.gather(*ending)
+
+        def delete(execute: Execute) -> int:
+            deleted = execute("delete_old_verifications", (rows.to_ms(keep_after), limit)).rowcount
+            sweep_rest(execute, now, keep_after, limit)
+            return deleted
+
+        deleted = await self._seldom.write(delete)
+        return Swept(tuple(one for one in expired if one is not None), deleted)
+
+    async def _expire(self, verification_id: VerificationId, now: datetime) -> Expired | None:
+        """End one whose time is over; None when somebody else has ended it."""
+
+        def rule(held: Held) -> Change[Expired | None]:
+            one = held.verification
+            if one.state is not State.PENDING or one.expires_at > now:
+                return Change(answer=None)
+            step = rules.expire(one, now=now)
+            return Change(
+                answer=(step.verification, step.events), verification=step.verification, events=step.events
+            )
+
+        try:
+            answer = await self.decide(verification_id, rule)
+        except NotFound:
+            return None
+        assert not isinstance(answer, Replayed)
+        return answer
+
+
+def _numbers(node: int) -> Callable[[], int]:
+    """Return what gives each row of this node its number."""
+    last = 0
+
+    def number() -> int:
+        nonlocal last
+        now = (time.time_ns() // 1_000_000 - _SINCE_MS) << (_NODE_BITS + _COUNT_BITS) | node << _COUNT_BITS
+        # In one millisecond the count rises; when it is used up, the next millisecond is begun early.
+        last = max(now, last + 1)
+        return last
+
+    return number

@@ -1,0 +1,288 @@
+"""What a batch knows and what it changes: read in sets, decided in memory, written in sets.
+
+1. Operations run one after the other on it, so each sees what those before it decided, as if they had been
+   committed one by one.
+2. An operation refuses before its first change here and never after it.
+3. Nothing on it was written yet; it is thrown away when the commit fails.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from dastak.core.call_terms import barred
+from dastak.core.errors import Refused
+from dastak.core.events import CallReported, Event
+from dastak.core.factor import Factor
+from dastak.core.ids import VerificationId
+from dastak.core.lockout import CLEAN, Tally
+from dastak.core.message import CarrierRef, Message, MessageKey, MessageState
+from dastak.core.policy import Policy
+from dastak.core.ports import Change, Held, Once
+from dastak.core.spend import TENANT_CAP, Correction, Spend
+from dastak.core.verification import State, Verification
+from dastak.store import rows
+from dastak.store.postgres.wanted import Number, accounts_of
+
+NO_CAP: Final = 2**62
+
+_AWAITED: Final = {MessageState.SUBMITTED, MessageState.UNDELIVERED}
+
+
+class Entry:
+    """A verification as the batch has it so far."""
+
+    def __init__(self, n: int, verification: Verification) -> None:
+        self.n, self.verification = n, verification
+        self.told = self.ended = ""
+        self.changed = False
+
+
+class Letter:
+    """A message as the batch has it so far."""
+
+    def __init__(self, n: int, message: Message) -> None:
+        self.n, self.message = n, message
+        self.trace = ""
+        self.changed = False
+
+
+class NotRead(Exception):  # noqa: N818 - a signal: the operation comes again, with this read
+    """An operation of a careful batch charges accounts that the batch has not read."""
+
+    def __init__(self, tenant: int, spend: Spend) -> None:
+        super().__init__()
+        self.tenant, self.spend = tenant, spend
+
+
+class Sheet:
+    """The state of one batch.
+
+    Args:
+        policy_of: Returns the number of a policy in the database.
+        careful: Whether each charge is held against its caps here, with the accounts locked and read. Else
+            the caps are looked at when the sum of all charges is written: far from a cap nobody waits.
+    """
+
+    def __init__(self, policy_of: Mapping[Policy, int], *, careful: bool = False) -> None:
+        self._policy_of, self._careful = policy_of, careful
+        self.entries: dict[VerificationId, Entry] = {}
+        self._of_number: dict[Number, list[Entry]] = {}
+        self.letters: dict[MessageKey, Letter] = {}
+        self.by_carrier: dict[CarrierRef, MessageKey] = {}
+        self.tallies: dict[Number, Tally] = {}
+        self.factors: dict[str, Factor] = {}
+        self.answers: dict[bytes, tuple[bytes, bytes]] = {}
+        self.balances: dict[tuple[int | str, int], int] = {}
+        self.new_entries: list[dict[str, Any]] = []
+        self.new_letters: list[dict[str, Any]] = []
+        self.new_reports: list[dict[str, Any]] = []
+        self.new_answers: list[dict[str, Any]] = []
+        self.charges: dict[tuple[int | str, int], int] = {}
+        self.caps: dict[tuple[int | str, int], int] = {}
+        self.changed_tallies: set[Number] = set()
+        self.changed_factors: dict[str, Factor] = {}
+
+    def read(self, held: Held, n: int) -> None:
+        """Take what a row says, unless the batch has it already."""
+        verification = held.verification
+        if verification.id not in self.entries:
+            self._enter(Entry(n, verification))
+        if held.tally is not CLEAN:
+            self.tallies.setdefault((verification.tenant, int(verification.msisdn)), held.tally)
+        if held.message is not None and held.message.key not in self.letters:
+            self._know(Letter(n, held.message))
+
+    def held(self, key: VerificationId | MessageKey | CarrierRef) -> tuple[Entry, Held] | None:
+        """Return what a rule shall see; None if there is no such thing."""
+        message = None
+        if not isinstance(key, bytes):
+            at = self.by_carrier.get(key) if isinstance(key, CarrierRef) else key
+            if at is None or at not in self.letters:
+                return None
+            message = self.letters[at].message
+            key = at.verification
+        entry = self.entries.get(key)
+        if entry is None:
+            return None
+        one = entry.verification
+        tally = self.tallies.get((one.tenant, int(one.msisdn)), CLEAN)
+        asked = one.particulars.factor
+        factor = None if asked is None else self.factors[asked]
+        return entry, Held(one, tally, message, factor)
+
+    def pending(self, like: Verification) -> list[Entry]:
+        """Return the pending ones for the same service, number and purpose."""
+        return [
+            entry
+            for entry in self._of_number.get((like.tenant, int(like.msisdn)), ())
+            if (one := entry.verification).state is State.PENDING
+            and (one.service, one.particulars.purpose) == (like.service, like.particulars.purpose)
+        ]
+
+    def insert(self, n: int, verification: Verification, events: tuple[Event, ...]) -> None:
+        """Write a new verification."""
+        row = rows.verification_row(verification, self._policy_of[verification.policy], events)
+        self.new_entries.append({"n": n, **dict(zip(_VERIFICATION, row, strict=True))})
+        self._enter(Entry(n, verification))
+
+    def insert_message(self, n: int, message: Message, trace: tuple[Event, ...]) -> None:
+        """Write a new message."""
+        row = dict(zip(_MESSAGE, rows.message_row(message, trace, n=n), strict=True))
+        # The room for more that SQLite's pages want is not wanted here.
+        self.new_letters.append(row | {"trace": rows.lines(trace)})
+        self._know(Letter(n, message))
+
+    def charge(self, tenant: int, spend: Spend) -> None:
+        """Charge a spend. Raises: NotRead, Refused (a cap; nothing was charged)."""
+        own, *others = accounts_of(tenant, spend)
+        if not self._careful:
+            caps = (spend.cap_micros, *(account.cap_micros for account in spend.accounts))
+            for account, cap_micros in zip((own, *others), caps, strict=True):
+                self.caps[account] = min(cap_micros, self.caps.get(account, NO_CAP))
+            self._add((own, *others), spend.micros)
+            return
+        if any(account not in self.balances for account in (own, *others)):
+            raise NotRead(tenant, spend)
+        for account, cap in zip(others, spend.accounts, strict=True):
+            if self.balances[account] + spend.micros > cap.cap_micros:
+                raise barred(cap.bar)
+        if self.balances[own] + spend.micros > spend.cap_micros:
+            raise Refused(
+                "Today's spend cap is reached; raise it, or wait for the next UTC day.", reason=TENANT_CAP
+            )
+        self._add((own, *others), spend.micros)
+
+    def apply(self, entry: Entry, held: Held, change: Change[Any]) -> None:
+        """Note what a rule decided about a verification, its message, its number and its factor."""
+        self._apply_verification(entry, change)
+        one = entry.verification
+        for event in change.events:
+            if type(event) is CallReported:
+                self.new_reports.append(
+                    {
+                        "tenant": one.tenant,
+                        "verification": one.id,
+                        "mode": rows.MODES[one.mode],
+                        "msisdn": int(one.msisdn),
+                        "at": event.at_ms,
+                    }
+                )
+        if change.tally is not None and change.tally != held.tally:
+            number = (one.tenant, int(one.msisdn))
+            self.tallies[number] = change.tally
+            self.changed_tallies.add(number)
+        if change.factor is not None and one.particulars.factor is not None:
+            self.factors[one.particulars.factor] = self.changed_factors[one.particulars.factor] = (
+                change.factor
+            )
+        if change.correction is not None:
+            self._correct(one.tenant, change.correction)
+        message = change.message or held.message
+        if message is not None and (message is not held.message or change.trace):
+            self._put_message(entry.n, held, message, change.trace)
+        if change.follow_up is not None:
+            self.insert_message(entry.n, change.follow_up, change.follow_up_trace)
+
+    def keep(self, once: Once, result: object) -> None:
+        """Keep the answer of an Idempotency-Key."""
+        answer = once.render(result)
+        self.answers[once.key] = once.fingerprint, answer
+        self.new_answers.append(
+            {
+                "key": once.key,
+                "fingerprint": once.fingerprint,
+                "answer": answer,
+                "since": rows.to_ms(once.asked_at),
+            }
+        )
+
+    def _enter(self, entry: Entry) -> None:
+        one = entry.verification
+        self.entries[one.id] = entry
+        self._of_number.setdefault((one.tenant, int(one.msisdn)), []).append(entry)
+
+    def _apply_verification(self, entry: Entry, change: Change[Any]) -> None:
+        before, after = entry.verification, change.verification or entry.verification
+        if after.state is not before.state:
+            entry.ended += rows.lines(change.events)
+        elif after is not before or change.events:
+            entry.told += rows.lines(change.events)
+        else:
+            return
+        entry.verification, entry.changed = after, True
+
+    def _put_message(self, n: int, held: Held, message: Message, trace: tuple[Event, ...]) -> None:
+        if held.message is None or held.message.key != message.key:
+            self.insert_message(n, message, trace)
+            return
+        letter = self.letters[message.key]
+        letter.message, letter.changed = message, True
+        letter.trace += rows.lines(trace)
+        self._know(letter)
+
+    def _know(self, letter: Letter) -> None:
+        message = letter.message
+        self.letters[message.key] = letter
+        if message.carrier is not None and message.state in _AWAITED:
+            self.by_carrier[message.carrier] = message.key
+        elif message.carrier is not None and self.by_carrier.get(message.carrier) == message.key:
+            del self.by_carrier[message.carrier]
+
+    def _correct(self, tenant: int, correction: Correction) -> None:
+        day = correction.reserve.day
+        names = ((name, day) for name in correction.reserve.accounts)
+        self._add(((tenant, day), *names), correction.micros)
+
+    def _add(self, accounts: Iterable[tuple[int | str, int]], micros: int) -> None:
+        for account in accounts:
+            self.charges[account] = self.charges.get(account, 0) + micros
+            if account in self.balances:
+                self.balances[account] += micros
+
+
+_VERIFICATION: Final = (
+    "id", "tenant", "service", "mode", "msisdn", "state", "policy", "key_id", "created_at", "expires_at",
+    "last_sent_at", "attempts", "generation", "sends", "own_code_digest", "own_code_sealed", "particulars",
+    "timeline",
+)  # fmt: skip
+_MESSAGE: Final = (
+    "verification", "ordinal", "channel", "generation", "segments", "state", "tries", "due_at", "route",
+    "carrier_ref", "tried", "reserve", "trace",
+)  # fmt: skip
+_KEPT: Final = (
+    "last_sent_at", "attempts", "generation", "sends", "fallbacks", "own_code_digest", "own_code_sealed",
+    "particulars",
+)  # fmt: skip
+_MOVED: Final = ("state", "tries", "due_at", "route", "carrier_ref", "tried")
+
+
+def entry_row(entry: Entry) -> dict[str, Any]:
+    """Return what `update_verifications` takes."""
+    kept = rows.kept_row(entry.verification, (), octets_max=0, n=entry.n)
+    return {
+        "n": entry.n,
+        "state": rows.STATES[entry.verification.state],
+        **dict(zip(_KEPT, kept, strict=False)),
+        "told": entry.told,
+        "ended": entry.ended,
+    }
+
+
+def letter_row(letter: Letter) -> dict[str, Any]:
+    """Return what `update_messages` takes."""
+    message = letter.message
+    moved = rows.moved_row(message, (), octets_max=0, n=letter.n)
+    return {
+        "verification": letter.n,
+        "ordinal": message.key.ordinal,
+        **dict(zip(_MOVED, moved, strict=False)),
+        "reserve": None if message.reserve is None else rows.text(message.reserve),
+        "trace": letter.trace,
+    }
+
+
+def encoded(records: Iterable[Any]) -> str:
+    """Return the records of a set as the JSON that postgres.sql reads; octets in base64."""
+    return msgspec.json.encode(list(records)).decode()

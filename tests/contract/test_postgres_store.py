@@ -1,0 +1,163 @@
+"""What only the store on PostgreSQL must keep true: it waits for nobody for ever and reads no whole table."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+import pytest
+
+from dastak.core.errors import InvalidRequest, Overloaded
+from dastak.core.message import CarrierRef
+from dastak.core.ports import Replayed
+from dastak.core.verification import Typed
+from dastak.store.postgres import postgres_migrate
+from dastak.store.postgres.dialect import statements
+from dastak.store.postgres.postgres_lane import connect
+from dastak.store.postgres.postgres_store import PostgresStore
+from tests.support.postgres_server import DURABLE, PostgresServer, shared_server
+from tests.support.samples import (
+    checking,
+    some_id,
+    some_message,
+    some_msisdn,
+    some_once,
+    some_opening,
+    some_verification,
+)
+
+SOME_ROWS = """
+    INSERT INTO policy (body) VALUES ('{}');
+    INSERT INTO verification (
+        n, id, tenant, service, mode, msisdn, state, policy, key_id, created_at, expires_at, attempts,
+        generation, sends, timeline
+    ) SELECT i, decode(md5(i::text), 'hex'), 1, 1, 1, i, i % 4, 1, 1, i, i, 0, 1, 1, ''
+    FROM generate_series(1, 60) AS i;
+    INSERT INTO message (
+        verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, trace
+    ) SELECT i, 0, 0, 1, 1, i % 4, 1, i, 'north', i::text, '' FROM generate_series(1, 60) AS i
+"""
+IN_SETS = (
+    "lock_numbers", "held_by_ids", "held_by_messages", "held_by_carriers", "pending_of_numbers",
+    "update_verifications", "update_messages", "take_due", "expiring",
+)  # fmt: skip
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of the test's own, to be killed."""
+    server = PostgresServer(DURABLE)
+    yield server
+    server.remove()
+
+
+async def in_the_end(act: Callable[[], Awaitable[Any]]) -> Any:
+    """Do something again until the database answers."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(Overloaded):
+                return await act()
+
+
+def processes_of(server: PostgresServer) -> list[int]:
+    """Return the server's processes, the first one first."""
+    children = (server.pid, *map(int, _children(server.pid)))
+    return list(children)
+
+
+def _children(pid: int) -> list[str]:
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
+        return children.read().split()
+
+
+async def test_database_that_stops_answering_is_told_and_is_used_again(server: PostgresServer) -> None:
+    async with PostgresStore(server.new_database()) as store:
+        await store.open(some_opening())
+        stopped = processes_of(server)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(Overloaded) as told:
+                await store.open(some_opening(some_verification(id=some_id(), msisdn=some_msisdn(1))))
+            healthy = store.healthy
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+        await in_the_end(lambda: store.open(some_opening(some_verification(id=some_id()))))
+        assert (told.value.retry_after_s, healthy, store.healthy) == (5, False, True)
+
+
+async def test_restart_of_the_database_loses_nothing(server: PostgresServer) -> None:
+    async with PostgresStore(server.new_database()) as store:
+        first = some_verification()
+        await store.open(some_opening(first))
+        server.stop()
+        with pytest.raises(Overloaded):
+            await store.open(some_opening(some_verification(id=some_id(), msisdn=some_msisdn(1))))
+        server.start()
+
+        judged = await in_the_end(lambda: store.decide(first.id, checking(Typed.RIGHT)))
+
+        assert judged.approved
+
+
+async def test_text_that_cannot_be_kept_fails_alone() -> None:
+    async with PostgresStore(shared_server().new_database()) as store:
+        bad = some_verification(id=some_id(), msisdn=some_msisdn(1))
+        poisoned = some_message(bad, carrier=CarrierRef("north", "a\x00b"))
+        good = [some_verification(id=some_id(), msisdn=some_msisdn(n)) for n in range(2, 12)]
+
+        answers = await asyncio.gather(
+            store.open(some_opening(bad, message=poisoned)),
+            *(store.open(some_opening(one)) for one in good),
+            return_exceptions=True,
+        )
+
+    assert isinstance(answers[0], InvalidRequest)
+    assert answers[1:] == good
+
+
+async def test_lost_answer_to_a_commit_is_told_as_perhaps_kept_and_its_key_says_which() -> None:
+    async with PostgresStore(shared_server().new_database()) as store:
+        first = some_verification()
+        ended = asyncio.get_running_loop().create_future()
+
+        def ending(connection: Any) -> None:
+            connection.execute("COMMIT")
+            ended.set_result(None)
+            raise psycopg.OperationalError("the connection was lost")
+
+        await store.open(some_opening(first), once=some_once())
+        lane = store._batches._lanes[0]
+        with pytest.raises(Overloaded):
+            await lane.run(ending)
+
+        assert await store.open(some_opening(), once=some_once()) == Replayed(b"201 {}")
+
+
+@pytest.mark.parametrize("name", IN_SETS)
+def test_statement_in_sets_reads_no_whole_table_even_when_planned_for_a_small_one(name: str) -> None:
+    url = shared_server().new_database()
+    postgres_migrate.upgrade(connect(url))
+    with connect(url, in_sets=True) as connection:
+        connection.execute(SOME_ROWS)
+        connection.execute("ANALYZE")
+        sql = statements()[name]
+        numbers = max(map(int, re.findall(r"\$(\d)", sql)))
+        sets = name not in ("take_due", "expiring")
+        types = ["jsonb" if sets and n < 1 + (name == "lock_numbers") else "bigint" for n in range(numbers)]
+        connection.execute(f"PREPARE asked ({', '.join(types)}) AS {sql}".encode())
+        values = ", ".join("'[]'" if kind == "jsonb" else "1" for kind in types)
+        plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN EXECUTE asked ({values})".encode()))
+
+    assert "Seq Scan" not in plan
+    # An index of the large tables is never walked through from end to end.
+    walked = re.findall(
+        r"Index Scan (?:Backward )?using (\w+) on (?:verification|message)\b.*\n(?! +Index Cond)", plan
+    )
+    assert [index for index in walked if index != "verification_expiring"] == []
