@@ -36,12 +36,6 @@ class ConsentPage:
         subject = await self._provider.subject(asked.client, login)
         return not set(asked.scopes) <= await self._provider.store.consented(asked.client.n, subject)
 
-    async def leave(self, way: WayIn, login: Login) -> Response:
-        """Answer a form that ended the login: by the page that asks, or by the site."""
-        if await self.is_needed(way.asked, login):
-            return see_other(way.path)
-        return see_other(await code_address(self._provider, way, login))
-
     async def show(self, way: WayIn, login: Login) -> Response:
         """Show what the site wants to know."""
         secret = way.here.secret or way.here.sessions.new()

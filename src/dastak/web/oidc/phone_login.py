@@ -19,9 +19,8 @@ from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows.start import Ask
 from dastak.web.login.login_house import client_address
-from dastak.web.oidc.consent_page import ConsentPage
 from dastak.web.oidc.provider import Provider
-from dastak.web.oidc.way_in import Here, WayIn
+from dastak.web.oidc.way_in import WayIn
 from dastak.web.page_answers import headers, see_other
 
 _NUMBER_SHOWN_MAX = 40
@@ -31,9 +30,8 @@ _UNPROCESSABLE = 422
 class PhoneLogin:
     """The pages for the number and for its code."""
 
-    def __init__(self, provider: Provider, consent: ConsentPage) -> None:
+    def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._consent = consent
 
     async def show(self, way: WayIn) -> Response:
         """Show the page that comes next."""
@@ -128,8 +126,8 @@ class PhoneLogin:
         visit = msgspec.structs.replace(visit, login=login, pending=None)
         before = None if way.here.secret is None else digest_of(way.here.secret)
         await provider.store.put_visit(visit, instead_of=before)
-        entered = msgspec.structs.replace(way, here=Here(way.here.sessions, secret, visit))
-        return way.here.sessions.give(await self._consent.leave(entered, login), secret)
+        # Whether that is whom the site means, and what it may know of them, is seen on the way.
+        return way.here.sessions.give(see_other(way.path), secret)
 
     async def _keep(self, way: WayIn, pending: Pending | None) -> None:
         """Note which code a browser is asked for; who was logged in is not any more."""
