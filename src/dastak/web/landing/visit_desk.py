@@ -119,7 +119,8 @@ class VisitDesk:
     async def settle(self, shown: Shown, visit: Visit) -> str | None:
         """Write the lead of a visit whose code was right; None while it was not.
 
-        A crash between the approval and the lead is made good here, at the next look.
+        A crash between the approval and the lead is made good here, at the next look. The token follows from
+        the visit: of two buttons pressed at once, each leads to the customer with the one that is kept.
 
         Returns:
             A token that the customer's server may exchange for the lead once; empty if it leads nowhere.
@@ -130,7 +131,7 @@ class VisitDesk:
         if held.verification.state is not State.APPROVED:
             return None
         now = ports.clock.now()
-        token = BrowserSessions("token", public_url=self._house.public_url, entropy=ports.entropy).new()
+        token = self._tickets.token(visit.token_digest)
         lead = Lead(
             page=page.n,
             version=visit.version,

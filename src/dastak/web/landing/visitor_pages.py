@@ -128,8 +128,12 @@ class VisitorPages:
     async def visit(self, request: Request) -> Response:
         """GET the code page of a visit, or its thanks."""
         shown, visit = await self._visiting(request)
-        if visit.lead or await self._desk.settle(shown, visit) is not None:
+        if visit.lead:
             return self._draw(shown, self._done(shown, visit))
+        token = await self._desk.settle(shown, visit)
+        if token is not None:
+            out = self._way_out(shown, token)
+            return see_other(out) if out else self._draw(shown, self._done(shown, visit))
         assert visit.verification is not None
         caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
         lines = await self._step.look(
@@ -152,7 +156,8 @@ class VisitorPages:
             showing = self._fresh(shown, visit.variant, typed=visit.values)
             return self._draw(shown, showing)
         if visit.lead:
-            return see_other(here)
+            # The button was pressed twice, and the browser follows the second answer.
+            return see_other(self._way_out(shown, self._tickets.token(visit.token_digest)) or here)
         assert visit.verification is not None
         caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
         if form.get("do", "check") == "check" and form.get("code", "").strip():
@@ -170,7 +175,8 @@ class VisitorPages:
             await self._store.put_visit(visit)
         if outcome.approved:
             await self._desk.gate.give_back(request, shown.page.n)
-            token = await self._desk.settle(shown, visit)
+        token = await self._desk.settle(shown, visit)
+        if token is not None:
             return see_other(self._way_out(shown, token) or here)
         return self._draw(shown, self._coding(request, shown, visit, outcome.values), outcome.status)
 
