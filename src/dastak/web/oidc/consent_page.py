@@ -6,9 +6,9 @@ from typing import Final
 from starlette.responses import Response
 
 from dastak.core.oidc import Login
-from dastak.core.oidc_request import Asked, AuthorizeError, Prompt
+from dastak.core.oidc_request import Asked, Prompt
 from dastak.web.oidc.code_answer import code_address
-from dastak.web.oidc.oidc_answers import send_back
+from dastak.web.oidc.oidc_answers import denial
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import WayIn
 from dastak.web.page_answers import see_other
@@ -57,10 +57,7 @@ class ConsentPage:
         """Do what the person decided."""
         asked, provider = way.asked, self._provider
         if form["do"] == "deny":
-            return send_back(
-                asked.redirect_uri,
-                {"error": AuthorizeError.ACCESS_DENIED, "state": asked.state, "iss": provider.issuer},
-            )
+            return see_other(denial(asked, provider.issuer))
         subject = await provider.subject(asked.client, login)
         known = await provider.store.consented(asked.client.n, subject)
         agreed = known | set(asked.scopes)

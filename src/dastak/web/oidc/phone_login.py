@@ -19,6 +19,7 @@ from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows.start import Ask
 from dastak.web.login.login_house import client_address
+from dastak.web.oidc.oidc_answers import denial
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import WayIn
 from dastak.web.page_answers import headers, see_other
@@ -161,6 +162,7 @@ class PhoneLogin:
                 "wrong": wrong,
                 "form": way.form(secret),
                 "kept": way.kept,
+                "back": denial(way.asked, self._provider.issuer),
             },
             _UNPROCESSABLE if wrong else 200,
             forms_to=way.forms_to,
@@ -171,7 +173,16 @@ class PhoneLogin:
         secret = way.here.secret
         assert secret is not None  # the code is its browser's
         poll = f"{way.request.url.path}/news?{way.request.url.query}"
-        around = {"form": way.form(secret), "kept": way.kept, "back": "", "back_label": "", "poll": poll}
+        site = way.client.name
+        around = {
+            "form": way.form(secret),
+            "kept": way.kept,
+            "poll": poll,
+            # They came from the site, and know nothing of the service whose codes it sends.
+            "no_phone": way.words.say("code_no_phone", brand=site),
+            "back": denial(way.asked, self._provider.issuer),
+            "back_label": way.words.say("code_back", brand=site),
+        }
         shown = {**values, **around}
         return self._provider.house.show("oidc_code.html", way.words, shown, status, forms_to=way.forms_to)
 
