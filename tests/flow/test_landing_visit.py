@@ -248,6 +248,22 @@ async def test_visitor_is_sent_on_with_a_token_that_a_server_exchanges_once(land
     assert len(await landing.leads(page)) == 1
 
 
+async def test_visitor_who_can_go_no_further_begins_again(landing: Landing) -> None:
+    await landing.published()
+    visitor = landing.visitor()
+    asking = over = await visitor.asked()
+    (verification,) = await landing.house.all()
+    for _ in range(verification.policy.attempts_max):
+        over = await visitor.type(over, landing.house.wrong(verification))
+
+    again = await visitor.get("/f/diwali?lang=en")
+
+    assert "another way" not in asking.text
+    assert '<a class="button" href="/f/diwali?lang=en">Back to Acme</a>' in over.text
+    assert 'name="code"' not in over.text
+    assert 'name="number"' in again.text
+
+
 async def test_button_that_is_pressed_twice_leads_on_with_the_token_that_counts(landing: Landing) -> None:
     page = await landing.published(leading_to("https://login.acme.in/welcome"))
     visitor = landing.visitor()

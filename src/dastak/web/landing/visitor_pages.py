@@ -234,13 +234,18 @@ class VisitorPages:
 
     def _coding(self, request: Request, shown: Shown, visit: Visit, lines: Mapping[str, Any]) -> Showing:
         secret = request.path_params["secret"]
-        here = f"/f/{shown.page.slug}/{secret}"
+        begin, brand = f"/f/{shown.page.slug}", shown.design.brand or shown.page.slug
+        over = lines["kind"] == "over"
         return msgspec.structs.replace(
             self._showing(shown, visit.variant, "code"),
             lines={
                 **lines,
                 "form": form_token(secret, "code"),
-                "poll": f"{here}/watch?lang={shown.words.language}",
+                "poll": f"{begin}/{secret}/watch?lang={shown.words.language}",
+                # Nobody came from anywhere else; whoever can go no further here begins again.
+                "no_phone": "",
+                "back": f"{begin}?lang={shown.words.language}" if over else "",
+                "back_label": shown.words.say("code_back", brand=brand),
             },
         )
 
