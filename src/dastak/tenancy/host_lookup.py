@@ -51,7 +51,7 @@ class HostLookup:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(done, *ready)
 
-        self._under_way += 1
         # A daemon: whoever waits for it no more does not wait at the end either.
         Thread(target=run, name="dastak-lookup", daemon=True).start()
+        self._under_way += 1
         return await told
