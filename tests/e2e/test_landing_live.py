@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Request, ViewportSize, expect
+from pyarrow import parquet
 
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
@@ -26,6 +27,7 @@ from tests.support.landing_makers import (
     begin_page,
     go,
     office,
+    press,
     prove,
     publish,
     reach,
@@ -150,6 +152,10 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
         "hi",
         "poster",
     )
+    async with page.expect_download() as download:
+        await press(page, "[formaction$='leads.parquet']")
+    typed = parquet.read_table(await (await download.value).path()).to_pylist()
+    assert [(one["number"], one["name"], one["agree"]) for one in typed] == [(number, "=रवि", True)]
     await page.goto(f"{here}/results")
     figures = await page.locator("table").first.locator("tbody td:nth-child(2)").all_inner_texts()
     assert figures == ["1"] * 6
