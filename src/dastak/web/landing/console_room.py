@@ -14,6 +14,7 @@ from dastak.web.browser_session import check_form, form_token
 from dastak.web.landing.design import Design, Image, decode
 from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.landing.page_drawing import TEMPLATE, Showing, sheet, sheet_name, values_of
+from dastak.web.landing.page_login import PageLogins
 from dastak.web.landing.publish_checks import Fault, Surroundings, faults
 from dastak.web.page_answers import refuse_foreign, see_other
 from dastak.web.page_house import Handler, PageHouse
@@ -45,6 +46,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         webhook: Where leads are told to.
+        logins: The sites that pages may log their visitors in at.
         who: Says who is signed in.
         sign_in: Returns where one signs in to come back to a path.
     """
@@ -52,6 +54,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
     house: PageHouse
     store: LandingStore
     webhook: LeadWebhook
+    logins: PageLogins
     who: Who
     sign_in: SignIn
 
@@ -103,6 +106,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
             languages=LANGUAGES,
             pictures=pictures,
             page_octets=self._octets(page, design),
+            client=await self.logins.client(page, design.log_in_at),
         )
         return faults(design, around)
 

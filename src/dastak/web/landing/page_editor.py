@@ -226,6 +226,7 @@ class PageEditor:
             "new_blocks": _new_blocks(),
             "campaign_names": UTM_NAMES,
             "domains": service.domains,
+            "clients": await room.logins.offered(found),
             "modes": _MODES,
             "keep_days_max": KEEP_DAYS_MAX,
         }

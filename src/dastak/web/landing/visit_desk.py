@@ -16,6 +16,7 @@ from dastak.core.ids import digest_of
 from dastak.core.landing import TOKEN_KEPT, LandingPage, Lead, Visit
 from dastak.core.landing_store import LandingStore
 from dastak.core.msisdn import Msisdn
+from dastak.core.oidc import Client
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars, State
 from dastak.flows.start import Ask
@@ -35,12 +36,17 @@ REGION_DEFAULT: Final = "IN"
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A page of which a version is looked at."""
+    """A page of which a version is looked at.
+
+    Attributes:
+        client: The site that its visitors are logged in at; see `Design.log_in_at`.
+    """
 
     page: LandingPage
     version: int
     design: Design
     words: Words
+    client: Client | None = None
 
 
 class VisitDesk:
@@ -144,7 +150,7 @@ class VisitDesk:
             values=visit.values,
             consents=visit.consents,
         )
-        goes_on = go_to(shown.design) is not None
+        goes_on = go_to(shown.design) is not None and shown.design.log_in_at is None
         await self._store.win(
             visit.token_digest,
             lead,

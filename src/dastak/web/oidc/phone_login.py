@@ -122,13 +122,10 @@ class PhoneLogin:
             at=now,
             amr=amr_of(approved.particulars.channel),
         )
-        secret = way.here.sessions.new()
-        visit = self._visit(way, digest_of(secret))
-        visit = msgspec.structs.replace(visit, login=login, pending=None)
-        before = None if way.here.secret is None else digest_of(way.here.secret)
-        await provider.store.put_visit(visit, instead_of=before)
+        here = await provider.enter(way.here, way.client, login)
+        assert here.secret is not None
         # Whether that is whom the site means, and what it may know of them, is seen on the way.
-        return way.here.sessions.give(see_other(way.path), secret)
+        return here.sessions.give(see_other(way.path), here.secret)
 
     async def _keep(self, way: WayIn, pending: Pending | None) -> None:
         """Note which code a browser is asked for; who was logged in is not any more."""
