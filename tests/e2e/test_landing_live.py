@@ -159,6 +159,8 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
     await page.goto(f"{here}/results")
     figures = await page.locator("table").first.locator("tbody td:nth-child(2)").all_inner_texts()
     assert figures == ["1"] * 6
+    carriers = page.locator("section", has=page.locator("#carriers"))
+    assert await carriers.locator("tbody td").all_inner_texts() == ["1", "1 (100 %)", "1 (100 %)"]
     assert faults == []
 
 

@@ -16,6 +16,7 @@ from dastak.core.landing import (
     LandingPage,
     Lead,
     LeadFilter,
+    RouteCount,
     Step,
     Variant,
 )
@@ -35,6 +36,7 @@ from dastak.web.page_answers import headers, read_form, see_other
 from dastak.web.page_words import LANGUAGES
 
 SHOWN_MAX: Final = 50
+ROUTES_SHOWN_MAX: Final = 20
 _NOT_IMPLEMENTED: Final = 501
 _PARQUET: Final = "application/vnd.apache.parquet"
 _STEPS: Final[Mapping[Step, str]] = {
@@ -164,6 +166,7 @@ class PageResults:
         counts = await self._store.funnel(found.n)
         variants = [Variant.A, *([Variant.B] if _has_b(counts) or design.experiment else [])]
         languages = sorted({one.language for one in counts})
+        by_route = _by_route(await self._store.funnel_by_route(found.n))
         values = {
             "title": f"{design.brand or found.slug} · Results",
             "tab": "results",
@@ -171,6 +174,8 @@ class PageResults:
             "funnel": _funnel(counts),
             "by_variant": [(f"Variant {one.upper()}", _funnel(counts, variant=one)) for one in variants],
             "by_language": [(LANGUAGES.get(tag, tag), _funnel(counts, language=tag)) for tag in languages],
+            "by_route": by_route[:ROUTES_SHOWN_MAX],
+            "routes_more": max(0, len(by_route) - ROUTES_SHOWN_MAX),
             "comparison": None if design.experiment is None else _compared(counts, design.experiment.planned),
             "planned": 0 if design.experiment is None else design.experiment.planned,
             "figures": {one.value: _arm(counts, one) for one in Variant},
@@ -224,6 +229,18 @@ def _funnel(
         {"step": title, "visits": tally[step], "share": min(1.0, tally[step] / seen)}
         for step, title in _STEPS.items()
     ]
+
+
+def _by_route(counts: Sequence[RouteCount]) -> Sequence[Mapping[str, Any]]:
+    """Return each route with how many codes it took and what came of them, the busiest first."""
+    tally: dict[str, dict[Step, int]] = {}
+    for one in counts:
+        tally.setdefault(one.route, dict.fromkeys(Step, 0))[one.step] += one.visits
+    table = [
+        {"route": route, **{step.value: reached[step] for step in (Step.SENT, Step.DELIVERED, Step.APPROVED)}}
+        for route, reached in tally.items()
+    ]
+    return sorted(table, key=lambda row: (-int(row["sent"]), str(row["route"])))
 
 
 def _arm(counts: Sequence[Count], variant: Variant) -> Arm:
