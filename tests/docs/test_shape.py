@@ -40,7 +40,7 @@ LARGER_PACKAGES = {
         15,
         "the called side of SIP in small pure machines, apart from its sockets and sound",
     ),
-    "web/landing": (28, "a rule, a form and a page each; most are pure, and the page builder is one subject"),
+    "web/landing": (29, "a rule, a form and a page each; most are pure, and the page builder is one subject"),
     "voice/sip": (20, "a protocol engine of small pure machines, one for each section of its standard"),
     "web/oidc": (16, "each address of the standard is a module, and so is each thing two of them share"),
     "delivery": (18, "routing and what it learns are many small pure subjects that health ties together"),

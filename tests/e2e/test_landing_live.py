@@ -129,6 +129,14 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
     await expect(live.locator("li strong")).to_have_text("Fresh every morning")
     await page.evaluate("scrollTo(0, 0)")
     await page.screenshot(path=pictures / "landing-editor.png")
+    await reach(page, "#preview-stage")
+    await page.keyboard.type("The code")
+    await expect(live.locator("#code")).to_be_visible()
+    await expect(page.frame_locator("[name=desktop]").locator("#way")).to_be_visible()
+    await reach(page, "#preview-lang")
+    await page.keyboard.press("ArrowDown")
+    await expect(live.locator("html")).to_have_attribute("lang", "hi")
+    await page.screenshot(path=tmp_path / "landing-editor-code.png")
     await publish(page, "First version")
 
     number = some_visitor()
@@ -243,6 +251,7 @@ async def test_hostile_texts_stay_texts_wherever_they_are_shown(
     for path in (
         "",
         "/preview",
+        "/preview?stage=code",
         "/preview?stage=done",
         "/preview?variant=b",
         "/publish",
@@ -322,7 +331,7 @@ async def test_every_page_can_be_read_and_used_by_everybody(
         await look(f"form with errors {language}")
         await prove(page, dastak, some_visitor(), asked=partial(look, f"code {language}"))
         await look(f"thanks {language}")
-    for name in ("leads", "results"):
+    for name in ("leads", "results", "preview?stage=code&lang=ur"):
         await page.goto(f"{here}/{name}")
         await look(name)
     for path in ("", "/new"):
@@ -367,6 +376,10 @@ async def test_everything_works_without_script(
     await page.fill("#brand", "Plain")
     await page.fill("#slug", "plain")
     await page.click("main form button")
+    await page.select_option("#preview-stage", "code")
+    await page.click("#preview-choice [formtarget=desktop]")
+    await expect(page.frame_locator("[name=desktop]").locator("#code")).to_be_visible()
+    await expect(page.frame_locator("[name=phone]").locator("#f-number")).to_be_visible()
     await page.fill("#b1-title-en", "No script at all")
     await page.click("[value='down:1']")
     await expect(page.locator("#b2 h3")).to_have_text("Headline")
