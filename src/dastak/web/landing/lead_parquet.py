@@ -48,22 +48,23 @@ def parquet_installed() -> bool:
     return find_spec("pyarrow") is not None
 
 
-def shape_of(design: Design, names: Collection[str], versions: Mapping[int, Design]) -> Shape:
+def kinds_of(design: Design) -> Mapping[str, bool]:
+    """Say of each field of a page whether it is a box to tick."""
+    return {field.name: field.kind in _BOXES for field in fields_of(design)}
+
+
+def shape_of(design: Design, names: Collection[str], versions: Mapping[int, Mapping[str, bool]]) -> Shape:
     """Say what the columns hold.
 
     Args:
         design: The page as it is now, in whose order they stand.
         names: The fields that leads have a value of.
-        versions: The page as it was when these leads came.
+        versions: The kinds of the fields that the page had when these leads came.
     """
-    fields = ordered(design, names)
-    kinds: dict[str, set[bool]] = {}
-    for one in (design, *versions.values()):
-        for field in fields_of(one):
-            kinds.setdefault(field.name, set()).add(field.kind in _BOXES)
-    boxes = frozenset(name for name in fields if kinds.get(name) == {True})
-    shown = {n: boxes & {field.name for field in fields_of(one)} for n, one in versions.items()}
-    return Shape(fields=fields, boxes=boxes, shown=shown)
+    fields, now = ordered(design, names), kinds_of(design)
+    kinds = {name: {one[name] for one in (now, *versions.values()) if name in one} for name in fields}
+    boxes = frozenset(name for name in fields if kinds[name] == {True})
+    return Shape(fields=fields, boxes=boxes, shown={n: boxes & one.keys() for n, one in versions.items()})
 
 
 class LeadFile:

@@ -23,12 +23,13 @@ from dastak.core.landing import (
 from dastak.core.lead_hook import HookState
 from dastak.web.landing.comparison import Arm, compare
 from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
-from dastak.web.landing.design import Design, decode
+from dastak.web.landing.design import decode
 from dastak.web.landing.lead_export import columns_of, csv_of
 from dastak.web.landing.lead_parquet import (
     NOT_INSTALLED,
     ROW_GROUP_LEADS_MAX,
     LeadFile,
+    kinds_of,
     parquet_installed,
     shape_of,
 )
@@ -127,13 +128,14 @@ class PageResults:
         found, design = await self._room.page(request, author)
         wanted = _wanted(found, dict(request.query_params))
         names: set[str] = set()
-        versions: dict[int, Design] = {}
+        versions: dict[int, Mapping[str, bool]] = {}
         async for leads in self._groups(wanted):
             # Nobody who comes meanwhile is in the file: its columns are settled.
             wanted = wanted if wanted.before is not None else replace(wanted, before=leads[0].n + 1)
             names.update(name for lead in leads for name in lead.values)
             for version in {lead.version for lead in leads} - versions.keys():
-                versions[version] = decode((await self._store.version(found.n, version)).body)
+                published = await self._store.version(found.n, version)
+                versions[version] = kinds_of(decode(published.body))
         wanted = wanted if versions else replace(wanted, before=0)
         file = await asyncio.to_thread(LeadFile, shape_of(design, names, versions))
         return StreamingResponse(
