@@ -23,10 +23,11 @@ from dastak.web.hosted.hosted_page import hosted_routes
 from dastak.web.landing.console_room import Author
 from dastak.web.landing.landing_routes import landing_routes
 from dastak.web.landing.lead_webhook import LeadWebhook
+from dastak.web.landing.page_login import PageLogins
 from dastak.web.login.login_house import LoginHouse
 from dastak.web.login.login_routes import login_routes
 from dastak.web.login.sign_in_desk import SignInDesk
-from dastak.web.oidc.oidc_routes import oidc_routes
+from dastak.web.oidc.oidc_routes import oidc_routes, provider_of
 from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
@@ -108,6 +109,7 @@ def landing_pages(house: PageHouse, stores: PageStores, login: LoginHouse, *, pr
         stores.landing,
         webhook,
         stores.people,
+        PageLogins(provider_of(login, stores.oidc)),
         who=who,
         sign_in=login.desk.console_address,
         proxies=login.proxies,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dastak.core.ports import Store
+from dastak.store import group_commit
 from tests.support.stores import STORES
 
 Reopen = Callable[[], AbstractAsyncContextManager[Any]]
@@ -17,6 +18,13 @@ Reopen = Callable[[], AbstractAsyncContextManager[Any]]
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     """Open the same database, once more each time it is called."""
     return lambda: STORES[request.param](tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a disk that others keep busy: what a slow one means is tested in test_store_faults."""
+    monkeypatch.setattr(group_commit, "STALL_S_MAX", 60.0)
+    monkeypatch.setattr(group_commit, "WAIT_S_MAX", 60.0)
 
 
 @pytest.fixture

@@ -25,11 +25,13 @@ from dastak.core.landing import (
 )
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.outcome import Outcome
+from dastak.core.ports import Change
 from dastak.core.tenant import Mode
 from tests.support.samples import (
     MSISDN,
     NOW,
     settling,
+    some_message,
     some_msisdn,
     some_opening,
     some_verification,
@@ -313,6 +315,59 @@ async def test_funnel_says_how_far_visits_came_and_stays_when_they_are_over(stor
     with pytest.raises(NotFound):
         await landing.find_visit(bytes([1]) * 32)
     assert await landing.lead_count(page.n) == 1
+
+
+async def test_funnel_by_route_says_where_codes_are_lost_and_stays_when_visits_are_over(
+    store: Any, landing: Any
+) -> None:
+    page, other = await landing.put_page(some_page()), await landing.put_page(some_page("holi"))
+
+    async def visited(n: int, *routes: str, of: LandingPage = page) -> list[CarrierRef]:
+        """Bring a visit as far as that each of these routes took its code, one after the other."""
+        verification = some_verification(msisdn=some_msisdn(n))
+        await store.open(some_opening(verification))
+        taken = [CarrierRef(route, f"{n}-{at}") for at, route in enumerate(routes)]
+        for at, carrier in enumerate(taken):
+            if at:
+                again = some_message(verification, at)
+                await store.decide(verification.id, lambda _, again=again: Change(answer=None, message=again))
+            await store.decide(MessageKey(verification.id, at), submitting(carrier, NOW))
+        token = bytes([n]) * 32
+        await landing.put_visit(some_visit(of, token, verification=verification.id))
+        return taken
+
+    async def proved(n: int) -> None:
+        held = await landing.find_visit(bytes([n]) * 32)
+        await landing.win(held.token_digest, some_lead(held), exchange=None, until=NOW)
+
+    async def counted(of: LandingPage) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for one in await landing.funnel_by_route(of.n):
+            found.setdefault(one.route, {})[one.step.value] = one.visits
+        return found
+
+    await visited(1, "north")
+    (arrived,) = await visited(2, "north")
+    await store.decide(arrived, settling(arrived, Outcome.DELIVERED))
+    lost, _ = await visited(3, "north", "south")
+    await store.decide(lost, settling(lost, Outcome.ABSENT_SUBSCRIBER))
+    await proved(3)
+    await visited(4, "south", "south")
+    await proved(4)
+    await visited(5)
+    await visited(6, "east", of=other)
+    wanted = {
+        "north": {"sent": 3, "delivered": 1},
+        "south": {"sent": 2, "delivered": 2, "approved": 2},
+    }
+
+    before = await counted(page)
+    await store.sweep(NOW + 3 * HOUR, keep_after=NOW - DAY, limit=100)
+    after = await counted(page)
+    await store.sweep(NOW + 4 * HOUR, keep_after=NOW - DAY, limit=100)
+
+    assert before == after == await counted(page) == wanted
+    assert await counted(other) == {"east": {"sent": 1}}
 
 
 async def test_everything_outlives_a_restart(reopen: Reopen) -> None:

@@ -209,6 +209,18 @@ def test_parallel_codes_pay_once(customer: Visitor) -> None:
     assert "₹20,000.00" in customer.http.get("/account").text
 
 
+def test_payment_is_approved_by_no_voice(customer: Visitor) -> None:
+    customer.log_in()
+    customer.typed(customer.code())
+    customer.post("/pay", payee="Ravi", amount="10")
+
+    page = customer.http.get("/code").text
+    answer = customer.post("/code", do="call")
+
+    assert "Call me instead" not in page
+    assert answer.status_code == 422
+
+
 def test_form_cannot_change_what_the_code_was_made_for(customer: Visitor) -> None:
     customer.log_in()
     customer.typed(customer.code())

@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Request, ViewportSize, expect
+from pyarrow import parquet
 
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
@@ -26,6 +27,7 @@ from tests.support.landing_makers import (
     begin_page,
     go,
     office,
+    press,
     prove,
     publish,
     reach,
@@ -127,6 +129,14 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
     await expect(live.locator("li strong")).to_have_text("Fresh every morning")
     await page.evaluate("scrollTo(0, 0)")
     await page.screenshot(path=pictures / "landing-editor.png")
+    await reach(page, "#preview-stage")
+    await page.keyboard.type("The code")
+    await expect(live.locator("#code")).to_be_visible()
+    await expect(page.frame_locator("[name=desktop]").locator("#way")).to_be_visible()
+    await reach(page, "#preview-lang")
+    await page.keyboard.press("ArrowDown")
+    await expect(live.locator("html")).to_have_attribute("lang", "hi")
+    await page.screenshot(path=tmp_path / "landing-editor-code.png")
     await publish(page, "First version")
 
     number = some_visitor()
@@ -150,9 +160,15 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
         "hi",
         "poster",
     )
+    async with page.expect_download() as download:
+        await press(page, "[formaction$='leads.parquet']")
+    typed = parquet.read_table(await (await download.value).path()).to_pylist()
+    assert [(one["number"], one["name"], one["agree"]) for one in typed] == [(number, "=रवि", True)]
     await page.goto(f"{here}/results")
     figures = await page.locator("table").first.locator("tbody td:nth-child(2)").all_inner_texts()
     assert figures == ["1"] * 6
+    carriers = page.locator("section", has=page.locator("#carriers"))
+    assert await carriers.locator("tbody td").all_inner_texts() == ["1", "1 (100 %)", "1 (100 %)"]
     assert faults == []
 
 
@@ -235,6 +251,7 @@ async def test_hostile_texts_stay_texts_wherever_they_are_shown(
     for path in (
         "",
         "/preview",
+        "/preview?stage=code",
         "/preview?stage=done",
         "/preview?variant=b",
         "/publish",
@@ -314,7 +331,7 @@ async def test_every_page_can_be_read_and_used_by_everybody(
         await look(f"form with errors {language}")
         await prove(page, dastak, some_visitor(), asked=partial(look, f"code {language}"))
         await look(f"thanks {language}")
-    for name in ("leads", "results"):
+    for name in ("leads", "results", "preview?stage=code&lang=ur"):
         await page.goto(f"{here}/{name}")
         await look(name)
     for path in ("", "/new"):
@@ -359,6 +376,10 @@ async def test_everything_works_without_script(
     await page.fill("#brand", "Plain")
     await page.fill("#slug", "plain")
     await page.click("main form button")
+    await page.select_option("#preview-stage", "code")
+    await page.click("#preview-choice [formtarget=desktop]")
+    await expect(page.frame_locator("[name=desktop]").locator("#code")).to_be_visible()
+    await expect(page.frame_locator("[name=phone]").locator("#f-number")).to_be_visible()
     await page.fill("#b1-title-en", "No script at all")
     await page.click("[value='down:1']")
     await expect(page.locator("#b2 h3")).to_have_text("Headline")

@@ -132,6 +132,20 @@ async def test_no_leads_to_the_site_as_well(visit: Visits, back: ReturnSite) -> 
         assert reader.faults == []
 
 
+@pytest.mark.parametrize("until", ["number", "code"])
+async def test_whoever_does_not_want_to_go_on_finds_the_way_back(
+    visit: Visits, back: ReturnSite, until: str
+) -> None:
+    async with visit() as reader:
+        if until == "code":
+            await reader.type_number()
+            await expect(reader.page.locator("main")).to_contain_text("Go back to Shop")
+        await reader.page.get_by_role("link", name="Back to Shop").click()
+        await reader.page.wait_for_url(f"{back.url}?error=access_denied&state=st&iss=*")
+
+        assert reader.faults == []
+
+
 @pytest.mark.parametrize("scripts", [True, False], ids=["", "no-javascript"])
 async def test_password_and_code_lead_to_another_origin_too(
     visit: Visits, dastak: DastakProcess, scripts: bool

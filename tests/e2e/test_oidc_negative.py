@@ -5,8 +5,10 @@ import base64
 import hashlib
 import hmac
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,6 +19,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
+from dastak.core.ids import digest_of
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import BEHIND_PROXY, PASSWORD, LoginClient, some_name
@@ -224,6 +227,8 @@ def test_hint_of_somebody_else_lets_nobody_in(dastak: DastakProcess, site: Site)
     site.number = "+919499999999"
     site.log_in()
     assert answer_of(site.ask(id_token_hint=hint, prompt="none"))["error"] == "login_required"
+    there = log_in(site.browser, site.ask(id_token_hint=hint).url, site.number)
+    assert answer_of(there)["error"] == "login_required"
 
 
 def test_request_by_form_is_as_good_as_one_by_address(known: Site) -> None:
@@ -409,6 +414,27 @@ def test_what_does_not_fit_the_code_gets_nothing(
 @pytest.mark.parametrize("code", ["", "x" * 43, "x", "x" * 5000])
 def test_code_nobody_gave_gets_nothing(known: Site, code: str) -> None:
     assert refused(known.exchange(code), "invalid_grant" if code else "invalid_request")
+
+
+def end(dastak: DastakProcess, token: str) -> None:
+    """Have a token's time be over."""
+    with closing(sqlite3.connect(dastak.data_dir / "dastak.db", timeout=30)) as database:
+        over = "UPDATE oidc_token SET ends_at = ? WHERE digest = ?"
+        changed = database.execute(over, (int(time.time() * 1000) - 1, digest_of(token)))
+        assert changed.rowcount == 1
+        database.commit()
+
+
+def test_tokens_whose_time_is_over_open_nothing(dastak: DastakProcess, known: Site) -> None:
+    late = known.code()
+    end(dastak, late)
+    given = known.exchange(known.code(scope="openid offline_access")).json()
+    end(dastak, given["access_token"])
+    end(dastak, given["refresh_token"])
+
+    assert refused(known.exchange(late), "invalid_grant")
+    assert known.userinfo(given["access_token"]).status_code == 401
+    assert refused(known.refresh(given["refresh_token"]), "invalid_grant")
 
 
 def test_access_and_refresh_tokens_are_no_codes(known: Site) -> None:

@@ -110,6 +110,28 @@ async def test_saved_texts_are_drawn_and_visitors_see_them_after_publishing_alon
     assert "frame-ancestors 'self';" in preview.headers["content-security-policy"]
 
 
+@pytest.mark.parametrize(("language", "label"), [("en", "Security code"), ("hi", "सुरक्षा कोड")])
+async def test_page_for_the_code_is_previewed_and_no_code_is_asked_for(
+    landing: Landing, language: str, label: str
+) -> None:
+    desk = await editing(landing)
+    address = f"{HOME}/{desk.page.n}/preview?stage=code&lang={language}"
+
+    shown = await desk.visitor.get(address)
+    typed = await desk.visitor.post(address, {"do": "resend", "code": "123456"})
+    form = await desk.visitor.get(f"{HOME}/{desk.page.n}/preview?stage=form")
+
+    assert (shown.status_code, typed.status_code) == (200, 405)
+    assert f'<label for="code">{label}</label>' in shown.text
+    assert 'data-way="sent"' in shown.text
+    assert "<script" not in shown.text
+    # It has the look of the page, as the form has.
+    assert re.findall(r'rel="stylesheet" href="([^"]*)"', shown.text) == re.findall(
+        r'rel="stylesheet" href="([^"]*)"', form.text
+    )
+    assert await landing.house.all() == ()
+
+
 async def test_pages_of_another_tenant_are_not_there(landing: Landing) -> None:
     desk = await editing(landing)
     landing.author = Author("Mallory", 2, SECRET)

@@ -248,6 +248,55 @@ async def test_visitor_is_sent_on_with_a_token_that_a_server_exchanges_once(land
     assert len(await landing.leads(page)) == 1
 
 
+async def test_visitor_who_can_go_no_further_begins_again(landing: Landing) -> None:
+    await landing.published()
+    visitor = landing.visitor()
+    asking = over = await visitor.asked()
+    (verification,) = await landing.house.all()
+    for _ in range(verification.policy.attempts_max):
+        over = await visitor.type(over, landing.house.wrong(verification))
+
+    again = await visitor.get("/f/diwali?lang=en")
+
+    assert "another way" not in asking.text
+    assert '<a class="button" href="/f/diwali?lang=en">Back to Acme</a>' in over.text
+    assert 'name="code"' not in over.text
+    assert 'name="number"' in again.text
+
+
+async def test_button_that_is_pressed_twice_leads_on_with_the_token_that_counts(landing: Landing) -> None:
+    page = await landing.published(leading_to("https://login.acme.in/welcome"))
+    visitor = landing.visitor()
+    asking, code = await visitor.asked(), await landing.code()
+
+    pressed = await asyncio.gather(*(visitor.type(asking, code) for _ in range(4)))
+    later = await visitor.type(asking, code)
+
+    (leads_to,) = {answer.headers["location"] for answer in (*pressed, later)}
+    token = leads_to.partition("dastak_token=")[2]
+    _, lead = await landing.store.exchange(1, digest_of(token), now=landing.house.clock.now())
+    assert lead.msisdn == "+919876543210"
+    assert len(await landing.leads(page)) == 1
+
+
+async def test_visitor_whose_lead_was_lost_in_a_crash_is_led_on_at_the_next_look(landing: Landing) -> None:
+    page = await landing.published(leading_to("https://login.acme.in/welcome"))
+    visitor = landing.visitor()
+    asking = await visitor.asked()
+    (verification,) = await landing.house.all()
+    # The program dies between the two commits.
+    await landing.house.check(verification, await landing.code())
+    assert await landing.leads(page) == []
+
+    looked = await visitor.get(str(asking.request.url))
+    again = await visitor.get(str(asking.request.url))
+
+    token = looked.headers["location"].partition("dastak_token=")[2]
+    _, lead = await landing.store.exchange(1, digest_of(token), now=landing.house.clock.now())
+    assert lead.values["name"] == "Ravi"
+    assert "Thank you" in again.text
+
+
 async def test_nobody_is_sent_to_a_host_that_is_not_registered_any_more(landing: Landing) -> None:
     await landing.published(leading_to("https://gone.example/x"))
     visitor = landing.visitor()

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from dastak.core.errors import Overloaded
+from dastak.core.ids import VerificationId
 from dastak.core.landing import LandingPage, LeadFilter
-from dastak.core.lead_hook import TRIES_MAX, HookState
+from dastak.core.lead_hook import TRIES_MAX, Delivery, HookState, LeadHookStore
 from dastak.flows.lead_hooks import AT_ONCE_EACH_MAX, LeadHooks
 from dastak.web.browser_session import form_token
 from dastak.web.landing.console_room import FORM, HOME
@@ -207,6 +209,40 @@ async def test_busy_server_says_when_to_come_again(landing: Landing, receiver: L
         await look(landing, hooks, timedelta(seconds=1))
 
     assert (early, len(receiver.taken)) == (1, 2)
+
+
+class Forgetful:
+    """A store of webhooks that can be read, and for a while not written."""
+
+    def __init__(self, store: LeadHookStore) -> None:
+        self._store, self.writes = store, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def note(self, verification: VerificationId, delivery: Delivery) -> None:
+        if not self.writes:
+            raise Overloaded("The database cannot write now.")
+        await self._store.note(verification, delivery)
+
+
+async def test_lead_is_told_once_while_nothing_can_be_written_down(
+    landing: Landing, receiver: LeadReceiver
+) -> None:
+    page, store = await landing.published(), Forgetful(landing.house.store.lead_hooks)
+    await connect(landing, page, receiver)
+    await won(landing.store, page, 1)
+    async with LeadHooks(landing.house.ports, store, private=True) as hooks:
+        for _ in range(5):
+            await look(landing, hooks)
+        before = len(receiver.taken)
+        await won(landing.store, page, 2)
+        store.writes = True
+        await look(landing, hooks)
+        await look(landing, hooks)
+
+    assert before == 1
+    assert len(receiver.taken) == 2
 
 
 async def test_inner_address_is_never_connected_to(landing: Landing, receiver: LeadReceiver) -> None:

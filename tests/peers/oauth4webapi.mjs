@@ -16,7 +16,7 @@ const proof = wanted.client_secret ? oauth.ClientSecretBasic(wanted.client_secre
 const verifier = oauth.generateRandomCodeVerifier();
 const state = oauth.generateRandomState();
 const nonce = oauth.generateRandomNonce();
-let tokens;
+let tokens, maxAge;
 
 const userinfo = async (subject) => {
   const answer = await oauth.userInfoRequest(as, client, tokens.access_token, plain);
@@ -32,6 +32,7 @@ const told = async (answer) => {
 
 const acts = {
   async authorize(more) {
+    maxAge = more.max_age === undefined ? undefined : Number(more.max_age);
     const url = new URL(as.authorization_endpoint);
     const challenge = await oauth.calculatePKCECodeChallenge(verifier);
     const said = {
@@ -56,6 +57,7 @@ const acts = {
     tokens = await oauth.processAuthorizationCodeResponse(as, client, answer, {
       expectedNonce: nonce,
       requireIdToken: true,
+      maxAge,
     });
     return told(answer);
   },

@@ -14,12 +14,13 @@ client.enableNonRepudiationChecks(config);
 const verifier = client.randomPKCECodeVerifier();
 const state = client.randomState();
 const nonce = client.randomNonce();
-let tokens;
+let tokens, maxAge;
 
 const told = (claims) => ({ claims, scope: tokens.scope, refresh_token: tokens.refresh_token, id_token: tokens.id_token });
 
 const acts = {
   async authorize(more) {
+    maxAge = more.max_age === undefined ? undefined : Number(more.max_age);
     const url = client.buildAuthorizationUrl(config, {
       redirect_uri: wanted.redirect_uri,
       scope: wanted.scope,
@@ -37,6 +38,7 @@ const acts = {
       expectedState: state,
       expectedNonce: nonce,
       idTokenExpected: true,
+      maxAge,
     });
     const claims = tokens.claims();
     return { ...told(claims), userinfo: await client.fetchUserInfo(config, tokens.access_token, claims.sub) };

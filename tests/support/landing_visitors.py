@@ -13,11 +13,19 @@ from starlette.requests import Request
 from dastak.core.landing import LandingPage, Lead, LeadFilter, PageState, PageVersion
 from dastak.core.tenant import Mode
 from dastak.tenancy.directory import Directory
+from dastak.web.code_step import CodeStep
 from dastak.web.landing.console_room import Author
 from dastak.web.landing.design import Design, Success, encode
 from dastak.web.landing.landing_routes import landing_routes
 from dastak.web.landing.lead_webhook import LeadWebhook
+from dastak.web.landing.page_login import PageLogins
 from dastak.web.landing.starter import begin
+from dastak.web.login.sign_in_desk import SignInDesk
+from dastak.web.oidc.authorize_pages import AuthorizePages
+from dastak.web.oidc.password_login import PasswordLogin
+from dastak.web.oidc.provider import Provider
+from dastak.web.oidc.token_endpoint import TokenEndpoint
+from dastak.web.oidc.userinfo_endpoint import UserinfoEndpoint
 from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
@@ -36,15 +44,25 @@ class Landing:
         self.house, self.pages, self.store = house, pages, house.store.landing
         self.author: Author | None = Author("Asha", None, "s" * 43)
         webhook = LeadWebhook(house.ports, house.store.lead_hooks, private=True)
+        provider = Provider(
+            house=pages,
+            store=house.store.oidc,
+            codes=CodeStep(pages),
+            passwords=PasswordLogin(SignInDesk(pages, house.store.people), house.store.people),
+        )
         made = landing_routes(
             pages,
             self.store,
             webhook,
             house.store.people,
+            PageLogins(provider),
             who=self._who,
             sign_in=lambda path: f"/login?next={path}",
         )
-        self.app = Starlette(routes=[*made, *PageFiles().routes()])
+        # Sites that pages log their visitors in at are answered as by the whole program.
+        sites = (AuthorizePages(provider), TokenEndpoint(provider), UserinfoEndpoint(provider))
+        at_sites = [route for part in sites for route in part.routes()]
+        self.app = Starlette(routes=[*made, *at_sites, *PageFiles().routes()])
 
     async def _who(self, _request: Request) -> Author | None:
         return self.author

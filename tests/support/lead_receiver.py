@@ -1,13 +1,13 @@
 """A customer's server that takes leads: it checks our signature as the standard says, and answers as told."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from standardwebhooks import Webhook
 
 
 class Taken(NamedTuple):
@@ -16,6 +16,7 @@ class Taken(NamedTuple):
     message_id: str
     timestamp: str
     body: bytes
+    headers: dict[str, str]
 
     @property
     def said(self) -> Any:
@@ -47,8 +48,8 @@ class LeadReceiver:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:-2]
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head)}
         body = await reader.readexactly(int(headers["content-length"]))
-        taken = Taken(headers["webhook-id"], headers["webhook-timestamp"], body)
-        if f"v1,{self.proof(taken)}" in headers["webhook-signature"].split(" "):
+        taken = Taken(headers["webhook-id"], headers["webhook-timestamp"], body, headers)
+        if self.proof(taken) in headers["webhook-signature"].split(" "):
             self.taken.append(taken)
         else:
             self.refused += 1
@@ -62,10 +63,9 @@ class LeadReceiver:
         writer.close()
 
     def proof(self, taken: Taken) -> str:
-        """Return the signature that a request must have."""
-        key = base64.b64decode(self.secret.removeprefix("whsec_"))
-        signed = f"{taken.message_id}.{taken.timestamp}.".encode() + taken.body
-        return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+        """Return the signature that a request must have, as another author makes it."""
+        at = datetime.fromtimestamp(int(taken.timestamp), UTC)
+        return Webhook(self.secret).sign(taken.message_id, at, taken.body.decode())
 
 
 @asynccontextmanager

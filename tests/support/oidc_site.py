@@ -38,8 +38,13 @@ def add_client(dastak: DastakProcess, **fields: Any) -> dict[str, Any]:
 
 def command(dastak: DastakProcess, *arguments: str) -> Any:
     """Give a command in the directory of a running server, and return what it printed."""
+    return json.loads(order(dastak, *arguments, "--json"))
+
+
+def order(dastak: DastakProcess, *arguments: str) -> bytes:
+    """Give a command that prints no JSON."""
     done = subprocess.run(
-        [sys.executable, "-m", "dastak", *arguments, "--json"],
+        [sys.executable, "-m", "dastak", *arguments],
         cwd=dastak.data_dir,
         env=clean_environment({}),
         capture_output=True,
@@ -47,7 +52,7 @@ def command(dastak: DastakProcess, *arguments: str) -> Any:
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 def log_in(browser: PlainBrowser, url: str, number: str) -> Sheet:

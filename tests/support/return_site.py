@@ -13,15 +13,22 @@ class ReturnSite:
     Attributes:
         url: Where readers come back to.
         came: The paths and queries that browsers asked for.
+        login_url: Where it begins a login, by sending browsers to `asks`.
     """
 
     def __init__(self) -> None:
         self.came: list[str] = []
-        came = self.came
+        came, site = self.came, self
+        self.asks = ""
 
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 came.append(self.path)
+                if site.asks and self.path.startswith("/login?"):
+                    self.send_response(303)
+                    self.send_header("location", site.asks)
+                    self.end_headers()
+                    return
                 self.send_response(200)
                 self.send_header("content-type", "text/html")
                 self.end_headers()
@@ -32,6 +39,7 @@ class ReturnSite:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self._server.server_port}/done"
+        self.login_url = f"http://127.0.0.1:{self._server.server_port}/login"
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

@@ -51,6 +51,8 @@ from dastak.web.landing.themes import (
 )
 from dastak.web.landing.visit_ticket import Tickets
 from dastak.web.page_words import LANGUAGES
+from tests.support.landing_visitors import leading_to
+from tests.support.oidc_samples import some_client
 from tests.support.samples import MSISDN, NOW, RING
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -65,6 +67,42 @@ AROUND = Surroundings(
     pictures={"a" * 32: 1000},
     page_octets=9000,
 )
+
+
+SHOP = some_client(redirect_uris=("https://shop.example/callback",))
+LOGS_IN = replace(leading_to("https://shop.example/login"), log_in_at=SHOP.id)
+
+
+def test_page_may_log_in_at_a_site_of_its_own_whose_domain_the_service_has_not_proved() -> None:
+    assert faults(LOGS_IN, replace(AROUND, client=SHOP)) == ()
+
+
+@pytest.mark.parametrize(
+    ("design", "around", "said"),
+    [
+        (LOGS_IN, AROUND, "The site is not there any more"),
+        (
+            replace(leading_to("https://evil.in/x"), log_in_at=SHOP.id),
+            replace(AROUND, client=SHOP),
+            "Write the",
+        ),
+        (
+            replace(leading_to("http://shop.example"), log_in_at=SHOP.id),
+            replace(AROUND, client=SHOP),
+            "Write",
+        ),
+        (replace(READY, log_in_at=SHOP.id), replace(AROUND, client=SHOP), "Write the address"),
+        (LOGS_IN, replace(AROUND, client=SHOP, host="acme.in"), "a host of its own"),
+        (replace(LOGS_IN, framed_by=("https://acme.in",)), replace(AROUND, client=SHOP), "in a frame"),
+    ],
+    ids=["no site", "elsewhere", "not https", "nowhere", "host", "frame"],
+)
+def test_login_that_could_not_work_is_told_before_publishing(
+    design: Design, around: Surroundings, said: str
+) -> None:
+    (found,) = faults(design, around)
+
+    assert said in found.sentence
 
 
 # Source: WCAG 2.2 understanding documents, and the definition itself: black on white is 21 to 1, #777 just

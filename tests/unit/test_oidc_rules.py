@@ -9,25 +9,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from msgspec.structs import replace
 
 from dastak.core.oidc import (
-    ACR_PHONE,
-    ACR_TWO_FACTORS,
     GRANT_S,
     IDLE_S,
     SESSION_S,
     HeldToken,
-    LoginWay,
     Presented,
     SubjectType,
     TokenKind,
     Visit,
-    acr_of,
     amr_of,
     challenge_of,
     exchange,
     is_good,
     is_open,
     subject_of,
-    suffices,
 )
 from dastak.core.oidc_keys import KEPT_MAX, PUBLISHED_AFTER, SigningKey, begin, published, rotate, signer
 from dastak.core.policy import Channel
@@ -38,7 +33,6 @@ from tests.support.oidc_samples import (
     some_client,
     some_grant,
     some_key,
-    some_login,
     some_token,
 )
 from tests.support.samples import NOW
@@ -155,20 +149,6 @@ def test_person_has_a_name_that_tells_nothing_and_depends_on_all_it_should() -> 
 
 def test_way_of_a_login_is_told_as_it_was() -> None:
     assert (amr_of(Channel.SMS), amr_of(Channel.VOICE)) == (("otp", "sms"), ("otp", "tel"))
-    assert acr_of(amr_of(Channel.VOICE)) == ACR_PHONE
-    assert acr_of(("pwd",)) == ACR_PHONE
-    assert acr_of(("pwd", "otp", "sms", "mfa")) == ACR_TWO_FACTORS
-
-
-def test_password_alone_or_code_alone_do_not_suffice_for_both() -> None:
-    both = LoginWay.PASSWORD_AND_CODE
-
-    assert [suffices(some_login(amr=amr), both) for amr in (("pwd",), ("otp", "sms"), ("pwd", "otp"))] == [
-        False,
-        False,
-        True,
-    ]
-    assert suffices(some_login(), LoginWay.PHONE)
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,7 @@ def test_address_is_what_our_own_proxy_saw(forwarded: tuple[str, ...], proxies: 
         {"check_url": "https://user@bank.example/"},
         {"check_url": "https://bank.example/#x"},
         {"check_url": "https:///x"},
+        {"check_url": "https://bank.example:22/"},
         {"check_url": "https://bänk.example/"},
         {"check_url": "https://bank.example/check", "open_sign_up": True},
     ],

@@ -180,6 +180,17 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     visits: int
 
 
+class RouteCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many visits one route brought to one step: `sent`, `delivered` or `approved`.
+
+    A visit counts at each route that took a message of it, and as approved at the last of them.
+    """
+
+    route: str
+    step: Step
+    visits: int
+
+
 class LeadFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which leads of a page to list, newest first.
 

@@ -12,6 +12,7 @@ from dastak.core.landing import (
     LeadFilter,
     PageImage,
     PageVersion,
+    RouteCount,
     Variant,
     Visit,
 )
@@ -100,6 +101,9 @@ class LandingStore(Protocol):
 
     async def funnel(self, page: int) -> Sequence[Count]:
         """Return how far the visits of a page came."""
+
+    async def funnel_by_route(self, page: int) -> Sequence[RouteCount]:
+        """Return how far visits came by each route, as long as any of its messages was taken."""
 
     async def lead_of(self, verification: VerificationId) -> Lead | None:
         """Return what a verification became."""

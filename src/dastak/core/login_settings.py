@@ -14,6 +14,8 @@ REMEMBER_DAYS_MAX: Final = 90
 ADDRESS_CHARACTERS_MAX: Final = 500
 # Standard Webhooks: 24 to 64 octets.
 SECRET_OCTETS: Final = 32
+# Where signed requests go; what listens elsewhere is seldom meant for the public.
+PORTS: Final = (443, 8443)
 
 
 class LoginSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,16 +83,19 @@ def check_address(url: str, *, private: bool, field: str) -> None:
 
     Args:
         url: The address.
-        private: Whether plain http will do.
+        private: Whether plain http and any port will do.
         field: What a refusal names.
 
     Raises:
         InvalidRequest: It is none.
     """
-    refusal = InvalidRequest(f"`{field}` is an https address without a user name in it.", field=field)
+    refusal = InvalidRequest(
+        f"`{field}` is an https address on port 443 or 8443, without a user name in it.", field=field
+    )
     try:
         parts = urlsplit(url)
-        plain = parts.hostname and not parts.username and not parts.fragment and parts.port != 0
+        fits = parts.port != 0 if private else parts.port in (None, *PORTS)
+        plain = parts.hostname and not parts.username and not parts.fragment and fits
     except ValueError as error:
         raise refusal from error
     schemes = ("https", "http") if private else ("https",)

@@ -8,7 +8,7 @@
 
 import hmac
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -92,12 +92,14 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         who: The person in this tenant: `tel:` and the number, or `person:` and an id.
         msisdn: Proved; None if the person has none.
         amr: How it was proved, in the words of RFC 8176.
+        account: The id of the account whose password was right, if one was.
     """
 
     who: str
     msisdn: Msisdn | None
     at: datetime
     amr: tuple[str, ...]
+    account: str | None = None
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +140,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         client: The client's number in the store.
         subject: The person's name at this client.
         challenge: Of PKCE, by S256.
+        signed: What the ID token says besides, as `claims` asked for it.
         visit: The digest of the browser's session; it ends this grant too, unless refresh tokens outlive it.
     """
 
@@ -151,6 +154,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime
     ends_at: datetime
     nonce: str | None = None
+    signed: tuple[str, ...] = ()
     visit: bytes | None = None
     revoked_at: datetime | None = None
 
@@ -214,23 +218,10 @@ _AMR: Final[Mapping[Channel, tuple[str, ...]]] = {
 }
 assert set(_AMR) == set(Channel)
 
-ACR_PHONE: Final = "urn:dastak:acr:phone"
-ACR_TWO_FACTORS: Final = "urn:dastak:acr:password-and-code"
-
 
 def amr_of(channel: Channel) -> tuple[str, ...]:
     """Say how somebody proved who they are by a code alone."""
     return _AMR[channel]
-
-
-def acr_of(amr: Sequence[str]) -> str:
-    """Say how strong that was."""
-    return ACR_TWO_FACTORS if {"pwd", "otp"} <= set(amr) else ACR_PHONE
-
-
-def suffices(login: Login, way: LoginWay) -> bool:
-    """Say whether a login is what a client asks of its people."""
-    return way is LoginWay.PHONE or acr_of(login.amr) == ACR_TWO_FACTORS
 
 
 def subject_of(seed: bytes, client: Client, who: str) -> str:

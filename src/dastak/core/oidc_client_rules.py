@@ -50,6 +50,16 @@ def origin_of(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
 
 
+def places_of(client: Client) -> Sequence[str]:
+    """Return where a client gets its answers, as a security policy calls it."""
+    return list(dict.fromkeys(map(origin_of, client.redirect_uris)))
+
+
+def begins_at(client: Client, address: str) -> bool:
+    """Say whether a client may begin a login there: at a place where it gets its answers as well."""
+    return _ADDRESS.fullmatch(address) is not None and origin_of(address) in places_of(client)
+
+
 def _check_addresses(field: str, addresses: Sequence[str]) -> None:
     if len(addresses) > ADDRESSES_MAX or len(set(addresses)) != len(addresses):
         raise InvalidRequest(f"`{field}` has at most {ADDRESSES_MAX} addresses, each once.", field=field)

@@ -44,7 +44,7 @@ def begin(bank: Bank, person: Person, kind: Literal["login", "enrol"], address: 
             purpose=purpose,
             # A number is proved by a message; at a login, whoever has an authenticator is asked for its code.
             channel="auto" if kind == "login" else "sms",
-            domain=bank.domain,
+            domain=bank.page_domain,
             client_ip=_limited(address),
         )
     except DastakError as error:

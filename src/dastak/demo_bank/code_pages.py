@@ -38,7 +38,8 @@ def code(bank: Bank, visit: Visit) -> Page | Go:
         code_desk.call_off(bank, question)
         bank.ledger.forget(visit.secret, question)
         return Go(_BEGINS[question.kind])
-    if wanted in _CHANNELS:
+    # A voice names neither amount nor payee: a payment is not approved by what it says.
+    if wanted in _CHANNELS and (question.kind, wanted) != ("pay", "call"):
         error = code_desk.again(bank, question, _CHANNELS[wanted])
         if error is not None:
             return _code(bank, question, error=error, status=429)

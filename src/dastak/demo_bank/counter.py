@@ -50,8 +50,14 @@ class Bank:
 
     @property
     def domain(self) -> str:
-        """The host that codes are bound to."""
+        """The host that codes are bound to, so that phones fill them in here and nowhere else."""
         return urlsplit(self.url).hostname or ""
+
+    @property
+    def page_domain(self) -> str | None:
+        """The host of Dastak's pages, for the codes typed there; an address of numbers can be none."""
+        host = urlsplit(self.code_pages).hostname or ""
+        return None if host.replace(".", "").isdigit() or ":" in host else host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import httpx
 
@@ -23,6 +23,14 @@ AT_ONCE_MAX: Final = 200
 AT_ONCE_EACH_MAX: Final = 4
 
 log = logging.getLogger("dastak.leads")
+
+
+class _Told(NamedTuple):
+    """What became of a try."""
+
+    due: DueLead
+    delivery: Delivery
+    is_gone: bool
 
 
 class LeadHooks:
@@ -41,6 +49,7 @@ class LeadHooks:
         self._ports, self._store, self._within_s = ports, store, within_s
         self._sender = SignedSender(ports.clock, private=private)
         self._under_way: dict[VerificationId, asyncio.Task[None]] = {}
+        self._unwritten: dict[VerificationId, _Told] = {}
         self._each: Counter[int] = Counter()
 
     @property
@@ -61,7 +70,13 @@ class LeadHooks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def look(self) -> None:
-        """Begin to tell what is due; nobody is waited for."""
+        """Begin to tell what is due; nobody is waited for.
+
+        Nobody is while it cannot be written down what was told: a database that only reads would have us send
+        the same lead four times a second.
+        """
+        if not await self._write_again():
+            return
         # As many again as are under way, which are due as well until they end.
         limit = AT_ONCE_MAX + len(self._under_way)
         try:
@@ -83,16 +98,33 @@ class LeadHooks:
     async def _tell(self, one: DueLead) -> None:
         try:
             status, delivery = await self._try(one)
-            if status == GONE:
-                await self._store.turn_off(one.hook)
-            await self._store.note(one.lead.verification, delivery)
-        except DastakError as error:
-            log.warning("what became of a lead's webhook was not written down: %s", type(error).__name__)
+            told = _Told(one, delivery, is_gone=status == GONE)
+            try:
+                await self._write(told)
+            except Overloaded:
+                self._unwritten[one.lead.verification] = told
+                log.warning("what became of a lead's webhook is not written down yet")
         finally:
             del self._under_way[one.lead.verification]
             self._each[one.hook.page] -= 1
             if not self._each[one.hook.page]:
                 del self._each[one.hook.page]
+
+    async def _write(self, told: _Told) -> None:
+        """Write down what became of a try. Raises: Overloaded."""
+        if told.is_gone:
+            await self._store.turn_off(told.due.hook)
+        await self._store.note(told.due.lead.verification, told.delivery)
+
+    async def _write_again(self) -> bool:
+        """Write down what could not be; say whether that is done."""
+        for key, told in list(self._unwritten.items()):
+            try:
+                await self._write(told)
+            except Overloaded:
+                return False
+            del self._unwritten[key]
+        return True
 
     async def _try(self, one: DueLead) -> tuple[int | None, Delivery]:
         status, said, retry_after = None, "", ""

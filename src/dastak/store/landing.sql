@@ -105,6 +105,19 @@ DELETE FROM landing_lead WHERE page = ? AND n = ?
 -- name: visits_counted
 SELECT variant, language, step, visits FROM landing_count WHERE page = ?
 
+-- name: count_carried
+INSERT INTO landing_route_count (page, route, step, visits) VALUES (?, ?, ?, ?)
+ON CONFLICT (page, route, step) DO UPDATE SET visits = landing_route_count.visits + excluded.visits
+
+-- name: carried_counted
+SELECT route, step, visits FROM landing_route_count WHERE page = ?
+
+-- name: open_carried
+SELECT token_digest, approved, ordinal, route, trace, delivered FROM landing_carried WHERE page = ? ORDER BY at DESC LIMIT ?
+
+-- name: carried_of_visit
+SELECT token_digest, approved, ordinal, route, trace, delivered FROM landing_carried WHERE token_digest = ?
+
 -- name: open_landing_visits
 SELECT * FROM landing_reached WHERE page = ? ORDER BY at DESC LIMIT ?
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from dastak.core.errors import NotFound
+from dastak.core.events import MessageSubmitted, from_lines
 from dastak.core.ids import VerificationId
 from dastak.core.landing import Consent, LandingPage, Lead, PageState, PageVersion, Variant, Visit
 from dastak.core.msisdn import Msisdn
@@ -107,3 +108,22 @@ def lead_of(row: rows.Row) -> Lead:
         verification=VerificationId(verification),
         **msgspec.structs.asdict(_LEAD.decode(record)),
     )
+
+
+class Carried(NamedTuple):
+    """A message of a visit that a route took."""
+
+    visit: bytes
+    approved: bool
+    ordinal: int
+    route: str
+    delivered: bool
+
+
+def carried_of(row: rows.Row) -> Carried | None:
+    """Read a row of `landing_carried`; None where no route said that it took the message."""
+    visit, approved, ordinal, route, trace, delivered = row
+    if route is None:
+        took = [event.route for event in from_lines(trace) if isinstance(event, MessageSubmitted)]
+        route = took[-1] if took else None
+    return None if route is None else Carried(visit, bool(approved), ordinal, route, bool(delivered))

@@ -23,6 +23,7 @@ from dastak.core.landing import (
     PageImage,
     PageState,
     PageVersion,
+    RouteCount,
     Step,
     Variant,
     Visit,
@@ -30,9 +31,11 @@ from dastak.core.landing import (
 from dastak.store import rows
 from dastak.store.desk import NEWEST, Desk, Execute, Taken
 from dastak.store.landing_rows import (
+    Carried,
     LeadRecord,
     PageRecord,
     VisitRecord,
+    carried_of,
     found,
     lead_of,
     page_of,
@@ -160,6 +163,17 @@ class LandingTables:
             for (variant, language, step), visits in sorted(counts.items())
         ]
 
+    async def funnel_by_route(self, page: int) -> Sequence[RouteCount]:
+        """See `LandingStore.funnel_by_route`."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for route, step, visits in await self._many("carried_counted", page):
+            counts[route, step] += visits
+        counts.update(_carried(await self._many("open_carried", page, OPEN_VISITS_MAX)))
+        return [
+            RouteCount(route=route, step=Step(step), visits=visits)
+            for (route, step), visits in sorted(counts.items())
+        ]
+
     async def lead_of(self, verification: VerificationId) -> Lead | None:
         """See `LandingStore.lead_of`."""
         asked = (verification,)
@@ -191,6 +205,9 @@ def sweep(execute: Execute, now: datetime, limit: int) -> None:
     for page, visits in by_page.items():
         for (variant, language, step), count in _steps(visits).items():
             execute("count_visits", (page, variant, language, step, count))
+        taken = [row for visit in visits for row in execute("carried_of_visit", (visit[0],)).fetchall()]
+        for (route, step), count in _carried(taken).items():
+            execute("count_carried", (page, route, step, count))
     for row in over:
         execute("delete_landing_visit", (row[0],))
     execute("delete_old_leads", (rows.to_ms(now), limit))
@@ -275,4 +292,21 @@ def _steps(visits: Iterable[rows.Row]) -> Counter[tuple[str, str, str]]:
         for step, came in reached.items():
             if came:
                 counts[variant, language, step.value] += 1
+    return counts
+
+
+def _carried(messages: Iterable[rows.Row]) -> Counter[tuple[str, str]]:
+    """Count rows of `landing_carried`, each visit once for a route and step."""
+    by_visit: dict[bytes, list[Carried]] = {}
+    for row in messages:
+        if (carried := carried_of(row)) is not None:
+            by_visit.setdefault(carried.visit, []).append(carried)
+    counts: Counter[tuple[str, str]] = Counter()
+    for taken in by_visit.values():
+        last = max(taken, key=lambda one: one.ordinal)
+        proved = {last.route} if last.approved else set()
+        delivered = {one.route for one in taken if one.delivered} | proved
+        counts.update((route, Step.SENT.value) for route in {one.route for one in taken})
+        counts.update((route, Step.DELIVERED.value) for route in delivered)
+        counts.update((route, Step.APPROVED.value) for route in proved)
     return counts

@@ -6,11 +6,9 @@
 Source: Standard Webhooks, the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`.
 """
 
-import asyncio
 import base64
 import hmac
 import logging
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,13 +19,13 @@ import httpx
 import msgspec
 
 from dastak.core.errors import InvalidRequest
-from dastak.core.login_settings import SECRET_OCTETS
+from dastak.core.login_settings import PORTS, SECRET_OCTETS
 from dastak.core.ports import Clock
 from dastak.core.public_address import is_public
+from dastak.tenancy.host_lookup import HostLookup
 
 CONNECT_S: Final = 2.0
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
-PORTS: Final = (443, 8443)
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -46,10 +44,12 @@ class SignedSender:
         clock: Each attempt is signed with its own time.
         private: Whether an address of our own network, another port and plain http will do: of a sandbox, or
             of an operator who is the only customer.
+        lookup: Finds the addresses of hosts; by default one of its own.
     """
 
-    def __init__(self, clock: Clock, *, private: bool) -> None:
+    def __init__(self, clock: Clock, *, private: bool, lookup: HostLookup | None = None) -> None:
         self._clock, self._private = clock, private
+        self._lookup = lookup or HostLookup()
         self._context = ssl.create_default_context()
         for library in ("httpx", "httpcore"):
             logging.getLogger(library).setLevel(logging.WARNING)
@@ -100,9 +100,7 @@ class SignedSender:
         port = parts.port or (443 if secure else 80)
         if not self._private and (not secure or port not in PORTS):
             raise InvalidRequest("Only https, on port 443 or 8443.", field="check_url")
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]) for entry in found]
+        addresses = await self._lookup.addresses(host, port)
         if not addresses or not (self._private or all(map(is_public, addresses))):
             raise InvalidRequest("The host has an address that is not public.", field="check_url")
         return _Place(addresses[0], host, port, secure)

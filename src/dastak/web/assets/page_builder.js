@@ -43,11 +43,8 @@ form.addEventListener("submit", (event) => {
   keeping.finally(() => setTimeout(send));
 });
 
-choice.addEventListener("click", (event) => {
-  const link = event.target.closest("a");
-  if (!link) return;
-  event.preventDefault();
-  for (const other of choice.querySelectorAll("a")) other.removeAttribute("aria-current");
-  link.setAttribute("aria-current", "true");
-  for (const frame of frames) frame.contentWindow.location.replace(link.href);
+// With script one choice is for both screens; its buttons show it on one of them.
+choice.addEventListener("change", () => {
+  const address = `${choice.action}?${new URLSearchParams(new FormData(choice))}`;
+  for (const frame of frames) frame.contentWindow.location.replace(address);
 });

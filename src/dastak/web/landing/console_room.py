@@ -11,9 +11,11 @@ from dastak.core.errors import NotFound
 from dastak.core.landing import LandingPage, Variant
 from dastak.core.landing_store import LandingStore
 from dastak.web.browser_session import check_form, form_token
+from dastak.web.landing.code_preview import code_lines
 from dastak.web.landing.design import Design, Image, decode
 from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.landing.page_drawing import TEMPLATE, Showing, sheet, sheet_name, values_of
+from dastak.web.landing.page_login import PageLogins
 from dastak.web.landing.publish_checks import Fault, Surroundings, faults
 from dastak.web.page_answers import refuse_foreign, see_other
 from dastak.web.page_house import Handler, PageHouse
@@ -45,6 +47,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         webhook: Where leads are told to.
+        logins: The sites that pages may log their visitors in at.
         who: Says who is signed in.
         sign_in: Returns where one signs in to come back to a path.
     """
@@ -52,6 +55,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
     house: PageHouse
     store: LandingStore
     webhook: LeadWebhook
+    logins: PageLogins
     who: Who
     sign_in: SignIn
 
@@ -103,6 +107,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
             languages=LANGUAGES,
             pictures=pictures,
             page_octets=self._octets(page, design),
+            client=await self.logins.client(page, design.log_in_at),
         )
         return faults(design, around)
 
@@ -121,6 +126,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
     def drawn(self, page: LandingPage, design: Design, language: str, variant: Variant, stage: str) -> str:
         """Draw a page as its visitors see it."""
         words = words_of(language if language in design.languages else design.languages[0])
+        lines = code_lines(self.house, page, words) if stage == "code" else {"back": None, "back_label": ""}
         showing = Showing(
             words=words,
             variant=variant,
@@ -128,7 +134,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
             here=f"{HOME}/{page.n}/preview",
             images=f"{HOME}/{page.n}/image",
             looks=f"{HOME}/look",
-            lines={"back": None, "back_label": ""},
+            lines=lines,
         )
         return self.house.templates.render(TEMPLATE, words, values_of(design, showing))
 

@@ -35,6 +35,7 @@ Texts = Mapping[str, Words]
 FieldName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,29}$")]
 Colour = Annotated[str, Meta(pattern=r"^#[0-9a-f]{6}$")]
 ImageName = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+ClientId = Annotated[str, Meta(pattern=r"^client_[0-9a-f]{24}$")]
 # scheme, host and perhaps a port: what may frame a page.
 Origin = Annotated[str, Meta(pattern=r"^https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?$")]
 
@@ -168,6 +169,8 @@ class Design(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         languages: Their tags; the first is the page's own.
         framed_by: Sites that may show the page in a frame.
+        log_in_at: The client of OpenID Connect that visitors are logged in at; `Success.go_to` is then where
+            it begins a login. None brings a one-time token there.
     """
 
     format: Annotated[int, Meta(ge=FORMAT, le=FORMAT)] = FORMAT
@@ -178,6 +181,7 @@ class Design(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     blocks: Annotated[tuple[Block, ...], Meta(max_length=BLOCKS_MAX)] = ()
     experiment: Experiment | None = None
     framed_by: Annotated[tuple[Origin, ...], Meta(max_length=FRAMERS_MAX)] = ()
+    log_in_at: ClientId | None = None
 
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")

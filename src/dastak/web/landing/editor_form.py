@@ -68,6 +68,7 @@ KIND_TITLES: Final[Mapping[FieldKind, str]] = {
 }
 _COLOUR: Final = re.compile(r"#[0-9a-f]{6}")
 _ORIGIN: Final = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?")
+_CLIENT: Final = re.compile(r"client_[0-9a-f]{24}")
 _NAME_CHARACTERS_MAX: Final = 30
 
 
@@ -91,7 +92,7 @@ def read_design(design: Design, form: Mapping[str, str]) -> Edited:
     Raises:
         InvalidRequest: It is none of our forms, or the page grew too large.
     """
-    languages = _languages(design, form)
+    languages, client = _languages(design, form), form.get("log_in_at", "")
     framers, complaints = _framers(form.get("framed_by", ""))
     blocks = tuple(_block(block, f"b{n}", form, languages) for n, block in enumerate(design.blocks))
     read = Design(
@@ -102,6 +103,7 @@ def read_design(design: Design, form: Mapping[str, str]) -> Edited:
         blocks=blocks,
         experiment=_experiment(design, form, languages),
         framed_by=framers,
+        log_in_at=client if _CLIENT.fullmatch(client) else None,
     )
     for language in languages:
         if language not in design.languages:

@@ -7,6 +7,7 @@ from dastak.core.people_store import PeopleStore
 from dastak.web.landing.console_room import ConsoleRoom, SignIn, Who
 from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.landing.page_editor import PageEditor
+from dastak.web.landing.page_login import PageLogins
 from dastak.web.landing.page_release import PageRelease
 from dastak.web.landing.page_results import PageResults
 from dastak.web.landing.page_webhook import PageWebhook
@@ -19,6 +20,7 @@ def landing_routes(
     store: LandingStore,
     webhook: LeadWebhook,
     people: PeopleStore,
+    logins: PageLogins,
     *,
     who: Who,
     sign_in: SignIn,
@@ -31,13 +33,14 @@ def landing_routes(
         store: Where pages, visits and leads are.
         webhook: Where leads are told to.
         people: Counts what pages send, as it counts attempts to sign in.
+        logins: Logs visitors in at other sites.
         who: Says who is signed in to make pages.
         sign_in: Returns where one signs in to come back to a path.
         proxies: How many proxies of ours stand before us and name the address of who asks.
     """
-    room = ConsoleRoom(house=house, store=store, webhook=webhook, who=who, sign_in=sign_in)
+    room = ConsoleRoom(house=house, store=store, webhook=webhook, logins=logins, who=who, sign_in=sign_in)
     return [
-        *VisitorPages(house, store, people, proxies).routes(),
+        *VisitorPages(house, store, people, logins, proxies).routes(),
         *PageEditor(room).routes(),
         *PageRelease(room).routes(),
         *PageResults(room).routes(),

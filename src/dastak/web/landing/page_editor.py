@@ -39,6 +39,11 @@ from dastak.web.page_words import LANGUAGES
 
 _UNPROCESSABLE: Final = 422
 _CONFLICT: Final = 409
+PREVIEWS: Final[Mapping[str, str]] = {
+    "form": "The form",
+    "code": "The code page",
+    "done": "The thanks",
+}
 _MODES: Final[Mapping[Mode, str]] = {
     Mode.TEST: "Try it: codes go to the virtual phones only",
     Mode.TEAM: "Team: codes go to the numbers that the service lists",
@@ -150,7 +155,8 @@ class PageEditor:
         """GET the draft, or a published version, as visitors see it."""
         found, design = await self._room.page(request, author)
         asked = request.query_params
-        stage = "done" if asked.get("stage") == "done" else "form"
+        stage = asked.get("stage", "")
+        stage = stage if stage in PREVIEWS else next(iter(PREVIEWS))
         variant = Variant.B if asked.get("variant") == "b" else Variant.A
         html = self._room.drawn(found, design, asked.get("lang", ""), variant, stage)
         return page(html, framed_by=("'self'",))
@@ -226,7 +232,9 @@ class PageEditor:
             "new_blocks": _new_blocks(),
             "campaign_names": UTM_NAMES,
             "domains": service.domains,
+            "clients": await room.logins.offered(found),
             "modes": _MODES,
+            "previews": PREVIEWS,
             "keep_days_max": KEEP_DAYS_MAX,
         }
         return room.show("page_editor.html", author, values, status)

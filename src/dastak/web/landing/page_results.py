@@ -1,12 +1,13 @@
 """What came of a landing page: its leads as a table and a file, and how far its visitors came."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from dastak.core.landing import (
@@ -15,17 +16,30 @@ from dastak.core.landing import (
     LandingPage,
     Lead,
     LeadFilter,
+    RouteCount,
     Step,
     Variant,
 )
 from dastak.core.lead_hook import HookState
 from dastak.web.landing.comparison import Arm, compare
 from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
+from dastak.web.landing.design import decode
 from dastak.web.landing.lead_export import columns_of, csv_of
+from dastak.web.landing.lead_parquet import (
+    NOT_INSTALLED,
+    ROW_GROUP_LEADS_MAX,
+    LeadFile,
+    kinds_of,
+    parquet_installed,
+    shape_of,
+)
 from dastak.web.page_answers import headers, read_form, see_other
 from dastak.web.page_words import LANGUAGES
 
 SHOWN_MAX: Final = 50
+ROUTES_SHOWN_MAX: Final = 20
+_NOT_IMPLEMENTED: Final = 501
+_PARQUET: Final = "application/vnd.apache.parquet"
 _STEPS: Final[Mapping[Step, str]] = {
     Step.SEEN: "Saw the page",
     Step.GIVEN: "Gave a number",
@@ -54,14 +68,20 @@ class PageResults:
             Route(f"{one}/leads", guarded(self.leads)),
             Route(f"{one}/leads", guarded(self.delete), methods=["POST"]),
             Route(f"{one}/leads.csv", guarded(self.export)),
+            Route(f"{one}/leads.parquet", guarded(self.export_parquet)),
             Route(f"{one}/results", guarded(self.results)),
         ]
 
     async def leads(self, request: Request, author: Author) -> Response:
         """GET the leads, newest first."""
+        return await self._listed(request, author)
+
+    async def _listed(
+        self, request: Request, author: Author, complaints: Sequence[str] = (), status: int = 200
+    ) -> Response:
         found, design = await self._room.page(request, author)
         asked = dict(request.query_params)
-        wanted = msgspec.structs.replace(_wanted(found, asked), limit=SHOWN_MAX + 1)
+        wanted = replace(_wanted(found, asked), limit=SHOWN_MAX + 1)
         listed = await self._store.leads(wanted)
         now = self._room.house.ports.clock.now()
         shown = listed[:SHOWN_MAX]
@@ -78,8 +98,11 @@ class PageResults:
             "asked": asked,
             "count": await self._store.lead_count(found.n),
             "tongues": [(tag, LANGUAGES.get(tag, tag)) for tag in design.languages],
+            "complaints": complaints,
+            "parquet": parquet_installed(),
+            "exported_max": LEADS_EXPORTED_MAX,
         }
-        return self._room.show("page_leads.html", author, values)
+        return self._room.show("page_leads.html", author, values, status)
 
     async def delete(self, request: Request, author: Author) -> Response:
         """POST that a lead shall be forgotten."""
@@ -95,10 +118,49 @@ class PageResults:
         """GET the leads as a file, with the same filter."""
         found, design = await self._room.page(request, author)
         wanted = _wanted(found, dict(request.query_params))
-        leads = await self._store.leads(msgspec.structs.replace(wanted, limit=LEADS_EXPORTED_MAX))
+        leads = await self._store.leads(replace(wanted, limit=LEADS_EXPORTED_MAX))
+        return Response(csv_of(design, leads), headers=self._attached(found, "csv"), media_type="text/csv")
+
+    async def export_parquet(self, request: Request, author: Author) -> Response:
+        """GET the leads as a typed file, with the same filter, while they are read."""
+        if not parquet_installed():
+            return await self._listed(request, author, [NOT_INSTALLED], _NOT_IMPLEMENTED)
+        found, design = await self._room.page(request, author)
+        wanted = _wanted(found, dict(request.query_params))
+        names: set[str] = set()
+        versions: dict[int, Mapping[str, bool]] = {}
+        async for leads in self._groups(wanted):
+            # Nobody who comes meanwhile is in the file: its columns are settled.
+            wanted = wanted if wanted.before is not None else replace(wanted, before=leads[0].n + 1)
+            names.update(name for lead in leads for name in lead.values)
+            for version in {lead.version for lead in leads} - versions.keys():
+                published = await self._store.version(found.n, version)
+                versions[version] = kinds_of(decode(published.body))
+        wanted = wanted if versions else replace(wanted, before=0)
+        file = await asyncio.to_thread(LeadFile, shape_of(design, names, versions))
+        return StreamingResponse(
+            self._written(file, wanted), headers=self._attached(found, "parquet"), media_type=_PARQUET
+        )
+
+    async def _written(self, file: LeadFile, wanted: LeadFilter) -> AsyncIterator[bytes]:
+        async for leads in self._groups(wanted):
+            yield await asyncio.to_thread(file.group, leads)
+        yield await asyncio.to_thread(file.end)
+
+    async def _groups(self, wanted: LeadFilter) -> AsyncIterator[Sequence[Lead]]:
+        """Read leads, newest first, as many at a time as may be in memory."""
+        left = LEADS_EXPORTED_MAX
+        while left > 0:
+            leads = await self._store.leads(replace(wanted, limit=min(left, ROW_GROUP_LEADS_MAX)))
+            if not leads:
+                return
+            yield leads
+            left -= len(leads)
+            wanted = replace(wanted, before=leads[-1].n)
+
+    def _attached(self, found: LandingPage, ending: str) -> dict[str, str]:
         day = self._room.house.ports.clock.now().date().isoformat()
-        named = {"content-disposition": f'attachment; filename="{found.slug}-{day}.csv"'}
-        return Response(csv_of(design, leads), headers={**headers(), **named}, media_type="text/csv")
+        return {**headers(), "content-disposition": f'attachment; filename="{found.slug}-{day}.{ending}"'}
 
     async def results(self, request: Request, author: Author) -> Response:
         """GET how far visitors came."""
@@ -106,6 +168,7 @@ class PageResults:
         counts = await self._store.funnel(found.n)
         variants = [Variant.A, *([Variant.B] if _has_b(counts) or design.experiment else [])]
         languages = sorted({one.language for one in counts})
+        by_route = _by_route(await self._store.funnel_by_route(found.n))
         values = {
             "title": f"{design.brand or found.slug} · Results",
             "tab": "results",
@@ -113,6 +176,8 @@ class PageResults:
             "funnel": _funnel(counts),
             "by_variant": [(f"Variant {one.upper()}", _funnel(counts, variant=one)) for one in variants],
             "by_language": [(LANGUAGES.get(tag, tag), _funnel(counts, language=tag)) for tag in languages],
+            "by_route": by_route[:ROUTES_SHOWN_MAX],
+            "routes_more": max(0, len(by_route) - ROUTES_SHOWN_MAX),
             "comparison": None if design.experiment is None else _compared(counts, design.experiment.planned),
             "planned": 0 if design.experiment is None else design.experiment.planned,
             "figures": {one.value: _arm(counts, one) for one in Variant},
@@ -166,6 +231,18 @@ def _funnel(
         {"step": title, "visits": tally[step], "share": min(1.0, tally[step] / seen)}
         for step, title in _STEPS.items()
     ]
+
+
+def _by_route(counts: Sequence[RouteCount]) -> Sequence[Mapping[str, Any]]:
+    """Return each route with how many codes it took and what came of them, the busiest first."""
+    tally: dict[str, dict[Step, int]] = {}
+    for one in counts:
+        tally.setdefault(one.route, dict.fromkeys(Step, 0))[one.step] += one.visits
+    table = [
+        {"route": route, **{step.value: reached[step] for step in (Step.SENT, Step.DELIVERED, Step.APPROVED)}}
+        for route, reached in tally.items()
+    ]
+    return sorted(table, key=lambda row: (-int(row["sent"]), str(row["route"])))
 
 
 def _arm(counts: Sequence[Count], variant: Variant) -> Arm:

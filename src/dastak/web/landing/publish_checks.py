@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from dastak.core.oidc import Client
+from dastak.core.oidc_client_rules import begins_at, places_of
 from dastak.web.landing.design import (
     UTM_NAMES,
     Block,
@@ -64,6 +66,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         domains: The hosts that the service has proved to be its own.
         languages: The tags that our own sentences are there in.
         pictures: The octets of each picture of the page, by its name.
+        client: The site that visitors are logged in at, if it is one of the page's; see `Design.log_in_at`.
         page_octets: How large the page is, in its largest language.
     """
 
@@ -73,6 +76,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     languages: Mapping[str, str]
     pictures: Mapping[str, int]
     page_octets: int
+    client: Client | None = None
 
 
 def faults(design: Design, around: Surroundings) -> tuple[Fault, ...]:
@@ -187,15 +191,38 @@ def _of_pictures(design: Design, around: Surroundings) -> Iterator[Fault]:
 
 def _of_ways_out(design: Design, around: Surroundings) -> Iterator[Fault]:
     for block in design.blocks:
-        if not isinstance(block, Success) or block.go_to is None:
+        if not isinstance(block, Success):
             continue
-        if not is_link(block.go_to):
+        if design.log_in_at is not None:
+            yield from _of_login(design, around, block.go_to)
+        elif block.go_to is None:
+            continue
+        elif not is_link(block.go_to):
             yield Fault("Thank-you text", "The address to go to must begin with https:// and a host.")
         elif urlsplit(block.go_to).hostname not in around.domains:
             yield Fault(
                 "Thank-you text",
                 f"{urlsplit(block.go_to).hostname} is not one of the service's domains; add it there first.",
             )
+
+
+def _of_login(design: Design, around: Surroundings, go_to: str | None) -> Iterator[Fault]:
+    client = around.client
+    if client is None:
+        yield Fault(
+            "Login",
+            "The site is not there any more, asks for passwords, or is of another service or other phones "
+            "than the page; choose another.",
+        )
+    elif go_to is None or not begins_at(client, go_to):
+        yield Fault(
+            "Thank-you text",
+            f"Write the address at which {client.name} begins a login, at {' or '.join(places_of(client))}.",
+        )
+    if around.host is not None:
+        yield Fault("Login", "A page with a host of its own logs nobody in: browsers keep its cookies apart.")
+    if design.framed_by:
+        yield Fault("Login", "A page in a frame logs nobody in: browsers keep cookies away from it.")
 
 
 TITLES: Final[Mapping[type[Block], str]] = {

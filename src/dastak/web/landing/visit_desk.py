@@ -16,6 +16,7 @@ from dastak.core.ids import digest_of
 from dastak.core.landing import TOKEN_KEPT, LandingPage, Lead, Visit
 from dastak.core.landing_store import LandingStore
 from dastak.core.msisdn import Msisdn
+from dastak.core.oidc import Client
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars, State
 from dastak.flows.start import Ask
@@ -35,12 +36,17 @@ REGION_DEFAULT: Final = "IN"
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A page of which a version is looked at."""
+    """A page of which a version is looked at.
+
+    Attributes:
+        client: The site that its visitors are logged in at; see `Design.log_in_at`.
+    """
 
     page: LandingPage
     version: int
     design: Design
     words: Words
+    client: Client | None = None
 
 
 class VisitDesk:
@@ -119,7 +125,8 @@ class VisitDesk:
     async def settle(self, shown: Shown, visit: Visit) -> str | None:
         """Write the lead of a visit whose code was right; None while it was not.
 
-        A crash between the approval and the lead is made good here, at the next look.
+        A crash between the approval and the lead is made good here, at the next look. The token follows from
+        the visit: of two buttons pressed at once, each leads to the customer with the one that is kept.
 
         Returns:
             A token that the customer's server may exchange for the lead once; empty if it leads nowhere.
@@ -130,7 +137,7 @@ class VisitDesk:
         if held.verification.state is not State.APPROVED:
             return None
         now = ports.clock.now()
-        token = BrowserSessions("token", public_url=self._house.public_url, entropy=ports.entropy).new()
+        token = self._tickets.token(visit.token_digest)
         lead = Lead(
             page=page.n,
             version=visit.version,
@@ -143,7 +150,7 @@ class VisitDesk:
             values=visit.values,
             consents=visit.consents,
         )
-        goes_on = go_to(shown.design) is not None
+        goes_on = go_to(shown.design) is not None and shown.design.log_in_at is None
         await self._store.win(
             visit.token_digest,
             lead,

@@ -79,6 +79,10 @@ class Tickets:
         """Return the secret in the address of the visit that a form begins."""
         return _base64(hmac.digest(self._keys[self._current], b"visit\0" + ticket.nonce, "sha256"))
 
+    def token(self, visit: bytes) -> str:
+        """Return what a server may exchange for the lead of a visit, whose digest tells nothing of it."""
+        return _base64(hmac.digest(self._keys[self._current], b"token\0" + visit, "sha256"))
+
     def ip_digest(self, page: int, client_ip: str) -> str:
         """Return a keyed hash of an address: it proves a known one, and tells no unknown one."""
         said = f"ip\0{page}\0{client_ip}".encode()

@@ -21,6 +21,7 @@ from dastak.core.errors import DastakError, Forbidden, InvalidRequest, NotFound,
 from dastak.core.ids import digest_of
 from dastak.core.landing import LandingPage, PageState, Variant, Visit
 from dastak.core.landing_store import LandingStore
+from dastak.core.oidc_client_rules import origin_of, places_of
 from dastak.core.people_store import PeopleStore
 from dastak.web.browser_session import check_form, form_token
 from dastak.web.code_step import CodeStep
@@ -32,6 +33,7 @@ from dastak.web.landing.lead_fields import (
     read_answers,
 )
 from dastak.web.landing.page_drawing import LOOK_PATH, TEMPLATE, Showing, sheet, values_of
+from dastak.web.landing.page_login import PageLogins, with_query
 from dastak.web.landing.proof_of_work import Challenge, written
 from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to, region_of
 from dastak.web.landing.visit_ticket import Ticket, Tickets
@@ -59,11 +61,19 @@ class VisitorPages:
         house: What all pages share.
         store: Where pages, visits and leads are.
         people: Counts what is sent and not proved.
+        logins: Logs visitors in at other sites.
         proxies: How many proxies of ours stand before us.
     """
 
-    def __init__(self, house: PageHouse, store: LandingStore, people: PeopleStore, proxies: int = 0) -> None:
-        self._house, self._store = house, store
+    def __init__(
+        self,
+        house: PageHouse,
+        store: LandingStore,
+        people: PeopleStore,
+        logins: PageLogins,
+        proxies: int = 0,
+    ) -> None:
+        self._house, self._store, self._logins = house, store, logins
         self._step = CodeStep(house)
         self._tickets = Tickets(house.ports.keys, house.ports.entropy)
         gate = WorkGate(house.ports, people, proxies)
@@ -128,8 +138,12 @@ class VisitorPages:
     async def visit(self, request: Request) -> Response:
         """GET the code page of a visit, or its thanks."""
         shown, visit = await self._visiting(request)
-        if visit.lead or await self._desk.settle(shown, visit) is not None:
+        if visit.lead:
             return self._draw(shown, self._done(shown, visit))
+        token = await self._desk.settle(shown, visit)
+        if token is not None:
+            out = await self._send_on(request, shown, visit, token)
+            return out or self._draw(shown, self._done(shown, visit))
         assert visit.verification is not None
         caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
         lines = await self._step.look(
@@ -152,7 +166,9 @@ class VisitorPages:
             showing = self._fresh(shown, visit.variant, typed=visit.values)
             return self._draw(shown, showing)
         if visit.lead:
-            return see_other(here)
+            # The button was pressed twice, and the browser follows the second answer.
+            kept = self._tickets.token(visit.token_digest)
+            return await self._send_on(request, shown, visit, kept) or see_other(here)
         assert visit.verification is not None
         caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
         if form.get("do", "check") == "check" and form.get("code", "").strip():
@@ -170,8 +186,9 @@ class VisitorPages:
             await self._store.put_visit(visit)
         if outcome.approved:
             await self._desk.gate.give_back(request, shown.page.n)
-            token = await self._desk.settle(shown, visit)
-            return see_other(self._way_out(shown, token) or here)
+        token = await self._desk.settle(shown, visit)
+        if token is not None:
+            return await self._send_on(request, shown, visit, token) or see_other(here)
         return self._draw(shown, self._coding(request, shown, visit, outcome.values), outcome.status)
 
     async def watch(self, request: Request) -> Response:
@@ -189,7 +206,8 @@ class VisitorPages:
         version = version or page.live
         design = decode((await self._store.version(page.n, version)).body)
         words = _words(request, design)
-        return Shown(page, version, design, words)
+        client = await self._logins.client(page, design.log_in_at)
+        return Shown(page, version, design, words, client)
 
     async def _visiting(self, request: Request) -> tuple[Shown, Visit]:
         """Return the visit of an address, if it may be seen in this browser."""
@@ -228,13 +246,18 @@ class VisitorPages:
 
     def _coding(self, request: Request, shown: Shown, visit: Visit, lines: Mapping[str, Any]) -> Showing:
         secret = request.path_params["secret"]
-        here = f"/f/{shown.page.slug}/{secret}"
+        begin, brand = f"/f/{shown.page.slug}", shown.design.brand or shown.page.slug
+        over = lines["kind"] == "over"
         return msgspec.structs.replace(
             self._showing(shown, visit.variant, "code"),
             lines={
                 **lines,
                 "form": form_token(secret, "code"),
-                "poll": f"{here}/watch?lang={shown.words.language}",
+                "poll": f"{begin}/{secret}/watch?lang={shown.words.language}",
+                # Nobody came from anywhere else; whoever can go no further here begins again.
+                "no_phone": "",
+                "back": f"{begin}?lang={shown.words.language}" if over else "",
+                "back_label": shown.words.say("code_back", brand=brand),
             },
         )
 
@@ -243,17 +266,24 @@ class VisitorPages:
         lines = {"back": address, "back_label": urlsplit(address).hostname if address else ""}
         return msgspec.structs.replace(self._showing(shown, visit.variant, "done"), lines=lines)
 
-    def _way_out(self, shown: Shown, token: str | None) -> str | None:
-        """Return where a visitor is sent on to: an address that was registered, and still is."""
+    async def _send_on(self, request: Request, shown: Shown, visit: Visit, token: str) -> Response | None:
+        """Send a visitor on: to an address that was registered, and still is; None leads nowhere."""
         address = go_to(shown.design)
-        if address is None or not token:
+        if address is None:
             return None
+        if shown.design.log_in_at is not None:
+            return await self._log_in(request, shown, visit, address)
         domains = self._house.directory.service_of(shown.page.service).domains
-        if urlsplit(address).hostname not in domains:
+        if not token or urlsplit(address).hostname not in domains:
             return None
-        bare, _, fragment = address.partition("#")
-        mark = "&" if "?" in bare else "?"
-        return f"{bare}{mark}dastak_token={token}" + (f"#{fragment}" if fragment else "")
+        return see_other(with_query(address, "dastak_token", token))
+
+    async def _log_in(self, request: Request, shown: Shown, visit: Visit, address: str) -> Response | None:
+        """Log a visitor in at the site of the page; in a frame, where no cookie comes through, nobody is."""
+        if shown.client is None or visit.browser is None or visit.verification is None:
+            return None
+        lead = await self._store.lead_of(visit.verification)
+        return None if lead is None else await self._logins.send_on(request, shown.client, address, lead)
 
     def _not_begun(self, shown: Shown, ticket: Ticket, answers: Answers, error: DastakError) -> Response:
         """Show the form again with what a person should know of a refusal; what was typed is kept."""
@@ -284,7 +314,9 @@ class VisitorPages:
 
     def _draw(self, shown: Shown, showing: Showing, status: int = 200) -> Response:
         address = go_to(shown.design)
-        out = [] if address is None else [f"https://{urlsplit(address).netloc}"]
+        # A site that begins a login leads back to us and then to itself, all under this form's policy.
+        places = [] if shown.client is None else places_of(shown.client)
+        out = list(dict.fromkeys([*([] if address is None else [origin_of(address)]), *places]))
         values = values_of(shown.design, showing)
         return self._house.show(
             TEMPLATE, showing.words, values, status, forms_to=out, framed_by=shown.design.framed_by

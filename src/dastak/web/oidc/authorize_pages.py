@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dastak.core.errors import InvalidRequest, NotFound
-from dastak.core.oidc import Login, LoginWay, suffices
+from dastak.core.oidc import Login, LoginWay
+from dastak.core.oidc_acr import suffices, way_for
 from dastak.core.oidc_request import Asked, AuthorizeError, Prompt, Refusal, check, recipient, state_of
 from dastak.web.oidc.code_answer import code_address
 from dastak.web.oidc.consent_page import ConsentPage
@@ -37,7 +38,7 @@ class AuthorizePages:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._consent = ConsentPage(provider)
-        self._phone = PhoneLogin(provider, self._consent)
+        self._phone = PhoneLogin(provider)
 
     def routes(self) -> list[Route]:
         """Return the pages."""
@@ -78,7 +79,7 @@ class AuthorizePages:
             return self._refuse(way.asked, AuthorizeError.LOGIN_REQUIRED)
         if await self._consent.is_needed(way.asked, login):
             return await self._consent.show(way, login)
-        # The login showed a page of its own last, so that no form's policy holds this redirect.
+        # No form's policy holds this: ours name the site, and the login of a password ends on a page.
         return see_other(await code_address(self._provider, way, login))
 
     async def act(self, request: Request) -> Response:
@@ -94,7 +95,7 @@ class AuthorizePages:
             if login is None or not await self._fits_hint(way.asked, login):
                 return see_other(way.path)
             return await self._consent.answer(way, login, form)
-        if way.client.login is not LoginWay.PHONE:
+        if not await self._is_by_phone(way):
             raise InvalidRequest("There is no such form.")
         return await self._phone.act(way, form)
 
@@ -114,6 +115,12 @@ class AuthorizePages:
         asked = await self._asked(query)
         if isinstance(asked, Response):
             return asked
+        has_passwords = await provider.passwords.is_there(asked.client)
+        login = way_for(asked.client.login, asked.acr, has_passwords=has_passwords)
+        if login is None:
+            return self._refuse(asked, AuthorizeError.UNMET_AUTHENTICATION_REQUIREMENTS)
+        if login is LoginWay.PASSWORD_AND_CODE and not has_passwords:
+            raise NotFound("Nobody logs in to this service with a password.")
         now, began, mark = provider.now(), provider.now(), request.path_params.get("mark")
         if mark is not None:
             proved = began_at(provider.house.ports.keys, mark, query, now=now)
@@ -123,6 +130,7 @@ class AuthorizePages:
         return WayIn(
             request=request,
             asked=asked,
+            login=login,
             here=await provider.here(request, asked.client),
             query=query,
             path=f"{request.url.path}?{request.url.query}",
@@ -155,8 +163,9 @@ class AuthorizePages:
 
     async def _login(self, way: WayIn) -> Login | None:
         """Return who is logged in well enough for this request; a lock since then counts."""
-        login = await self._found_login(way)
-        if login is None or not suffices(login, way.client.login):
+        by_phone = await self._is_by_phone(way)
+        login = way.here.login if by_phone else await self._by_password(way)
+        if login is None or not (by_phone or suffices(login, way.client.login, way.login)):
             return None
         asked, now = way.asked, self._provider.now()
         if login.at < way.began_at:
@@ -165,31 +174,44 @@ class AuthorizePages:
                 return None
         return login if await self._provider.may_enter(way.client, login) else None
 
-    async def _found_login(self, way: WayIn) -> Login | None:
-        if way.client.login is LoginWay.PHONE:
-            return way.here.login
+    async def _is_by_phone(self, way: WayIn) -> bool:
+        """Say whether the phone's pages are next: where a password is wished for, once it fell short."""
+        if way.login is LoginWay.PHONE:
+            return True
+        if way.client.login is not LoginWay.PHONE or way.asked.acr.essential:
+            return False
+        return await self._fell_short(way)
+
+    async def _fell_short(self, way: WayIn) -> bool:
+        """Say whether somebody signed in on this way, and has no factors that are strong enough."""
+        login = await self._by_password(way)
+        tried = login is not None and login.at >= way.began_at
+        return tried and login is not None and not suffices(login, way.client.login, way.login)
+
+    async def _by_password(self, way: WayIn) -> Login | None:
         return await self._provider.passwords.login(way.request, way.client)
 
     async def _log_in(self, way: WayIn) -> Response:
-        if way.client.login is LoginWay.PHONE:
+        if await self._is_by_phone(way):
             return await self._phone.show(way)
-        found = await self._found_login(way)
-        if found is not None and found.at >= way.began_at and not suffices(found, way.client.login):
+        if await self._fell_short(way):
             return self._refuse(way.asked, AuthorizeError.UNMET_AUTHENTICATION_REQUIREMENTS)
-        # Who is signed in, but not so that it counts here, is asked again.
-        fresh, hint = found is not None or way.asked.wants_fresh_login, way.asked.login_hint
-        passwords, service = self._provider.passwords, self._provider.caller(way.client).service
-        address = await passwords.address(service, way.path, fresh=fresh, hint=hint)
-        if address is None:
-            raise NotFound("Nobody logs in to this service with a password.")
-        return see_other(address)
+        # The hint of a site whose people have numbers only is no username.
+        hint = way.asked.login_hint if way.client.login is way.login else None
+        service = self._provider.caller(way.client).service
+        return see_other(self._provider.passwords.address(service, way.path, hint=hint))
 
     async def _fits_hint(self, asked: Asked, login: Login) -> bool:
         """Say whether it is who the site means, if it says whom it means."""
+        if asked.id_token_hint is None and not asked.subjects:
+            return True
+        subject = await self._provider.subject(asked.client, login)
+        if asked.subjects and subject not in asked.subjects:
+            return False
         if asked.id_token_hint is None:
             return True
         claims = await read_hint(self._provider, asked.id_token_hint)
-        return claims is not None and claims["sub"] == await self._provider.subject(asked.client, login)
+        return claims is not None and claims["sub"] == subject
 
     def _refuse(self, asked: Asked, error: AuthorizeError) -> Response:
         answer = {"error": error, "state": asked.state, "iss": self._provider.issuer}

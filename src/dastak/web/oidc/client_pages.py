@@ -31,6 +31,19 @@ Choice = TypeVar("Choice", Mode, LoginWay)
 log = logging.getLogger("dastak.audit")
 
 
+# What a choice means, in the words of the page.
+_LOGINS: Final[Mapping[LoginWay, str]] = {
+    LoginWay.PHONE: "the phone alone: a number and its code",
+    LoginWay.PASSWORD_AND_CODE: "username, password and code",
+}
+_MODES: Final[Mapping[Mode, str]] = {
+    Mode.TEST: "to the virtual phones only",
+    Mode.TEAM: "to the numbers that the service lists",
+    Mode.LIVE: "to everybody, and cost money",
+}
+assert (set(_LOGINS), set(_MODES)) == (set(LoginWay), set(Mode))
+
+
 class ClientPages:
     """The one page, and what its forms do."""
 
@@ -144,8 +157,8 @@ class ClientPages:
             "made": made,
             "known": known,
             "places": places,
-            "modes": list(Mode),
-            "logins": list(LoginWay),
+            "modes": _MODES,
+            "logins": _LOGINS,
         }
         status = _UNPROCESSABLE if error else 200
         return self._provider.house.show("console_clients.html", words_of("en"), values, status)

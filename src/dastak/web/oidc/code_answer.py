@@ -13,7 +13,6 @@ from dastak.core.oidc import (
     TOKEN_OCTETS,
     Grant,
     Login,
-    LoginWay,
     Token,
     TokenKind,
 )
@@ -39,7 +38,8 @@ async def code_address(provider: Provider, way: WayIn, login: Login) -> str:
         created_at=now,
         ends_at=now + timedelta(seconds=GRANT_S if lasts else CODE_S + ACCESS_S),
         nonce=asked.nonce,
-        visit=None if lasts else _session(provider, way),
+        signed=asked.signed,
+        visit=None if lasts else _session(provider, way, login),
     )
     text, code = new_token(entropy, TokenKind.CODE, now + timedelta(seconds=CODE_S))
     await provider.store.open_grant(grant, code)
@@ -47,9 +47,9 @@ async def code_address(provider: Provider, way: WayIn, login: Login) -> str:
     return answer_address(asked.redirect_uri, answer)
 
 
-def _session(provider: Provider, way: WayIn) -> bytes | None:
+def _session(provider: Provider, way: WayIn, login: Login) -> bytes | None:
     """Return what ends when the browser logs out."""
-    if way.client.login is LoginWay.PASSWORD_AND_CODE:
+    if login.account is not None:
         return provider.passwords.session(way.request, way.client)
     return None if way.here.visit is None else way.here.visit.digest
 

@@ -6,9 +6,9 @@ from typing import Final
 from starlette.responses import Response
 
 from dastak.core.oidc import Login
-from dastak.core.oidc_request import Asked, AuthorizeError, Prompt
+from dastak.core.oidc_request import Asked, Prompt
 from dastak.web.oidc.code_answer import code_address
-from dastak.web.oidc.oidc_answers import send_back
+from dastak.web.oidc.oidc_answers import denial
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import WayIn
 from dastak.web.page_answers import see_other
@@ -36,12 +36,6 @@ class ConsentPage:
         subject = await self._provider.subject(asked.client, login)
         return not set(asked.scopes) <= await self._provider.store.consented(asked.client.n, subject)
 
-    async def leave(self, way: WayIn, login: Login) -> Response:
-        """Answer a form that ended the login: by the page that asks, or by the site."""
-        if await self.is_needed(way.asked, login):
-            return see_other(way.path)
-        return see_other(await code_address(self._provider, way, login))
-
     async def show(self, way: WayIn, login: Login) -> Response:
         """Show what the site wants to know."""
         secret = way.here.secret or way.here.sessions.new()
@@ -63,10 +57,7 @@ class ConsentPage:
         """Do what the person decided."""
         asked, provider = way.asked, self._provider
         if form["do"] == "deny":
-            return send_back(
-                asked.redirect_uri,
-                {"error": AuthorizeError.ACCESS_DENIED, "state": asked.state, "iss": provider.issuer},
-            )
+            return see_other(denial(asked, provider.issuer))
         subject = await provider.subject(asked.client, login)
         known = await provider.store.consented(asked.client.n, subject)
         agreed = known | set(asked.scopes)

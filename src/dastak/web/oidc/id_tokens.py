@@ -14,7 +14,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from dastak.core.oidc import ID_TOKEN_S, Client, Grant, acr_of
+from dastak.core.oidc import ID_TOKEN_S, Client, Grant
+from dastak.core.oidc_acr import acr_of
+from dastak.core.oidc_claims import signed_claims
 from dastak.core.oidc_keys import signer
 from dastak.tenancy.signing_keys import ALGORITHM, private_key, public_jwk
 from dastak.web.oidc.provider import Provider
@@ -37,6 +39,7 @@ async def id_token(
         "acr": acr_of(grant.login.amr),
         "amr": list(grant.login.amr),
         "at_hash": at_hash(access_token),
+        **signed_claims(grant),
         **({} if nonce is None else {"nonce": nonce}),
     }
     key = signer(await provider.keys())

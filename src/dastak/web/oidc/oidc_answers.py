@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.responses import Response
 
+from dastak.core.oidc_request import Asked, AuthorizeError
 from dastak.web.page_answers import see_other
 
 _NOSNIFF: Final = {"x-content-type-options": "nosniff"}
@@ -48,6 +49,12 @@ def answer_address(redirect_uri: str, answer: Mapping[str, str | None]) -> str:
     """Return where the browser goes with an answer; what is None is left out."""
     said = urlencode({name: value for name, value in answer.items() if value is not None})
     return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{said}"
+
+
+def denial(asked: Asked, issuer: str) -> str:
+    """Return where the browser goes when a person does not want to go on."""
+    answer = {"error": AuthorizeError.ACCESS_DENIED, "state": asked.state, "iss": issuer}
+    return answer_address(asked.redirect_uri, answer)
 
 
 def send_back(redirect_uri: str, answer: Mapping[str, str | None]) -> Response:

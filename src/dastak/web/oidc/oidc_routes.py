@@ -21,13 +21,7 @@ def oidc_routes(login: LoginHouse, store: OidcStore) -> list[Route]:
         login: The login with username and password, and what all pages share.
         store: Where clients and what they were given are kept.
     """
-    provider = Provider(
-        house=login.house,
-        store=store,
-        codes=login.step,
-        passwords=PasswordLogin(login.desk, login.login.people),
-        proxies=login.proxies,
-    )
+    provider = provider_of(login, store)
     return [
         *metadata_routes(provider),
         *AuthorizePages(provider).routes(),
@@ -36,3 +30,14 @@ def oidc_routes(login: LoginHouse, store: OidcStore) -> list[Route]:
         *LogoutPages(provider).routes(),
         *ClientPages(provider).routes(),
     ]
+
+
+def provider_of(login: LoginHouse, store: OidcStore) -> Provider:
+    """Put the parts of the provider together; the arguments are those of `oidc_routes`."""
+    return Provider(
+        house=login.house,
+        store=store,
+        codes=login.step,
+        passwords=PasswordLogin(login.desk, login.login.people),
+        proxies=login.proxies,
+    )

@@ -19,9 +19,9 @@ from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows.start import Ask
 from dastak.web.login.login_house import client_address
-from dastak.web.oidc.consent_page import ConsentPage
+from dastak.web.oidc.oidc_answers import denial
 from dastak.web.oidc.provider import Provider
-from dastak.web.oidc.way_in import Here, WayIn
+from dastak.web.oidc.way_in import WayIn
 from dastak.web.page_answers import headers, see_other
 
 _NUMBER_SHOWN_MAX = 40
@@ -31,9 +31,8 @@ _UNPROCESSABLE = 422
 class PhoneLogin:
     """The pages for the number and for its code."""
 
-    def __init__(self, provider: Provider, consent: ConsentPage) -> None:
+    def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._consent = consent
 
     async def show(self, way: WayIn) -> Response:
         """Show the page that comes next."""
@@ -123,13 +122,10 @@ class PhoneLogin:
             at=now,
             amr=amr_of(approved.particulars.channel),
         )
-        secret = way.here.sessions.new()
-        visit = self._visit(way, digest_of(secret))
-        visit = msgspec.structs.replace(visit, login=login, pending=None)
-        before = None if way.here.secret is None else digest_of(way.here.secret)
-        await provider.store.put_visit(visit, instead_of=before)
-        entered = msgspec.structs.replace(way, here=Here(way.here.sessions, secret, visit))
-        return way.here.sessions.give(await self._consent.leave(entered, login), secret)
+        here = await provider.enter(way.here, way.client, login)
+        assert here.secret is not None
+        # Whether that is whom the site means, and what it may know of them, is seen on the way.
+        return here.sessions.give(see_other(way.path), here.secret)
 
     async def _keep(self, way: WayIn, pending: Pending | None) -> None:
         """Note which code a browser is asked for; who was logged in is not any more."""
@@ -163,6 +159,7 @@ class PhoneLogin:
                 "wrong": wrong,
                 "form": way.form(secret),
                 "kept": way.kept,
+                "back": denial(way.asked, self._provider.issuer),
             },
             _UNPROCESSABLE if wrong else 200,
             forms_to=way.forms_to,
@@ -173,7 +170,16 @@ class PhoneLogin:
         secret = way.here.secret
         assert secret is not None  # the code is its browser's
         poll = f"{way.request.url.path}/news?{way.request.url.query}"
-        around = {"form": way.form(secret), "kept": way.kept, "back": "", "back_label": "", "poll": poll}
+        site = way.client.name
+        around = {
+            "form": way.form(secret),
+            "kept": way.kept,
+            "poll": poll,
+            # They came from the site, and know nothing of the service whose codes it sends.
+            "no_phone": way.words.say("code_no_phone", brand=site),
+            "back": denial(way.asked, self._provider.issuer),
+            "back_label": way.words.say("code_back", brand=site),
+        }
         shown = {**values, **around}
         return self._provider.house.show("oidc_code.html", way.words, shown, status, forms_to=way.forms_to)
 

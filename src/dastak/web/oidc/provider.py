@@ -9,7 +9,7 @@ from starlette.requests import Request
 from dastak.core import lockout, oidc, oidc_keys
 from dastak.core.errors import DastakError
 from dastak.core.ids import digest_of
-from dastak.core.oidc import Client, Login
+from dastak.core.oidc import SESSION_S, Client, Login, Visit
 from dastak.core.oidc_store import Keys, OidcStore
 from dastak.core.tenant import Caller, Mode
 from dastak.tenancy import signing_keys
@@ -93,6 +93,21 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
             visit = msgspec.structs.replace(visit, seen_at=now)
             await self.store.put_visit(visit)
         return Here(sessions, secret, visit)
+
+    async def enter(self, here: Here, client: Client, login: Login) -> Here:
+        """Note who is in a browser from now on; it is to be given another secret than it had."""
+        secret, now = here.sessions.new(), self.now()
+        visit = Visit(
+            digest=digest_of(secret),
+            service=client.service,
+            mode=client.mode,
+            seen_at=now,
+            ends_at=now + timedelta(seconds=SESSION_S),
+            login=login,
+        )
+        before = None if here.secret is None else digest_of(here.secret)
+        await self.store.put_visit(visit, instead_of=before)
+        return Here(here.sessions, secret, visit)
 
     async def may_enter(self, client: Client, login: Login) -> bool:
         """Say whether a person may be let in now: a lock since the code was typed holds for what follows."""

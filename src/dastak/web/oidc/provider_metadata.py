@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dastak.core.oidc import ACR_PHONE, ACR_TWO_FACTORS, SubjectType
+from dastak.core.oidc import SubjectType
+from dastak.core.oidc_acr import ACR_PHONE, ACR_TWO_FACTORS
 from dastak.core.oidc_request import SCOPES, Prompt
 from dastak.tenancy.signing_keys import ALGORITHM, public_jwk
 from dastak.web.oidc.oidc_answers import public_json
@@ -50,7 +51,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "prompt_values_supported": list(Prompt),
         "acr_values_supported": [ACR_PHONE, ACR_TWO_FACTORS],
         "ui_locales_supported": list(LANGUAGES),
-        "claims_parameter_supported": False,
+        "claims_parameter_supported": True,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
     }

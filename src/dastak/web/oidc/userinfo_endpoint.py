@@ -13,6 +13,7 @@ from dastak.core import oidc
 from dastak.core.errors import Overloaded
 from dastak.core.ids import digest_of
 from dastak.core.oidc import HeldToken
+from dastak.core.oidc_claims import phone_claims
 from dastak.web.oidc.oidc_answers import preflight, refusal, secret_json
 from dastak.web.oidc.provider import USERINFO, Provider
 
@@ -59,8 +60,4 @@ class UserinfoEndpoint:
 
 def claims_of(held: HeldToken) -> dict[str, Any]:
     """Return what a token's scopes let a client know."""
-    grant = held.grant
-    claims: dict[str, Any] = {"sub": grant.subject}
-    if "phone" in grant.scopes and grant.login.msisdn is not None:
-        claims |= {"phone_number": grant.login.msisdn, "phone_number_verified": True}
-    return claims
+    return {"sub": held.grant.subject, **phone_claims(held.grant)}

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from dastak.core.codes import KeyRing
 from dastak.core.errors import InvalidRequest
-from dastak.core.oidc import Client, Login, Visit
+from dastak.core.oidc import Client, Login, LoginWay, Visit
 from dastak.core.oidc_client_rules import origin_of
 from dastak.core.oidc_request import FIELDS_MAX, Asked, Fields, fields_of, fingerprint
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
@@ -48,12 +48,14 @@ class WayIn(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         query: The site's request, as it stands in the address.
+        login: How people log in on it.
         path: Where this page is, with the reader's language.
         began_at: When the way began; a fresh login is one since then.
     """
 
     request: Request
     asked: Asked
+    login: LoginWay
     here: Here
     query: str
     path: str
