@@ -115,6 +115,32 @@ async def test_person_without_script_signs_up_and_signs_in_with_both_factors(
         await expect(page.get_by_text("Wrong code")).to_be_visible()
 
 
+async def test_person_without_script_sets_a_forgotten_password_anew(
+    browser: Browser, dastak: DastakProcess
+) -> None:
+    name, number = some_name(), some_number()
+    async with at(browser, dastak, f"{LOGIN}/sign-up", java_script_enabled=False) as page:
+        await sign_up(page, name)
+        await add_number(page, dastak, number)
+        codes = await page.locator(".printed li").all_inner_texts()
+        await page.goto(dastak.url + ACCOUNT)
+        await send(page, "button[value=out]")
+
+        await page.get_by_text("Forgot your password?").click()
+        await send(page, "button:not([name])", username=name)
+        await expect(page.get_by_text("If there is such an account")).to_be_visible()
+        assert number[-2:] not in await page.locator("main").inner_text()
+        code = await next_code(dastak, number)
+        await send(page, "button[value=check]", code=f"{(int(code) + 1) % 1_000_000:06}")
+        await expect(page).to_have_title("Error: Enter your code")
+        await send(page, "button[value=check]", code=code)
+        await send(page, "button:not([name])", recovery=codes[0], new="another bridge of limes")
+        await page.get_by_role("link", name="Sign in").click()
+        await send(page, "button:not([name])", username=name, password="another bridge of limes")
+        await send(page, "button[value=check]", code=await next_code(dastak, number))
+        await expect(page.get_by_text("Password set anew")).to_be_visible()
+
+
 async def test_remembered_browser_is_listed_and_forgotten(browser: Browser, dastak: DastakProcess) -> None:
     name, number = some_name(), some_number()
     async with at(browser, dastak, f"{LOGIN}/sign-up") as page:
@@ -185,6 +211,7 @@ async def test_every_page_is_for_everybody(browser: Browser, dastak: DastakProce
         await send(page, "button[value=number]", msisdn=number)
         await look(page, "account, code")
         await send(page, "button[value=check]", code=await next_code(dastak, number))
+        codes = await page.locator(".printed li").all_inner_texts()
         await look(page, "recovery codes")
         await page.goto(f"{dastak.url}{ACCOUNT}?lang={language}")
         await send(page, "button[value=add-totp]")
@@ -200,6 +227,19 @@ async def test_every_page_is_for_everybody(browser: Browser, dastak: DastakProce
         await page.locator("summary").click()
         await send(page, "button[value=recover]", recovery="AAAAA-AAAAA")
         await look(page, "code, wrong recovery code")
+        await page.goto(f"{dastak.url}{LOGIN}/forgotten?lang={language}")
+        await look(page, "forgotten")
+        await next_code(dastak, number)  # that of the sign-in
+        await send(page, "button:not([name])", username=name)
+        await look(page, "forgotten, code")
+        await send(page, "button[value=check]", code="12")
+        await look(page, "forgotten, bad code")
+        await send(page, "button[value=check]", code=await next_code(dastak, number))
+        await look(page, "forgotten, new password")
+        await send(page, "button:not([name])", recovery="AAAAA-AAAAA", new="another bridge of limes")
+        await look(page, "forgotten, wrong recovery code")
+        await send(page, "button:not([name])", recovery=codes[0], new="another bridge of limes")
+        await look(page, "forgotten, done")
         direction = await page.evaluate("document.documentElement.dir + document.documentElement.lang")
 
     assert {what: faults for what, faults in found.items() if faults} == {}
