@@ -126,7 +126,8 @@ async def run(
         door = await stack.enter_async_context(Door(settings.server.door))
         passwords = PasswordHashes(read_breached(settings.login.breached_passwords))
         await tell_leads(stack, house.ports, house.store, settings)
-        people = _people(house, await stack.enter_async_context(passwords), settings, public_url)
+        await stack.enter_async_context(passwords)
+        people = _people(house, passwords, settings, public_url, dispatcher)
         pages = _pages(house, dispatcher, people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
@@ -348,13 +349,17 @@ def _pages(
     return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
 
 
-def _people(house: House, passwords: PasswordHashes, settings: Settings, public_url: str) -> Sequence[Route]:
+def _people(
+    house: House, passwords: PasswordHashes, settings: Settings, public_url: str, dispatcher: Dispatcher
+) -> Sequence[Route]:
     """Make the pages for people; they answer at any host that leads here once `public_url` is set."""
+    known = settings.server.public_url or not is_loopback(address_of(settings.server.listen)[0])
     routes = people_routes(
-        house.ports, house.directory, house.store, passwords, settings, public_url=public_url
+        *(house.ports, house.directory, house.store, passwords, settings),
+        public_url=public_url,
+        api=asgi(dispatcher.respond) if known else None,
     )
-    at_home = is_loopback(address_of(settings.server.listen)[0])
-    return routes if settings.server.public_url or not at_home else [*map(_only_at_home, routes)]
+    return routes if known else [*map(_only_at_home, routes)]
 
 
 def _only_at_home(route: Route) -> Route:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from starlette.requests import Request
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from dastak.config import Settings, SignInSettings
 from dastak.core.code_page import CodePageStore
@@ -19,6 +20,7 @@ from dastak.tenancy.directory import Directory
 from dastak.tenancy.password_hook import PasswordHook
 from dastak.web.code_step import CodeStep
 from dastak.web.console_host import console_apart
+from dastak.web.host_root import HostRoot
 from dastak.web.hosted.hosted_page import hosted_routes
 from dastak.web.landing.console_room import Author
 from dastak.web.landing.landing_routes import landing_routes
@@ -65,6 +67,7 @@ def people_routes(
     settings: Settings,
     *,
     public_url: str,
+    api: ASGIApp | None = None,
 ) -> list[Route]:
     """Return every page for people.
 
@@ -75,6 +78,7 @@ def people_routes(
         passwords: Hashes those of people.
         settings: As read at start.
         public_url: Where people reach us.
+        api: What answers at the root of a host where no page belongs; None: no other host leads to us.
     """
     files = PageFiles()
     house = PageHouse(
@@ -91,6 +95,10 @@ def people_routes(
         *oidc_routes(login, stores.oidc),
         *landing_pages(house, stores, login, private=settings.login.private_checks),
     ]
+    if api is not None:
+        ours = [one for one in (house.public_url, house.console_url) if one is not None]
+        roots = HostRoot(directory, stores.landing, stores.people, ours=ours, api=api)
+        return [*console_apart(house, groups), roots.route(), *files.routes()]
     return [*console_apart(house, groups), *files.routes()]
 
 

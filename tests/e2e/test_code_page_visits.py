@@ -1,5 +1,7 @@
 """The code page without a browser: who may open it, what its forms do, and where it leads."""
 
+import base64
+import hashlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
@@ -9,7 +11,7 @@ from markupsafe import escape
 
 from dastak.core.ids import digest_of
 from tests.support.api_client import ApiClient
-from tests.support.code_visitor import RETURN_URL, Visitor, made_page
+from tests.support.code_visitor import RETURN_URL, Shown, Visitor, made_page
 from tests.support.dastak_process import DastakProcess
 from tests.support.fresh_numbers import FRESH
 from tests.support.patience import until
@@ -367,6 +369,7 @@ def test_what_was_typed_comes_back_as_text(api: ApiClient, to: str, typed: str) 
         tags = re.findall(r"<(?!!)/?([a-z0-9]+)[^>]*>", answer.html)
         assert set(tags) <= _TAGS
         assert tags.count("script") in (0, 2)
+        assert tags.count("style") == 2
         bare = [re.sub(r'="[^"]*"', "", tag) for tag in re.findall(r"<[^>]+>", answer.html)]
         assert [tag for tag in bare if re.search(r"\son|=", tag)] == []
     assert all(f'value="{escape(typed)}"' in answer.html for answer in answers[1:])
@@ -374,8 +377,15 @@ def test_what_was_typed_comes_back_as_text(api: ApiClient, to: str, typed: str) 
 
 _TAGS = {
     *("html", "head", "meta", "title", "link", "body", "main", "h1", "h2", "p", "form", "input", "label"),
-    *("button", "a", "nav", "ul", "li", "script", "div", "strong"),
+    *("button", "a", "nav", "ul", "li", "script", "style", "div", "strong"),
 }
+
+
+def sheet_of(answer: Shown) -> str:
+    """Return what the policy allows of style: files of ours, and the one sheet that stands in the page."""
+    sheet = answer.html.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    return f"'self' 'sha256-{digest}'" if sheet else "'self'"
 
 
 def test_every_answer_is_uncached_and_under_the_policy(api: ApiClient, to: str) -> None:
@@ -393,7 +403,7 @@ def test_every_answer_is_uncached_and_under_the_policy(api: ApiClient, to: str) 
 
     for answer in answers:
         policy = answer.headers["content-security-policy"]
-        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
+        assert policy.startswith(f"default-src 'none'; script-src 'self'; style-src {sheet_of(answer)}; ")
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
         assert answer.headers["cache-control"] == "no-store"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import PASSWORD, hidden_fields
 
@@ -60,3 +61,21 @@ def test_styles_are_on_both(browser: httpx.Client) -> None:
     found = [browser.get("/favicon.ico", headers=at(origin)).status_code for origin in (PEOPLE, CONSOLE)]
 
     assert found == [200, 200]
+
+
+def test_root_of_a_customers_host_leads_to_its_login_and_every_other_is_the_apis(
+    dastak: DastakProcess, browser: httpx.Client
+) -> None:
+    api = ApiClient(dastak.url, dastak.api_key)
+    service = "/v1/admin/tenants/default/services/default"
+    assert api.patch(service, {"domains": ["login.acme.example", "otp.example"]}).status == 200
+
+    own = browser.get("/", headers={"host": "login.acme.example"})
+    others = [
+        browser.get("/", headers=headers)
+        for headers in (at(PEOPLE), at(CONSOLE), {"host": "acme.example"}, {"host": dastak.url[7:]})
+    ]
+    others += [browser.request(way, "/", headers={"host": "login.acme.example"}) for way in ("PUT", "POST")]
+
+    assert (own.status_code, own.headers["location"]) == (303, "/login/default/default")
+    assert [(one.status_code, one.json()["code"]) for one in others] == [(404, "no_such_path")] * len(others)

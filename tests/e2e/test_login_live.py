@@ -1,9 +1,14 @@
-"""The login in a real browser: usable without script, on a small screen, in every direction, by everybody."""
+"""The login in a real browser: usable without script, on a small screen, in every direction, by everybody.
+
+`DASTAK_LOGIN_PICTURES=DIRECTORY` keeps a picture of every state in every language there, to be looked at.
+"""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pyotp
@@ -11,6 +16,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
+from dastak.web.page_words import LANGUAGES
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, shortcomings
@@ -29,8 +35,7 @@ from tests.support.login_client import (
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
-# One of each script direction, and the language of the words.
-LANGUAGES: Final = ("en", "hi", "ur")
+PICTURES: Final = os.environ.get("DASTAK_LOGIN_PICTURES")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +120,32 @@ async def test_person_without_script_signs_up_and_signs_in_with_both_factors(
         await expect(page.get_by_text("Wrong code")).to_be_visible()
 
 
+async def test_person_without_script_sets_a_forgotten_password_anew(
+    browser: Browser, dastak: DastakProcess
+) -> None:
+    name, number = some_name(), some_number()
+    async with at(browser, dastak, f"{LOGIN}/sign-up", java_script_enabled=False) as page:
+        await sign_up(page, name)
+        await add_number(page, dastak, number)
+        codes = await page.locator(".printed li").all_inner_texts()
+        await page.goto(dastak.url + ACCOUNT)
+        await send(page, "button[value=out]")
+
+        await page.get_by_text("Forgot your password?").click()
+        await send(page, "button:not([name])", username=name)
+        await expect(page.get_by_text("If there is such an account")).to_be_visible()
+        assert number[-2:] not in await page.locator("main").inner_text()
+        code = await next_code(dastak, number)
+        await send(page, "button[value=check]", code=f"{(int(code) + 1) % 1_000_000:06}")
+        await expect(page).to_have_title("Error: Enter your code")
+        await send(page, "button[value=check]", code=code)
+        await send(page, "button:not([name])", recovery=codes[0], new="another bridge of limes")
+        await page.get_by_role("link", name="Sign in").click()
+        await send(page, "button:not([name])", username=name, password="another bridge of limes")
+        await send(page, "button[value=check]", code=await next_code(dastak, number))
+        await expect(page.get_by_text("Password set anew")).to_be_visible()
+
+
 async def test_remembered_browser_is_listed_and_forgotten(browser: Browser, dastak: DastakProcess) -> None:
     name, number = some_name(), some_number()
     async with at(browser, dastak, f"{LOGIN}/sign-up") as page:
@@ -159,7 +190,7 @@ async def test_authenticator_is_scanned_and_asked_for_first(browser: Browser, da
         assert page.url == dastak.url + ACCOUNT
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", list(LANGUAGES))
 async def test_every_page_is_for_everybody(browser: Browser, dastak: DastakProcess, language: str) -> None:
     name, number = some_name(), some_number()
     found: dict[str, list[str]] = {}
@@ -171,6 +202,8 @@ async def test_every_page_is_for_everybody(browser: Browser, dastak: DastakProce
             *await shortcomings(page),
             *(["it scrolls sideways"] if wide else []),
         ]
+        if PICTURES:
+            await page.screenshot(path=Path(PICTURES, f"{len(found):02}-{language}.png"), full_page=True)
 
     start = f"{LOGIN}/sign-up?lang={language}"
     async with at(browser, dastak, start, bypass_csp=True) as page:
@@ -185,6 +218,7 @@ async def test_every_page_is_for_everybody(browser: Browser, dastak: DastakProce
         await send(page, "button[value=number]", msisdn=number)
         await look(page, "account, code")
         await send(page, "button[value=check]", code=await next_code(dastak, number))
+        codes = await page.locator(".printed li").all_inner_texts()
         await look(page, "recovery codes")
         await page.goto(f"{dastak.url}{ACCOUNT}?lang={language}")
         await send(page, "button[value=add-totp]")
@@ -200,6 +234,21 @@ async def test_every_page_is_for_everybody(browser: Browser, dastak: DastakProce
         await page.locator("summary").click()
         await send(page, "button[value=recover]", recovery="AAAAA-AAAAA")
         await look(page, "code, wrong recovery code")
+        await page.goto(f"{dastak.url}{LOGIN}/forgotten?lang={language}")
+        await look(page, "forgotten")
+        await next_code(dastak, number)  # that of the sign-in
+        await send(page, "button:not([name])", username=name)
+        await look(page, "forgotten, code")
+        await send(page, "button[value=check]", code="12")
+        await look(page, "forgotten, bad code")
+        await send(page, "button[value=check]", code=await next_code(dastak, number))
+        await look(page, "forgotten, new password")
+        await send(page, "button:not([name])", recovery="AAAAA-AAAAA", new="another bridge of limes")
+        await look(page, "forgotten, wrong recovery code")
+        await send(page, "button:not([name])", recovery=codes[0], new="another bridge of limes")
+        await look(page, "forgotten, done")
+        await page.goto(f"{dastak.url}/login/default/nobody?lang={language}")
+        await look(page, "sorry")
         direction = await page.evaluate("document.documentElement.dir + document.documentElement.lang")
 
     assert {what: faults for what, faults in found.items() if faults} == {}

@@ -4,7 +4,9 @@
 2. A browser that signed in before has a budget of its own: no stranger can use that up.
 3. An account has a wide budget over all strangers, against many sources; a source has one over all accounts,
    against one password tried on many names.
-4. An attempt is counted before its password is looked at, and given back when it was right.
+4. Forgetting a password has budgets of its own, so that it locks no sign-in. Strangers may have an account
+   sent so few texts that its own person is still sent codes (`guard.limits.Rates.number`).
+5. An attempt is counted before its password is looked at, and given back when it was right.
 
 Source: PCI DSS 4.0, 8.3.4; OWASP, Slow Down Online Guessing Attacks with Device Cookies.
 """
@@ -36,9 +38,19 @@ SECOND_STEP: Final = Budget("second_step", 20, 24 * 3600)
 ADDRESS: Final = Budget("address", 60, 3600)
 NETWORK: Final = Budget("network", 200, 3600)
 SIGN_UPS: Final = Budget("sign_ups", 20, 3600)
+RESETS_ADDRESS: Final = Budget("resets_address", 20, 3600)
+RESETS_NETWORK: Final = Budget("resets_network", 60, 3600)
+RESETS_HOURLY: Final = Budget("resets_hourly", 2, 3600)
+RESETS: Final = Budget("resets", 5, 24 * 3600)
+RESETS_KNOWN: Final = Budget("resets_known_browser", 5, 24 * 3600)
+# As many as a verification allows; a session asks for one code.
+RESET_CODES: Final = Budget("reset_codes", 5, 24 * 3600)
 # Each instant is kept, so this bounds a row.
 ATTEMPTS_KEPT_MAX: Final = 200
-BUDGETS: Final = (FROM_THERE, KNOWN_BROWSER, STRANGERS, SECOND_STEP, ADDRESS, NETWORK, SIGN_UPS)
+BUDGETS: Final = (
+    *(FROM_THERE, KNOWN_BROWSER, STRANGERS, SECOND_STEP, ADDRESS, NETWORK, SIGN_UPS),
+    *(RESETS_ADDRESS, RESETS_NETWORK, RESETS_HOURLY, RESETS, RESETS_KNOWN, RESET_CODES),
+)
 assert max(budget.attempts for budget in BUDGETS) <= ATTEMPTS_KEPT_MAX
 assert len({budget.name for budget in BUDGETS}) == len(BUDGETS)
 
@@ -114,3 +126,24 @@ def claims_of_account(
         Claim(key_of(ring, FROM_THERE, *account, network), FROM_THERE),
         Claim(key_of(ring, STRANGERS, *account), STRANGERS),
     )
+
+
+def claims_of_reset(
+    ring: KeyRing, account: Sequence[bytes], address: str, device: bytes | None
+) -> tuple[tuple[Claim, ...], tuple[Claim, ...]]:
+    """Return what a forgotten password counts against: whence it comes, and the account.
+
+    Args:
+        ring: The keys.
+        account: What names it, be there such an account or not.
+        address: Where the attempt comes from.
+        device: The digest of its browser, if that signed in to this account before.
+    """
+    source = (
+        Claim(key_of(ring, RESETS_ADDRESS, address.encode()), RESETS_ADDRESS),
+        Claim(key_of(ring, RESETS_NETWORK, network_of(address).encode()), RESETS_NETWORK),
+    )
+    if device is not None:
+        return source, (Claim(key_of(ring, RESETS_KNOWN, *account, device), RESETS_KNOWN),)
+    strangers = tuple(Claim(key_of(ring, budget, *account), budget) for budget in (RESETS_HOURLY, RESETS))
+    return source, strangers

@@ -45,6 +45,12 @@ class Stage(StrEnum):
 
     PASSWORD_PASSED = "password_passed"  # noqa: S105 - a state, no password
     SIGNED_IN = "signed_in"
+    FORGOT = "forgot"  # somebody named an account, and nothing is proved
+    PHONE_PROVED = "phone_proved"  # the code of its phone was typed, and no password
+
+
+# What a browser has in a cookie of its own while a forgotten password is set anew; it opens nothing else.
+FORGETTING: Final = (Stage.FORGOT, Stage.PHONE_PROVED)
 
 
 class Purpose(StrEnum):
@@ -53,6 +59,7 @@ class Purpose(StrEnum):
     SIGN_IN = "sign_in"
     NUMBER = "number"  # a number, new or first, is proved by it
     AUTHENTICATOR = "authenticator"
+    RESET = "reset"  # a forgotten password is set anew
 
 
 class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,14 +136,14 @@ AMR_RECOVERY: Final = ("pwd", "otp", "mfa")
 
 def is_over(session: BrowserSession, now: datetime) -> bool:
     """Say whether a session counts no more."""
-    if session.stage is Stage.PASSWORD_PASSED:
+    if session.stage is not Stage.SIGNED_IN:
         return now >= session.created_at + BETWEEN_STEPS
     return now >= min(session.seen_at + IDLE, session.created_at + LIFE)
 
 
 def over_at(session: BrowserSession) -> datetime:
     """Return when a session's row may be deleted."""
-    return session.created_at + (BETWEEN_STEPS if session.stage is Stage.PASSWORD_PASSED else LIFE)
+    return session.created_at + (LIFE if session.stage is Stage.SIGNED_IN else BETWEEN_STEPS)
 
 
 def is_fresh(session: BrowserSession, now: datetime) -> bool:

@@ -50,7 +50,7 @@ from dastak.flows.start import Ask
 
 # A browser is known for so long, be it remembered or not.
 KNOWN_FOR: Final = timedelta(days=365)
-_NOBODY: Final = PersonId(bytes(PERSON_ID_OCTETS))
+NOBODY: Final = PersonId(bytes(PERSON_ID_OCTETS))
 
 
 class Visitor(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ async def pass_password(
     await refuse_source(login, source)
     key = name_key(username)
     found = await login.people.person_named(settings.service, settings.mode, key)
-    whose = _NOBODY if found is None else found.id
+    whose = NOBODY if found is None else found.id
     known = None if visitor.device is None else await login.people.device_of(visitor.device, whose)
     known = known if known is not None and now < known.expires_at else None
     account = (settings.service.to_bytes(8), key.encode())
@@ -207,7 +207,7 @@ def wished(
     now = login.ports.clock.now()
     return BrowserSession(
         digest=digest,
-        person=_NOBODY,
+        person=NOBODY,
         service=settings.service,
         stage=Stage.PASSWORD_PASSED,
         created_at=now,

@@ -20,7 +20,11 @@ _FORM_KIND: Final = "application/x-www-form-urlencoded"
 
 
 def headers(
-    *, forms_to: Sequence[str] = (), framed_by: Sequence[str] = (), frames: Sequence[str] = ()
+    *,
+    forms_to: Sequence[str] = (),
+    framed_by: Sequence[str] = (),
+    frames: Sequence[str] = (),
+    styles: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the headers of every page.
 
@@ -28,13 +32,14 @@ def headers(
         forms_to: Origins that an answer to this page's form may redirect to; browsers hold redirects to it.
         framed_by: Origins that may show it in a frame; nobody by default.
         frames: What it may show in frames; nothing by default.
+        styles: Digests of style sheets of ours that stand in it.
     """
-    forms = " ".join(("'self'", *forms_to))
+    forms, styled = " ".join(("'self'", *forms_to)), " ".join(("'self'", *styles))
     framers = " ".join(framed_by) or "'none'"
     framed = f"frame-src {' '.join(frames)}; " if frames else ""
     policy = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        f"{framed}base-uri 'none'; form-action {forms}; "
+        f"default-src 'none'; script-src 'self'; style-src {styled}; img-src 'self' data:; "
+        f"connect-src 'self'; {framed}base-uri 'none'; form-action {forms}; "
         f"frame-ancestors {framers}; object-src 'none'"
     )
     return {
@@ -53,9 +58,11 @@ def page(
     forms_to: Sequence[str] = (),
     framed_by: Sequence[str] = (),
     frames: Sequence[str] = (),
+    styles: Sequence[str] = (),
 ) -> Response:
     """Answer with a page; see `headers`."""
-    return Response(html, status, headers(forms_to=forms_to, framed_by=framed_by, frames=frames), "text/html")
+    kept = headers(forms_to=forms_to, framed_by=framed_by, frames=frames, styles=styles)
+    return Response(html, status, kept, "text/html")
 
 
 def see_other(address: str) -> Response:

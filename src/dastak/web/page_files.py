@@ -38,6 +38,10 @@ class PageFiles:
         """Return where a file is; another content has another address."""
         return f"{PATH}/{self._addresses[name]}"
 
+    def octets(self, name: str) -> bytes:
+        """Return what is in a file."""
+        return self._octets[self._addresses[name]]
+
     def routes(self) -> list[Route]:
         """Return the routes that serve them; the icon is where browsers look for it by themselves."""
 

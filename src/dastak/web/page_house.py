@@ -68,7 +68,14 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Response:
         """Answer with a page; the arguments are those of `PageTemplates.render` and `page`."""
         html = self.templates.render(template, words, values)
-        return page(html, status, forms_to=forms_to, framed_by=framed_by, frames=frames)
+        return page(
+            html,
+            status,
+            forms_to=forms_to,
+            framed_by=framed_by,
+            frames=frames,
+            styles=(self.templates.style_source,),
+        )
 
     def for_people(self, handler: Handler) -> Handler:
         """Have a handler's errors told in a page that says what to do, and nothing of why."""

@@ -36,6 +36,8 @@ _KINDS: Final[Mapping[str, str]] = {
     "recovery_code_used": "signed_in",
     "wrong_code": "wrong",
     "wrong_recovery_code": "wrong",
+    "password_forgotten": "forgotten",
+    "password_reset": "reset",
 }
 
 

@@ -13,7 +13,7 @@ from dastak.core.ids import digest_of
 from dastak.core.msisdn import Msisdn
 from dastak.core.people_store import PeopleStore
 from dastak.core.person import Person
-from dastak.core.sign_in_state import SEEN_EVERY, BrowserSession, Stage, is_over
+from dastak.core.sign_in_state import FORGETTING, SEEN_EVERY, BrowserSession, Stage, is_over
 from dastak.core.tenant import Service
 from dastak.tenancy.console_service import console_service
 from dastak.web.browser_session import BrowserSessions
@@ -71,7 +71,7 @@ class SignInDesk:
         secret = self.cookies(service_n).read(request)
         found = None if secret is None else await self._people.session_of(digest_of(secret))
         now = self._house.ports.clock.now()
-        if found is None or found.service != service_n or is_over(found, now):
+        if found is None or found.service != service_n or is_over(found, now) or found.stage in FORGETTING:
             return None
         if now - found.seen_at >= SEEN_EVERY:
             await self._people.move_session(

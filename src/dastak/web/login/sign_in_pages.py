@@ -17,6 +17,7 @@ from dastak.core.verification import Reason
 from dastak.flows import sign_in as flow
 from dastak.web.browser_session import form_token
 from dastak.web.code_step import CodeOutcome
+from dastak.web.login.forgotten_pages import forgotten_address
 from dastak.web.login.login_house import (
     DEVICE_MAX_AGE_S,
     LoginHouse,
@@ -83,6 +84,7 @@ def _show_first(place: Place, values: Mapping[str, Any], status: int = 200) -> R
         "sign_up": place.path(LOGIN_PATH, "sign-up", next=values["next"])
         if place.settings.open_sign_up
         else "",
+        "forgotten": forgotten_address(place),
         **values,
     }
     answer = place.show("login.html", shown, status)
