@@ -67,7 +67,8 @@ def is_possible(name: str, label: str, word: str) -> bool:
     if label == "mode":
         return word in set(Mode)
     if label == "endpoint":
-        return word in {endpoint.path for endpoint in ENDPOINTS}
+        # None of them is a path that does not exist.
+        return word in {"", *(endpoint.path for endpoint in ENDPOINTS)}
     return True
 
 
