@@ -102,6 +102,21 @@ def test_keys_come_from_the_credential_alone(tmp_path: Path) -> None:
         assert otp.command("health", "--ready", "--url", otp.url) == {"ready": True}
 
 
+def test_keys_that_cannot_be_looked_at_are_told_of_in_a_sentence(tmp_path: Path) -> None:
+    otp = Installation(tmp_path / "otp")
+    # For root no directory is shut; a name this long cannot be looked at by anybody.
+    elsewhere = clean_environment({"DASTAK__SECRETS__FILE": str(tmp_path / ("x" * 300))})
+
+    done = run(DASTAK, "serve", "--listen", "127.0.0.1:0", cwd=otp.directory, env=elsewhere)
+
+    # What systemd does not try again.
+    assert done.returncode in [
+        int(code) for codes in setting("RestartPreventExitStatus") for code in codes.split()
+    ]
+    assert "secrets.file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_program_runs_without_memory_that_is_written_and_executed(tmp_path: Path) -> None:
     if "MemoryDenyWriteExecute=true" not in UNIT.read_text().splitlines():
         pytest.fail("the unit does not ask for it any more")
