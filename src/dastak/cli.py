@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dev": ("dev:dev", "Run everything in one process, with a carrier and phones in a box."),
     "init": ("init:init", "Make a configuration, keys and a database."),
     "serve": ("serve:serve", "Run the service."),
+    "health": ("ask_health:health", "Ask a running server whether it lives and can work."),
     "doctor": ("doctor:doctor", "Look for what is wrong, and say what mends it."),
     "send": ("send:send", "Start a verification on a running server."),
     "check": ("send:check", "Check a code on a running server."),

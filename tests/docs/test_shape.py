@@ -34,7 +34,7 @@ LARGER_PACKAGES = {
     ),
     "tenancy": (16, "each act of an operator, and each kind of secret, is a short module of its own"),
     "flows": (23, "one module for each thing a caller, a carrier or the clock can ask for"),
-    "commands": (27, "one module a command; the table in cli.py is the index"),
+    "commands": (28, "one module a command; the table in cli.py is the index"),
     "voice": (13, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
     "simulator/exchange": (
         15,

@@ -31,8 +31,13 @@ QUESTIONS: Final = (
     default=Path(),
     help="Where the configuration, keys and database go; else here.",
 )
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The database, where it shall not be beside its keys.",
+)
 @json_option
-def init(yes: bool, directory: Path, as_json: bool) -> None:
+def init(yes: bool, directory: Path, database: Path | None, as_json: bool) -> None:
     """Make a configuration, random keys, and a database with one tenant and one service.
 
     Nothing that exists is overwritten. There is no default password or key: `dastak keys create` makes one.
@@ -43,8 +48,9 @@ def init(yes: bool, directory: Path, as_json: bool) -> None:
         raise ConfigError(f"{file} exists and is not overwritten. Next: dastak doctor")
     answers = {path: _ask(text, default, yes) for path, text, default in QUESTIONS}
     country = _ask("Country your people are in", "IN", yes)
-    made = make_installation(directory, {path: answer for path, answer in answers.items() if answer})
-    database = directory / "dastak.db"
+    database = (database or directory / "dastak.db").resolve()
+    values = {path: answer for path, answer in answers.items() if answer}
+    made = make_installation(directory, values, database)
     asyncio.run(make_default(database, country))
     if as_json:
         print_json({"config": made, "keys": directory / "secrets.json", "database": database})
@@ -54,18 +60,19 @@ def init(yes: bool, directory: Path, as_json: bool) -> None:
     progress("      dastak keys create --mode live --name NAME, then: dastak serve")
 
 
-def make_installation(directory: Path, values: dict[str, Any]) -> Path:
+def make_installation(directory: Path, values: dict[str, Any], database: Path | None = None) -> Path:
     """Write the settings, their schema and a key file into a directory; return the settings' file.
 
     Args:
         directory: Made if absent, for its owner only. A key file in it is kept.
         values: Settings besides the paths of database and keys, by dotted path.
+        database: The database's file, if it is not in the directory.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = directory / "secrets.json"
     if not keys.exists():
         config_secrets.make_key_file(keys)
-    paths = {"store.url": f"sqlite://{directory / 'dastak.db'}", "secrets.file": str(keys)}
+    paths = {"store.url": f"sqlite://{database or directory / 'dastak.db'}", "secrets.file": str(keys)}
     schema = msgspec.json.format(msgspec.json.encode(config_pages.json_schema()), indent=2)
     (directory / config_pages.SCHEMA_FILE).write_bytes(schema + b"\n")
     file = directory / "dastak.toml"

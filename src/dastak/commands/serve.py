@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, TypeVar
@@ -84,3 +85,20 @@ def run_coroutine(program: Coroutine[None, None, T]) -> T:
 
 def _say(running: "Running") -> None:
     log.info("ready at %s", running.url)
+    tell_manager(os.environ.get("NOTIFY_SOCKET"), b"READY=1")
+
+
+def tell_manager(address: str | None, state: bytes) -> None:
+    """Tell the service manager how we are, if one listens.
+
+    Source: sd_notify(3).
+    """
+    if not address:
+        return
+    # An address that begins with @ is in the abstract namespace, where the first octet is zero.
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
+        try:
+            teller.sendto(state, name)
+        except OSError as error:
+            log.warning("the service manager does not hear us at %s: %s", address, error.strerror)

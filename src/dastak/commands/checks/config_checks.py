@@ -22,11 +22,19 @@ def file_modes(scene: Scene) -> Fault | None:
     tls = [carrier.settings.get("tls") or {} for carrier in scene.stored]
     files += [Path(files_of["key_file"]) for files_of in tls if files_of.get("key_file")]
     for path in filter(None, files):
-        if path.exists() and path.stat().st_mode & 0o007:
-            mode = stat.S_IMODE(path.stat().st_mode)
+        mode = _mode(path)
+        if mode & 0o007:
             what = f"{path} has mode {mode:04o}: everybody on this machine may open it"
             return Fault(what, f"chmod 600 {path}", mend=partial(path.chmod, 0o600))
     return _writable_by_others(scene.loaded.file)
+
+
+def _mode(path: Path) -> int:
+    """Return a file's mode; nothing of one that we cannot look at, since who reads it says why."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0
 
 
 def secrets(scene: Scene) -> Fault | None:

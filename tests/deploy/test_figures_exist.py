@@ -1,0 +1,93 @@
+"""Every figure that alerts, dashboards and runbooks ask for is shown by a running Dastak, labels and all."""
+
+import re
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from dastak.api.endpoint_table import ENDPOINTS
+from dastak.core.tenant import Mode
+from dastak.telemetry import metrics
+from tests.support.dastak_process import DastakProcess
+from tests.support.deployed import METRIC, RECORDED, RUNBOOKS, alert_rules, queries, recording_rules
+
+# What Prometheus adds to each figure, and what stands for the buckets of a histogram.
+ADDED: Final = {"instance", "job", "le"}
+LABELS: Final = {
+    **{f"{name}_total": labels for name, (_, labels) in (metrics.COUNTERS | metrics.TOTALS).items()},
+    **{name: labels for name, (_, labels) in metrics.GAUGES.items()},
+    **{f"dastak_submit_seconds_{kind}": ("route",) for kind in ("bucket", "count", "sum")},
+}
+SELECTION: Final = re.compile(r"(dastak_\w+)\{([^}]*)\}")
+MATCHER: Final = re.compile(r'(\w+)\s*(=~|!=|!~|=)\s*"([^"]*)"')
+EVENTS: Final = {
+    "dastak_verifications_total": set(metrics._VERIFICATION.values()),
+    "dastak_messages_total": set(metrics._MESSAGE.values()),
+}
+
+
+@pytest.fixture(scope="module")
+def shown(dastak: DastakProcess) -> set[str]:
+    """Return the names of all samples that a running program can show."""
+    with urllib.request.urlopen(f"{dastak.url}/metrics") as answer:
+        kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)", answer.read().decode(), re.MULTILINE))
+    names = set()
+    for name, kind in kinds.items():
+        names |= {f"{name}_{part}" for part in ("bucket", "count", "sum")} if kind == "histogram" else {name}
+    return names
+
+
+@pytest.mark.parametrize("place", sorted(queries()))
+def test_figure_asked_for_is_shown(place: str, shown: set[str]) -> None:
+    for query in queries()[place]:
+        assert set(METRIC.findall(query)) - shown == set(), query
+        assert set(RECORDED.findall(query)) - set(recording_rules()) == set(), query
+
+
+def test_every_label_asked_for_is_there() -> None:
+    for query in (query for found in queries().values() for query in found):
+        for name, inside in SELECTION.findall(query):
+            for label, how, value in MATCHER.findall(inside):
+                assert label in {*LABELS[name], *ADDED}, query
+                for word in value.split("|") if how in ("=", "=~") else ():
+                    assert is_possible(name, label, word), f"{word} in {query}"
+        # What is summed by a label that nobody has gives one line without a name.
+        for labels in re.findall(r"(?:by|on) ?\(([^)]*)\)", query):
+            known = {label for name in METRIC.findall(query) for label in LABELS.get(name, ())}
+            assert {label.strip() for label in labels.split(",")} <= {*known, *ADDED, "route"}, query
+
+
+def is_possible(name: str, label: str, word: str) -> bool:
+    if word.startswith("$"):
+        return True
+    if label == "event":
+        return word in EVENTS[name]
+    if label == "mode":
+        return word in set(Mode)
+    if label == "endpoint":
+        # None of them is a path that does not exist.
+        return word in {"", *(endpoint.path for endpoint in ENDPOINTS)}
+    return True
+
+
+def test_every_recorded_figure_is_used() -> None:
+    used = {name for found in queries().values() for query in found for name in RECORDED.findall(query)}
+
+    assert set(recording_rules()) - used == set()
+
+
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+def test_runbook_names_figures_that_are_shown(page: Path, shown: set[str]) -> None:
+    text = page.read_text()
+    # A page may name the beginning of several, as grep takes it.
+    named = {name.rstrip("_") for name in METRIC.findall(text)}
+
+    assert [name for name in named if not any(one.startswith(name) for one in shown)] == []
+    assert set(RECORDED.findall(text)) - set(recording_rules()) == set()
+
+
+def test_alerts_are_of_our_own_figures() -> None:
+    for name, rule in alert_rules().items():
+        assert METRIC.search(rule["expr"]) or RECORDED.search(rule["expr"]) or name == "DastakDown"
