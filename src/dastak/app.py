@@ -166,7 +166,11 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     directory, registers = await _tenancy(stack, store)
     limits, call_limits = await _limits(stack, settings, store, clock)
     voices = await stack.enter_async_context(voices_of(settings, directory))
-    box = await stack.enter_async_context(_box(settings)) if settings.simulator.enabled else None
+    box = (
+        await stack.enter_async_context(app_carriers.make_box(settings))
+        if settings.simulator.enabled
+        else None
+    )
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
@@ -230,21 +234,6 @@ async def _set_out(
     await stack.enter_async_context(fleet)
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
-
-
-def _box(settings: Settings) -> Box:
-    host, port = address_of(settings.simulator.smpp_listen)
-    http_host, http_port = address_of(settings.simulator.http_listen)
-    sip_host, sip_port = address_of(settings.simulator.sip_listen)
-    return Box(
-        seed=settings.simulator.seed,
-        host=host,
-        port=port,
-        http_host=http_host,
-        http_port=http_port,
-        sip_host=sip_host,
-        sip_port=sip_port,
-    )
 
 
 def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:

@@ -12,7 +12,7 @@ from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
 from dastak.carriers.trial import Opener, opener_of_file
 from dastak.carriers.trial_desk import TrialDesk
-from dastak.config import Settings, carrier_record, smpp_settings
+from dastak.config import Settings, address_of, carrier_record, smpp_settings
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.codes import KeyRing
 from dastak.core.events import Event
@@ -29,6 +29,22 @@ from dastak.store.seal import AesGcmSealer
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_route import SipRoute
 from dastak.voice.voice_route import VoiceRoute
+
+
+def make_box(settings: Settings) -> Box:
+    """Return the carrier in a box, not yet running."""
+    host, port = address_of(settings.simulator.smpp_listen)
+    http_host, http_port = address_of(settings.simulator.http_listen)
+    sip_host, sip_port = address_of(settings.simulator.sip_listen)
+    return Box(
+        seed=settings.simulator.seed,
+        host=host,
+        port=port,
+        http_host=http_host,
+        http_port=http_port,
+        sip_host=sip_host,
+        sip_port=sip_port,
+    )
 
 
 def make_learning(settings: Settings, store: CarrierStore, clock: Clock) -> Learning:
