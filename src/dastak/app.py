@@ -166,11 +166,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     directory, registers = await _tenancy(stack, store)
     limits, call_limits = await _limits(stack, settings, store, clock)
     voices = await stack.enter_async_context(voices_of(settings, directory))
-    box = (
-        await stack.enter_async_context(app_carriers.make_box(settings))
-        if settings.simulator.enabled
-        else None
-    )
+    box = await app_carriers.open_box(stack, settings)
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))

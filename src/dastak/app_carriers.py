@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 
 from dastak.app_voice import Voices
@@ -31,12 +32,14 @@ from dastak.voice.sip_route import SipRoute
 from dastak.voice.voice_route import VoiceRoute
 
 
-def make_box(settings: Settings) -> Box:
-    """Return the carrier in a box, not yet running."""
+async def open_box(stack: AsyncExitStack, settings: Settings) -> Box | None:
+    """Start the carrier in a box, if there is to be one; the stack stops it."""
+    if not settings.simulator.enabled:
+        return None
     host, port = address_of(settings.simulator.smpp_listen)
     http_host, http_port = address_of(settings.simulator.http_listen)
     sip_host, sip_port = address_of(settings.simulator.sip_listen)
-    return Box(
+    box = Box(
         seed=settings.simulator.seed,
         host=host,
         port=port,
@@ -45,6 +48,7 @@ def make_box(settings: Settings) -> Box:
         sip_host=sip_host,
         sip_port=sip_port,
     )
+    return await stack.enter_async_context(box)
 
 
 def make_learning(settings: Settings, store: CarrierStore, clock: Clock) -> Learning:
