@@ -1,0 +1,23 @@
+"""Which scene plays which fault of the list."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from chaos import carrier_faults, deaths
+from chaos.outcome_table import Outcome
+from chaos.stage import Stage
+
+Scene = Callable[[Stage], Awaitable[Outcome]]
+
+SCENES: Final[Mapping[str, Scene]] = {
+    "F1": deaths.kills,
+    "F2": deaths.kills_with_submits_under_way,
+    "F3": deaths.kill_of_a_full_house,
+    "F4": deaths.freeze,
+    "F12": carrier_faults.cut_link,
+    "F13": carrier_faults.silent_link,
+    "F14": carrier_faults.throttling,
+    "F15": carrier_faults.strange_receipts,
+    "F17": carrier_faults.slow_carrier,
+    "F23": deaths.restarts,
+}
