@@ -335,6 +335,9 @@ class Limits(Protocol):
             RateLimited: The limit that is met; nothing was counted.
         """
 
+    def give_back(self, caller: Caller, msisdn: Msisdn, client_ip: str | None) -> None:
+        """Uncount one send that was counted and that nobody got."""
+
 
 class Calls(Protocol):
     """How often a number may be called."""
