@@ -15,7 +15,7 @@ from chaos.capacity import capacity
 from chaos.catalogue import SCENES
 from chaos.fault_list import FAULTS
 from chaos.outcome_table import Outcome, Report, table
-from chaos.stage import FULL, QUICK, Stage
+from chaos.stage import FULL, QUICK, CannotPlay, Stage
 
 KEPT = Path("chaos/results/latest.json")
 
@@ -68,7 +68,10 @@ async def play(stage: Stage, wanted: list[str]) -> list[Outcome]:
             tell(f"{fault} is not played: {FAULTS[fault].not_here}")
             continue
         tell(f"{fault}: {FAULTS[fault].what}, {stage.per_s:.0f} people a second")
-        outcomes.append(await SCENES[fault](stage))
+        try:
+            outcomes.append(await SCENES[fault](stage))
+        except CannotPlay as reason:
+            tell(f"{fault} is not played: {reason}")
     return outcomes
 
 

@@ -42,11 +42,12 @@ class ApiLines:
 
     Attributes:
         port: Where requests go; it may change, as when a proxy comes between.
+        key: What they are asked with.
     """
 
     def __init__(self, port: int, key: str, *, connections: int) -> None:
         self.port = port
-        self._key = key
+        self.key = key
         self._room = asyncio.Semaphore(connections)
         self._idle: list[_Line] = []
 
@@ -106,7 +107,7 @@ class ApiLines:
         lines = [
             f"{method} {path} HTTP/1.1",
             "host: chaos",
-            f"authorization: Bearer {self._key}",
+            f"authorization: Bearer {self.key}",
             "content-type: application/json",
             f"content-length: {len(content)}",
         ]

@@ -21,6 +21,8 @@ LATE_S_MAX: Final = 2.0
 # After these refusals a carrier may have the text all the same.
 IN_DOUBT: Final = frozenset({"no_answer", "outcome_unknown"})
 TERMINAL: Final = frozenset({"approved", "exhausted", "expired", "canceled", "failed"})
+# In the place of a state: the program knows nothing of it.
+GONE: Final = "gone"
 # How a message ends, and which of them need a reason.
 ENDS: Final = frozenset({"delivered", "undelivered", "dropped"})
 # Sentences about one invariant that are kept; the rest is counted.
@@ -81,12 +83,18 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Books:
-    """The records of one scene."""
+    """The records of one scene.
+
+    Attributes:
+        accepted: The verification of each number whose start was answered 201.
+        others: Numbers that somebody outside these books has asked for, and answers for.
+    """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.arrivals: dict[str, list[Arrival]] = defaultdict(list)
         self.accepted: dict[str, str] = {}
+        self.others: set[str] = set()
 
     def note(self, call: Call) -> None:
         """Write down a request with its answer."""
@@ -120,7 +128,9 @@ class Books:
         broken: defaultdict[str, list[str]] = defaultdict(list)
         lost = [number for number in self.accepted if not self._has_come_to_something(number, told)]
         broken["I1"] += [f"{number} was accepted and came to nothing" for number in lost]
+        broken["I1"] += self._gone(told)
         broken["I2"] += self._texts_nobody_asked_for()
+        broken["I2"] += self._keys_with_two_answers()
         broken["I3"] += self._copies_that_differ()
         untold = {number: over for number in self.accepted if (over := self._untold(number, told)) > 0}
         twice = self._approved_twice(told)
@@ -149,6 +159,19 @@ class Books:
         ended = [event for event in told[number].events if event["type"] in ENDS]
         return any(event.get("outcome") or event.get("cause") for event in ended)
 
+    def _gone(self, told: Mapping[str, Told]) -> Iterable[str]:
+        return [
+            f"{number} was accepted and is gone" for number in self.accepted if told[number].state == GONE
+        ]
+
+    def _keys_with_two_answers(self) -> Iterable[str]:
+        """Each number is asked for under one Idempotency-Key, so it has one verification."""
+        ids: defaultdict[str, set[str]] = defaultdict(set)
+        for call in self.calls:
+            if call.kind == "start" and call.status == 201:
+                ids[call.number].add(call.id)
+        return [f"{number} has {len(found)} verifications" for number, found in ids.items() if len(found) > 1]
+
     def _texts_nobody_asked_for(self) -> Iterable[str]:
         """A text needs a start that was accepted, or whose answer was lost."""
         may_be = {
@@ -156,6 +179,7 @@ class Books:
             for call in self.calls
             if call.kind == "start" and (call.status in (201, NO_ANSWER) or call.status >= 500)
         }
+        may_be |= self.others
         return [f"{number} got a text without a start" for number in self.arrivals if number not in may_be]
 
     def _copies_that_differ(self) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Carriers fail under load: F12, F13, F14, F15, F17 and F28."""
+"""Carriers fail under load: F12, F13, F14, F15 and F17."""
 
 import asyncio
 import time

@@ -6,6 +6,7 @@ same Idempotency-Key, until somebody answers; the code is checked by two request
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -53,7 +54,7 @@ class Crowd:
         came: How many have come.
         inside: How many have not finished.
         turned_away: How many found the house full.
-        gave_up: How many were never answered.
+        gave_up: How many were never answered well, by the last status they got.
         without_retry_after: How many refusals did not say when to come again.
     """
 
@@ -63,7 +64,8 @@ class Crowd:
         self._lines, self._books, self._phones = lines, books, phones
         self._chance, self._first = chance, first
         self.habits = habits
-        self.came = self.turned_away = self.gave_up = self.without_retry_after = 0
+        self.came = self.turned_away = self.without_retry_after = 0
+        self.gave_up: Counter[int] = Counter()
         self._inside: set[asyncio.Task[None]] = set()
 
     @property
@@ -98,8 +100,9 @@ class Crowd:
         """Let one person ask for a code and do nothing else."""
         self.came += 1
         number = f"+91{self._first + self.came}"
-        started = await self._insist("start", number, PATH, {"to": number}, key=number)
-        self.gave_up += started.status != 201
+        started = await self._insist("start", number, PATH, self._asks(number), key=number)
+        if started.status != 201:
+            self.gave_up[started.status] += 1
 
     async def leave(self, *, within_s: float) -> None:
         """Wait until everybody has finished.
@@ -120,12 +123,9 @@ class Crowd:
             raise TimeoutError(f"{len(late)} people have not finished after {within_s} s")
 
     async def _person(self, number: str, draw: float) -> None:
-        body: dict[str, Any] = {"to": number}
-        if self.habits.ttl_s is not None:
-            body["policy"] = {"ttl_s": self.habits.ttl_s}
-        started = await self._insist("start", number, PATH, body, key=number)
+        started = await self._insist("start", number, PATH, self._asks(number), key=number)
         if started.status != 201:
-            self.gave_up += 1
+            self.gave_up[started.status] += 1
             return
         verification = started.body["id"]
         if int(number) % READS_EVERY == 0:
@@ -140,6 +140,10 @@ class Crowd:
             await self._once("wrong", number, path, {"code": wrong(code)})
         right = (self._insist("check", number, path, {"code": code}) for _ in range(2))
         await asyncio.gather(*right)
+
+    def _asks(self, number: str) -> dict[str, Any]:
+        ttl_s = self.habits.ttl_s
+        return {"to": number} if ttl_s is None else {"to": number, "policy": {"ttl_s": ttl_s}}
 
     async def _insist(
         self, kind: str, number: str, path: str, body: dict[str, Any] | None, *, key: str = ""

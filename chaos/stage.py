@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from chaos.api_lines import ApiLines
-from chaos.books import TERMINAL, Books, Findings, Told
+from chaos.books import GONE, TERMINAL, Books, Findings, Told
 from chaos.outcome_table import Outcome
 from chaos.people import PATH, Crowd, Habits
 from chaos.victim import Victim
@@ -39,6 +39,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
         soak_s: How long a soak lasts.
         settle_s: How long a fault lasts that needs time.
         freeze_s: How long the program is stopped; a lease is thirty seconds.
+        waits_for_expiry: Whether there is a minute to wait until a code is over.
     """
 
     requests_min: int
@@ -49,6 +50,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     soak_s: float
     settle_s: float
     freeze_s: float
+    waits_for_expiry: bool
 
 
 FULL: Final = Scale(
@@ -60,6 +62,7 @@ FULL: Final = Scale(
     soak_s=600.0,
     settle_s=15.0,
     freeze_s=35.0,
+    waits_for_expiry=True,
 )
 QUICK: Final = Scale(
     requests_min=60,
@@ -70,6 +73,7 @@ QUICK: Final = Scale(
     soak_s=3.0,
     settle_s=3.0,
     freeze_s=3.0,
+    waits_for_expiry=False,
 )
 
 
@@ -178,7 +182,7 @@ class House:
                 if told.state in TERMINAL or time.monotonic() >= give_up_s:
                     return told
             elif view.status == 404 or time.monotonic() >= give_up_s:
-                return Told(state=f"answered {view.status}", events=())
+                return Told(state=GONE, events=())
             await asyncio.sleep(0.1)
 
 
@@ -268,7 +272,8 @@ class Stage:
         if findings.untold:
             broken["I3"] = (*broken.get("I3", ()), f"{findings.untold} copies are told by no timeline")
         if house.crowd.gave_up:
-            broken["I1"] = (*broken.get("I1", ()), f"{house.crowd.gave_up} people were never answered")
+            last = ", ".join(f"{count} with {status}" for status, count in house.crowd.gave_up.items())
+            broken["I1"] = (*broken.get("I1", ()), f"people gave up: {last}")
         return Outcome(
             fault=fault,
             title=title,

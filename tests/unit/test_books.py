@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.books import NO_ANSWER, Books, Call, Findings, Told
+from chaos.books import GONE, NO_ANSWER, Books, Call, Findings, Told
 
 NUMBER, ID = "+919000000001", "ver_1"
 SUBMITTED = {"type": "submitted", "ordinal": 0, "route": "north", "carrier_ref": "m1"}
@@ -54,6 +54,21 @@ def test_accepted_start_that_came_to_nothing_is_lost() -> None:
 
     assert findings.lost == 1
     assert "I1" in findings.broken
+
+
+def test_accepted_start_that_is_gone_is_found_though_its_text_came() -> None:
+    books = Books()
+    books.note(call("start", status=201, id=ID))
+    books.arrive("north", NUMBER, "m1", b"424242 is your code", 1.2)
+
+    assert list(closed(books, state=GONE).broken) == ["I1"]
+
+
+def test_second_verification_under_one_key_is_found() -> None:
+    books = sound()
+    books.note(call("start", status=201, id="ver_2"))
+
+    assert list(closed(books).broken) == ["I2"]
 
 
 @pytest.mark.parametrize(
