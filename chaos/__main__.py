@@ -28,13 +28,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few requests each, as in the tests")
     parser.add_argument("--per-s", type=float, help="people a second; else six tenths of what goes here")
     parser.add_argument("--kills", type=int, help="how often the program is killed")
-    parser.add_argument("--database-url", help="where rows are; else a SQLite file for each scene")
+    parser.add_argument("--pending", type=int, help="how many texts wait when a full house is killed (F3)")
+    parser.add_argument("--soak-s", type=float, help="how long a long day is (F26)")
+    parser.add_argument(
+        "--database-url", help="of a PostgreSQL server here; else a SQLite file for each scene"
+    )
     parser.add_argument("--json", type=Path, default=KEPT, help=f"where to keep it, {KEPT} if absent")
     parser.add_argument("--data-dir", type=Path, default=Path("var/chaos"), help="on the disk to use")
     asked = parser.parse_args()
-    changes = {
-        name: value for name, value in (("per_s", asked.per_s), ("kills", asked.kills)) if value is not None
-    }
+    named = {name: getattr(asked, name) for name in ("per_s", "kills", "pending", "soak_s")}
+    changes = {name: value for name, value in named.items() if value is not None}
     scale = msgspec.structs.replace(QUICK if asked.quick else FULL, **changes)
     wanted = asked.only.split(",") if asked.only else list(FAULTS)
     asked.data_dir.mkdir(parents=True, exist_ok=True)

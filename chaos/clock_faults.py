@@ -22,7 +22,8 @@ LATE_PEOPLE: Final = 20
 async def steps(stage: Stage) -> Outcome:
     """F18: the wall clock steps back and ahead; the monotonic one goes on."""
     wall = _Wall(stage.directory / "f18-clock")
-    habits = Habits(ttl_s=TTL_S)
+    # Who asks right before the clock steps ahead gets no text: it would come too late.
+    habits = Habits(ttl_s=TTL_S, text_s=stage.scale.settle_s)
     async with stage.house("f18", habits=habits, environment=wall.environment) as house:
         crowd = house.crowd
         late = Crowd(

@@ -12,8 +12,10 @@ import msgspec
 
 from chaos.api_lines import ApiLines
 from chaos.books import GONE, TERMINAL, Books, Findings, Told
+from chaos.fault_proxy import FaultProxy
 from chaos.outcome_table import Outcome
 from chaos.people import PATH, Crowd, Habits
+from chaos.server_database import new_database, port_of, through
 from chaos.victim import Victim
 from chaos.watched_carrier import Phones, WatchedCarrier, until
 from dastak.simulator.faults import Fault
@@ -89,6 +91,7 @@ class House:
         south: The other one.
         broken: What the scene itself found wrong, by promise.
         recoveries: How long each recovery took.
+        database_line: What is between the program and the server of its database, where there is one.
     """
 
     def __init__(self, stage: "Stage", victim: Victim) -> None:
@@ -98,6 +101,7 @@ class House:
         self.south: WatchedCarrier
         self.lines: ApiLines
         self.crowd: Crowd
+        self.database_line: FaultProxy | None = None
         self.broken: dict[str, list[str]] = {}
         self.recoveries: list[float] = []
         self.figures: dict[str, float] = {}
@@ -193,7 +197,8 @@ class Stage:
         directory: For all their files.
         scale: How much of everything.
         seed: Of all chance.
-        database_url: Where rows are; None keeps them in a SQLite file of each scene.
+        database_url: Of a PostgreSQL server on this machine, in which each scene makes a database of its own;
+            None keeps rows in a SQLite file of each scene.
     """
 
     def __init__(self, directory: Path, *, scale: Scale, seed: int, database_url: str | None = None) -> None:
@@ -230,11 +235,16 @@ class Stage:
             carrier: Settings of both carriers.
         """
         self._houses += 1
-        victim = Victim(directory or self.directory / name, database_url=self.database_url)
-        victim.environment.update(environment or {})
-        house = House(self, victim)
-        key = await victim.install()
         async with AsyncExitStack() as stack:
+            url, proxy = None, None
+            if self.database_url is not None:
+                proxy = await stack.enter_async_context(FaultProxy(port_of(self.database_url)))
+                url = through(proxy.port, await new_database(self.database_url))
+            victim = Victim(directory or self.directory / name, database_url=url)
+            victim.environment.update(environment or {})
+            house = House(self, victim)
+            house.database_line = proxy
+            key = await victim.install()
             for priority, (side, faults) in enumerate((("north", north), ("south", south))):
                 watched = WatchedCarrier(
                     side,

@@ -55,6 +55,7 @@ class Victim:
             "DASTAK__SERVER__LISTEN": f"127.0.0.1:{self.port}",
             "DASTAK__SERVER__OPS_LISTEN": f"127.0.0.1:{self.ops_port}",
         }
+        self._database_url = database_url
         if database_url is not None:
             self.environment["DASTAK__STORE__URL"] = database_url
         self._running: Pinned | None = None
@@ -80,6 +81,10 @@ class Victim:
         """Make it and return a live key."""
         await asyncio.to_thread(self.directory.mkdir, parents=True, exist_ok=True)
         await self.command("init", "--yes", "--directory", str(self.directory))
+        if self._database_url is not None:
+            # What init makes is a file; a server's database begins with nobody in it.
+            await self.command("tenants", "create", "default")
+            await self.command("services", "create", "default", "--countries", "IN")
         made = await self.command("keys", "create", "--mode", "live", "--name", "chaos")
         return str(made["key"])
 
