@@ -54,7 +54,6 @@ async def steps(stage: Stage) -> Outcome:
         findings = await house.close(ttl_s=TTL_S)
         over = sum(call.status == 410 for call in house.books.calls)
         house.expect("F18", not late.came or over > 0, "nobody was too late, so nothing was tried")
-        house.expect("I3", findings.duplicated == 0, f"{findings.duplicated} texts came twice")
         return stage.outcome("F18", "wall clock steps", house, findings, **{"told that it is over": over})
 
 

@@ -21,6 +21,7 @@ DISK_MIB = 64
 COMMAND_S_MAX = 20
 TTL_S = 60
 NO_SUCH_KEY = 99
+FSYNC_FAILED = "SQLITE_IOERR_FSYNC"
 STRACE = ("strace", "-f", "-qq", "-o", "/dev/null")
 # Once, and never again: who goes on after it would look well.
 FAILS_ONCE = ("-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=3")
@@ -45,6 +46,7 @@ async def stall(stage: Stage) -> Outcome:
         house.expect("F6", bool(refused), "nobody was refused, so nothing was tried")
         house.expect("F6", not house.crowd.without_retry_after, "refusals without Retry-After")
         longest = max((call.answered_s - call.asked_s for call in refused), default=0.0)
+        house.expect_within("seconds until a refusal", longest, 3.5)
         return stage.outcome("F6", "database stalls", house, findings, **{"longest refusal s": longest})
 
 
@@ -71,7 +73,6 @@ async def lost_answers(stage: Stage) -> Outcome:
         replayed = sum(call.replayed for call in house.books.calls if call.kind == "start")
         house.expect("F7", proxy.swallowed > 0, "no answer was lost, so nothing was tried")
         house.expect("F7", replayed > 0, "no answer was given a second time")
-        house.expect("I3", findings.duplicated == 0, f"{findings.duplicated} texts came twice")
         return stage.outcome("F7", "answers are lost", house, findings, **{"answered again": replayed})
 
 
@@ -106,14 +107,16 @@ async def failing_fsync(stage: Stage) -> Outcome:
             await house.until_accepted(10)
             house.fault_begins()
             with _fsync_that_fails(house.victim.pid):
-                await until(lambda: bool(_refusals(house)), within_s=60, what="somebody is refused")
-            refused_s = min(call.answered_s for call in _refusals(house))
+                await until(
+                    lambda: FSYNC_FAILED in house.victim.log.read_text(), within_s=60, what="an fsync fails"
+                )
+            failed_s = time.monotonic()
             await house.until_asked(stage.scale.requests_min)
             killed_s = time.monotonic()
             acknowledged = [
                 call
                 for call in house.books.calls
-                if call.kind in WRITES and call.asked_s > refused_s and call.status // 100 == 2
+                if call.kind in WRITES and call.asked_s > failed_s and call.status // 100 == 2
             ]
             fresh = [call for call in acknowledged if not call.replayed]
             house.expect("F11", not fresh, f"{len(fresh)} writes were acknowledged after the fsync failed")

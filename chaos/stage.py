@@ -28,6 +28,12 @@ TTL_S: Final = 300.0
 ASKERS: Final = 32
 NUMBERS_EACH: Final = 1_000_000
 
+# By when it must be well again, as the facts of the field ask for; of F1 and F2 that is a second process.
+RECOVERS_S_MAX: Final[Mapping[str, float]] = {
+    "F3": 10.0, "F6": 5.0, "F7": 5.0, "F10": 5.0, "F12": 2.0,
+    "F13": 30.0, "F19": 10.0, "F20": 10.0, "F23": 10.0,
+}  # fmt: skip
+
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
     """How much of everything.
@@ -42,6 +48,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
         settle_s: How long a fault lasts that needs time.
         freeze_s: How long the program is stopped; a lease is thirty seconds.
         waits_for_expiry: Whether there is a minute to wait until a code is over.
+        judges_speed: Whether a time that is too long counts as a breach.
     """
 
     requests_min: int
@@ -53,6 +60,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     settle_s: float
     freeze_s: float
     waits_for_expiry: bool
+    judges_speed: bool
 
 
 FULL: Final = Scale(
@@ -65,6 +73,7 @@ FULL: Final = Scale(
     settle_s=15.0,
     freeze_s=35.0,
     waits_for_expiry=True,
+    judges_speed=True,
 )
 QUICK: Final = Scale(
     requests_min=60,
@@ -76,6 +85,7 @@ QUICK: Final = Scale(
     settle_s=3.0,
     freeze_s=3.0,
     waits_for_expiry=False,
+    judges_speed=False,
 )
 
 
@@ -154,6 +164,11 @@ class House:
         """Note a breach unless something is so."""
         if not so:
             self.breach(promise, sentence)
+
+    def expect_within(self, what: str, measured: float, most: float) -> None:
+        """Note a breach where speed is judged and something is more than it may be."""
+        slow = self.stage.scale.judges_speed and measured > most
+        self.expect("speed", not slow, f"{what}: {measured:,.2f}, and {most:g} at most")
 
     async def told(self, *, settle_s: float = SETTLE_S_MAX) -> dict[str, Told]:
         """Read all that the program tells of what it accepted, once it has come to rest."""
@@ -275,6 +290,8 @@ class Stage:
 
     def outcome(self, fault: str, title: str, house: House, findings: Findings, **figures: float) -> Outcome:
         """Sum up a scene."""
+        if house.recoveries and fault in RECOVERS_S_MAX:
+            house.expect_within("seconds to recover", max(house.recoveries), RECOVERS_S_MAX[fault])
         in_fault = house.books.requests_between(house.fault_began_s, house.fault_ended_s)
         broken: dict[str, Any] = {**findings.broken}
         for promise, said in house.broken.items():
