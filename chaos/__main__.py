@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -61,7 +62,10 @@ def main() -> int:
 
 
 async def play(stage: Stage, wanted: list[str]) -> list[Outcome]:
-    """Play these scenes, one after the other."""
+    """Play these scenes, one after the other; a SIGTERM ends them with all that they started."""
+    playing = asyncio.current_task()
+    assert playing is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
     if stage.scale.per_s is None:
         tell("what this machine can carry")
         stage.per_s = 0.6 * await capacity(stage)
