@@ -33,7 +33,7 @@ FAULTS: Final[Mapping[str, Listed]] = {
     "F5": Listed(
         "the primary of PostgreSQL is killed",
         "",
-        "not yet: it needs the PostgreSQL store and two servers",
+        "not yet: it needs two PostgreSQL servers, one of which follows the other",
     ),
     "F6": Listed("the database stalls", "refusals with `Retry-After` within three seconds, then all is well"),
     "F7": Listed("the answer to a committed start is lost", "the same Idempotency-Key gives one text"),
@@ -82,7 +82,7 @@ FAULTS: Final[Mapping[str, Listed]] = {
     "F27": Listed(
         "5 to 30 % of packets to a carrier are lost",
         "",
-        "not yet: it needs a network namespace with a packet filter; F13 loses all of them",
+        "not yet: it needs a packet filter in a network namespace; F13 loses all of them",
     ),
     "F28": Listed("a message that cannot be written", "it alone fails; nobody else waits for it"),
 }
