@@ -2,7 +2,7 @@
 # ARGS goes to the program behind a target: make test ARGS="tests/unit -k gsm7"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint types imports pages bench docs prompts format lock servers clean
+.PHONY: help dev test check lint types imports pages bench chaos docs prompts format lock servers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,6 +41,9 @@ pages: $(DEV)
 bench: $(DEV) ## Measure this machine
 	$(BIN)/python -m bench $(ARGS)
 
+chaos: $(DEV) ## Break Dastak on this machine in every way it knows, and close the books
+	$(BIN)/python -m chaos $(ARGS)
+
 docs: $(DEV) ## Write the generated pages of docs/ again
 	$(BIN)/python -m tools.generate_docs
 
@@ -57,7 +60,7 @@ lock: ## Choose the newest dependencies again and write their hashes down
 
 clean: ## Remove what was built and installed, but no data
 	rm -rf $(VENV) .lock-venv .prompts-venv .recogniser-venv .helm-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist tests/peers/node_modules tests/peers/prism/node_modules
-	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests tools bench chaos -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # What tests talk to and this machine does not have. Said loudly when it fails, fatal only with DASTAK_CI=1.
 servers:

@@ -82,6 +82,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(octets)
 
     def data_received(self, data: bytes) -> None:
+        if self._answered is None:
+            # The server says why it ends a connection that nobody used.
+            self._transport.close()
+            return
         buffer = self._buffer = self._buffer + data if self._buffer else data
         head_end = buffer.find(HEAD_END)
         if head_end < 0:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tools import pages_of_calls, pages_of_rules, pages_of_surface, pages_of_voices
+from tools import pages_of_calls, pages_of_faults, pages_of_rules, pages_of_surface, pages_of_voices
 from tools.module_map import architecture
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -32,6 +32,10 @@ PAGES: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
     "docs/reference/doctor.md": ("the tables of src/dastak/commands/checks", pages_of_surface.checks),
     "docs/reference/metrics.md": ("src/dastak/telemetry/metrics.py", pages_of_surface.metrics),
     "docs/reference/http-api.md": ("the tables of endpoints in src/dastak/api", pages_of_surface.http_api),
+    "docs/reference/fault-tests.md": (
+        "chaos/fault_list.py and chaos/results/reference.json",
+        pages_of_faults.fault_tests,
+    ),
     "docs/explanation/verification-states.md": (
         "the tables of transitions in src/dastak/core",
         pages_of_rules.states,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOUSE = ROOT / "src" / "dastak"
 
 MODULES = sorted(HOUSE.rglob("*.py"))
-TREES = ("src", "tools", "bench", "tests")
+TREES = ("src", "tools", "bench", "chaos", "tests")
 EVERYWHERE = sorted(
     path for tree in TREES for path in (ROOT / tree).rglob("*.py") if "node_modules" not in path.parts
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dastak.core.errors import Conflict, NotFound, RateLimited, Refused
+from dastak.core.errors import Conflict, NotFound, Overloaded, RateLimited, Refused
 from dastak.core.events import MessageDropped, MessageQueued
 from dastak.core.policy import Channel, Narrowing, Policy, ResendCode
 from dastak.core.verification import Reason
@@ -208,6 +208,24 @@ async def test_resend_that_must_wait_costs_no_limit(tmp_path: Path) -> None:
             with pytest.raises(RateLimited):
                 await house.resend(started)
         house.clock.advance(30)
+
+        assert (await house.resend(started)).verification.sends == 2
+
+
+async def test_resend_that_the_store_refused_whole_costs_no_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_more: object) -> None:
+        raise Overloaded("The database cannot write now.")
+
+    twice_a_day = replace(WIDE, number=Rate(count=2, per_s=86_400))
+    async with open_house(tmp_path, limits=twice_a_day) as house:
+        started = await house.start()
+        house.clock.advance(30)
+        with monkeypatch.context() as failing:
+            failing.setattr(house.store, "decide", full)
+            with pytest.raises(Overloaded):
+                await house.resend(started)
 
         assert (await house.resend(started)).verification.sends == 2
 

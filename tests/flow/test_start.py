@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core import codes
-from dastak.core.errors import DastakError, InvalidRequest, RateLimited, Refused
+from dastak.core.errors import DastakError, InvalidRequest, Overloaded, RateLimited, Refused
 from dastak.core.events import MessageQueued, VerificationCanceled, VerificationStarted
 from dastak.core.policy import Channel, Narrowing, Policy
 from dastak.core.tenant import Mode
@@ -130,6 +130,25 @@ async def test_start_over_a_limit_writes_nothing_and_leaves_the_pending_one(tmp_
 
         assert refusal.value.limit == "number"
         await assert_nothing_happened(house, known=(first,))
+
+
+@pytest.mark.parametrize("may_be_done", [False, True])
+async def test_start_that_the_store_refused_whole_costs_no_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_be_done: bool
+) -> None:
+    def full(*_arguments: object, **_more: object) -> None:
+        raise Overloaded("The database cannot write now.", may_be_done=may_be_done)
+
+    once_a_day = replace(WIDE, number=Rate(count=1, per_s=86_400))
+    async with open_house(tmp_path, limits=once_a_day) as house:
+        with monkeypatch.context() as failing:
+            failing.setattr(house.store, "open", full)
+            with pytest.raises(Overloaded):
+                await house.start()
+        again = await asyncio.gather(house.start(), return_exceptions=True)
+
+    # One that may be kept after all stays counted: a number gets no text more than its limit allows.
+    assert isinstance(again[0], RateLimited if may_be_done else Verification)
 
 
 async def test_start_over_the_spend_cap_writes_nothing_and_leaves_the_pending_one(tmp_path: Path) -> None:

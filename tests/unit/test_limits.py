@@ -310,3 +310,32 @@ def test_rates_are_read_from_settings() -> None:
     assert read.number == Rate(count=1, per_s=60)
     with pytest.raises(msgspec.ValidationError, match="at least 1"):
         msgspec.convert({"number": {"count": 0, "per_s": 60}}, LimitSettings)
+
+
+@pytest.mark.parametrize("client_ip", [None, "203.0.113.7"])
+def test_send_that_is_given_back_leaves_no_trace(client_ip: str | None) -> None:
+    limits = fresh(msgspec.structs.replace(OPEN, number=Rate(count=2, per_s=DAY_S)))
+
+    for _ in range(5):
+        assert met(limits, client_ip=client_ip) is None
+        limits.give_back(APP, ASHA, client_ip)
+    kept = [met(limits, client_ip=client_ip) for _ in range(2)]
+    limits.give_back(APP, ASHA, client_ip)
+    again = [met(limits, client_ip=client_ip) for _ in range(2)]
+
+    assert kept == [None, None]
+    assert again[0] is None
+    assert again[1] is not None
+
+
+def test_send_that_is_given_back_is_that_of_its_asker_alone() -> None:
+    one_each = Rate(count=1, per_s=DAY_S)
+    limits = fresh(msgspec.structs.replace(OPEN, tenant=one_each, number=one_each))
+    other = caller(2, service=2, key="k2")
+    assert met(limits) is None
+    assert met(limits, by=other, to=BINA) is None
+
+    limits.give_back(APP, ASHA, None)
+
+    assert met(limits, by=other, to=BINA) is not None
+    assert met(limits) is None

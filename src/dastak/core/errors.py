@@ -146,14 +146,19 @@ class RateLimited(Refused):
 
 
 class Overloaded(DastakError):  # noqa: N818
-    """Ours to cure; try again after `retry_after_s` whole seconds."""
+    """Ours to cure; try again after `retry_after_s` whole seconds.
+
+    Attributes:
+        may_be_done: Whether what was asked for may have happened all the same.
+    """
 
     code = "overloaded"
     title = "Not possible at this moment"
 
-    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+    def __init__(self, detail: str, *, retry_after_s: int = 1, may_be_done: bool = False) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+        self.may_be_done = may_be_done
 
 
 class CarrierError(DastakError):

@@ -329,11 +329,10 @@ class Limits(Protocol):
     """How often somebody may ask."""
 
     def take(self, caller: Caller, msisdn: Msisdn, client_ip: str | None, *, now: datetime) -> None:
-        """Count one send against every limit, or against none.
+        """Count one send against every limit. Raises: RateLimited (one is met; nothing was counted)."""
 
-        Raises:
-            RateLimited: The limit that is met; nothing was counted.
-        """
+    def give_back(self, caller: Caller, msisdn: Msisdn, client_ip: str | None) -> None:
+        """Uncount one send that was counted and that nobody got."""
 
 
 class Calls(Protocol):

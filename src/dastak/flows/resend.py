@@ -26,7 +26,7 @@ from dastak.delivery.failover import Action, Silence, Situation, next_step
 from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import LEASE_S, why_no_call
 from dastak.flows.hear import refuse_stopped
-from dastak.flows.spending import spend_of
+from dastak.flows.spending import counted_send, spend_of
 from dastak.flows.start import check_register, choose_channel
 from dastak.guard.destinations import check_destination
 
@@ -70,12 +70,13 @@ async def resend(
     ports.limits.take(caller, held.verification.msisdn, None, now=now)
     # Who asks again was not helped by the routes before.
     tried = tuple(dict.fromkeys(event.route for event in told if isinstance(event, MessageSubmitted)))
-    sent = await ports.store.decide(
-        verification_id,
-        lambda held: _rule(ports, caller, held, channel, tried=tried, now=now, lost=lost),
-        tenant=caller.tenant.n,
-        once=once,
-    )
+    with counted_send(ports, caller, held.verification.msisdn, None):
+        sent = await ports.store.decide(
+            verification_id,
+            lambda held: _rule(ports, caller, held, channel, tried=tried, now=now, lost=lost),
+            tenant=caller.tenant.n,
+            once=once,
+        )
     if isinstance(sent, Resent):
         ports.publish(sent.verification, sent.events)
         ports.hand_over(sent.verification, sent.message)

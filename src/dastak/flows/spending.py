@@ -1,5 +1,7 @@
 """What a message costs its tenant: a text before it leaves, a call at its worst and then by its length."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -7,13 +9,29 @@ import msgspec
 from dastak.core.call_price import cost_micros
 from dastak.core.call_rules import MICROS_MAX
 from dastak.core.call_terms import CallBar
+from dastak.core.errors import Overloaded
 from dastak.core.events import CallPriced
 from dastak.core.message import Message, MessageState, MessageStep
+from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
 from dastak.core.ports import Ports
 from dastak.core.spend import Account, Correction, Reserve, Spend
-from dastak.core.tenant import Mode, Tenant
+from dastak.core.tenant import Caller, Mode, Tenant
 from dastak.core.verification import Verification
+
+
+@contextmanager
+def counted_send(ports: Ports, caller: Caller, msisdn: Msisdn, client_ip: str | None) -> Iterator[None]:
+    """Keep a send counted against the limits, unless the store says that it was certainly not kept.
+
+    Who asks again while the database cannot write would else be told that the number had too many codes.
+    """
+    try:
+        yield
+    except Overloaded as error:
+        if not error.may_be_done:
+            ports.limits.give_back(caller, msisdn, client_ip)
+        raise
 
 
 def spend_of(

@@ -1,6 +1,7 @@
 """Start a verification: refuse what must be refused, decide everything, write it once, hand it over."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from dastak.flows import factors
 from dastak.flows.compose import code_of, measure_wording, wording_of
 from dastak.flows.fall_back import LEASE_S
 from dastak.flows.hear import refuse_stopped
-from dastak.flows.spending import spend_of
+from dastak.flows.spending import counted_send, spend_of
 from dastak.guard.destinations import check_destination
 
 
@@ -104,7 +105,9 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     # By id: when the store must run its batch again, the same one is superseded again.
     superseded: dict[VerificationId, rules.Step] = {}
     opening = _opening(ports, caller, answer, superseded)
-    started = await ports.store.open(opening, once=once)
+    counted = counted_send(ports, caller, verification.msisdn, ask.client_ip)
+    with nullcontext() if rules.asks_factor(verification) else counted:
+        started = await ports.store.open(opening, once=once)
     if isinstance(started, Started):
         for ended in superseded.values():
             ports.publish(ended.verification, ended.events)

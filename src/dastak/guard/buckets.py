@@ -68,6 +68,11 @@ class Buckets:
         full_at_us = self.full_at_us.get(key, 0)
         self.full_at_us[key] = (full_at_us if full_at_us > now_us else now_us) + self.interval_us
 
+    def give_back(self, key: Hashable) -> None:
+        """Uncount one that was counted."""
+        if key in self.full_at_us:
+            self.full_at_us[key] -= self.interval_us
+
     def sweep(self, now_us: int, *, looks_max: int) -> None:
         """Forget full buckets, looking at so many of them; the next sweep goes on where this one ends."""
         if not self._round:

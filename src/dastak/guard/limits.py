@@ -109,6 +109,11 @@ class SendLimits:
                 window_s=rate.per_s,
             )
 
+    def give_back(self, caller: Caller, msisdn: Msisdn, client_ip: str | None) -> None:
+        """Uncount one send that `take` has counted and that nobody got."""
+        network = None if client_ip is None else _network(client_ip)
+        self._books[caller.key.mode].give_back(caller, int(msisdn), network)
+
     def seed(self, sends: Iterable[PastSend]) -> None:
         """Count the sends of the last day against their numbers, once, before the first `take`."""
         for send in sorted(sends, key=lambda send: send.at):
@@ -140,19 +145,21 @@ class _Book:
 
     def take(self, caller: Caller, number: int, network: int | None, now_us: int) -> Met | None:
         """Count one send against every limit, or against none."""
-        tenant, of_asker = caller.tenant.n, self._buckets
-        wanted: list[tuple[Buckets, Hashable]] = [
-            (of_asker["key"], caller.key.id),
-            (of_asker["service"], caller.service.n),
-            (of_asker["tenant"], tenant),
-        ]
-        if network is not None:
-            wanted.append((of_asker["client_ip"], tenant * _ADDRESSES + network))
+        tenant = caller.tenant.n
         used = self._used(tenant, number)
-        met = take(wanted + used, now_us)
+        met = take(self._of_asker(caller, network) + used, now_us)
         if met is None and not used:
             self._notes[number] = now_us * _TENANTS + tenant
         return met
+
+    def give_back(self, caller: Caller, number: int, network: int | None) -> None:
+        """Uncount one send that `take` has counted."""
+        found = self._of_asker(caller, network)
+        # A note is of the only send there was; of several the buckets tell.
+        if self._notes.pop(number, None) is None:
+            found += self._of_number(caller.tenant.n, number)
+        for buckets, key in found:
+            buckets.give_back(key)
 
     def count(self, tenant: int, number: int, at_us: int) -> None:
         """Count one send against the limits of its number, whether they allow it or not."""
@@ -182,6 +189,16 @@ class _Book:
                 buckets.spend(key, noted_at_us)
         found = self._of_number(tenant, number)
         return found if any(key in buckets.full_at_us for buckets, key in found) else []
+
+    def _of_asker(self, caller: Caller, network: int | None) -> list[tuple[Buckets, Hashable]]:
+        found: list[tuple[Buckets, Hashable]] = [
+            (self._buckets["key"], caller.key.id),
+            (self._buckets["service"], caller.service.n),
+            (self._buckets["tenant"], caller.tenant.n),
+        ]
+        if network is not None:
+            found.append((self._buckets["client_ip"], caller.tenant.n * _ADDRESSES + network))
+        return found
 
     def _of_number(self, tenant: int, number: int) -> list[tuple[Buckets, Hashable]]:
         short, daily = self._by_tenant_number

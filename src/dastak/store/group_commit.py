@@ -234,7 +234,9 @@ class GroupCommit:
         """Tell everybody that the disk does not answer; what is being committed may still be kept."""
         log.error("the database did not answer in %s s", STALL_S_MAX)
         self._stalled = True
-        _overload(self._batch, "The database does not answer; the change may have been kept.")
+        _overload(
+            self._batch, "The database does not answer; the change may have been kept.", may_be_done=True
+        )
         _overload(self._waiting, "The database does not answer.")
         self._waiting.clear()
 
@@ -263,10 +265,11 @@ def _tell(ran: Sequence[_Ran]) -> None:
             future.set_exception(error)
 
 
-def _overload(operations: Iterable[_Operation], detail: str) -> None:
+def _overload(operations: Iterable[_Operation], detail: str, *, may_be_done: bool = False) -> None:
     for _, future in operations:
         if not future.done():
-            future.set_exception(Overloaded(detail, retry_after_s=DISK_RETRY_AFTER_S))
+            error = Overloaded(detail, retry_after_s=DISK_RETRY_AFTER_S, may_be_done=may_be_done)
+            future.set_exception(error)
 
 
 def _raise_if_disk(error: Exception) -> None:

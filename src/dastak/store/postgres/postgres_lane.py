@@ -123,12 +123,14 @@ class Lane:
             self._cut()
             self._fail("it did not answer")
             detail = "The database does not answer; the change may have been kept."
-            raise Overloaded(detail, retry_after_s=RETRY_AFTER_S) from error
+            raise Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True) from error
         except psycopg.DataError as error:
             raise InvalidRequest("A text has a character that cannot be kept.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
             self._fail(str(error))
-            raise Overloaded("The database cannot be asked now.", retry_after_s=RETRY_AFTER_S) from error
+            detail = "The database cannot be asked now."
+            # It may be the answer to COMMIT that was lost.
+            raise Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True) from error
         self._failing = False
         return result
 

@@ -1,0 +1,1 @@
+"""Fault tests: break the running program in every way one machine can, and close the books afterwards."""

@@ -1,0 +1,90 @@
+"""Break Dastak on this machine: `python -m chaos [--only F1,F12] [--seed N] [--quick] [--json FILE]`."""
+
+import argparse
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from bench.report import machine
+from chaos.capacity import capacity
+from chaos.catalogue import SCENES
+from chaos.fault_list import FAULTS
+from chaos.outcome_table import Outcome, Report, table
+from chaos.stage import FULL, QUICK, CannotPlay, Stage
+
+KEPT = Path("chaos/results/latest.json")
+
+
+def main() -> int:
+    """Play the scenes, print the table and keep it; 1 when a promise did not hold."""
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--only", default="", help="such as F1,F12; else all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="a few requests each, as in the tests")
+    parser.add_argument("--per-s", type=float, help="people a second; else six tenths of what goes here")
+    parser.add_argument("--kills", type=int, help="how often the program is killed")
+    parser.add_argument("--pending", type=int, help="how many texts wait when a full house is killed (F3)")
+    parser.add_argument("--soak-s", type=float, help="how long a long day is (F26)")
+    parser.add_argument(
+        "--database-url", help="of a PostgreSQL server here; else a SQLite file for each scene"
+    )
+    parser.add_argument("--json", type=Path, default=KEPT, help=f"where to keep it, {KEPT} if absent")
+    parser.add_argument("--data-dir", type=Path, default=Path("var/chaos"), help="on the disk to use")
+    asked = parser.parse_args()
+    named = {name: getattr(asked, name) for name in ("per_s", "kills", "pending", "soak_s")}
+    changes = {name: value for name, value in named.items() if value is not None}
+    scale = msgspec.structs.replace(QUICK if asked.quick else FULL, **changes)
+    wanted = asked.only.split(",") if asked.only else list(FAULTS)
+    asked.data_dir.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(dir=asked.data_dir)).resolve()
+    try:
+        stage = Stage(directory, scale=scale, seed=asked.seed, database_url=asked.database_url)
+        outcomes = asyncio.run(play(stage, wanted))
+    finally:
+        shutil.rmtree(directory)
+    report = Report(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=machine(),
+        database="SQLite" if asked.database_url is None else asked.database_url.partition(":")[0],
+        quick=asked.quick,
+        outcomes=outcomes,
+    )
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    print(table(outcomes))
+    return int(any(outcome.broken for outcome in outcomes))
+
+
+async def play(stage: Stage, wanted: list[str]) -> list[Outcome]:
+    """Play these scenes, one after the other; a SIGTERM ends them with all that they started."""
+    playing = asyncio.current_task()
+    assert playing is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+    if stage.scale.per_s is None:
+        tell("what this machine can carry")
+        stage.per_s = 0.6 * await capacity(stage)
+    outcomes = []
+    for fault in wanted:
+        if fault not in SCENES:
+            tell(f"{fault} is not played: {FAULTS[fault].not_here}")
+            continue
+        tell(f"{fault}: {FAULTS[fault].what}, {stage.per_s:.0f} people a second")
+        try:
+            outcomes.append(await SCENES[fault](stage))
+        except CannotPlay as reason:
+            tell(f"{fault} is not played: {reason}")
+    return outcomes
+
+
+def tell(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

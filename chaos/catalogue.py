@@ -1,0 +1,33 @@
+"""Which scene plays which fault of the list."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from chaos import carrier_faults, clock_faults, deaths, disk_faults, overload
+from chaos.outcome_table import Outcome
+from chaos.stage import Stage
+
+Scene = Callable[[Stage], Awaitable[Outcome]]
+
+SCENES: Final[Mapping[str, Scene]] = {
+    "F1": deaths.kills,
+    "F2": deaths.kills_with_submits_under_way,
+    "F3": deaths.kill_of_a_full_house,
+    "F4": deaths.freeze,
+    "F6": disk_faults.stall,
+    "F7": disk_faults.lost_answers,
+    "F10": disk_faults.full_disk,
+    "F11": disk_faults.failing_fsync,
+    "F12": carrier_faults.cut_link,
+    "F13": carrier_faults.silent_link,
+    "F14": carrier_faults.throttling,
+    "F15": carrier_faults.strange_receipts,
+    "F17": carrier_faults.slow_carrier,
+    "F18": clock_faults.steps,
+    "F19": overload.flood,
+    "F20": overload.retry_storm,
+    "F23": deaths.restarts,
+    "F24": disk_faults.older_copy,
+    "F26": overload.soak,
+    "F28": disk_faults.poison,
+}

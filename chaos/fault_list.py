@@ -1,0 +1,88 @@
+"""The list of faults F1 to F28: what is broken, what must hold, and why some are not played here."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+
+class Listed(NamedTuple):
+    """One fault.
+
+    Attributes:
+        what: What is broken.
+        holds: What must hold all the same.
+        not_here: Why no scene plays it; empty where one does.
+    """
+
+    what: str
+    holds: str
+    not_here: str = ""
+
+
+FAULTS: Final[Mapping[str, Listed]] = {
+    "F1": Listed(
+        "`kill -9` of the program at random times",
+        "nothing lost, nothing approved twice, no attempt forgotten",
+    ),
+    "F2": Listed(
+        "`kill -9` while carriers have texts to answer", "what was under way comes again with the same code"
+    ),
+    "F3": Listed(
+        "`kill -9` of API, worker and database at once, with a full queue", "the whole queue leaves after it"
+    ),
+    "F4": Listed("`SIGSTOP` for longer than a lease, then `SIGCONT`", "no late write over what moved on"),
+    "F5": Listed(
+        "the primary of PostgreSQL is killed",
+        "",
+        "not yet: it needs two PostgreSQL servers, one of which follows the other",
+    ),
+    "F6": Listed("the database stalls", "refusals with `Retry-After` within three seconds, then all is well"),
+    "F7": Listed("the answer to a committed start is lost", "the same Idempotency-Key gives one text"),
+    "F8": Listed("Redis is killed", "", "Dastak keeps nothing in Redis"),
+    "F9": Listed("NATS is killed", "", "Dastak keeps nothing in NATS"),
+    "F10": Listed("the disk is full", "no 2xx without a commit, no approval; space cures it"),
+    "F11": Listed("an fsync fails", "it never acknowledges again until a new start"),
+    "F12": Listed(
+        "a carrier link is cut with submits outstanding", "what is in doubt goes by the other carrier"
+    ),
+    "F13": Listed("a carrier link swallows everything", "texts go by the other carrier within seconds"),
+    "F14": Listed("a carrier throttles three of ten", "no text is dropped, the other carrier takes over"),
+    "F15": Listed("receipts come five times, shuffled and early", "each text is settled exactly once"),
+    "F16": Listed(
+        "a text fails, and the call follows",
+        "",
+        "played elsewhere: `tests/e2e/test_call_failover.py`, and timed by `make bench`",
+    ),
+    "F17": Listed("a carrier answers after four seconds", "people wait no longer than for the other one"),
+    "F18": Listed("the wall clock steps by -2 h, +90 s, -90 s, +1 h", "no code lives longer for it"),
+    "F19": Listed(
+        "ten times too many people",
+        "nothing accepted is lost, refusals say when to come again; how long all wait is measured",
+    ),
+    "F20": Listed("refused people ask again at once", "it recovers while they do"),
+    "F21": Listed(
+        "the sink of webhooks is down for an hour",
+        "",
+        "Dastak sends no webhooks of verifications yet; those of leads are tried in "
+        "`tests/e2e/test_lead_webhook_live.py`",
+    ),
+    "F22": Listed(
+        "DNS, the key service and the DLT register are gone",
+        "",
+        "keys are in a file and the register is in the database; a name that no longer resolves is a carrier "
+        "that is down, as in F13",
+    ),
+    "F23": Listed("`SIGTERM` and a new start under load", "nobody is cut off, nothing lost, nothing twice"),
+    "F24": Listed("the database is put back to an older copy", "no code that was used since is good again"),
+    "F25": Listed(
+        "out of memory",
+        "",
+        "the kernel ends the program as F1 does; a limit needs cgroups that few machines let us make",
+    ),
+    "F26": Listed("a long soak", "memory and file handles stay flat, all books balance"),
+    "F27": Listed(
+        "5 to 30 % of packets to a carrier are lost",
+        "",
+        "not yet: it needs a packet filter in a network namespace; F13 loses all of them",
+    ),
+    "F28": Listed("a message that cannot be written", "it alone fails; nobody else waits for it"),
+}

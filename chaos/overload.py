@@ -1,0 +1,195 @@
+"""Too many people, people who ask again at once, and a long day: F19, F20 and F26."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.load import Pool, Request, connect, open_loop, post
+from chaos.books import Call
+from chaos.capacity import most
+from chaos.outcome_table import Outcome
+from chaos.people import PATH, Habits
+from chaos.stage import House, Stage
+from chaos.watched_carrier import until
+
+# Under what one address may have, and enough that the server's own bounds are what limits.
+FLOOD_CONNECTIONS: Final = 700
+TIMES: Final = 10
+STORM: Final = 1.2
+FIRST_OF_FLOOD: Final = 919_500_000_000
+SAMPLE_S: Final = 0.5
+# How long the last of a flood may take.
+ANSWERS_S_MAX: Final = 120.0
+# A second with so much of the peak counts as recovered.
+GOOD_SHARE: Final = 0.9
+
+
+async def flood(stage: Stage) -> Outcome:
+    """F19: ten times as many starts as go, from a schedule that waits for nobody, beside people as usual."""
+    async with stage.house("f19") as house:
+        peak = await most(house, stage.scale.overload_s / 4)
+        before_mib = house.victim.process.resident_mib
+        async with house.load():
+            await house.until_accepted(10)
+            house.fault_begins()
+            answers = await _flood(house, TIMES * peak, stage.scale.overload_s)
+            house.fault_ended_s = time.monotonic()
+            await house.recovered(house.fault_ended_s)
+            await house.until_asked(stage.scale.requests_min)
+            await until(
+                lambda: not _lost(house, answers), within_s=ANSWERS_S_MAX, what="the flood has its texts"
+            )
+        findings = await house.close()
+        for number, said in _without_retry_after(answers).items():
+            house.breach("F19", f"{said} answers {number} say not when to come again")
+        checks = [call for call in house.books.calls if call.kind == "check" and _inside(house, call)]
+        good = sum(call.status in (200, 409) for call in checks)
+        figures = {
+            "peak people/s": peak,
+            "starts offered/s": len(answers) / stage.scale.overload_s,
+            "starts accepted/s": sum(one.status == 201 for one in answers) / stage.scale.overload_s,
+            "accepted p99 s": _p99([one.took_s for one in answers if one.status == 201]),
+            "refused": sum(one.status in (429, 503) for one in answers),
+            "refused p99 s": _p99([one.took_s for one in answers if one.status in (429, 503)]),
+            "checks answered %": 100 * good / max(1, len(checks)),
+            "memory more MiB": house.victim.process.resident_mib - before_mib,
+        }
+        house.expect_within("seconds of an accepted start, p99", figures["accepted p99 s"], 1.0)
+        house.expect_within("checks not answered, %", 100 - figures["checks answered %"], 1.0)
+        house.expect_within("MiB more", figures["memory more MiB"], 200.0)
+        return stage.outcome("F19", "ten times too many starts", house, findings, **figures)
+
+
+class _Reply(NamedTuple):
+    number: str
+    status: int
+    took_s: float
+    says_when: bool
+
+
+async def _flood(house: House, per_s: float, seconds: float) -> list[_Reply]:
+    """Start so many a second, and take every answer."""
+    replies: list[_Reply] = []
+    pool = Pool(await connect(house.victim.port, FLOOD_CONNECTIONS))
+    first, end_s = FIRST_OF_FLOOD, time.monotonic() + seconds
+    sent = 0
+
+    def requests() -> Iterator[Request]:
+        while time.monotonic() < end_s:
+            number = first + len(house.books.others)
+            house.books.others.add(f"+{number}")
+            yield Request(f"+{number}", post(PATH, house.lines.key, b'{"to":"+%d"}' % number))
+
+    def send(request: Request, due_s: float) -> None:
+        nonlocal sent
+        sent += 1
+
+        def answered(status: int, body: bytes) -> None:
+            took_s = time.perf_counter() - due_s
+            replies.append(_Reply(request.subject, status, took_s, b"retry_after_s" in body))
+
+        pool.ask(request.octets, answered)
+
+    await open_loop(requests(), per_s=per_s, send=send)
+    await until(lambda: len(replies) == sent, within_s=ANSWERS_S_MAX, what="the flood has its answers")
+    pool.close()
+    return replies
+
+
+def _lost(house: House, replies: list[_Reply]) -> list[str]:
+    """Return who of the flood was accepted and has no text."""
+    return [one.number for one in replies if one.status == 201 and not house.books.arrivals.get(one.number)]
+
+
+def _without_retry_after(replies: list[_Reply]) -> Counter[int]:
+    return Counter(one.status for one in replies if one.status in (429, 503) and not one.says_when)
+
+
+def _inside(house: House, call: Call) -> bool:
+    return house.fault_began_s <= call.asked_s <= house.fault_ended_s
+
+
+def _p99(values: list[float]) -> float:
+    return sorted(values)[int(0.99 * len(values))] if values else 0.0
+
+
+async def retry_storm(stage: Stage) -> Outcome:
+    """F20: a flood, and people beside it who ask three times again at once, and go on when it is over."""
+    async with stage.house("f20") as house:
+        peak = await most(house, stage.scale.overload_s / 4)
+        house.crowd.habits = Habits(storm_tries=3, patience_s=10.0)
+        stage_per_s, stage.per_s = stage.per_s, STORM * peak
+        try:
+            async with house.load():
+                await house.until_accepted(10)
+                house.fault_begins()
+                await _flood(house, TIMES * peak, stage.scale.overload_s / 2)
+                ended_s = time.monotonic()
+                await house.recovered(ended_s)
+                good_s = await _until_good(house, GOOD_SHARE * peak, ended_s)
+                await house.until_asked(stage.scale.requests_min)
+                house.fault_ended_s = time.monotonic()
+            house.recoveries.append(good_s - ended_s)
+        finally:
+            stage.per_s = stage_per_s
+        house.crowd.gave_up.clear()  # who asks four times at once and goes was refused, and told so
+        findings = await house.close()
+        return stage.outcome("F20", "retry storm", house, findings, **{"peak people/s": peak})
+
+
+async def _until_good(house: House, per_s: float, since_s: float) -> float:
+    """Wait a minute for a second in which as many were accepted as should be, and return its end."""
+    give_up_s = time.monotonic() + 60.0
+    while True:
+        await asyncio.sleep(SAMPLE_S)
+        now_s = time.monotonic()
+        lately = sum(
+            call.status == 201 and call.kind == "start" and max(since_s, now_s - 1.0) <= call.answered_s
+            for call in house.books.calls
+        )
+        if lately >= per_s * min(1.0, now_s - since_s):
+            return now_s
+        if now_s > give_up_s:
+            return now_s
+
+
+async def soak(stage: Stage) -> Outcome:
+    """F26: the usual load for a long time; memory and files stay flat."""
+    async with stage.house("f26") as house:
+        memory: list[tuple[float, float]] = []
+        files: list[int] = []
+        async with house.load():
+            await house.until_accepted(10)
+            house.fault_begins()
+            end_s = time.monotonic() + stage.scale.soak_s
+            while time.monotonic() < end_s or len(memory) < 4:
+                await asyncio.sleep(SAMPLE_S)
+                memory.append((time.monotonic(), house.victim.process.resident_mib))
+                files.append(_open_files(house.victim.pid))
+            await house.until_asked(stage.scale.requests_min)
+            house.fault_ended_s = time.monotonic()
+        findings = await house.close()
+        late = memory[len(memory) // 2 :]
+        figures = {
+            "minutes": stage.scale.soak_s / 60,
+            "memory MiB": memory[-1][1],
+            "memory MiB/h in the second half": _slope(late) * 3_600,
+            "files at most": max(files),
+            "files at the end": files[-1],
+        }
+        return stage.outcome("F26", "a long day", house, findings, **figures)
+
+
+def _slope(points: list[tuple[float, float]]) -> float:
+    """Return the slope of the line with the least squares."""
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+def _open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))

@@ -1,0 +1,12 @@
+"""The short form of the fault tests with too many people, a clock that steps, and a long day."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.short_scene import play_short
+
+
+@pytest.mark.parametrize("fault", ["F18", "F19", "F20", "F26"])
+async def test_promises_hold_under_load_and_over_time(fault: str, tmp_path: Path) -> None:
+    await play_short(fault, tmp_path)

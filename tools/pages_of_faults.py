@@ -1,0 +1,54 @@
+"""Make the page of the fault tests: the whole list, and the figures of the run that is kept."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from chaos.fault_list import FAULTS
+from chaos.outcome_table import HEAD, Report, cells
+from tools.markdown import join, table
+
+KEPT: Final = Path(__file__).resolve().parent.parent / "chaos" / "results" / "reference.json"
+
+
+def fault_tests() -> str:
+    """Make the page."""
+    report = msgspec.json.decode(KEPT.read_bytes(), type=Report)
+    machine = ", ".join(f"{name} {value}" for name, value in report.machine.items())
+    form = "the short form" if report.quick else "the full form"
+    figures = [
+        f"- {outcome.fault}: " + ", ".join(f"{name} {value:,.2f}" for name, value in outcome.figures.items())
+        for outcome in report.outcomes
+        if outcome.figures
+    ]
+    broken = [
+        f"- {outcome.fault}, {promise}: {'; '.join(said)}"
+        for outcome in report.outcomes
+        for promise, said in outcome.broken.items()
+    ]
+    return join(
+        "# Fault tests",
+        "What each promise is, and why these faults: "
+        "[What Dastak promises](../explanation/what-dastak-promises.md).",
+        "## The list",
+        table(
+            ("fault", "what is broken", "what must hold", "played"),
+            [
+                (
+                    fault,
+                    listed.what,
+                    listed.holds,
+                    listed.not_here or "`make chaos`, and in short `make test`",
+                )
+                for fault, listed in FAULTS.items()
+            ],
+        ),
+        "## The run that is kept",
+        f"{report.at}, {form} on {report.database}. Machine: {machine}.",
+        table(HEAD, [cells(outcome) for outcome in report.outcomes]),
+        "What else was measured:" if figures else "",
+        "\n".join(figures),
+        "What did not hold:" if broken else "",
+        "\n".join(broken),
+    )
