@@ -159,6 +159,17 @@ def test_image_runs_as_nobody_in_particular_and_names_its_base() -> None:
     assert "node" not in text
 
 
+def test_image_brings_what_is_run_and_tested_in_the_same_versions() -> None:
+    version = re.compile(r"^([a-z0-9_.-]+==[^ \\\n]+)", re.MULTILINE)
+    run_list, image_list, tested = (
+        set(version.findall((ROOT / "requirements" / name).read_text()))
+        for name in ("run.txt", "postgres.txt", "dev.txt")
+    )
+
+    assert run_list < image_list <= tested
+    assert {name.partition("==")[0] for name in image_list - run_list} == {"psycopg", "psycopg-binary"}
+
+
 def test_hadolint_finds_no_fault() -> None:
     done = run(Path(sys.executable).with_name("hadolint"), DOCKERFILE)
 

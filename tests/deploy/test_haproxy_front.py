@@ -1,15 +1,12 @@
 """HAProxy as shipped, really run in front of a real Dastak: what stalls ends there, what works passes."""
 
-import http.client
 import json
 import os
-import socket
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,67 +14,10 @@ import pytest
 from dastak.api.door import DoorSettings
 from dastak.commands.explain_error import error_titles
 from tests.support.dastak_process import DastakProcess
-from tests.support.deployed import DEPLOY, run
+from tests.support.deployed import run
+from tests.support.front_proxy import ANSWER_S_MAX, CONFIGURATION, NOBODY, Proxy, addresses
 from tests.support.needed import program
 from tests.support.patience import until
-from tests.support.serve_installation import free_port
-
-CONFIGURATION: Final = DEPLOY / "haproxy" / "haproxy.cfg"
-NOBODY: Final = "127.0.0.1:1"
-# The file says five seconds; the rest is a loaded machine.
-ANSWER_S_MAX: Final = 30
-
-
-class Proxy:
-    """A running HAProxy before one node, and another that is not there."""
-
-    def __init__(self, node: str, log: Path) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
-        self._environment = {**os.environ, **addresses(self.address, node)}
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> "Proxy":
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [program("haproxy"), "-db", "-f", str(CONFIGURATION)],
-                env=self._environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        until(self._listens, within_s=ANSWER_S_MAX)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait(ANSWER_S_MAX)
-
-    def connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self.address, timeout=ANSWER_S_MAX)
-
-    def raw(self, octets: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Send these octets and no more, and return what is answered."""
-        host, _, port = self.address.partition(":")
-        with socket.create_connection((host, int(port)), timeout=ANSWER_S_MAX) as sending:
-            sending.sendall(octets)
-            answer = http.client.HTTPResponse(sending)
-            answer.begin()
-            return answer.status, dict(answer.getheaders()), answer.read()
-
-    def _listens(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self._log.read_text()
-        host, _, port = self.address.partition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-        except OSError:
-            return False
-        return True
-
-
-def addresses(bind: str, node: str) -> dict[str, str]:
-    return {"DASTAK_BIND": bind, "DASTAK_NODE1": node, "DASTAK_NODE2": NOBODY}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,90 @@
+"""Two nodes on one PostgreSQL behind the HAProxy that is shipped; one dies, and the other goes on."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.api_client import ApiClient
+from tests.support.front_proxy import Proxy
+from tests.support.patience import until
+from tests.support.postgres_server import shared_server
+from tests.support.program import Program, clean_environment
+from tests.support.serve_installation import START_S_MAX, free_port
+
+DASTAK: Final = (sys.executable, "-m", "dastak")
+
+
+class Cluster:
+    """Two programs on one database, and the proxy before them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.environment = {
+            "DASTAK_DATABASE_URL": shared_server().new_database(),
+            "DASTAK__SIMULATOR__ENABLED": "true",
+        }
+        self.command("init", "--yes", "--directory", ".")
+        self.command("tenants", "create", "default")
+        self.command("services", "create", "default", "--countries", "IN")
+        made = self.command("keys", "create", "--name", "shop", "--json")
+        self.key = str(json.loads(made)["key"])
+        self.ports = [free_port(), free_port()]
+        self.nodes = [self._node(port) for port in self.ports]
+        for node in self.nodes:
+            stack.callback(node.kill)
+            node.start()
+        first, second = (f"127.0.0.1:{port}" for port in self.ports)
+        self.proxy = stack.enter_context(Proxy(first, folder / "haproxy", other=second))
+        for port in self.ports:
+            until(lambda port=port: _ready(f"http://127.0.0.1:{port}"), within_s=START_S_MAX)
+
+    def command(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*DASTAK, *arguments], cwd=self.folder, env=clean_environment(self.environment),
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _node(self, port: int) -> Program:
+        log = self.folder / f"log.{port}"
+        listen = f"127.0.0.1:{port}"
+        return Program(
+            "serve", "--listen", listen, cwd=self.folder, log_file=log, environment=self.environment
+        )
+
+
+def _ready(url: str) -> bool:
+    try:
+        return ApiClient(url, None).get("/readyz").status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(tmp_path, stack)
+
+
+def test_code_of_one_node_is_known_to_the_other_and_a_dead_node_is_left_out(cluster: Cluster) -> None:
+    people = ApiClient(f"http://{cluster.proxy.address}", cluster.key)
+    direct = [ApiClient(f"http://127.0.0.1:{port}", cluster.key) for port in cluster.ports]
+    until(lambda: people.get("/readyz").status == 200, within_s=START_S_MAX)
+    started = direct[0].post("/v1/verifications", {"to": "+919811000002"})
+    assert started.status == 201, started.body
+    seen = direct[1].get(f"/v1/verifications/{started.body['id']}")
+
+    cluster.nodes[0].kill()
+    until(lambda: "Server dastak/node1 is DOWN" in cluster.proxy.log(), within_s=START_S_MAX)
+    after = [people.post("/v1/verifications", {"to": f"+91981100001{number}"}) for number in range(5)]
+    kept = people.get(f"/v1/verifications/{started.body['id']}")
+
+    assert (started.status, seen.status, kept.status) == (201, 200, 200)
+    assert [answer.status for answer in after] == [201] * 5

@@ -1,0 +1,80 @@
+"""HAProxy as shipped in deploy/, in a process of its own before nodes that a test has."""
+
+import http.client
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Final, Self
+
+from tests.support.deployed import DEPLOY
+from tests.support.needed import program
+from tests.support.patience import until
+from tests.support.serve_installation import free_port
+
+CONFIGURATION: Final = DEPLOY / "haproxy" / "haproxy.cfg"
+NOBODY: Final = "127.0.0.1:1"
+# The file says five seconds; the rest is a loaded machine.
+ANSWER_S_MAX: Final = 30
+
+
+class Proxy:
+    """A running HAProxy before two nodes, of which the other may be one that is not there.
+
+    Attributes:
+        address: Where it listens.
+    """
+
+    def __init__(self, node: str, log: Path, *, other: str = NOBODY) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self._environment = {**os.environ, **addresses(self.address, node, other)}
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [program("haproxy"), "-db", "-f", str(CONFIGURATION)],
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        until(self._listens, within_s=ANSWER_S_MAX)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(ANSWER_S_MAX)
+
+    def connection(self) -> http.client.HTTPConnection:
+        """Return a connection of a customer."""
+        return http.client.HTTPConnection(self.address, timeout=ANSWER_S_MAX)
+
+    def raw(self, octets: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Send these octets and no more, and return what is answered."""
+        host, _, port = self.address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=ANSWER_S_MAX) as sending:
+            sending.sendall(octets)
+            answer = http.client.HTTPResponse(sending)
+            answer.begin()
+            return answer.status, dict(answer.getheaders()), answer.read()
+
+    def log(self) -> str:
+        """Return what it has said."""
+        return self._log.read_text()
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()
+        host, _, port = self.address.partition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+def addresses(bind: str, node: str, other: str = NOBODY) -> dict[str, str]:
+    """Return the environment in which the file is read."""
+    return {"DASTAK_BIND": bind, "DASTAK_NODE1": node, "DASTAK_NODE2": other}
