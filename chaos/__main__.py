@@ -15,7 +15,7 @@ from bench.report import machine
 from chaos.capacity import capacity
 from chaos.catalogue import SCENES
 from chaos.fault_list import FAULTS
-from chaos.outcome_table import Outcome, Report, table
+from chaos.outcome_table import Outcome, Report, table, unplayed
 from chaos.stage import FULL, QUICK, CannotPlay, Stage
 
 KEPT = Path("chaos/results/latest.json")
@@ -79,6 +79,9 @@ async def play(stage: Stage, wanted: list[str]) -> list[Outcome]:
             outcomes.append(await SCENES[fault](stage))
         except CannotPlay as reason:
             tell(f"{fault} is not played: {reason}")
+        except Exception as error:
+            tell(f"{fault} ended too early: {error!r}")
+            outcomes.append(unplayed(fault, FAULTS[fault].what, stage.seed, stage.per_s, repr(error)))
     return outcomes
 
 

@@ -55,7 +55,7 @@ FAULTS: Final[Mapping[str, Listed]] = {
     "F17": Listed("a carrier answers after four seconds", "people wait no longer than for the other one"),
     "F18": Listed("the wall clock steps by -2 h, +90 s, -90 s, +1 h", "no code lives longer for it"),
     "F19": Listed(
-        "ten times too many people",
+        "far too many people: ten times what goes, or all that the load can ask",
         "nothing accepted is lost, refusals say when to come again; how long all wait is measured",
     ),
     "F20": Listed("refused people ask again at once", "it recovers while they do"),

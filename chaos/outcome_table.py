@@ -54,6 +54,27 @@ class Report(msgspec.Struct, kw_only=True):
     outcomes: Sequence[Outcome]
 
 
+def unplayed(fault: str, title: str, seed: int, per_s: float, error: str) -> Outcome:
+    """Return what is told of a scene that ended before its books were closed."""
+    return Outcome(
+        fault=fault,
+        title=title,
+        seed=seed,
+        per_s=per_s,
+        in_fault=0,
+        requests=0,
+        accepted=0,
+        lost=0,
+        duplicated=0,
+        untold=0,
+        approved_twice=0,
+        recovery_s=None,
+        figures={},
+        broken={"the scene": (error,)},
+        counts=False,
+    )
+
+
 def cells(outcome: Outcome) -> Sequence[str]:
     """Return one row of the table."""
     recovery = "" if outcome.recovery_s is None else f"{outcome.recovery_s:.1f}"
