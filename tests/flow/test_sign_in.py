@@ -1,9 +1,10 @@
 """What signing in decides over time: trust that ends, hashes made anew, attempts that are given back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from argon2 import PasswordHasher
@@ -11,10 +12,10 @@ from msgspec.structs import replace
 
 from dastak.core.errors import InvalidRequest, Overloaded, RateLimited
 from dastak.core.login_settings import LoginSettings
-from dastak.core.people_store import LoginPorts
+from dastak.core.people_store import LoginPorts, PeopleStore
 from dastak.core.person import Person
 from dastak.core.policy import Channel
-from dastak.core.sign_in_limits import ADDRESS, FROM_THERE
+from dastak.core.sign_in_limits import ADDRESS, FROM_THERE, Claim
 from dastak.core.sign_in_state import BrowserSession, Stage
 from dastak.core.tenant import Mode
 from dastak.flows import sign_in
@@ -168,6 +169,43 @@ async def test_right_password_does_not_open_a_lock_before_its_time(tmp_path: Pat
         assert locked is None
         assert elsewhere is not None
         assert after is not None
+
+
+class CountedWrites:
+    """People whose commits of attempts are counted: a claim that is refused writes nothing."""
+
+    def __init__(self, people: PeopleStore) -> None:
+        self._people, self.writes = people, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._people, name)
+
+    async def claim(self, claims: Sequence[Claim], *, now: datetime) -> Claim | None:
+        used_up = await self._people.claim(claims, now=now)
+        self.writes += used_up is None
+        return used_up
+
+    async def give_back(self, claims: Sequence[Claim], *, now: datetime) -> None:
+        self.writes += 1
+        await self._people.give_back(claims, now=now)
+
+
+async def test_locked_account_costs_as_many_commits_as_a_wrong_password(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person()
+        counted = CountedWrites(login.ports.people)
+        login.ports = replace(login.ports, people=cast(PeopleStore, counted))
+        writes = []
+        for _ in range(FROM_THERE.attempts + 1):
+            before = counted.writes
+            await login.password("a wrong but long one")
+            writes.append(counted.writes - before)
+        locked = await login.password()
+        login.clock.advance(FROM_THERE.window_s)
+
+        assert locked is None
+        assert set(writes) == {2}
+        assert await login.password() is not None, "a lock is no longer for what was written beside it"
 
 
 async def test_address_that_tries_many_names_is_told_to_wait(tmp_path: Path) -> None:

@@ -102,6 +102,10 @@ async def pass_password(
     account = (settings.service.to_bytes(8), key.encode())
     claims = claims_of_account(ring, account, visitor.address, None if known is None else known.digest)
     locked = await login.people.claim(claims, now=now) is not None
+    if locked:
+        # A refused claim writes nothing; a lock would be known by the commit that is missing.
+        shadows = [Claim(key_of(ring, one.budget, one.key), one.budget) for one in claims]
+        await login.people.give_back(shadows, now=now)
     try:
         person = await _judged(login, settings, found, username, password)
     except Overloaded:
