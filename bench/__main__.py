@@ -29,6 +29,7 @@ from bench.load import Request, post
 from bench.loopback_carrier import Carrier
 from bench.neighbour import slowdown
 from bench.pages import measure_pages
+from bench.postgres_cases import measure_postgres
 from bench.processes import LOAD_CORE, Pinned
 from bench.report import Memory, Report, machine, text
 from bench.spoken_calls import measure_spoken_calls
@@ -113,6 +114,8 @@ async def measure(scale: Scale, directory: Path) -> Report:
     pages = await measure_pages(
         directory / "pages", renders=scale.renders, seconds=scale.storm_s, rounds=scale.rounds
     )
+    tell("the same on PostgreSQL")
+    postgres = await measure_postgres(directory / "postgres", operations=scale.operations)
     footprint, filled_mib = await fill(scale, directory / "fill")
     return Report(
         machine=machine(),
@@ -127,6 +130,7 @@ async def measure(scale: Scale, directory: Path) -> Report:
         spoken_calls=spoken_calls,
         call_setups=call_setups,
         pages=pages,
+        postgres=postgres,
         memory=Memory(started_mib=started_mib, ended_mib=ended_mib, filled_mib=filled_mib),
         footprint=footprint,
     )

@@ -13,6 +13,7 @@ from bench.call_setups import CallSetups
 from bench.cases import Failover, Latencies, Throughput
 from bench.footprint import Footprint
 from bench.pages import Pages, Rendered
+from bench.postgres_cases import OnPostgres
 from bench.spoken_calls import SpokenCalls
 from bench.submits import Submits
 
@@ -40,6 +41,7 @@ class Report(msgspec.Struct, kw_only=True):
         spoken_calls: So many calls that speak and hear at one time, while the API is at its limit.
         call_setups: Calls that are answered and hung up at once.
         pages: Pages for people, and what logins do to codes.
+        postgres: The closed loops on PostgreSQL, where that is installed.
     """
 
     machine: dict[str, str]
@@ -54,6 +56,7 @@ class Report(msgspec.Struct, kw_only=True):
     spoken_calls: list[SpokenCalls]
     call_setups: CallSetups
     pages: Pages
+    postgres: OnPostgres | None
     memory: Memory
     footprint: Footprint
 
@@ -104,7 +107,22 @@ def targets(report: Report) -> list[Reached]:
     footprint, failover = report.footprint, report.failover
     settled = max(case.settled_per_s for case in report.throughput if case.name == "starts")
     failed = sum(case.failed for case in (*report.rounds, *report.latencies))
+    postgres = report.postgres
+
+    def at_256(name: str) -> float:
+        assert postgres is not None
+        return next(c.per_s for c in postgres.cases if (c.name, c.connections) == (name, 256))
+
+    on_postgres = (
+        []
+        if postgres is None
+        else [
+            at_least("PostgreSQL: starts/s at 256", 3_000, at_256("starts")),
+            at_least("PostgreSQL: checks/s at 256", 5_000, at_256("checks")),
+        ]
+    )
     return [
+        *on_postgres,
         at_least("starts/s, durable, one core", 5_000, best("starts")),
         at_least("checks/s, durable, one core", 9_000, best("checks")),
         at_least("mixed/s, durable, one core", 7_500, best("mixed")),
@@ -149,6 +167,7 @@ def text(report: Report) -> str:
             f"{report.call_setups.per_s:,.0f} a second on the clock",
             _table(_PAGES, [_page_row(page) for page in report.pages.rendered]),
             _logins_line(report.pages),
+            _postgres_table(report.postgres),
             f"memory        {memory.started_mib:.0f} MiB started, {memory.ended_mib:.0f} after the cases, "
             f"{memory.filled_mib:.0f} in a fresh one after {footprint.pending:,} starts\n"
             f"disk          {footprint.empty_mib:.1f} MiB empty, {footprint.full_mib:.1f} with "
@@ -173,6 +192,44 @@ _SPOKEN = (
 )  # fmt: skip
 _PAGES = ("page", "per s", "p50 ms", "p99 ms", "CPU us", "octets")
 _TARGETS = ("target", "to reach", "measured", "")
+
+
+_POSTGRES = (
+    "case",
+    "conns",
+    "per s",
+    "p50 ms",
+    "p99 ms",
+    "CPU us",
+    "PostgreSQL us",
+    "commits/s",
+    "batch",
+    "failed",
+)
+
+
+def _postgres_table(found: OnPostgres | None) -> str:
+    if found is None:
+        return "PostgreSQL    not installed, so not measured"
+    table = _table(
+        _POSTGRES, [_postgres_row(*case) for case in zip(found.cases, found.server_us, strict=True)]
+    )
+    return f"PostgreSQL {found.version}, one node\n{table}"
+
+
+def _postgres_row(case: Throughput, server_us: float) -> Sequence[str]:
+    times = (case.p50_ms, case.p99_ms)
+    return (
+        case.name,
+        str(case.connections),
+        f"{case.per_s:,.0f}",
+        *(f"{figure:,.1f}" for figure in times),
+        f"{case.cpu_us:.0f}",
+        f"{server_us:.0f}",
+        f"{case.commits_per_s or 0:,.0f}",
+        f"{case.batch_mean or 0:.1f}",
+        str(case.failed),
+    )
 
 
 def _submits_row(case: Submits) -> Sequence[str]:

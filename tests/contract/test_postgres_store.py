@@ -19,8 +19,9 @@ from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.postgres_lane import connect
 from dastak.store.postgres.postgres_store import PostgresStore
-from tests.support.postgres_server import DURABLE, PostgresServer, shared_server
+from tests.support.postgres_server import PostgresServer, own_server, shared_server
 from tests.support.samples import (
+    NOW,
     checking,
     some_id,
     some_message,
@@ -50,7 +51,7 @@ IN_SETS = (
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
     """A server of the test's own, to be killed."""
-    server = PostgresServer(DURABLE)
+    server = own_server()
     yield server
     server.remove()
 
@@ -138,6 +139,17 @@ async def test_lost_answer_to_a_commit_is_told_as_perhaps_kept_and_its_key_says_
             await lane.run(ending)
 
         assert await store.open(some_opening(), once=some_once()) == Replayed(b"201 {}")
+
+
+async def test_node_that_comes_leaves_what_another_one_has_in_its_hands() -> None:
+    url = shared_server().new_database()
+    async with PostgresStore(url) as first, PostgresStore(url) as second:
+        await first.open(some_opening())
+        beside = await second.recover(NOW)
+    async with PostgresStore(url) as alone:
+        after = await alone.recover(NOW)
+
+    assert (beside, after) == (0, 1)
 
 
 @pytest.mark.parametrize("name", IN_SETS)

@@ -1,118 +1,26 @@
-"""A real PostgreSQL of the machine, on a free port and in a temporary directory, one for each test process.
-
-Every test gets a database of its own in it. It is stopped with the process that started it.
-"""
+"""The PostgreSQL server of a test process; every test gets a database of its own in it."""
 
 import atexit
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Mapping
 from functools import cache
-from itertools import count
-from pathlib import Path
-from typing import Any, Final
 
-import psycopg
-
+from bench.postgres_server import DURABLE, FAST, PostgresServer, programs
 from tests.support.needed import missing
-from tests.support.serve_installation import free_port
 
-# Nothing is lost with a test's database but the test.
-FAST: Final[Mapping[str, str]] = {"fsync": "off", "full_page_writes": "off"}
-DURABLE: Final[Mapping[str, str]] = {}
-
-_USER: Final = "postgres"
-_databases = count(1)
+__all__ = ["DURABLE", "FAST", "PostgresServer", "own_server", "shared_server"]
 
 
-def programs() -> Path:
-    """Return the folder of the newest PostgreSQL that is installed; without one the test is skipped."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
-    on_path = shutil.which("initdb")
-    if not found and on_path is None:
+def own_server() -> PostgresServer:
+    """Start a server that writes durably; without PostgreSQL the test is skipped."""
+    if programs() is None:
         missing("needs PostgreSQL, which is not installed")
-    return found[-1].parent if found else Path(str(on_path)).parent
-
-
-class PostgresServer:
-    """One cluster.
-
-    Args:
-        settings: What differs from the defaults.
-
-    Attributes:
-        url: Of its database `postgres`.
-        pid: Of its first process.
-    """
-
-    def __init__(self, settings: Mapping[str, str] = FAST) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="dastak-postgres-"))
-        self.data, self.port = self.home / "data", free_port()
-        self.url = f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
-        self._settings = {
-            "port": str(self.port),
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            "max_connections": "60",
-            **settings,
-        }
-        # The server will not run as root.
-        self._as: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            shutil.chown(self.home, _USER, _USER)
-            self._as = {"user": _USER, "group": _USER, "extra_groups": []}
-        self._run(
-            "initdb", "-D", str(self.data), "-A", "trust", "-U", _USER, "-E", "UTF8", "--locale=C", "-N"
-        )
-        self.start()
-
-    @property
-    def pid(self) -> int:
-        """The first process of the cluster."""
-        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        options = " ".join(f"-c {key}='{value}'" for key, value in self._settings.items())
-        self._run("pg_ctl", "-D", str(self.data), "-w", "-l", str(self.home / "log"), "-o", options, "start")
-
-    def stop(self) -> None:
-        """Stop it at once."""
-        self._run("pg_ctl", "-D", str(self.data), "-m", "immediate", "stop")
-
-    def remove(self) -> None:
-        """Stop it and delete everything."""
-        if (self.data / "postmaster.pid").exists():
-            self.stop()
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def new_database(self) -> str:
-        """Make an empty database and return its address."""
-        name = f"test_{next(_databases)}"
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return self.url.removesuffix("postgres") + name
-
-    def _run(self, program: str, *arguments: str) -> None:
-        # It must not keep a pipe of ours: it outlives this call.
-        with (self.home / "said").open("ab") as said:
-            subprocess.run(
-                [programs() / program, *arguments],
-                check=True,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                cwd="/",
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-                **self._as,
-            )
+    return PostgresServer(DURABLE)
 
 
 @cache
 def shared_server() -> PostgresServer:
-    """Return the cluster of this process, started when it is first asked for."""
-    server = PostgresServer()
+    """Return the cluster of this process, started when it is first asked for, and quick to write."""
+    if programs() is None:
+        missing("needs PostgreSQL, which is not installed")
+    server = PostgresServer(FAST)
     atexit.register(server.remove)
     return server

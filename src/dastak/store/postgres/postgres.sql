@@ -205,3 +205,8 @@ DELETE FROM verification AS v USING old WHERE v.n = old.n
 -- name: queued_messages
 -- Locked, so that no batch moves one meanwhile.
 SELECT verification, ordinal, due_at FROM message WHERE state = 0 ORDER BY verification, ordinal FOR UPDATE
+
+-- name: nodes_up
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1::int::oid AND objid = $2::int::oid AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -1,6 +1,7 @@
 """The desk of a PostgreSQL database: what is seldom written is written by one node at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 # One lock for all that is no verification: what an operation read is still so when it writes.
 _SELDOM: Final = (0x4453, 1)
+# Held together by all nodes that are up, as long as they are: who holds it alone is alone.
+_NODES: Final = (0x4453, 3)
 READERS: Final = 2
 
 
@@ -30,7 +33,7 @@ class PostgresDesk:
 
     def __init__(self, opens: Callable[[], Connection]) -> None:
         self._sql = statements()
-        self._writer = Lane(opens)
+        self._writer = Lane(partial(_present, opens))
         self._readers = Lanes(opens, READERS)
 
     @property
@@ -80,6 +83,12 @@ class PostgresDesk:
                 raise Overloaded(detail) from error
             raise
 
+    async def is_alone(self) -> bool:
+        """Say whether no other node is up."""
+        sql = self._sql["nodes_up"]
+        up = await self._writer.run(lambda connection: connection.execute(sql, _NODES).fetchone())
+        return up == (1,)
+
     async def kept(self, once: Once) -> Replayed | None:
         """See `Store.kept`."""
         found = await self.one("kept_answer", (once.key,))
@@ -89,6 +98,13 @@ class PostgresDesk:
         """Close all connections."""
         await self._writer.close()
         await self._readers.close()
+
+
+def _present(opens: Callable[[], Connection]) -> Connection:
+    """Open a connection that says, as long as it is there, that this node is up."""
+    connection = opens()
+    connection.execute("SELECT pg_advisory_lock_shared($1, $2)", _NODES)
+    return connection
 
 
 def executing(connection: Connection, sql: Mapping[str, str]) -> Execute:

@@ -53,6 +53,7 @@ class PostgresStore(Subjects):
         await asyncio.to_thread(lambda: postgres_migrate.upgrade(self._connect()))
         self._seldom = PostgresDesk(self._connect)
         super().__init__(self._seldom)
+        self._came_alone = await self._seldom.is_alone()
         self._batches = Batches(partial(self._connect, in_sets=True), octets_max=TIMELINE_OCTETS_MAX)
         self._number = _numbers(int.from_bytes(urandom(2), "big") & ((1 << _NODE_BITS) - 1))
         return self
@@ -123,7 +124,13 @@ class PostgresStore(Subjects):
         return [rows.held_of(row) for row in await self._seldom.one("take_due", asked)]
 
     async def recover(self, now: datetime) -> int:
-        """See `Store.recover`."""
+        """See `Store.recover`.
+
+        What other nodes had in their hands when this one came is left to them: when one of them dies, the
+        lease of each of its messages ends.
+        """
+        if not self._came_alone:
+            return 0
 
         def recover(execute: Execute) -> int:
             now_ms = rows.to_ms(now)
