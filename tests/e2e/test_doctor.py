@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from dastak import cli
-from dastak.commands.checks import store_checks
+from dastak.commands.checks import server_checks, store_checks
 from dastak.commands.checks.host_facts import look_at_host
 from dastak.commands.database import remember_backup
 from dastak.commands.doctor import CHECKS, READABLE, look_at, run_check
@@ -22,15 +22,10 @@ from dastak.config_read import load
 from dastak.config_secrets import make_key_file
 from dastak.core.call_rules import CallRules
 from dastak.core.carrier import CarrierState
-from dastak.core.ids import VerificationId
-from dastak.core.message import Message, MessageKey
-from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Change, Opening
 from dastak.core.tenant import Mode
-from dastak.core.verification import Particulars, Verification
 from dastak.store.sqlite import SqliteStore
 from dastak.tenancy import issuance, operators
-from tests.support.installed import AIRTEL, Installation
+from tests.support.installed import AIRTEL, Installation, unsent
 
 
 @pytest.fixture
@@ -132,33 +127,7 @@ def use_no_log(installation: Installation) -> str:
 
 
 def leave_a_message(installation: Installation) -> str:
-    def opening(at: datetime) -> Opening[None]:
-        verification = Verification(
-            id=VerificationId(b"0123456789abcdef"),
-            tenant=1,
-            service=1,
-            mode=Mode.TEST,
-            msisdn="+919876543210",
-            policy=Policy(),
-            particulars=Particulars(),
-            key_id=1,
-            created_at=at,
-            expires_at=at + timedelta(minutes=5),
-            last_sent_at=at,
-        )
-        message = Message(
-            key=MessageKey(verification.id, 0), channel=Channel.SMS, generation=0, segments=1, due_at=at
-        )
-        return Opening(
-            answer=None,
-            verification=verification,
-            message=message,
-            events=(),
-            trace=(),
-            supersede=lambda _: Change(answer=None),
-        )
-
-    installation.act(lambda store: store.open(opening(datetime.now(UTC) - timedelta(minutes=2))))
+    installation.act(lambda store: store.open(unsent(datetime.now(UTC) - timedelta(minutes=2))))
     return "nobody sends them"
 
 
@@ -432,6 +401,7 @@ def test_every_check_has_an_injected_fault() -> None:
         "host.memory",
         "store.commit",
         "web.certificate",
+        *(check.name for check in server_checks.CHECKS),
     }
 
     assert {check.name for check in CHECKS} == {fault[0] for fault in FAULTS} - {READABLE} | elsewhere

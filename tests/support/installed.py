@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,12 @@ from dastak.commands.init import make_default, make_installation
 from dastak.config_read import load
 from dastak.config_secrets import read_keys
 from dastak.core.carrier import CarrierKind, CarrierState
+from dastak.core.ids import VerificationId
+from dastak.core.message import Message, MessageKey
+from dastak.core.policy import Channel, Policy
+from dastak.core.ports import Change, Opening
+from dastak.core.tenant import Mode
+from dastak.core.verification import Particulars, Verification
 from dastak.store.seal import AesGcmSealer
 from dastak.store.sqlite import SqliteStore
 
@@ -81,3 +87,31 @@ class Installation:
     def examine(self, environment: dict[str, str] | None = None, *, fix: bool = False) -> dict[str, Finding]:
         found = examine(self.file, environment or {}, fix=fix)
         return {finding.check: finding for finding in found}
+
+
+def unsent(at: datetime) -> Opening[None]:
+    """Return a message that is due at once."""
+    verification = Verification(
+        id=VerificationId(b"0123456789abcdef"),
+        tenant=1,
+        service=1,
+        mode=Mode.TEST,
+        msisdn="+919876543210",
+        policy=Policy(),
+        particulars=Particulars(),
+        key_id=1,
+        created_at=at,
+        expires_at=at + timedelta(minutes=5),
+        last_sent_at=at,
+    )
+    message = Message(
+        key=MessageKey(verification.id, 0), channel=Channel.SMS, generation=0, segments=1, due_at=at
+    )
+    return Opening(
+        answer=None,
+        verification=verification,
+        message=message,
+        events=(),
+        trace=(),
+        supersede=lambda _: Change(answer=None),
+    )

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,18 +19,21 @@ from dastak.commands.checks import (
     config_checks,
     host_checks,
     live_checks,
+    server_checks,
     store_checks,
     voice_checks,
 )
 from dastak.commands.checks.diagnosis import Check, Scene
 from dastak.commands.checks.host_facts import look_at_host
+from dastak.commands.checks.server_facts import look_at_server
 from dastak.commands.printing import json_option, print_json, progress
 from dastak.config import ConfigError
 from dastak.config_read import Loaded, load
 from dastak.core.carrier import Carrier, CarrierState
 from dastak.core.ports import Tenancy
-from dastak.store import carrier_tables, sqlite_file, statements, tenancy_tables
+from dastak.store import carrier_tables, rows, sqlite_file, statements, tenancy_tables
 from dastak.store.database_url import is_postgres
+from dastak.store.desk import Execute
 from dastak.store.past_tables import read_latest
 from dastak.store.sqlite_desk import executing, snapshot
 
@@ -37,6 +41,7 @@ CHECKS: Final = (
     *config_checks.CHECKS,
     *host_checks.CHECKS,
     *store_checks.CHECKS,
+    *server_checks.CHECKS,
     *voice_checks.CHECKS,
     *live_checks.CHECKS,
     *call_checks.CHECKS,
@@ -66,6 +71,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = ""
     command: str = ""
     docs: str = ""
+
+
+class _Records(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in the database; see `Scene`."""
+
+    tenancy: Tenancy
+    stored: tuple[Carrier, ...]
+    latest_at: datetime | None
+    due_at: datetime | None
 
 
 @click.command()
@@ -116,14 +130,17 @@ def examine(file: Path | None, environment: Mapping[str, str], *, fix: bool = Fa
 
 def look_at(loaded: Loaded) -> Scene:
     """Look at an installation, and into its database if it can be read as it is."""
-    in_a_file = not is_postgres(loaded.settings.store.url)
-    database = sqlite_file_of(loaded.settings) if in_a_file else Path.cwd()
-    folder = database.parent if in_a_file else database
-    scene = Scene(loaded=loaded, host=look_at_host(folder), now=datetime.now(UTC))
-    if not in_a_file or not store_checks.opens(scene) or store_checks.schema(scene) is not None:
-        return scene
-    tenancy, stored, latest_at = _read(database)
-    return msgspec.structs.replace(scene, tenancy=tenancy, stored=stored, latest_at=latest_at)
+    now, store = datetime.now(UTC), loaded.settings.store
+    if is_postgres(store.url):
+        password = None if store.password is None else store.password.reveal()
+        server, read = look_at_server(store.url, password, partial(_read, now=now))
+        scene = Scene(loaded=loaded, host=look_at_host(Path.cwd()), now=now, server=server)
+    else:
+        database, read = sqlite_file_of(loaded.settings), None
+        scene = Scene(loaded=loaded, host=look_at_host(database.parent), now=now)
+        if store_checks.opens(scene) and store_checks.schema(scene) is None:
+            read = _read_file(database, now)
+    return scene if read is None else msgspec.structs.replace(scene, **msgspec.structs.asdict(read))
 
 
 def run_check(check: Check, scene: Scene, *, fix: bool = False) -> Finding:
@@ -150,13 +167,23 @@ def run_check(check: Check, scene: Scene, *, fix: bool = False) -> Finding:
     )
 
 
-def _read(database: Path) -> tuple[Tenancy, tuple[Carrier, ...], datetime | None]:
-    """Read tenancy, carriers and newest instant; the store itself would change how the database is kept."""
+def _read_file(database: Path, now: datetime) -> _Records:
+    """Read a file as it is; the store itself would change how it is kept."""
     with closing(sqlite_file.connect(database, read_only=True)) as connection, snapshot(connection):
-        execute = executing(connection, statements.load())
-        known = carrier_tables.read(execute).carriers
-        used = tuple(carrier for carrier in known if carrier.state is not CarrierState.OFF)
-        return tenancy_tables.read(execute), used, read_latest(execute)
+        return _read(executing(connection, statements.load()), now)
+
+
+def _read(execute: Execute, now: datetime) -> _Records:
+    """Read what the checks look at."""
+    known = carrier_tables.read(execute).carriers
+    due = execute("held_due", (rows.to_ms(now), 1)).fetchone()
+    message = None if due is None else rows.held_of(due).message
+    return _Records(
+        tenancy=tenancy_tables.read(execute),
+        stored=tuple(carrier for carrier in known if carrier.state is not CarrierState.OFF),
+        latest_at=read_latest(execute),
+        due_at=None if message is None else message.due_at,
+    )
 
 
 def _skipped(check: Check) -> Finding:

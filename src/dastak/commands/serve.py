@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from dastak.commands.checks import config_checks, host_checks
+from dastak.commands.checks import config_checks, host_checks, server_checks
 from dastak.commands.doctor import look_at
 from dastak.config import ConfigError, Settings
 from dastak.config_read import Loaded, load
@@ -65,11 +65,11 @@ def refuse_unsafe(loaded: Loaded) -> None:
         ConfigError: A secret is missing, short, open to everybody or only a placeholder.
     """
     scene = look_at(loaded)
-    for check in (*config_checks.CHECKS, *host_checks.CHECKS):
+    for check in (*config_checks.CHECKS, *host_checks.CHECKS, *server_checks.AT_START):
         fault = check.run(scene) if check.applies(scene) else None
         if fault is None:
             continue
-        if check.run in config_checks.REFUSED_AT_START:
+        if check.run in (*config_checks.REFUSED_AT_START, *server_checks.REFUSED_AT_START):
             raise ConfigError(f"{fault.what}. Next: {fault.command}")
         log.warning("%s. Next: %s", fault.what, fault.command)
 

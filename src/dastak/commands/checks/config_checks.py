@@ -15,7 +15,7 @@ from dastak.tenancy.keys import is_live
 
 def file_modes(scene: Scene) -> Fault | None:
     """Find a file with secrets that others may read or write."""
-    files = [scene.database, scene.settings.secrets.file]
+    files = [scene.database if scene.in_a_file else None, scene.settings.secrets.file]
     if any(path.endswith(".password") for path in scene.loaded.origins):
         files.append(scene.loaded.file)
     files += [carrier.tls.key_file for carrier in scene.settings.carriers.values()]

@@ -9,11 +9,11 @@ import msgspec
 
 from dastak.app_store import sqlite_file_of
 from dastak.commands.checks.host_facts import HostFacts
+from dastak.commands.checks.server_facts import ServerFacts
 from dastak.config import Settings
 from dastak.config_read import Loaded
 from dastak.core.carrier import Carrier
 from dastak.core.ports import Tenancy
-from dastak.store.database_url import is_postgres
 
 
 class Fault(NamedTuple):
@@ -40,6 +40,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
         tenancy: Its tenants, services and keys; None while its database cannot be read.
         stored: The carriers in its database that are not off.
         latest_at: The newest instant its database knows.
+        due_at: When the message that waits longest was due.
+        server: Its PostgreSQL server; None where the database is a file.
     """
 
     loaded: Loaded
@@ -48,6 +50,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     tenancy: Tenancy | None = None
     stored: tuple[Carrier, ...] = ()
     latest_at: datetime | None = None
+    due_at: datetime | None = None
+    server: ServerFacts | None = None
 
     @property
     def settings(self) -> Settings:
@@ -57,12 +61,12 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def in_a_file(self) -> bool:
         """Whether the database is a file."""
-        return not is_postgres(self.settings.store.url)
+        return self.server is None
 
     @property
     def database(self) -> Path:
-        """The file of the database."""
-        return sqlite_file_of(self.settings) if self.in_a_file else Path.cwd() / "none"
+        """The file of the database, where it is one."""
+        return sqlite_file_of(self.settings)
 
     @property
     def has_carriers(self) -> bool:
@@ -73,6 +77,11 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 def always(_: Scene) -> bool:
     """Apply everywhere."""
     return True
+
+
+def in_a_file(scene: Scene) -> bool:
+    """Apply where the database is a file."""
+    return scene.in_a_file
 
 
 def database_read(scene: Scene) -> bool:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from dastak.api.door import DESCRIPTORS_RESERVED
-from dastak.commands.checks.diagnosis import Check, Fault, Scene
+from dastak.commands.checks.diagnosis import Check, Fault, Scene, in_a_file
 
 MIB: Final = 1024 * 1024
 # The write-ahead log may grow to 25,000 pages of 4 KiB before it is folded back (store/sqlite_file.py).
@@ -76,6 +76,7 @@ CHECKS: Final = (
         "the disk has room for the log and a copy of the database",
         "on a full disk every start is refused with 503, and no upgrade can make its copy",
         disk,
+        applies=in_a_file,
     ),
     Check(
         "host.open_files",

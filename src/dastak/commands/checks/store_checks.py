@@ -1,4 +1,4 @@
-"""Whether the database can be used, is fast, is worked off, and has a copy."""
+"""Whether a database in a file can be used, is fast and has a copy; whether any is worked off."""
 
 import os
 import sqlite3
@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read
+from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read, in_a_file
 from dastak.commands.database import last_backup
 from dastak.core.errors import Conflict
 from dastak.flows.fall_back import LEASE_S
-from dastak.store import migrate, rows, sqlite_file
-from dastak.store.statements import load
+from dastak.store import migrate, sqlite_file
 
 COMMITS: Final = 9
 # Every start waits for one commit. A tenth of a second is what a person feels.
@@ -81,10 +80,7 @@ def commit(scene: Scene) -> Fault | None:
 
 def queue(scene: Scene) -> Fault | None:
     """Find messages that nobody sends."""
-    late = rows.to_ms(scene.now - STUCK_AFTER)
-    with closing(sqlite_file.connect(scene.database, read_only=True)) as connection:
-        stuck = connection.execute(load()["held_due"], (late, 1)).fetchall()
-    if not stuck:
+    if scene.due_at is None or scene.due_at > scene.now - STUCK_AFTER:
         return None
     what = f"messages are due for more than {STUCK_AFTER.seconds} s and nobody sends them"
     return Fault(what, "dastak serve")
@@ -129,6 +125,7 @@ CHECKS: Final = (
         "the database is there and can be opened",
         "nothing works without it",
         reachable,
+        applies=in_a_file,
     ),
     Check(
         "store.schema",

@@ -25,6 +25,7 @@ from dastak.store.postgres.batches import Batches
 from dastak.store.postgres.operations import Decide, Open, Unlock
 from dastak.store.postgres.postgres_desk import PostgresDesk
 from dastak.store.postgres.postgres_lane import connect
+from dastak.store.postgres.refusals import told
 from dastak.store.rows import TIMELINE_OCTETS_MAX
 from dastak.store.subjects import Subjects
 
@@ -47,10 +48,11 @@ class PostgresStore(Subjects):
     """
 
     def __init__(self, url: str, password: str | None = None) -> None:
-        self._connect = partial(connect, url, password=password)
+        self._url, self._connect = url, partial(connect, url, password=password)
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(lambda: postgres_migrate.upgrade(self._connect()))
+        with told(self._url):
+            await asyncio.to_thread(lambda: postgres_migrate.upgrade(self._connect()))
         self._seldom = PostgresDesk(self._connect)
         super().__init__(self._seldom)
         self._came_alone = await self._seldom.is_alone()
