@@ -13,6 +13,8 @@ from dastak.core.errors import Conflict, NotFound
 from dastak.core.events import VerificationCanceled
 from dastak.core.verification import State
 from dastak.store import backup, migrate, rows, sqlite_file
+from dastak.store.desk import Execute
+from dastak.store.sqlite_desk import executing
 from dastak.store.statements import load
 
 
@@ -44,7 +46,7 @@ def restore(source: Path, target: Path, *, now: datetime, replace: bool = False)
         migrate.upgrade(fresh, copy_first=False)
         voided = _void(fresh, now)
         sqlite_file.create(target)
-        with closing(_seize(target)) as into:
+        with closing(sqlite_file.seize(target)) as into:
             backup.transfer(fresh, into)
     finally:
         fresh.unlink()
@@ -61,30 +63,19 @@ def _check(path: Path) -> None:
         raise Conflict(f"The copy is damaged: {found}.")
 
 
-def _void(path: Path, now: datetime) -> int:
+def void(execute: Execute, now: datetime) -> int:
     """Cancel everything pending; messages still queued are dropped when their turn comes."""
-    sql = load()
     told = rows.lines((VerificationCanceled(rows.to_ms(now), "restored"),))
+    voided = execute("void_verifications", (rows.STATES[State.CANCELED], told)).rowcount
+    execute("raise_epoch")
+    return voided
+
+
+def _void(path: Path, now: datetime) -> int:
     with closing(sqlite_file.connect(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        voided = connection.execute(sql["void_verifications"], (rows.STATES[State.CANCELED], told)).rowcount
-        connection.execute(sql["raise_epoch"])
+        voided = void(executing(connection, load()), now)
         connection.execute("COMMIT")
         # Back to one file, so that nothing of it stays beside `target`.
         connection.execute("PRAGMA journal_mode = DELETE")
     return voided
-
-
-def _seize(target: Path) -> sqlite3.Connection:
-    """Open a database so that nobody else can. Raises: Conflict (somebody has it open)."""
-    connection = sqlite3.connect(target, timeout=0, isolation_level=None)
-    try:
-        # A log cannot be taken away from under another connection: this fails when there is one.
-        connection.execute("PRAGMA journal_mode = DELETE")
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        raise Conflict(f"{target.name} is in use; stop the service first.") from error
-    return connection

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from dastak.core.errors import Overloaded
+from dastak.core.errors import Conflict, Overloaded
 
 # "DSTK", so that `file` knows the database and a restore refuses a stranger's.
 APPLICATION_ID: Final = 0x4453544B
@@ -65,6 +65,21 @@ def connect(path: Path, *, read_only: bool = False, wait_s: float = LOCK_WAIT_S)
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def seize(path: Path) -> sqlite3.Connection:
+    """Open a database so that nobody else can. Raises: Conflict (somebody has it open)."""
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        # A log cannot be taken away from under another connection: this fails when there is one.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise Conflict(f"{path.name} is in use; stop the service first.") from error
     return connection
 
 

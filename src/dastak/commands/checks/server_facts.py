@@ -85,7 +85,8 @@ def look_at_server(
     try:
         return _look(url, password, read)
     except psycopg.Error as error:
-        return ServerFacts(refusal=tuple(refusals.refusal_of(error, url))), None
+        what, command = refusals.refusal_of(error, url)
+        return ServerFacts(refusal=(what, command)), None
 
 
 def _look(url: str, password: str | None, read: "Callable[[Execute], T]") -> tuple[ServerFacts, T | None]:
@@ -126,7 +127,7 @@ def _commit_ms(connection: Any) -> float:
 
 def _clock_ahead_ms(connection: Any) -> float:
     """Compare clocks by the quickest of some answers, as its time is that of the middle."""
-    looks = []
+    looks: list[tuple[float, float]] = []
     for _ in range(CLOCK_LOOKS):
         began, sent_at = time.perf_counter(), datetime.now(UTC)
         (theirs,) = connection.execute("SELECT clock_timestamp()").fetchone()
