@@ -138,12 +138,14 @@ class StoreSettings(_Section, frozen=True, kw_only=True):
         url: sqlite:///var/lib/dastak/dastak.db, sqlite:dastak.db in the working directory, or PostgreSQL
             (postgresql://dastak@db.example.in/dastak, the extra `postgres`) for several nodes.
             The variable DASTAK_DATABASE_URL says the same, with the password in it if you like.
-        password: Of PostgreSQL, unless libpq finds it in its own places.
+        password: Of PostgreSQL, unless libpq finds it in its own places. Better: password_file.
+        password_file: A file that holds the password. Readable by its owner only.
         retention_days: Days a verification is kept after it was created.
     """
 
     url: str = "sqlite:dastak.db"
     password: Secret | None = None
+    password_file: Path | None = None
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
     def __post_init__(self) -> None:

@@ -75,7 +75,7 @@ def load(
         chosen.pop(_twin(given.keys), None)
         chosen[given.keys] = given
     values = {keys: _convert(given) for keys, given in chosen.items()}
-    settings = _build(Settings, values, ())
+    settings = _with_store_password(_build(Settings, values, ()))
     return Loaded(settings, file, {".".join(keys): given.origin for keys, given in chosen.items()})
 
 
@@ -215,6 +215,14 @@ def _build(kind: Any, values: Mapping[Keys, Any], above: Keys, base: Any = None)
         return kind(**fields)
     except ValueError as error:
         raise ConfigError(f"{'.'.join(above)}: {str(error).rstrip('.')}.") from error
+
+
+def _with_store_password(settings: Settings) -> Settings:
+    store = settings.store
+    if store.password_file is None:
+        return settings
+    clear = Secret(read_secret_file(store.password_file, wanted_by="store.password_file"))
+    return msgspec.structs.replace(settings, store=msgspec.structs.replace(store, password=clear))
 
 
 def _names(values: Mapping[Keys, Any], above: Keys) -> list[str]:

@@ -34,7 +34,7 @@ class Installation:
         self.file = make_installation(folder, {})
         self.database = folder / "dastak.db"
         self.secrets = folder / "secrets.json"
-        asyncio.run(make_default(self.database, "IN"))
+        asyncio.run(make_default(f"sqlite://{self.database}", "IN"))
         remember_backup(self.database, self.file, datetime.now(UTC))
 
     def add(self, text: str) -> None:

@@ -8,12 +8,14 @@ from typing import Any, Final
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from dastak import config_pages, config_secrets
 from dastak.commands.printing import json_option, print_json, progress
 from dastak.config import ConfigError
-from dastak.config_read import load
-from dastak.store.sqlite import SqliteStore
+from dastak.config_read import DATABASE_URL, load
+from dastak.store import database_url
+from dastak.store.database import open_database
 from dastak.tenancy import operators
 
 # What an installation is asked for: setting, question, default.
@@ -21,6 +23,8 @@ QUESTIONS: Final = (
     ("server.listen", "Address and port to listen on", "127.0.0.1:8080"),
     ("server.public_url", "Address people reach it at (empty: none yet)", ""),
 )
+
+PASSWORD_FILE: Final = "database-password"  # noqa: S105 - the name of a file
 
 
 @click.command()
@@ -33,11 +37,14 @@ QUESTIONS: Final = (
 )
 @click.option(
     "--database",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The database, where it shall not be beside its keys.",
+    "url",
+    envvar=DATABASE_URL,
+    metavar="FILE|URL",
+    help="A file elsewhere than beside the keys, or an empty PostgreSQL database.",
 )
 @json_option
-def init(yes: bool, directory: Path, database: Path | None, as_json: bool) -> None:
+@click.pass_context
+def init(context: click.Context, yes: bool, directory: Path, url: str | None, as_json: bool) -> None:
     """Make a configuration, random keys, and a database with one tenant and one service.
 
     Nothing that exists is overwritten. There is no default password or key: `dastak keys create` makes one.
@@ -48,36 +55,42 @@ def init(yes: bool, directory: Path, database: Path | None, as_json: bool) -> No
         raise ConfigError(f"{file} exists and is not overwritten. Next: dastak doctor")
     answers = {path: _ask(text, default, yes) for path, text, default in QUESTIONS}
     country = _ask("Country your people are in", "IN", yes)
-    database = (database or directory / "dastak.db").resolve()
-    values = {path: answer for path, answer in answers.items() if answer}
-    made = make_installation(directory, values, database)
-    asyncio.run(make_default(database, country))
+    database, password = _database(directory, url)
+    settings = {path: answer for path, answer in answers.items() if answer}
+    # What comes from the environment stays there.
+    kept = password is not None and context.get_parameter_source("url") is not ParameterSource.ENVIRONMENT
+    if kept:
+        settings["store.password_file"] = str(directory / PASSWORD_FILE)
+    made = make_installation(directory, {**settings, "store.url": database})
+    if kept:
+        config_secrets.write_private(directory / PASSWORD_FILE, f"{password}\n")
+    asyncio.run(make_default(database, country, password))
+    shown = database.removeprefix("sqlite://")
     if as_json:
-        print_json({"config": made, "keys": directory / "secrets.json", "database": database})
+        print_json({"config": made, "keys": directory / "secrets.json", "database": shown})
         return
-    click.echo(f"{made}\n{directory / 'secrets.json'}\n{database}")
+    click.echo(f"{made}\n{directory / 'secrets.json'}\n{shown}")
     progress(f"Next: cd {directory}, then: dastak carrier add NAME, dastak doctor")
     progress("      dastak keys create --mode live --name NAME, then: dastak serve")
 
 
-def make_installation(directory: Path, values: dict[str, Any], database: Path | None = None) -> Path:
+def make_installation(directory: Path, values: dict[str, Any]) -> Path:
     """Write the settings, their schema and a key file into a directory; return the settings' file.
 
     Args:
         directory: Made if absent, for its owner only. A key file in it is kept.
-        values: Settings besides the paths of database and keys, by dotted path.
-        database: The database's file, if it is not in the directory.
+        values: Settings by dotted path; database and keys are files here unless they say otherwise.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = directory / "secrets.json"
     if not keys.exists():
         config_secrets.make_key_file(keys)
-    paths = {"store.url": f"sqlite://{database or directory / 'dastak.db'}", "secrets.file": str(keys)}
+    paths = {"store.url": f"sqlite://{directory / 'dastak.db'}", "secrets.file": str(keys), **values}
     schema = msgspec.json.format(msgspec.json.encode(config_pages.json_schema()), indent=2)
     (directory / config_pages.SCHEMA_FILE).write_bytes(schema + b"\n")
     file = directory / "dastak.toml"
     # A password may be written into it later.
-    config_secrets.write_private(file, config_pages.sample({**values, **paths}))
+    config_secrets.write_private(file, config_pages.sample(paths))
     return file
 
 
@@ -105,10 +118,24 @@ def rotate(context: click.Context, as_json: bool) -> None:
     progress("Next: restart dastak serve")
 
 
-async def make_default(database: Path, country: str) -> None:
+async def make_default(url: str, country: str, password: str | None = None) -> None:
     """Make a database with one tenant and one service that may send to one country."""
-    async with SqliteStore(database) as store:
+    async with open_database(url, password) as store:
         await operators.ensure_default(store, home_country=country)
+
+
+def _database(directory: Path, url: str | None) -> tuple[str, str | None]:
+    """Return the URL of the database to make, without its password, and that."""
+    if url is None:
+        return f"sqlite://{directory / 'dastak.db'}", None
+    if "://" not in url and not url.startswith("sqlite:"):
+        return f"sqlite://{Path(url).resolve()}", None
+    bare, password = database_url.apart(url)
+    try:
+        database_url.check(bare)
+    except ValueError as error:
+        raise ConfigError(f"--database: {error}.") from error
+    return bare, password
 
 
 def _ask(text: str, default: str, yes: bool) -> str:
