@@ -78,14 +78,14 @@ def look_at_server(
     try:
         import psycopg  # noqa: PLC0415 - an extra
 
-        from dastak.store.postgres import refusals  # noqa: PLC0415 - likewise
+        from dastak.store.postgres import server_refusals  # noqa: PLC0415 - likewise
     except ImportError as error:
         missing = f"{error.name} is not installed", "pip install 'dastak[postgres]'"
         return ServerFacts(refusal=missing), None
     try:
         return _look(url, password, read)
     except psycopg.Error as error:
-        what, command = refusals.refusal_of(error, url)
+        what, command = server_refusals.refusal_of(error, url)
         return ServerFacts(refusal=(what, command)), None
 
 

@@ -19,7 +19,7 @@ from dastak.core.errors import Conflict, NotFound
 from dastak.store import migrate, sqlite_file
 from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.lane import Connection, connect
-from dastak.store.postgres.refusals import told
+from dastak.store.postgres.server_refusals import told
 from dastak.store.postgres.upkeep import connect_alone
 
 # How often somebody who waits hears something.

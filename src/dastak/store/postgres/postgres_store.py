@@ -25,7 +25,7 @@ from dastak.store.postgres.batches import Batches
 from dastak.store.postgres.operations import Decide, Open, Unlock
 from dastak.store.postgres.postgres_desk import PostgresDesk
 from dastak.store.postgres.postgres_lane import connect
-from dastak.store.postgres.refusals import told
+from dastak.store.postgres.server_refusals import told
 from dastak.store.rows import TIMELINE_OCTETS_MAX
 from dastak.store.subjects import Subjects
 

@@ -10,7 +10,7 @@ from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.lane import Connection, connect
 from dastak.store.postgres.postgres_desk import executing
 from dastak.store.postgres.postgres_migrate import plan
-from dastak.store.postgres.refusals import told
+from dastak.store.postgres.server_refusals import told
 
 _OTHERS: Final = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
