@@ -3,8 +3,9 @@
 # One line each: the commands that will do, then the packages that bring one.
 set -eu
 
-# Debian puts servers where the path of a plain user may not lead.
+# Debian puts servers where the path of a plain user may not lead, and PostgreSQL by its version.
 PATH=$PATH:/usr/sbin:/sbin
+for folder in /usr/lib/postgresql/*/bin; do PATH=$PATH:$folder; done
 
 wanted='
 chromium chromium-browser google-chrome:chromium
@@ -20,6 +21,7 @@ sipp:sip-tester
 kamailio:kamailio kamailio-tls-modules
 dnsmasq:dnsmasq-base
 tshark:tshark
+initdb:postgresql
 espeak-ng:espeak-ng
 gcc:gcc libc6-dev
 haproxy:haproxy
@@ -69,7 +71,7 @@ if ! { $apt update && $apt install -y --no-install-recommends $missing; } >"$log
 fi
 rm -f "$log"
 if command -v systemctl >/dev/null; then
-    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp haproxy prometheus; do
+    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp haproxy prometheus postgresql; do
         case " $missing " in *" $service "*) $as_root systemctl disable --quiet "$service" 2>/dev/null || true ;; esac
     done
 fi
