@@ -15,8 +15,8 @@ from dastak.config_read import DATABASE_URL
 from dastak.core.errors import Conflict, NotFound
 from dastak.store import migrate, sqlite_file
 from dastak.store.postgres import postgres_migrate
-from dastak.store.postgres.lane import connect
 from dastak.store.postgres.moving import TOLD_ROWS, move, plan, tables
+from dastak.store.postgres.postgres_lane import connect
 from tests.support.api_client import ApiClient
 from tests.support.postgres_server import shared_server
 from tests.support.program import Program, clean_environment

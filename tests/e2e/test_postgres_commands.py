@@ -12,9 +12,10 @@ import pytest
 from dastak import cli
 from dastak.config_read import DATABASE_URL, load
 from tests.support.api_client import ApiClient
+from tests.support.dastak_process import DastakProcess
 from tests.support.postgres_server import PostgresServer, shared_server
 from tests.support.program import clean_environment
-from tests.support.serve_installation import Installation
+from tests.support.serve_installation import Installation, free_port
 
 PASSWORD = "s3cret-of-a-db"
 
@@ -136,3 +137,25 @@ def test_codes_of_a_server_that_was_put_back_are_void(tmp_path: Path) -> None:
     assert any("ancel" in kind for kind in told)
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone() == (1,)
+
+
+def test_a_service_whose_server_is_away_ends_with_what_to_type(tmp_path: Path) -> None:
+    installation = Installation(tmp_path / "dastak")
+    url = f"postgresql://dastak@127.0.0.1:{free_port()}/dastak"
+
+    done = dastak(installation.directory, "serve", "--listen", "127.0.0.1:0", **{DATABASE_URL: url})
+
+    assert done.returncode == cli.Exit.UNREACHABLE
+    assert done.stderr.splitlines()[-1].startswith("error: PostgreSQL at 127.0.0.1:")
+    assert "Next: pg_isready -h 127.0.0.1 -p " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_dev_stays_on_a_file_of_its_own(tmp_path: Path) -> None:
+    nowhere = f"postgresql://dastak@127.0.0.1:{free_port()}/dastak"
+
+    with DastakProcess(tmp_path / "dev", environment={DATABASE_URL: nowhere}) as dev:
+        started = ApiClient(dev.url, dev.api_key).start("+919876543210")
+
+    assert started.status == 201
+    assert (tmp_path / "dev" / "dastak.db").exists()

@@ -16,9 +16,9 @@ from dastak.config import ConfigError, Settings
 from dastak.config_read import load
 from dastak.store import backup as copies
 from dastak.store import restore as restoring
-from dastak.store.database import move, pending, planned, upgrade
-from dastak.store.database import void as void_pending
 from dastak.store.database_url import is_postgres, sqlite_path
+from dastak.store.open_database import move, pending, planned, upgrade
+from dastak.store.open_database import void as void_pending
 
 
 @click.command()

@@ -15,7 +15,7 @@ from dastak.commands.printing import json_option, print_json, progress
 from dastak.config import ConfigError
 from dastak.config_read import DATABASE_URL, load
 from dastak.store import database_url
-from dastak.store.database import open_database
+from dastak.store.open_database import open_database
 from dastak.tenancy import operators
 
 # What an installation is asked for: setting, question, default.

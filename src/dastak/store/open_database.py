@@ -40,8 +40,8 @@ def pending(url: str, password: str | None = None) -> Sequence[str]:
     if not is_postgres(url):
         return migrate.plan(sqlite_path(url))
     with _installed():
-        from dastak.store.postgres import lane, postgres_migrate, server_refusals  # noqa: PLC0415 - an extra
-    with server_refusals.told(url), closing(lane.connect(url, password=password)) as connection:
+        from dastak.store.postgres import postgres_lane, postgres_migrate, server_refusals  # noqa: PLC0415 - an extra
+    with server_refusals.told(url), closing(postgres_lane.connect(url, password=password)) as connection:
         return postgres_migrate.plan(connection)
 
 
@@ -55,9 +55,9 @@ def upgrade(url: str, password: str | None = None) -> Sequence[str]:
     if not is_postgres(url):
         return migrate.upgrade(sqlite_path(url))
     with _installed():
-        from dastak.store.postgres import lane, postgres_migrate, server_refusals  # noqa: PLC0415 - an extra
+        from dastak.store.postgres import postgres_lane, postgres_migrate, server_refusals  # noqa: PLC0415 - an extra
     with server_refusals.told(url):
-        return postgres_migrate.upgrade(lane.connect(url, password=password))
+        return postgres_migrate.upgrade(postgres_lane.connect(url, password=password))
 
 
 def planned(source: Path) -> dict[str, int]:

@@ -91,8 +91,8 @@ def look_at_server(
 
 def _look(url: str, password: str | None, read: "Callable[[Execute], T]") -> tuple[ServerFacts, T | None]:
     from dastak.store.postgres.dialect import statements  # noqa: PLC0415 - an extra
-    from dastak.store.postgres.lane import connect  # noqa: PLC0415
     from dastak.store.postgres.postgres_desk import executing  # noqa: PLC0415
+    from dastak.store.postgres.postgres_lane import connect  # noqa: PLC0415
     from dastak.store.postgres.postgres_migrate import plan  # noqa: PLC0415
 
     with closing(connect(url, password=password)) as connection:

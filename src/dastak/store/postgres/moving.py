@@ -18,7 +18,7 @@ from psycopg import errors
 from dastak.core.errors import Conflict, NotFound
 from dastak.store import migrate, sqlite_file
 from dastak.store.postgres import postgres_migrate
-from dastak.store.postgres.lane import Connection, connect
+from dastak.store.postgres.postgres_lane import Connection, connect
 from dastak.store.postgres.server_refusals import told
 from dastak.store.postgres.upkeep import connect_alone
 

@@ -7,8 +7,8 @@ from typing import Final
 from dastak.core.errors import Conflict
 from dastak.store import restore
 from dastak.store.postgres.dialect import statements
-from dastak.store.postgres.lane import Connection, connect
 from dastak.store.postgres.postgres_desk import executing
+from dastak.store.postgres.postgres_lane import Connection, connect
 from dastak.store.postgres.postgres_migrate import plan
 from dastak.store.postgres.server_refusals import told
 
