@@ -6,7 +6,7 @@ import msgspec
 
 from bench.cases import Dastak, Throughput
 from bench.loopback_carrier import Carrier
-from bench.postgres_server import DURABLE, PostgresServer, programs
+from bench.postgres_cluster import DURABLE, PostgresServer, programs
 from bench.processes import LOAD_CORE, children, cpu_s, move
 from bench.subject import make_installation
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.postgres_server import DURABLE, PostgresServer
+from tests.support.postgres_server import own_server
 from tests.support.program import clean_environment
 from tests.support.serve_installation import Installation
 
@@ -18,7 +18,7 @@ BLOCK = re.compile(
 
 def test_the_commands_of_the_page_move_an_installation(tmp_path: Path) -> None:
     installation = Installation(tmp_path / "dastak")
-    server = PostgresServer(DURABLE)
+    server = own_server()
     blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     script = "\n".join(("set -e", *blocks))
     script = script.replace("postgresql://dastak@db.example.in/dastak", server.new_database())

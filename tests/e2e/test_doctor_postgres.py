@@ -18,13 +18,13 @@ from dastak.config_read import DATABASE_URL, load
 from dastak.store.postgres.postgres_store import PostgresStore
 from dastak.tenancy import operators
 from tests.support.installed import Installation, unsent
-from tests.support.postgres_server import DURABLE, PostgresServer
+from tests.support.postgres_server import PostgresServer, own_server
 from tests.support.serve_installation import free_port
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    one = PostgresServer(DURABLE)
+    one = own_server()
     yield one
     one.remove()
 

@@ -16,7 +16,7 @@ from dastak.config_read import DATABASE_URL
 from tests.support.api_client import Answer, ApiClient
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.postgres_server import DURABLE, PostgresServer
+from tests.support.postgres_server import PostgresServer, own_server
 from tests.support.program import Program
 from tests.support.serve_installation import Installation, free_port
 
@@ -27,7 +27,7 @@ ENOUGH = 150
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    one = PostgresServer(DURABLE)
+    one = own_server()
     yield one
     one.remove()
 

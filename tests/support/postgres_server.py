@@ -3,7 +3,7 @@
 import atexit
 from functools import cache
 
-from bench.postgres_server import DURABLE, FAST, PostgresServer, programs
+from bench.postgres_cluster import DURABLE, FAST, PostgresServer, programs
 from tests.support.needed import missing
 
 __all__ = ["DURABLE", "FAST", "PostgresServer", "own_server", "shared_server"]
