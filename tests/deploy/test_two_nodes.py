@@ -30,8 +30,6 @@ class Cluster:
             "DASTAK__SIMULATOR__ENABLED": "true",
         }
         self.command("init", "--yes", "--directory", ".")
-        self.command("tenants", "create", "default")
-        self.command("services", "create", "default", "--countries", "IN")
         made = self.command("keys", "create", "--name", "shop", "--json")
         self.key = str(json.loads(made)["key"])
         self.ports = [free_port(), free_port()]
