@@ -159,3 +159,25 @@ def test_dev_stays_on_a_file_of_its_own(tmp_path: Path) -> None:
 
     assert started.status == 201
     assert (tmp_path / "dev" / "dastak.db").exists()
+
+
+def test_a_move_needs_a_server_to_go_to_and_a_file_to_come_from(tmp_path: Path) -> None:
+    installation = Installation(tmp_path / "dastak")
+    to_server = {DATABASE_URL: shared_server().new_database()}
+
+    to_file = dastak(installation.directory, "migrate", "--from", "sqlite:dastak.db")
+    checked = dastak(installation.directory, "migrate", "--check", "--from", "sqlite:dastak.db")
+    from_server = dastak(installation.directory, "migrate", "--from", "postgresql://h/d", **to_server)
+    from_nothing = dastak(installation.directory, "migrate", "--from", "sqlite:absent.db", **to_server)
+    planned = dastak(installation.directory, "migrate", "--plan", "--from", "sqlite:dastak.db", **to_server)
+
+    assert [one.returncode for one in (to_file, checked, from_server, from_nothing, planned)] == [
+        cli.Exit.CONFIGURATION,
+        cli.Exit.USAGE,
+        cli.Exit.CONFIGURATION,
+        cli.Exit.NO,
+        cli.Exit.OK,
+    ]
+    assert "Next: export DASTAK_DATABASE_URL=postgresql://" in to_file.stderr
+    assert "rows would be moved to postgresql://" in planned.stderr
+    assert dastak(installation.directory, "migrate", "--check", **to_server).returncode == cli.Exit.NO
