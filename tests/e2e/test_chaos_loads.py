@@ -1,4 +1,7 @@
-"""The short form of the fault tests with too many people, a clock that steps, and a long day."""
+"""The short form of the fault tests with a clock that steps and with a long day.
+
+The floods (F19, F20) want a machine of their own for minutes: `make chaos` alone plays them.
+"""
 
 from pathlib import Path
 
@@ -7,6 +10,6 @@ import pytest
 from tests.support.short_scene import play_short
 
 
-@pytest.mark.parametrize("fault", ["F18", "F19", "F20", "F26"])
+@pytest.mark.parametrize("fault", ["F18", "F26"])
 async def test_promises_hold_under_load_and_over_time(fault: str, tmp_path: Path) -> None:
     await play_short(fault, tmp_path)

@@ -8,5 +8,5 @@ PLENTY: Final[Mapping[str, str]] = {
     f"DASTAK__LIMITS__{mode}__{limit}__{field}": value
     for mode in ("LIVE", "TEST")
     for limit in ("KEY", "SERVICE", "TENANT")
-    for field, value in (("COUNT", "100000"), ("PER_S", "1"))
+    for field, value in (("COUNT", "100000"), ("PER_S", "1"), ("BURST", "100000"))
 }

@@ -8,6 +8,7 @@ import asyncio
 import time
 from typing import Final
 
+from dastak.core.errors import Overloaded
 from dastak.store.desk import Desk, Execute
 
 STOPS_MAX: Final = 2_000
@@ -26,7 +27,7 @@ class StopList:
         self._fresh_until_s = 0.0
         # How often it was forgotten: what was being read meanwhile is not fresh.
         self._forgotten = 0
-        self._reading: tuple[int, asyncio.Task[frozenset[Key] | None]] | None = None
+        self._reading: tuple[int, asyncio.Future[frozenset[Key] | None]] | None = None
 
     async def has(self, key: Key) -> bool:
         """Say whether a number wants nothing of a tenant."""
@@ -42,13 +43,21 @@ class StopList:
 
     async def _read(self, now_s: float) -> frozenset[Key] | None:
         """Read all, once for everybody who asks meanwhile."""
-        if self._reading is None or self._reading[0] != self._forgotten:
-            self._reading = self._forgotten, asyncio.ensure_future(self._desk.read(_read))
-        forgotten, reading = self._reading
+        forgotten = self._forgotten
+        if self._reading is not None and self._reading[0] == forgotten:
+            return await asyncio.shield(self._reading[1])
+        told: asyncio.Future[frozenset[Key] | None] = asyncio.get_running_loop().create_future()
+        self._reading = forgotten, told
         try:
-            known = await asyncio.shield(reading)
+            known = await self._desk.read(_read)
+        except BaseException:
+            told.set_exception(Overloaded("The database cannot be read now."))
+            told.exception()  # nobody may be waiting for it
+            raise
+        else:
+            told.set_result(known)
         finally:
-            if reading.done() and self._reading == (forgotten, reading):
+            if self._reading == (forgotten, told):
                 self._reading = None
         if forgotten == self._forgotten:
             self._known, self._fresh_until_s = known, now_s + FRESH_S
