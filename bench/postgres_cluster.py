@@ -88,11 +88,11 @@ class PostgresServer:
             self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def new_database(self) -> str:
-        """Make an empty database and return its address."""
+    def new_database(self, like: str = "template0") -> str:
+        """Make a database, empty or like another one that nobody uses, and return its address."""
         name = f"test_{next(_databases)}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
         return self.url.removesuffix("postgres") + name
 
     def _run(self, program: str, *arguments: str) -> None:

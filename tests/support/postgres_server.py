@@ -4,9 +4,11 @@ import atexit
 from functools import cache
 
 from bench.postgres_cluster import DURABLE, FAST, PostgresServer, programs
+from dastak.store.postgres import postgres_migrate
+from dastak.store.postgres.postgres_lane import connect
 from tests.support.needed import missing
 
-__all__ = ["DURABLE", "FAST", "PostgresServer", "own_server", "shared_server"]
+__all__ = ["DURABLE", "FAST", "PostgresServer", "migrated_database", "own_server", "shared_server"]
 
 
 def own_server() -> PostgresServer:
@@ -24,3 +26,15 @@ def shared_server() -> PostgresServer:
     server = PostgresServer(FAST)
     atexit.register(server.remove)
     return server
+
+
+def migrated_database() -> str:
+    """Make a database of this version's schema in the shared cluster, by copying one that was migrated."""
+    return shared_server().new_database(_migrated())
+
+
+@cache
+def _migrated() -> str:
+    url = shared_server().new_database()
+    postgres_migrate.upgrade(connect(url))
+    return url.rpartition("/")[2]

@@ -11,7 +11,7 @@ from dastak.core.ports import Store
 from dastak.core.reply_store import ReplyStore
 from dastak.store.postgres.postgres_store import PostgresStore
 from dastak.store.sqlite import SqliteStore
-from tests.support.postgres_server import shared_server
+from tests.support.postgres_server import migrated_database
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
 
@@ -25,7 +25,7 @@ def open_postgres(home: Path) -> PostgresStore:
     """Open the database of a folder, on the server of this process."""
     known = home / "postgres-url"
     if not known.exists():
-        known.write_text(shared_server().new_database(), encoding="utf-8")
+        known.write_text(migrated_database(), encoding="utf-8")
     return PostgresStore(known.read_text(encoding="utf-8"))
 
 
