@@ -2,7 +2,7 @@
 # ARGS goes to the program behind a target: make test ARGS="tests/unit -k gsm7"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint types imports pages bench chaos docs prompts format lock servers clean
+.PHONY: help dev test test-all check lint types imports pages bench chaos docs prompts format lock servers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,6 +22,9 @@ dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves thi
 
 test: $(DEV) servers $(PEERS) $(PRISM) $(LISTENER) $(HELM) ## Run all tests, with real peers where they can be had
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-all: ## Run the long tests as well, for which the gate has no time
+	DASTAK_LONG=1 $(MAKE) test
 
 check: lint types imports pages ## Lint, format, types, imports, generated pages
 

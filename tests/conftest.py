@@ -1,6 +1,8 @@
 """What holds for all tests, and the running program that outside tests share."""
 
+import os
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,9 +14,28 @@ settings.register_profile("dastak", deadline=None, suppress_health_check=[Health
 settings.load_profile("dastak")
 
 
+# The gate has half an hour. These take a minute each, and what they look at is looked at by shorter ones as
+# well, or stands apart: `make test-all` plays them too.
+LONG: Final = {
+    "test_call_baresip.py",
+    "test_chaos_disks.py",
+    "test_chaos_loads.py",
+    "test_exchange_foreign.py",
+    "test_peer_of_a_killed_voice_process_ends_the_call_by_its_session_timer",
+    "test_systemd_boot.py",
+}
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that no core waits for another's last file; else in random order."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no core waits for another's last file; else in random order.
+
+    What is long is told as deselected, unless DASTAK_LONG is 1 or it was asked for by name.
+    """
+    if os.environ.get("DASTAK_LONG") != "1" and not any(name in arg for arg in config.args for name in LONG):
+        long = [item for item in items if {item.path.name, item.name} & LONG]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]
     items.sort(key=lambda item: (item.path.parent.name != "e2e", not item.path.name.startswith("test_call_")))
 
 

@@ -11,7 +11,7 @@ from tools.markdown import join, table
 
 KEPT: Final = Path(__file__).resolve().parent.parent / "chaos" / "results" / "reference.json"
 
-PLAYED_TWICE: Final = "`make chaos`, and in short `make test`"
+PLAYED_TWICE: Final = "`make chaos`, and in short `make test` or `make test-all`"
 
 
 def fault_tests() -> str:

@@ -143,8 +143,9 @@ SCENARIOS: dict[str, tuple[tuple[str, ...], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("srtp", [False, True], ids=["plain", "srtp"])
-@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize(
+    ("transport", "srtp"), [("UDP", False), ("TCP", True)], ids=["UDP-plain", "TCP-srtp"]
+)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_everything_that_we_say_is_well_formed(
     tmp_path: Path, name: str, transport: str, srtp: bool

@@ -292,8 +292,9 @@ async def test_hostile_texts_stay_texts_wherever_they_are_shown(
     assert [one for one in faults if "422" not in one] == []
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, NARROW], ids=["desktop", "narrow"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("viewport", "scheme"), [(DESKTOP, "light"), (NARROW, "dark")], ids=["desktop-light", "narrow-dark"]
+)
 async def test_every_page_can_be_read_and_used_by_everybody(
     browser: Browser,
     dastak: DastakProcess,
