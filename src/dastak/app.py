@@ -165,7 +165,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
     limits, call_limits = await _limits(stack, settings, store, clock)
-    voices = await stack.enter_async_context(voices_of(settings, directory))
+    voices = await stack.enter_async_context(voices_of(settings, directory, store.voices))
     box = await app_carriers.open_box(stack, settings)
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health

@@ -345,7 +345,13 @@ def sources_of(settings: Settings) -> Sources:
     """Return where what calls speak comes from."""
     voice = settings.voice
     recordings = None if voice.recordings is None else str(voice.recordings)
-    return Sources(recordings=recordings, brands=str(brands_folder(settings)), least=voice.least)
+    brands = brands_folder(settings)
+    return Sources(
+        recordings=recordings,
+        brands=str(brands),
+        tenants=str(brands.with_name("tenants-voices")),
+        least=voice.least,
+    )
 
 
 def brands_folder(settings: Settings) -> Path:

@@ -92,6 +92,31 @@ def test_softphone_hears_recordings_that_were_added_while_the_program_runs_and_t
     assert pack("en").clip("greeting") not in heard
 
 
+def test_softphone_hears_what_the_tenant_uploaded_while_the_program_runs(
+    house: CallingHouse, phone: BaresipPhone, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs" / "en").mkdir(parents=True)
+    (tmp_path / "theirs" / "en" / "greeting.wav").write_bytes(wav(tone(700, 8000)))
+    house.add(phone.port)
+    house.until_available()
+    taken = house.installation.run("voice", "upload", str(tmp_path / "theirs"))
+    assert "English: 1 recordings taken" in taken.stdout, taken
+    laid = house.installation.place / "tenants-voices" / "revision"
+    until(lambda: laid.read_bytes() == b"1", within_s=10)
+    # The process of the calls looks every two seconds.
+    greeting = telephone(wav(tone(700, 8000)))
+
+    def hears_it() -> bool:
+        of = house.call()
+        house.told_of(of, step="answered")
+        until(lambda: gate_in(pcm_to_ulaw(phone.heard())), within_s=20)
+        phone.hang_up()
+        house.told_of(of, type="undelivered")
+        return greeting in pcm_to_ulaw(phone.heard())
+
+    assert hears_it() or hears_it()
+
+
 def test_softphone_that_nobody_touches_hears_no_digit_of_the_code(
     house: CallingHouse, phone: BaresipPhone
 ) -> None:

@@ -16,7 +16,7 @@ from dastak.http_carriers.hook_proof import Hook
 from dastak.http_carriers.http_route import Callback
 from dastak.http_voice.call_desk import CallDesk
 from dastak.http_voice.call_script import TURNS_MAX
-from dastak.voice.prompts import pack
+from dastak.voice.prompts import shipped
 from dastak.voice.sound.g711 import ulaw_to_pcm
 from tests.support.call_samples import HOOK, some_call, some_call_carrier
 from tests.support.http_samples import NOW
@@ -30,7 +30,7 @@ STATES = st.sampled_from(["ringing", "in-progress", "completed", "busy", "failed
 
 def said_code(sound: bytes) -> bool:
     """Say whether the code is in a sound, sample by sample."""
-    return all(ulaw_to_pcm(clip) in sound for clip in pack("en").code(CODE))
+    return all(ulaw_to_pcm(clip) in sound for clip in shipped("en").code(CODE))
 
 
 class CallModel(RuleBasedStateMachine):
@@ -50,7 +50,7 @@ class CallModel(RuleBasedStateMachine):
             Callback(("s3cr3t",), HOOK),
             take_receipt=self.take,
             take_step=lambda _key, step, _detail: self.steps.append(step),
-            speech_of=pack,
+            speech_of=shipped,
             chance=lambda _below: int(GATE),
         )
         self.call = self.loop.run_until_complete(self.begun())

@@ -2,15 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
-from dastak.voice.ivr import Speech, Step
+from dastak.voice.ivr import SpeechOf, Step
 from dastak.voice.line import Dial, Script
-from dastak.voice.prompts import pack
+from dastak.voice.prompts import shipped
 from dastak.voice.sip.sip_dialog import SipTrunk
 from dastak.voice.sip.sip_digest import Credentials
 from dastak.voice.sip.sip_sockets import LineSettings
@@ -89,7 +89,7 @@ async def spoken_calls(
     port: int,
     *,
     transport: str = "UDP",
-    speech_of: Callable[[str], Speech] = pack,
+    speech_of: SpeechOf = shipped,
     calls_max: int = 500,
     **trunk: Any,
 ) -> AsyncIterator[SpokenCalls]:

@@ -11,7 +11,7 @@ from dastak.voice.prompt_words import Known
 from dastak.voice.prompts import pack
 from dastak.voice.recordings import telephone
 from dastak.voice.sound.g711 import FRAME_OCTETS
-from dastak.voice.speech import BRAND_OCTETS_MAX, Sources, Speaking, brand_file
+from dastak.voice.speech import BRAND_OCTETS_MAX, SPEECHES_MAX, Sources, Speaking, brand_file
 from tests.support.needed import program
 from tests.unit.test_recordings import tone, wav
 
@@ -85,8 +85,8 @@ def test_language_of_which_too_little_is_known_is_replaced_as_the_operator_says(
 def test_locales_without_end_are_answered_and_not_kept() -> None:
     speaking = Speaking()
 
-    assert {speaking.speech_of(f"x{n}").language for n in range(300)} == {"en"}
-    assert len(speaking._packs) <= 100
+    assert {speaking.speech_of(f"x{n}").language for n in range(SPEECHES_MAX + 9)} == {"en"}
+    assert len(speaking._packs) == SPEECHES_MAX
 
 
 def test_recorded_brand_goes_before_a_rendered_one_and_neither_is_needed(

@@ -23,8 +23,8 @@ from dastak.sms.gsm7 import first_foreign
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 from dastak.voice.engine.engine_process import EngineProcess
-from dastak.voice.ivr import Speech
-from dastak.voice.prompts import pack
+from dastak.voice.ivr import SpeechOf
+from dastak.voice.prompts import shipped
 from dastak.voice.sip_route import SipRoute
 from dastak.voice.sip_settings import SipSettings
 from dastak.voice.voice_route import TakeStep
@@ -151,7 +151,7 @@ def open_route(
     callback: Callback = NO_CALLBACK,
     take_step: TakeStep = lambda _key, _step, _detail: None,
     engine: EngineProcess | None = None,
-    speech_of: Callable[[str], Speech] = pack,
+    speech_of: SpeechOf = shipped,
 ) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
 

@@ -31,7 +31,7 @@ from dastak.http_voice.call_settings import CALL_PROFILES, CallCarrier, CallSett
 from dastak.http_voice.call_under_way import CallUnderWay
 from dastak.sms.gsm7 import first_foreign
 from dastak.store.open_database import Database
-from dastak.voice.prompts import LAST_RESORT, pack
+from dastak.voice.prompts import LAST_RESORT, shipped
 
 SAMPLE_CODE: Final = "482913"
 SAMPLE_CALLER: Final = "+12025550100"
@@ -162,7 +162,7 @@ def _sample_call(profile: CallProfile, to: str) -> tuple[list[HttpRequest], tupl
         language=LAST_RESORT,
         voice=voice,
         url=url,
-        speech_of=pack,
+        speech_of=shipped,
         tell=lambda _step, _detail: None,
     )
     ways = Ways("CALL", f"{url}/0" if profile.gated else "", f"{url}/status")

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from dastak.cli import Exit
+from dastak.commands import voice_own
 from dastak.commands.checks.diagnosis import Scene
 from dastak.commands.checks.voice_checks import calling
 from dastak.commands.doctor import look_at
@@ -58,6 +59,10 @@ def voice() -> None:
     """Show what calls speak, check your recordings, and hear a call."""
     # What cannot be used is told to the log as well; here the commands do.
     logging.getLogger("dastak").addHandler(logging.NullHandler())
+
+
+for command in (voice_own.upload, voice_own.own, voice_own.forget):
+    voice.add_command(command)
 
 
 @voice.command(name="list")

@@ -25,6 +25,7 @@ class Outgoing(msgspec.Struct, frozen=True):
         match_digits: Of a call that speaks no code: how many digits the person is asked to type.
         locale: In which language a call speaks.
         brand: On whose behalf it calls.
+        tenant: Whose recordings a call speaks, by its number in the store; 0 has none.
     """
 
     key: MessageKey
@@ -37,6 +38,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     locale: str = ""
     brand: str = ""
     match_digits: int = 0
+    tenant: int = 0
 
     def __repr__(self) -> str:
         """Show no text and no number: the one is a code, the other a person."""

@@ -336,6 +336,7 @@ def _call(ports: Ports, verification: Verification, message: Message, now: datet
         match_digits=MATCH_DIGITS if matched else 0,
         locale=verification.particulars.locale,
         brand=service.brand,
+        tenant=verification.tenant,
     )
 
 

@@ -24,7 +24,8 @@ from dastak.http_voice.call_markup import Page
 from dastak.http_voice.call_settings import CallCarrier
 from dastak.http_voice.call_status import CallReport, Phase, is_vendors, keys_in, read_status, text_in
 from dastak.http_voice.call_under_way import CallUnderWay
-from dastak.http_voice.call_words import SpeechOf, Voice, words_of
+from dastak.http_voice.call_words import Voice, words_of
+from dastak.voice.ivr import SpeechOf
 from dastak.voice.prompts import LAST_RESORT
 
 TOKEN_OCTETS: Final = 24

@@ -12,7 +12,8 @@ from dastak.core.way_out import Outgoing
 from dastak.http_voice.call_markup import Markup, Page, Spoken, plain, write
 from dastak.http_voice.call_script import BRAND, CODE, OUTCOMES, CallScript, Then, Turn
 from dastak.http_voice.call_status import Phase
-from dastak.http_voice.call_words import SpeechOf, Voice, recorded, said, words_of
+from dastak.http_voice.call_words import Voice, recorded, said, words_of
+from dastak.voice.ivr import Speech, SpeechOf
 from dastak.voice.prompts import LAST_RESORT
 
 # A vendor may look at a sound before it plays it, and again.
@@ -87,8 +88,11 @@ class CallUnderWay:
 
     def _instead(self, language: str) -> str:
         """Return the language that is heard, if that is not the one that was asked for."""
-        heard = language if self.voice else self._speech_of(self.outgoing.locale).language
+        heard = language if self.voice else self._speech().language
         return heard if heard != (self.outgoing.locale or LAST_RESORT) else ""
+
+    def _speech(self) -> Speech:
+        return self._speech_of(self.outgoing.locale, self.outgoing.tenant)
 
     def is_next(self, number: int) -> bool:
         """Say whether a turn may be fetched now: each once, and in order."""
@@ -126,9 +130,7 @@ class CallUnderWay:
         fetched = self._sounds_fetched[part] = self._sounds_fetched.get(part, 0) + 1
         if not names or fetched > SOUND_FETCHES_MAX:
             return None
-        return recorded(
-            names, self._speech_of(self.outgoing.locale), code=self.outgoing.code, brand=self.outgoing.brand
-        )
+        return recorded(names, self._speech(), code=self.outgoing.code, brand=self.outgoing.brand)
 
     def text(self) -> str:
         """Return what a vendor without a script says."""

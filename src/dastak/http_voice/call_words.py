@@ -3,7 +3,7 @@
 A code is said character by character, in two groups, with the pauses that a person needs to write it down.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -101,9 +101,6 @@ def recorded(names: Iterable[str], speech: Speech, *, code: str, brand: str) -> 
     )
     body = b"WAVE" + _chunk(b"fmt ", form) + _chunk(b"data", bytes(sound))
     return _chunk(b"RIFF", body)
-
-
-SpeechOf = Callable[[str], Speech]
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

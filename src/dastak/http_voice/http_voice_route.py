@@ -44,8 +44,8 @@ from dastak.http_voice.call_requests import Ways, create_request, end_request
 from dastak.http_voice.call_settings import CallCarrier
 from dastak.http_voice.call_status import Phase
 from dastak.http_voice.call_under_way import CallUnderWay
-from dastak.http_voice.call_words import SpeechOf
-from dastak.voice.prompts import pack
+from dastak.voice.ivr import SpeechOf
+from dastak.voice.prompts import shipped
 
 _OVER: Final = (
     VerificationApproved,
@@ -85,7 +85,7 @@ class HttpVoiceRoute:
         *,
         take_step: TakeStep,
         callback: Callback,
-        speech_of: SpeechOf = pack,
+        speech_of: SpeechOf = shipped,
         chance: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self.name, self.carrier, self.callback = name, carrier, callback

@@ -12,6 +12,7 @@ from dastak.store.past_tables import PastTables
 from dastak.store.people_tables import PeopleTables
 from dastak.store.reply_tables import ReplyTables
 from dastak.store.tenancy_tables import TenancyTables
+from dastak.store.voice_tables import VoiceTables
 
 
 # Inherited from, against the rule: one object is several ports, and methods that only pass on say nothing.
@@ -19,7 +20,7 @@ class Subjects(ReplyTables, CarrierTables, DltTables, TenancyTables, PastTables)
     """What a store inherits, to add to it how verifications and messages are written and read.
 
     Attributes:
-        factors, code_pages, people, oidc, landing, lead_hooks: The ports of these subjects.
+        factors, code_pages, people, oidc, landing, lead_hooks, voices: The ports of these subjects.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -30,3 +31,4 @@ class Subjects(ReplyTables, CarrierTables, DltTables, TenancyTables, PastTables)
         self.oidc = OidcTables(desk)
         self.landing = LandingTables(desk)
         self.lead_hooks = LeadHookTables(desk)
+        self.voices = VoiceTables(desk)

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple, Self
 from dastak.core.call_price import TALK_S_MAX
 from dastak.core.outcome import Outcome
 from dastak.voice.baresip_stack import BARESIP_STACK, BaresipStack, BaresipTrouble, StackPlace
-from dastak.voice.ivr import Ivr, Speech
+from dastak.voice.ivr import Ivr, SpeechOf
 from dastak.voice.line import Dial, Hearer, ivr_of
-from dastak.voice.prompts import pack
+from dastak.voice.prompts import shipped
 from dastak.voice.sip.call_outcomes import (
     NO_OVERRIDES,
     OUTCOME_OF,
@@ -80,7 +80,7 @@ class BaresipLine:
         self,
         settings: SipSettings,
         *,
-        speech_of: Callable[[str], Speech] = pack,
+        speech_of: SpeechOf = shipped,
         stack: BaresipStack = BARESIP_STACK,
     ) -> None:
         self.settings, self.speech_of = settings, speech_of

@@ -100,6 +100,10 @@ class Speech(Protocol):
         """Return the recordings of a code with the pauses between them."""
 
 
+# How a locale is spoken to the people of a tenant; 0 has no recordings of its own.
+SpeechOf = Callable[[str, int], Speech]
+
+
 class Ivr:
     """One call.
 

@@ -7,7 +7,7 @@ import msgspec
 
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
-from dastak.voice.ivr import Ivr, Speech, Step
+from dastak.voice.ivr import Ivr, SpeechOf, Step
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +19,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         code: What is spoken; empty where the person types what the page shows.
         typed: How many digits the page shows, where the person types them.
         brand: On whose behalf it calls.
+        tenant: Whose recordings it speaks, where it has some; 0 is nobody.
     """
 
     locale: str
@@ -26,16 +27,17 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     typed: int = 0
     brand: str = ""
+    tenant: int = 0
 
     def __repr__(self) -> str:
         """Show neither the code nor the digit."""
         return f"Script({self.locale!r})"
 
 
-def ivr_of(script: Script, speech_of: Callable[[str], Speech], tell: Callable[[Step, str], None]) -> Ivr:
+def ivr_of(script: Script, speech_of: SpeechOf, tell: Callable[[Step, str], None]) -> Ivr:
     """Return the call as it is heard."""
     return Ivr(
-        speech_of(script.locale),
+        speech_of(script.locale, script.tenant),
         gate=script.gate,
         code=script.code,
         typed=script.typed,

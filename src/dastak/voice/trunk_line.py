@@ -9,16 +9,16 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from dastak.core.errors import Overloaded
 from dastak.core.outcome import Outcome
-from dastak.voice.ivr import Ivr, Speech
+from dastak.voice.ivr import Ivr, SpeechOf
 from dastak.voice.line import Dial, Hearer, ivr_of
-from dastak.voice.prompts import pack
+from dastak.voice.prompts import shipped
 from dastak.voice.sip.call_events import (
     Answered,
     CallEvent,
@@ -79,7 +79,7 @@ class TrunkLine:
         caller: str,
         calls_max: int,
         callers: Collection[str] = (),
-        speech_of: Callable[[str], Speech] = pack,
+        speech_of: SpeechOf = shipped,
         srtp: SrtpUse = SrtpUse.OFF,
         symmetric: bool = True,
     ) -> None:

@@ -145,6 +145,7 @@ class VoiceRoute:
             code=outgoing.code,
             typed=outgoing.match_digits,
             brand=outgoing.brand,
+            tenant=outgoing.tenant,
         )
         ring_s = min(RING_S_MAX, float(outgoing.validity_s))
         return Dial(outgoing.msisdn, outgoing.sender, ring_s, script)

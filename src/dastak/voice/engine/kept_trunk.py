@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from dastak.voice.baresip_line import BaresipLine
 from dastak.voice.baresip_stack import BaresipTrouble
-from dastak.voice.ivr import Speech
+from dastak.voice.ivr import SpeechOf
 from dastak.voice.line import Line
 from dastak.voice.sip.sip_sockets import TrunkUnreachable
 from dastak.voice.sip.sip_transport import SipLine
@@ -35,9 +35,7 @@ class Kept(Protocol):
         """Hang up what is under way, and leave the trunk."""
 
 
-def keep_trunk(
-    settings: SipSettings, *, speech_of: Callable[[str], Speech], tell: Callable[[bool, str], None]
-) -> Kept:
+def keep_trunk(settings: SipSettings, *, speech_of: SpeechOf, tell: Callable[[bool, str], None]) -> Kept:
     """Return a trunk that is kept by the engine of its settings; for the rest see `KeptTrunk`."""
     kind = KeptBaresip if settings.adapter == "baresip" else KeptTrunk
     return kind(settings, speech_of=speech_of, tell=tell)
@@ -62,7 +60,7 @@ class KeptTrunk:
         self,
         settings: SipSettings,
         *,
-        speech_of: Callable[[str], Speech],
+        speech_of: SpeechOf,
         tell: Callable[[bool, str], None],
     ) -> None:
         first, last = settings.rtp_ports
@@ -107,7 +105,7 @@ class KeptBaresip:
         self,
         settings: SipSettings,
         *,
-        speech_of: Callable[[str], Speech],
+        speech_of: SpeechOf,
         tell: Callable[[bool, str], None],
     ) -> None:
         self.line = BaresipLine(settings, speech_of=speech_of)

@@ -8,7 +8,6 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -36,7 +35,7 @@ from dastak.voice.engine.engine_messages import (
 from dastak.voice.engine.engine_wire import EngineWire
 from dastak.voice.engine.kept_trunk import Kept, keep_trunk
 from dastak.voice.engine.open_files import FileLimit
-from dastak.voice.ivr import Speech, Step
+from dastak.voice.ivr import SpeechOf, Step
 from dastak.voice.line import Leg
 
 PULSE_S: Final = 1.0
@@ -54,7 +53,7 @@ class VoiceEngine:
         files: Raised as trunks want it.
     """
 
-    def __init__(self, *, speech_of: Callable[[str], Speech], files: FileLimit) -> None:
+    def __init__(self, *, speech_of: SpeechOf, files: FileLimit) -> None:
         self._wire = EngineWire(TO_ENGINE, self._take)
         self._speech_of, self._files = speech_of, files
         self._trunks: dict[int, Kept] = {}
