@@ -14,6 +14,7 @@ from dastak.core.lead_hook import LeadHookStore
 from dastak.core.oidc_store import OidcStore
 from dastak.core.people_store import LoginPorts, Passwords, PeopleStore
 from dastak.core.ports import Ports
+from dastak.core.voice_store import VoiceStore
 from dastak.flows.lead_hooks import LOOK_EVERY_S, LeadHooks
 from dastak.flows.worker import every
 from dastak.tenancy.directory import Directory
@@ -33,6 +34,7 @@ from dastak.web.oidc.oidc_routes import oidc_routes, provider_of
 from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
+from dastak.web.voice.voice_pages import VoicePages
 
 
 class PageStores(Protocol):
@@ -53,6 +55,10 @@ class PageStores(Protocol):
     @property
     def people(self) -> PeopleStore:
         """People who sign in."""
+
+    @property
+    def voices(self) -> VoiceStore:
+        """What tenants recorded for their calls."""
 
     @property
     def oidc(self) -> OidcStore:
@@ -94,6 +100,7 @@ def people_routes(
         *login_routes(login),
         *oidc_routes(login, stores.oidc),
         *landing_pages(house, stores, login, private=settings.login.private_checks),
+        *VoicePages(house, login.desk, stores.voices).routes(),
     ]
     if api is not None:
         ours = [one for one in (house.public_url, house.console_url) if one is not None]

@@ -19,7 +19,7 @@ from dastak.tenancy.console_service import ensure_console
 from dastak.web.browser_session import form_token
 from dastak.web.landing.console_room import FORM, HOME, Author
 from dastak.web.landing.design import Fields, Hero, decode, fields_of, find_block
-from dastak.web.landing.upload_form import PARTS_MAX, read_parts
+from dastak.web.upload_form import PARTS_MAX, read_parts
 from tests.support.house import House
 from tests.support.landing_visitors import Landing, Visitor, leading_to, open_landing
 

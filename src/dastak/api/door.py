@@ -37,6 +37,8 @@ class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
         connections_per_address_max: Connections of one address, whatever they do.
         connections_max: Connections in all; fewer where the system gives fewer descriptors.
         body_octets_max: Octets of a request's body.
+        upload_octets_max: Octets of a form with files, which only the console takes.
+        upload_s: For all of such a form, on a slow line.
         head_octets_max: Octets of a request's headers.
         line_octets_max: Octets of a request's address.
     """
@@ -49,6 +51,8 @@ class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections_per_address_max: int = 1_000
     connections_max: int = 10_000
     body_octets_max: int = 16 * 1024
+    upload_octets_max: int = 4_100_000
+    upload_s: float = 60.0
     head_octets_max: int = 16 * 1024
     line_octets_max: int = 4 * 1024
 

@@ -28,6 +28,9 @@ Respond = Callable[[Request], Awaitable[Response]]
 API_PREFIX: Final = b"/v1/"
 # Clients that pipeline send two or three; what comes after these is not read.
 PIPELINED_MAX: Final = 16
+# Where forms with files are sent to. Who is not signed in there is answered before the body is read.
+UPLOADS: Final = b"/console/"
+UPLOAD_TYPE: Final = b"multipart/form-data"
 # What a proxy may read otherwise than we do if it stands twice.
 # Source: RFC 9110, section 5.3; RFC 9112, section 3.2.
 _ONCE: Final = (b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key")
@@ -90,6 +93,7 @@ class EdgeProtocol(HttpToolsProtocol):
         # What came since a request was last whole.
         self.octets = 0
         self.body_octets = 0
+        self.body_octets_max = self.door.settings.body_octets_max
         self.fields: dict[bytes, bytes] = {}
         self.served = False
         self.refused = False
@@ -128,7 +132,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if self.cycle is None or not self.cycle.more_body:
             self._refuse("headers_too_large")
         # Around a body in chunks there may be as much as before it.
-        elif self.octets > 2 * settings.head_octets_max + settings.body_octets_max:
+        elif self.octets > 2 * settings.head_octets_max + self.body_octets_max:
             self._refuse("body_too_large")
 
     def pause_writing(self) -> None:
@@ -166,8 +170,10 @@ class EdgeProtocol(HttpToolsProtocol):
         """Choose the way of a request whose head is whole."""
         if self.refused:
             return
-        self._wait(self.since, self.loop.time() + self.door.settings.request_s)
-        self.fields = dict(self.headers)
+        self.fields, settings = dict(self.headers), self.door.settings
+        uploads = self._uploads()
+        self.body_octets_max = settings.upload_octets_max if uploads else settings.body_octets_max
+        self._wait(self.since, self.loop.time() + (settings.upload_s if uploads else settings.request_s))
         fault = self._head_fault()
         if fault is not None:
             self._refuse(fault)
@@ -186,7 +192,7 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         super().on_body(body)
         self.body_octets += len(body)
-        if self.body_octets > self.door.settings.body_octets_max:
+        if self.body_octets > self.body_octets_max:
             self._refuse("body_too_large")
 
     def on_message_complete(self) -> None:
@@ -224,7 +230,7 @@ class EdgeProtocol(HttpToolsProtocol):
             return "uri_too_long"
         if sum(len(name) + len(value) for name, value in self.headers) > settings.head_octets_max:
             return "headers_too_large"
-        if int(self.fields.get(b"content-length", b"0")) > settings.body_octets_max:
+        if int(self.fields.get(b"content-length", b"0")) > self.body_octets_max:
             return "body_too_large"
         # A coding before the chunks would be a body that nobody unpacks.
         if self.fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
@@ -234,6 +240,10 @@ class EdgeProtocol(HttpToolsProtocol):
             if any(names.count(name) > 1 for name in _ONCE):
                 return "header_twice"
         return None
+
+    def _uploads(self) -> bool:
+        kind = self.fields.get(b"content-type", b"").lower()
+        return self.url.startswith(UPLOADS) and kind.startswith(UPLOAD_TYPE)
 
     def _wait(self, since: float, deadline: float) -> None:
         """Note what the other end owes us, unless it is to read our answers first."""

@@ -50,7 +50,11 @@ HTTP: Final[Mapping[str, tuple[int, str, str]]] = {
     "no_such_path": (404, "Not found", "There is nothing at this path; see the API reference."),
     "method_not_allowed": (405, "Method not allowed", "This path does not answer to that method."),
     "request_timeout": (408, "The request came too slowly", "Send the whole request within four seconds."),
-    "body_too_large": (413, "The body is too large", "A request body has at most 16 KiB."),
+    "body_too_large": (
+        413,
+        "The body is too large",
+        "A request body has at most 16 KiB, and a form with files 4 MB.",
+    ),
     "uri_too_long": (414, "The address is too long", "A request line has at most 4 KiB."),
     "unsupported_media_type": (415, "Unsupported media type", "Send uncompressed application/json."),
     "headers_too_large": (431, "The headers are too large", "All request headers have at most 16 KiB."),

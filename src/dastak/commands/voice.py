@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import wave
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -21,8 +20,8 @@ from dastak.config import ConfigError, sources_of
 from dastak.config_read import load
 from dastak.voice.ivr import Ivr, Speech
 from dastak.voice.prompt_words import CLIPS, all_words
-from dastak.voice.recordings import RecordingsFolder, remarks
-from dastak.voice.sound.g711 import SAMPLES_PER_S, ulaw_to_pcm
+from dastak.voice.recordings import RecordingsFolder, listened_to, remarks
+from dastak.voice.sound.g711 import SAMPLES_PER_S
 from dastak.voice.speech import Speaking
 
 # Whoever hears a file of this should not think that it opens something.
@@ -128,11 +127,7 @@ def sample(context: click.Context, *, file: Path, language: str, brand: str, mat
     speaking.refresh()
     speech = speaking.speech_of(language)
     sound = b"".join(_call(speech, brand, match=match))
-    with wave.open(str(file), "wb") as written:
-        written.setnchannels(1)
-        written.setsampwidth(2)
-        written.setframerate(SAMPLES_PER_S)
-        written.writeframes(ulaw_to_pcm(sound))
+    file.write_bytes(listened_to(sound))
     click.echo(file)
     progress(f"{len(sound) / SAMPLES_PER_S:.0f} s in {all_words()[speech.language].name}")
     if brand and not speech.brand(brand):

@@ -9,8 +9,10 @@
 
 import math
 import struct
+import wave
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from itertools import repeat
 from operator import mul
 from pathlib import Path
@@ -18,7 +20,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from dastak.voice.prompt_words import CLIPS, all_words
-from dastak.voice.sound.g711 import FRAME_OCTETS, SAMPLES_PER_S, SILENT_FRAME, pcm_to_ulaw
+from dastak.voice.sound.g711 import FRAME_OCTETS, SAMPLES_PER_S, SILENT_FRAME, pcm_to_ulaw, ulaw_to_pcm
 
 BRANDS: Final = "brands"
 # Samples a second that are taken; each becomes the telephone's 8,000.
@@ -132,6 +134,17 @@ def telephone(wav: bytes) -> bytes:
     scaled = array("h", (round(sample * PEAK / loudest) for sample in narrow))
     frames = pcm_to_ulaw(struct.pack(f"<{len(scaled)}h", *scaled))
     return frames + SILENT_FRAME[: -len(frames) % FRAME_OCTETS]
+
+
+def listened_to(frames: bytes) -> bytes:
+    """Return frames of G.711 u-law as a WAV file of 16 bits, to be listened to anywhere."""
+    with BytesIO() as octets:
+        with wave.open(octets, "wb") as written:
+            written.setnchannels(1)
+            written.setsampwidth(2)
+            written.setframerate(SAMPLES_PER_S)
+            written.writeframes(ulaw_to_pcm(frames))
+        return octets.getvalue()
 
 
 def remarks(file: Path) -> list[str]:

@@ -32,10 +32,10 @@ from dastak.web.landing.publish_checks import TITLES, Fault, titled
 from dastak.web.landing.raster import read_picture
 from dastak.web.landing.starter import begin
 from dastak.web.landing.themes import COLOUR_TITLES, COLOURS, THEMES, palette_of
-from dastak.web.landing.upload_form import UploadForm, read_upload
 from dastak.web.landing.visitor_pages import image, look
 from dastak.web.page_answers import headers, page, read_form, see_other
 from dastak.web.page_words import LANGUAGES
+from dastak.web.upload_form import UploadForm, read_upload
 
 _UNPROCESSABLE: Final = 422
 _CONFLICT: Final = 409

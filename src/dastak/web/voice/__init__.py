@@ -1,0 +1,1 @@
+"""The page where recordings of calls are uploaded."""
