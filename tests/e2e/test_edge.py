@@ -76,6 +76,10 @@ def post(body: bytes, *, path: str = "/v1/x", headers: bytes = b"connection: clo
     )
 
 
+def upload(octets: int, *, path: str = "/console/x", kind: bytes = b"multipart/form-data") -> bytes:
+    return post(b"x" * octets, path=path, headers=b"connection: close\r\ncontent-type: %s\r\n" % kind)
+
+
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -108,6 +112,10 @@ async def test_idle_connection_closes_silently_after_an_answer() -> None:
     [
         pytest.param(post(b"x" * 16384), 200, id="body at its bound"),
         pytest.param(post(b"x" * 16385), 413, id="body over its bound"),
+        pytest.param(upload(4_100_000), 200, id="form with files at its bound"),
+        pytest.param(upload(4_100_001), 413, id="form with files over its bound"),
+        pytest.param(upload(16385, path="/login/shop/web"), 413, id="form with files elsewhere"),
+        pytest.param(upload(16385, kind=b"application/json"), 413, id="large form without files"),
         pytest.param(post(b"", headers=b"x: " + b"y" * 17000 + b"\r\n"), 431, id="one huge header"),
         pytest.param(post(b"", headers=b"x: yyyyyyyy\r\n" * 2000), 431, id="many headers"),
         pytest.param(post(b"", path="/v1/" + "p" * 4200), 414, id="long address"),

@@ -6,6 +6,7 @@
 import csv
 import io
 import os
+import random
 import re
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -17,6 +18,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Request, ViewportSize, expect
 from pyarrow import parquet
 
+from dastak.web.landing.raster import UPLOAD_OCTETS_MAX
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, watch
@@ -35,6 +37,7 @@ from tests.support.landing_makers import (
     write,
 )
 from tests.support.login_client import BEHIND_PROXY, some_address
+from tests.unit.test_landing_rules import png
 
 # One browser and one program for all of them: to start them takes longer than any of these.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -169,6 +172,25 @@ async def test_page_is_built_by_keyboard_and_its_visitors_become_leads(
     assert figures == ["1"] * 6
     carriers = page.locator("section", has=page.locator("#carriers"))
     assert await carriers.locator("tbody td").all_inner_texts() == ["1", "1 (100 %)", "1 (100 %)"]
+    assert faults == []
+
+
+async def test_logo_as_large_as_the_form_promises_is_uploaded_and_shown(
+    dastak: DastakProcess, desk: tuple[Page, list[str]], tmp_path: Path
+) -> None:
+    page, faults = desk
+    noise = b"".join(b"\0" + random.Random(line).randbytes(3 * 310) for line in range(310))
+    logo = tmp_path / "logo.png"
+    logo.write_bytes(png(310, 310, lines=noise))
+    assert 280_000 < logo.stat().st_size <= UPLOAD_OCTETS_MAX
+    await page.goto(f"{dastak.url}{CONSOLE}")
+    await go(page, "main a.button")
+    await begin_page(page, dastak.url, "logo", "hi")
+    await page.set_input_files("#logo", logo)
+    await press(page, "[value='save:look']")
+    shown = page.locator("img.thumb")
+
+    assert await shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 310
     assert faults == []
 
 

@@ -116,7 +116,6 @@ async def test_page_can_be_read_and_used_by_everybody(
             await page.get_by_role("button", name="Upload").click()
             await page.get_by_text("1 recordings taken").wait_for()
             await page.locator("summary", has_text="Urdu").click()
-            await page.screenshot(path="/tmp/voicepage.png", full_page=True)
             assert await axe_violations(page) == []
             assert await shortcomings(page) == []
             assert faults == []

@@ -53,7 +53,7 @@ HTTP: Final[Mapping[str, tuple[int, str, str]]] = {
     "body_too_large": (
         413,
         "The body is too large",
-        "A request body has at most 16 KiB, and a form with files 4 MB.",
+        "A body has at most 16 KiB, a form with files 4 MB.",
     ),
     "uri_too_long": (414, "The address is too long", "A request line has at most 4 KiB."),
     "unsupported_media_type": (415, "Unsupported media type", "Send uncompressed application/json."),

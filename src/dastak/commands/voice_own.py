@@ -21,9 +21,10 @@ _tenant = click.option("--tenant", default=operators.DEFAULT_NAME, show_default=
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @_tenant
+@json_option
 @click.pass_context
 @audited
-def upload(context: click.Context, *, folder: Path, tenant: str) -> int:
+def upload(context: click.Context, *, folder: Path, tenant: str, as_json: bool) -> int:
     """Take recordings over for the calls of one tenant; exit 1 when one cannot be used.
 
     FOLDER is as `dastak voice check` wants it. What was taken before stays where nothing new is in its place.
@@ -37,6 +38,9 @@ def upload(context: click.Context, *, folder: Path, tenant: str) -> int:
             await add(store.voices, PackKey(of, language), clips)
 
     with_store(context, put)
+    if as_json:
+        print_json({"taken": {one: sorted(clips) for one, clips in packs.items()}, "faults": own.faults})
+        return Exit.NO if own.faults else Exit.OK
     for language, clips in packs.items():
         click.echo(f"{_name(language)}: {len(clips)} recordings taken")
     for fault in own.faults:
@@ -66,16 +70,21 @@ def own(context: click.Context, *, tenant: str, as_json: bool) -> None:
 @_tenant
 @click.option("--language", required=True, help=f"Its tag, or {BRANDS}.")
 @click.option("--clip", default=None, help="One recording only.")
+@json_option
 @click.pass_context
 @audited
-def forget(context: click.Context, *, tenant: str, language: str, clip: str | None) -> None:
+def forget(context: click.Context, *, tenant: str, language: str, clip: str | None, as_json: bool) -> None:
     """Forget recordings of a tenant; the operator's or the shipped ones are heard again."""
 
     async def take(store: Database) -> int:
         of = tenant_named(await store.tenancy(), tenant).n
         return await take_away(store.voices, PackKey(of, language), clip)
 
-    click.echo(f"{with_store(context, take)} recordings forgotten")
+    gone = with_store(context, take)
+    if as_json:
+        print_json({"forgotten": gone})
+    else:
+        click.echo(f"{gone} recordings forgotten")
 
 
 def _name(language: str) -> str:

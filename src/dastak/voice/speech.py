@@ -73,6 +73,8 @@ class Speaking:
         tenants = None if self._laid_out is None else self._laid_out.read()
         if tenants is not None:
             self._tenants, self._packs = tenants, {}
+            if tenants:
+                log.info("recordings of tenants are spoken: %d tenants have some", len(tenants))
         if self._folder is None:
             return
         own = self._folder.read()

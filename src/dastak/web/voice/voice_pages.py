@@ -71,9 +71,12 @@ class VoicePages:
         if request.method == "GET":
             return await self._show(seen)
         refuse_foreign(request, self._house.origin_of(request))
-        form = await read_upload(
-            request, many="recordings", octets_max=UPLOAD_OCTETS_MAX, smaller="fewer recordings at once"
-        )
+        try:
+            form = await read_upload(
+                request, many="recordings", octets_max=UPLOAD_OCTETS_MAX, smaller="fewer recordings at once"
+            )
+        except InvalidRequest as error:
+            return await self._show(seen, error=error.detail)
         check_form(seen.secret, FORM, form.fields.get("form"))
         try:
             return await self._act(seen, form)
