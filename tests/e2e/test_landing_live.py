@@ -7,7 +7,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
-from tests.support.browser import chromium, opened, watch
+from tests.support.browser import opened, watch
 from tests.support.dastak_process import DastakProcess
 from tests.support.landing_makers import (
     CONSOLE,
@@ -34,7 +34,8 @@ from tests.support.landing_makers import (
     some_visitor,
     write,
 )
-from tests.support.login_client import BEHIND_PROXY, some_address
+from tests.support.login_client import some_address
+from tests.support.login_server import behind_proxy
 
 # One browser and one program for all of them: to start them takes longer than any of these.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,17 +69,7 @@ FOREIGN: Final = (
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    data = tmp_path_factory.mktemp("landing") / "data"
-    with DastakProcess(data, environment=BEHIND_PROXY) as process:
-        yield process
+dastak = behind_proxy
 
 
 @pytest.fixture(scope="module")
