@@ -192,6 +192,9 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         tenant_of=directory.tenant_of,
         is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
+        deadline_is_learned=lambda route, msisdn: health.scores.is_learned(
+            route, health.networks.place_of(msisdn)
+        ),
         price_micros=fleet.price_micros,
         call_price=fleet.call_price,
         call_terms=table.call_terms,

@@ -19,7 +19,7 @@ from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_digest import Credentials, DigestClient
 from dastak.voice.sip.sip_headers import NameAddr
 from dastak.voice.sip.sip_message import Address, parse
-from dastak.voice.sip.sip_registration import Registrar, Registration
+from dastak.voice.sip.sip_registration import Registered, Registrar, Registration
 from dastak.voice.sip.sip_transport import LineCall
 from dastak.voice.sound.sdes import new_keys
 from dastak.voice.sound.sdp import Ours, write_offer
@@ -33,13 +33,16 @@ from tests.e2e.test_sip_sipp import (
     line_to,
 )
 from tests.support import sip_samples
+from tests.support.authority import Authority
 from tests.support.baresip_phone import baresip
 from tests.support.calling_house import TO, calling_house, code_heard, press_gate
 from tests.support.capture import Carried, write_capture
+from tests.support.kamailio import kamailio
 from tests.support.needles import needles
 from tests.support.patience import until
 from tests.support.sip_peer import TRUNK
 from tests.support.sipp import answer, ask, authenticated, expect, expect_answer, sipp
+from tests.support.smpp_pair import soon
 from tests.support.spoken_call import CALLEE, GATE, spoken_calls
 from tests.support.tapped_path import tapped_path
 from tests.support.tshark import Dissected, dissected, wrong
@@ -202,6 +205,25 @@ def test_registration_is_well_formed(tmp_path: Path) -> None:
     check(judged, "sip")
     assert [one.method for one in judged] == ["REGISTER"] * 4
     assert (said[1].count(b"Authorization: "), said[2].count(b"Authorization: ")) == (1, 2)
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+async def test_registration_at_kamailio_is_well_formed_on_the_wire(tmp_path: Path, transport: str) -> None:
+    authority = Authority.make(tmp_path / "authority")
+    authority.issue("trunk")
+    files = {"key": authority.path("trunk.key"), "certificate": authority.path("trunk.pem")}
+    registrar = Registrar(uri="sip:trunk.example", address="sip:shop@trunk.example", expires_s=120)
+    async with kamailio(tmp_path / "trunk", phone_port=9, **files) as trunk:
+        with tapped_path(trunk.port, transport=transport) as path:
+            async with line_to(path.port, transport=transport, registrar=registrar) as line:
+                granted = await soon(line.registration_settled())
+            judged = dissected(path.write(tmp_path / "registration.pcap"), sip_port=path.port)
+
+    check(judged, "sip")
+    assert granted is Registered.YES
+    assert [one.method for one in judged] == ["REGISTER", "401", "REGISTER", "200", "REGISTER", "200"]
+    said = [one.octets for one in path.carried if one.sent]
+    assert [octets.count(b"Authorization: Digest") for octets in said] == [0, 1, 1]
 
 
 class Callees(asyncio.DatagramProtocol):

@@ -55,7 +55,12 @@ def trunk(tmp_path: Path, phone: BaresipPhone, authority: Authority, algorithm: 
 
 @pytest.mark.parametrize(("transport", "algorithm"), [("udp", "MD5"), ("tls", "SHA-256")])
 def test_phone_behind_the_trunk_hears_the_code_bit_for_bit(
-    house: CallingHouse, trunk: Kamailio, phone: BaresipPhone, authority: Authority, transport: str
+    house: CallingHouse,
+    trunk: Kamailio,
+    phone: BaresipPhone,
+    authority: Authority,
+    transport: str,
+    algorithm: str,
 ) -> None:
     house.add_kamailio(trunk, transport, ca_file=authority.path("ca.pem"))
     house.until_available()
@@ -73,6 +78,9 @@ def test_phone_behind_the_trunk_hears_the_code_bit_for_bit(
     ]  # fmt: skip
     for words in ("challenged over", "led on from", "within ACK over", "within BYE over"):
         assert trunk.said(f"{words} {transport}") == 1
+    assert [trunk.said(f"proved by {name}") for name in ("MD5", "SHA-256")] == [
+        int(algorithm == name) for name in ("MD5", "SHA-256")
+    ]
     assert code[:6] not in house.installation.program.log()
 
 

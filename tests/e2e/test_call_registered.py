@@ -61,6 +61,10 @@ def test_program_is_in_the_book_while_it_runs_and_calls_meanwhile(
     until(lambda: trunk.said("registered sip:shop@trunk.example until 0"))
 
     assert entered == 1
+    proofs = {name: trunk.said(f"proved by {name}") for name in ("MD5", "SHA-256")}
+    # Of the entry, the call, and the way out of the book.
+    assert proofs.pop(algorithm) == 3
+    assert set(proofs.values()) == {0}
 
 
 def test_wrong_password_keeps_the_trunk_out_of_use_and_says_why(

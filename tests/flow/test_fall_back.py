@@ -10,7 +10,7 @@ from dastak.core.errors import CarrierRejected
 from dastak.core.events import FallbackDue, MessageQueued, MessageSubmitted, ReceiptOverdue
 from dastak.core.message import MessageState
 from dastak.core.outcome import OUTCOMES, Outcome, When
-from dastak.core.policy import Channel, Policy
+from dastak.core.policy import CALL_AFTER_S, Channel, Policy
 from dastak.core.verification import Verification
 from dastak.core.way_out import Route, Wanted
 from dastak.delivery.failover import ATTEMPTS_MAX, USEFUL_LIFE_S
@@ -184,17 +184,52 @@ async def test_failure_of_an_older_text_is_not_followed_again(tmp_path: Path) ->
 
 async def test_call_waits_for_its_time_when_only_the_receipt_is_missing(house: House) -> None:
     calls = with_calls(house)
-    started = await sent(house)
+    await sent(house)
     house.clock.advance(RECEIPT_WITHIN_S)
     await house.deliver_due()
     assert house.handed == []
 
-    house.clock.advance(started.policy.call_after_s - RECEIPT_WITHIN_S)
+    house.clock.advance(CALL_AFTER_S - RECEIPT_WITHIN_S)
     await house.deliver_due()
     await house.deliver()
 
     assert len(calls.offered) == 1
     assert [event.channel for event in house.told_of(MessageQueued)] == ["sms", "voice"]
+
+
+async def test_call_starts_at_the_deadline_that_its_route_has_learned(house: House) -> None:
+    calls = with_calls(house)
+    house.learned.add("north")
+    await sent(house)
+    house.clock.advance(RECEIPT_WITHIN_S)
+    await house.deliver_due()
+    await house.deliver()
+
+    assert len(calls.offered) == 1
+    [overdue], [due] = house.told_of(ReceiptOverdue), house.told_of(FallbackDue)
+    assert (due.at_ms, due.channel, due.cause) == (overdue.at_ms, Channel.VOICE, "no_receipt")
+
+
+@pytest.mark.parametrize("doubt", ["the route is not believed", "the policy wants to wait"])
+async def test_learned_deadline_starts_no_call_where_there_is_a_doubt(tmp_path: Path, doubt: str) -> None:
+    patient = doubt == "the policy wants to wait"
+    policy = Policy(call_after_s=60) if patient else Policy()
+    async with open_house(tmp_path, policy=policy) as house:
+        calls = with_calls(house)
+        house.learned.add("north")
+        if not patient:
+            house.ports = replace(house.ports, believes=lambda route: route != "north")
+        await sent(house)
+        house.clock.advance(RECEIPT_WITHIN_S)
+        await house.deliver_due()
+        await house.deliver()
+        before = len(calls.offered)
+
+        house.clock.advance((60 if patient else CALL_AFTER_S) - RECEIPT_WITHIN_S)
+        await house.deliver_due()
+        await house.deliver()
+
+        assert (before, len(calls.offered)) == (0, 1)
 
 
 async def test_deadline_of_a_receipt_outlives_a_restart(tmp_path: Path) -> None:

@@ -9,19 +9,34 @@ smpp.addTLV("pe_id", { id: 0x1400, type: smpp.types.tlv.cstring });
 
 const say = (fact) => process.stdout.write(JSON.stringify(fact) + "\n");
 
-function receipt(session, pdu, id) {
+const states = { DELIVRD: 2, UNDELIV: 5, REJECTD: 8 };
+const held = [];
+let taken = 0;
+
+function receipt(session, pdu, id, word = "DELIVRD", err = "000") {
   session.deliver_sm({
     source_addr: pdu.destination_addr,
     destination_addr: pdu.source_addr,
     esm_class: 4,
-    short_message: `id:${id} sub:001 dlvrd:001 submit date:2611231059 done date:2611231100 stat:DELIVRD err:000 text:`,
+    short_message: `id:${id} sub:001 dlvrd:001 submit date:2611231059 done date:2611231100 stat:${word} err:${err} text:`,
     receipted_message_id: id,
-    message_state: 2,
+    message_state: states[word],
   }, (response) => say({ command: response.command, status: response.command_status }));
 }
 
 const behaviours = {
   ...require("./misbehaviour.js")(settings),
+  // Taken; each line on standard input, as "UNDELIV 650", is the receipt of the next one that waits for its own.
+  "20": (session, pdu) => {
+    const id = `held-${++taken}`;
+    session.send(pdu.response({ message_id: id }));
+    held.push((word, err) => receipt(session, pdu, id, word, err));
+  },
+  "21": (session, pdu) => {
+    const id = `told-${++taken}`;
+    session.send(pdu.response({ message_id: id }));
+    receipt(session, pdu, id);
+  },
   "00": (session, pdu) => {
     session.send(pdu.response({ message_id: "id-00" }));
     receipt(session, pdu, "id-00");
@@ -102,4 +117,6 @@ const server = smpp.createServer(options, (session) => {
 });
 server.on("tlsClientError", () => {});
 server.listen(0, "127.0.0.1", () => say({ port: server.address().port }));
-process.stdin.on("end", () => process.exit(0)).resume();
+const told = require("readline").createInterface({ input: process.stdin });
+told.on("line", (line) => held.shift()(...line.split(" ")));
+told.on("close", () => process.exit(0));

@@ -67,7 +67,13 @@ class BaresipPhone:
 
 @contextmanager
 def baresip(
-    directory: Path, *, number: str, answers: str = "auto", keys: str = "rtpevent", options: str = ""
+    directory: Path,
+    *,
+    number: str,
+    answers: str = "auto",
+    keys: str = "rtpevent",
+    options: str = "",
+    registrar: int = 0,
 ) -> Iterator[BaresipPhone]:
     """Run a phone; skip loudly where there is none.
 
@@ -77,6 +83,8 @@ def baresip(
         answers: `auto` picks up by itself, `manual` lets it ring.
         keys: How they are sent: `rtpevent` or `info`.
         options: More of the account, each after a semicolon.
+        registrar: The port on this machine whose book it enters itself in, with the password `secret`; 0 is
+            nobody's.
     """
     port, control_port = _free_ports()
     rtp = random.randrange(22_000, 30_000, 100)
@@ -107,10 +115,10 @@ def baresip(
         "module_app menu.so",
         "module_app ctrl_tcp.so",
     ]
-    account = (
-        f"<sip:{number}@127.0.0.1:{port}>;regint=0;answermode={answers};"
-        f"audio_codecs=PCMU/8000/1,PCMA/8000/1;dtmfmode={keys}{options}"
-    )
+    who = f"<sip:{number}@127.0.0.1:{port}>;regint=0"
+    if registrar:
+        who = f"<sip:{number}@127.0.0.1:{registrar}>;regint=60;auth_user={number};auth_pass=secret"
+    account = f"{who};answermode={answers};audio_codecs=PCMU/8000/1,PCMA/8000/1;dtmfmode={keys}{options}"
     for name, text in {"config": "\n".join(settings), "accounts": account, "contacts": ""}.items():
         (directory / name).write_text(f"{text}\n")
     daemon = ForeignDaemon("baresip", ["-4", "-f", str(directory)], directory=directory)

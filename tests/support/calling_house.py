@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from dastak.voice.prompts import Pack
 from dastak.voice.sound.g711 import pcm_to_ulaw
 from tests.support.api_client import ApiClient
 from tests.support.baresip_phone import BaresipPhone, baresip
 from tests.support.kamailio import Kamailio
 from tests.support.patience import until
 from tests.support.serve_installation import Installation, free_port
-from tests.support.virtual_caller import digits_in, gate_in
+from tests.support.virtual_caller import ENGLISH, digits_in, gate_in
 
 TO: Final = "+919876543210"
 CARRIERS: Final = "/v1/admin/carriers"
@@ -63,6 +64,19 @@ class CallingHouse:
         account = {"username": "shop", "password": "secret", "domain": "trunk.example"}
         self.add(port, **{"transport": transport, **account, **settings})
 
+    def add_texts(self, port: int) -> None:
+        """Add a carrier of texts on this machine, and wait until it is bound."""
+        settings = {"host": "127.0.0.1", "port": port, "system_id": "sim_1", "password": "secret"}
+        answer = self.operator.post(CARRIERS, {"name": "texts", "settings": settings})
+        assert answer.status == 201, answer
+        self.until_available("texts")
+
+    def text(self, to: str) -> str:
+        """Ask for a text, and return the verification."""
+        started = self.api.start(to)
+        assert started.status == 201, started
+        return str(started.body["id"])
+
     def carrier(self, name: str = "trunk") -> dict[str, Any]:
         """Return how a trunk stands."""
         body: dict[str, Any] = self.operator.get(f"{CARRIERS}/{name}").body
@@ -86,6 +100,10 @@ class CallingHouse:
 
         return until(look, within_s=40)
 
+    def told(self, of: str) -> list[str]:
+        """Return all that happened, of a call its steps."""
+        return [one["step"] if one["type"] == "call" else one["type"] for one in self.api.timeline(of)]
+
     def steps(self, of: str) -> list[str]:
         """Return what happened in its calls."""
         return [one["step"] for one in self.api.timeline(of) if one["type"] == "call"]
@@ -100,20 +118,20 @@ def calling_house(directory: Path, **settings: str) -> Iterator[CallingHouse]:
 
 @contextmanager
 def phone_in(
-    directory: Path, *, number: str = TO, name: str = "phone", options: str = ""
+    directory: Path, *, number: str = TO, name: str = "phone", options: str = "", registrar: int = 0
 ) -> Iterator[BaresipPhone]:
-    """Run a softphone in a folder below this one; it answers by itself."""
+    """Run a softphone in a folder below this one; it answers by itself. For the rest see `baresip`."""
     folder = directory / name
     folder.mkdir()
-    with baresip(folder, number=number, options=options) as answering:
+    with baresip(folder, number=number, options=options, registrar=registrar) as answering:
         yield answering
 
 
-def press_gate(phone: BaresipPhone) -> None:
+def press_gate(phone: BaresipPhone, spoken: Pack = ENGLISH) -> None:
     """Wait until the call named its digit, and press it."""
-    phone.press(until(lambda: gate_in(pcm_to_ulaw(phone.heard())), within_s=20))
+    phone.press(until(lambda: gate_in(pcm_to_ulaw(phone.heard()), spoken), within_s=20))
 
 
-def code_heard(phone: BaresipPhone) -> str:
+def code_heard(phone: BaresipPhone, spoken: Pack = ENGLISH) -> str:
     """Return the digits of the code that the phone heard, of all readings together."""
-    return digits_in(pcm_to_ulaw(phone.heard()))
+    return digits_in(pcm_to_ulaw(phone.heard()), spoken)

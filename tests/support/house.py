@@ -107,6 +107,7 @@ class House:
         told: What was published, in its order.
         told_of_each: The same, for each verification.
         handed: What was handed over and not delivered yet.
+        learned: The routes whose deadline for a receipt is learned.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class House:
         self.told: list[Event] = []
         self.told_of_each: defaultdict[VerificationId, list[Event]] = defaultdict(list)
         self.handed: list[tuple[Verification, Message]] = []
+        self.learned: set[str] = set()
         self.settlement = Settlement()
         self._news = asyncio.Event()
         service = some_service(n=1, policy=policy, countries=("IN",), domains=("login.acme.in",), calls=calls)
@@ -147,6 +149,7 @@ class House:
             tenant_of=lambda n: replace(self.caller.tenant, n=n),
             is_stopped=store.is_stopped,
             receipt_within_s=lambda route, msisdn: RECEIPT_WITHIN_S,
+            deadline_is_learned=lambda route, msisdn: route in self.learned,
             price_micros=lambda: PRICE_MICROS,
         )
         self.use(*routes)

@@ -47,6 +47,10 @@ modparam("tm", "fr_timer", 5000)
 modparam("rr", "enable_full_lr", 1)
 """
 
+# Where a call is led: to the one phone behind the trunk, or to whoever registered with the number.
+TO_THE_PHONE: Final = '$du = "sip:127.0.0.1:{phone_port}";'
+BY_THE_BOOK: Final = 'if (!lookup("location")) {{ sl_send_reply("480", "Not registered"); exit; }}'
+
 # The trunk: it wants a password, keeps a book, and leads to a phone.
 TRUNK: Final = """
 request_route {{
@@ -69,6 +73,7 @@ request_route {{
             www_challenge("trunk.example", "1");
             exit;
         }}
+        xlog("L_ERR", "proved by $aa\\n");
         consume_credentials();
         save("location");
         xlog("L_ERR", "registered $tu until $hdr(Expires)\\n");
@@ -80,11 +85,12 @@ request_route {{
             proxy_challenge("trunk.example", "1");
             exit;
         }}
+        xlog("L_ERR", "proved by $aa\\n");
         consume_credentials();
         if (!($rU =~ "^{prefix}")) {{ sl_send_reply("404", "No such prefix"); exit; }}
         xlog("L_ERR", "led on from $pr\\n");
         record_route();
-        $du = "sip:127.0.0.1:{phone_port}";
+        LED
         if (!t_relay()) {{ sl_reply_error(); }}
         exit;
     }}
@@ -130,12 +136,13 @@ class Kamailio:
 
     Args:
         directory: Made here; its settings and its log.
-        phone_port: Where the phone behind it is.
+        phone_port: Where the phone behind it is, if it is not found in the book.
         key: File of its private key.
         certificate: File of what vouches for it.
         algorithm: Of its digest, MD5 or SHA-256.
         prefix: How numbers begin that it knows, as a pattern.
         routes: What it does: `TRUNK` or `PROXY`.
+        leads: Where calls go: `TO_THE_PHONE` or `BY_THE_BOOK`.
         ports: For UDP and TCP, and for TLS, where another one had them before; else free ones.
 
     Attributes:
@@ -148,25 +155,30 @@ class Kamailio:
         self,
         directory: Path,
         *,
-        phone_port: int,
+        phone_port: int = 9,
         key: str,
         certificate: str,
         algorithm: str = "MD5",
         prefix: str = "",
         routes: str = TRUNK,
+        leads: str = TO_THE_PHONE,
         ports: tuple[int, int] | None = None,
     ) -> None:
         directory.mkdir()
         self.port, self.tls_port = ports or (_free_for_both(), free_port())
-        settings = (CONFIGURATION + routes).format(
-            port=self.port,
-            tls_port=self.tls_port,
-            modules=MODULES,
-            key=key,
-            certificate=certificate,
-            phone_port=phone_port,
-            algorithm=algorithm,
-            prefix=prefix,
+        settings = (
+            (CONFIGURATION + routes)
+            .replace("LED", leads)
+            .format(
+                port=self.port,
+                tls_port=self.tls_port,
+                modules=MODULES,
+                key=key,
+                certificate=certificate,
+                phone_port=phone_port,
+                algorithm=algorithm,
+                prefix=prefix,
+            )
         )
         (directory / "kamailio.cfg").write_text(settings)
         self._log_file = directory / "kamailio.log"

@@ -35,6 +35,17 @@ class NpmSmsc:
         fact: dict[str, Any] = json.loads(line)
         return fact
 
+    async def submitted(self) -> dict[str, Any]:
+        """Return the next text that it got."""
+        while (fact := await self.said())["command"] != "submit_sm":
+            pass
+        return fact
+
+    def reports(self, word: str, err: str = "000") -> None:
+        """Have it send the receipt of a text whose number ends in 20, as `UNDELIV` with a reason."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{word} {err}\n".encode())
+
     def send_signal(self, number: int) -> None:
         """Send it a signal; SIGSTOP makes it a carrier that says nothing with its connections open."""
         self._process.send_signal(number)

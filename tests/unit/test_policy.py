@@ -39,7 +39,7 @@ def test_default_policy_is_allowed_and_compliant() -> None:
         ("ttl_s", TTL_S_MIN, TTL_S_MAX),
         ("attempts_max", 1, ATTEMPTS_MAX),
         ("resends_max", 0, RESENDS_MAX),
-        ("call_after_s", 1, CALL_AFTER_S_MAX),
+        ("call_after_s", 0, CALL_AFTER_S_MAX),
     ],
 )
 def test_figures_have_bounds(field: str, lowest: int, highest: int) -> None:

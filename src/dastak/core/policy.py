@@ -20,6 +20,8 @@ LEGACY_ATTEMPTS_MAX: Final = 3
 RESENDS_MAX: Final = 10
 RESEND_WAIT_S_MAX: Final = 3600
 CALL_AFTER_S_MAX: Final = 300
+# Where no route has learned better: a call costs more than a text, and most codes are typed by then.
+CALL_AFTER_S: Final = 20
 
 # NIST SP 800-63B counts six digits (19.93 bits) as enough; what is weaker must be asked for as `legacy`.
 ENTROPY_BITS_MIN: Final = 19.9
@@ -54,6 +56,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     A `msgspec.Struct`, because it is read from JSON at the edge and kept as JSON in the store.
 
     Attributes:
+        call_after_s: How long a text is waited for before a call; 0 is until its route's learned deadline,
+            or `CALL_AFTER_S` where the route has learned none or a person asks.
         match: A start that goes by a call speaks no code: the person types the number of the page.
     """
 
@@ -65,7 +69,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     resend_waits_s: tuple[int, ...] = (30, 60, 120, 240)
     resend_code: ResendCode = ResendCode.SAME
     channels: tuple[Channel, ...] = (Channel.SMS, Channel.VOICE)
-    call_after_s: int = 20
+    call_after_s: int = 0
     legacy: bool = False
     match: bool = False
 
@@ -89,7 +93,7 @@ def check_policy(policy: Policy) -> Policy:
     _within("ttl_s", policy.ttl_s, TTL_S_MIN, TTL_S_MAX)
     _within("attempts_max", policy.attempts_max, 1, LEGACY_ATTEMPTS_MAX if policy.legacy else ATTEMPTS_MAX)
     _within("resends_max", policy.resends_max, 0, RESENDS_MAX)
-    _within("call_after_s", policy.call_after_s, 1, CALL_AFTER_S_MAX)
+    _within("call_after_s", policy.call_after_s, 0, CALL_AFTER_S_MAX)
     _check_waits(policy.resend_waits_s)
     if not policy.channels or len(set(policy.channels)) != len(policy.channels):
         raise InvalidRequest("`channels` needs at least one channel, each once.", field="channels")

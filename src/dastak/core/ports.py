@@ -368,6 +368,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         service_of, tenant_of: Return a service, and a tenant, by its number in the store.
         is_stopped: Says whether a number asked a tenant for no more, which binds keys of one mode.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
+        deadline_is_learned: Whether that comes from receipts, or is only where the route begins.
         price_micros: Returns what one segment of a text costs at most, for the spend cap.
         call_price: Returns what a trunk takes for calls to a number, be it in use or not; None if unknown.
         call_terms: Says whether a tenant's service may call a number by any trunk, and at which price.
@@ -390,6 +391,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     tenant_of: Callable[[int], Tenant]
     is_stopped: Callable[[int, Mode, Msisdn], Awaitable[bool]]
     receipt_within_s: Callable[[str, Msisdn], float]
+    deadline_is_learned: Callable[[str, Msisdn], bool]
     price_micros: Callable[[], int]
     call_price: Callable[[str, Msisdn], CallPrice | None] = lambda _route, _msisdn: None
     call_terms: Callable[[Mode, int, CallRules, Msisdn], CallTerms] = lambda *_: FREE

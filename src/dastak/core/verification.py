@@ -30,7 +30,7 @@ from dastak.core.events import (
 )
 from dastak.core.ids import VerificationId
 from dastak.core.msisdn import Msisdn
-from dastak.core.policy import FACTORS, Channel, Policy, ResendCode, resend_wait_s
+from dastak.core.policy import CALL_AFTER_S, FACTORS, Channel, Policy, ResendCode, resend_wait_s
 from dastak.core.tenant import Mode
 
 
@@ -221,7 +221,7 @@ def call_at(verification: Verification, *, lost: bool) -> datetime | None:
     allowed_at = resend_at(verification)
     if allowed_at is None or verification.particulars.channel is not Channel.SMS:
         return allowed_at
-    patience = timedelta(seconds=0 if lost else verification.policy.call_after_s)
+    patience = timedelta(seconds=0 if lost else verification.policy.call_after_s or CALL_AFTER_S)
     return min(allowed_at, verification.last_sent_at + patience)
 
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from dastak.delivery.deadlines import Latencies
+from dastak.delivery.deadlines import RECEIPTS_MIN, Latencies
 from dastak.delivery.networks import Place
 
 EVIDENCE_MAX: Final = 2_000
@@ -188,6 +188,10 @@ class Scores:
             if known is not None and known.latencies.total >= enough:
                 return known.latencies
         return None
+
+    def is_learned(self, route: str, place: Place) -> bool:
+        """Say whether enough receipts came from there to know by when one should be there."""
+        return self.latencies(route, place, enough=RECEIPTS_MIN) is not None
 
     def score(self, route: str, place: Place, *, now_s: float) -> float:
         """Return what a message is worth that is handed to this route: 0 to 1."""

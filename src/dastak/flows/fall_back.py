@@ -16,7 +16,7 @@ from dastak.core.call_terms import CALL_BARS, CallBar
 from dastak.core.events import CallReported, Event, FallbackDue, MessageQueued
 from dastak.core.message import Message, MessageKey
 from dastak.core.outcome import Outcome
-from dastak.core.policy import Channel
+from dastak.core.policy import CALL_AFTER_S, Channel
 from dastak.core.ports import Held, Ports
 from dastak.core.spend import Spend, reserve_of
 from dastak.core.verification import State, Verification
@@ -96,7 +96,7 @@ def situation(
         affordable: Whether the caps of cost allow another message.
         no_call: Why a call is out of the question, if that is known already.
     """
-    call_at = verification.last_sent_at + timedelta(seconds=verification.policy.call_after_s)
+    call_at = verification.last_sent_at + timedelta(seconds=_patience_s(ports, verification, message))
     attempts = verification.sends + verification.fallbacks
     if other_routes is None:
         other_routes = _routes_left(ports, verification, message, now)
@@ -116,6 +116,19 @@ def situation(
         asked=verification.sends,
         affordable=affordable,
     )
+
+
+def _patience_s(ports: Ports, verification: Verification, message: Message) -> int:
+    """Return how long a text is waited for at least before a call that only its silence asks for.
+
+    A learned deadline is patience enough. Before, a merely slow text would be called after.
+    """
+    wanted_s = verification.policy.call_after_s
+    if wanted_s or message.carrier is None:
+        return wanted_s or CALL_AFTER_S
+    route = message.carrier.route
+    learned = ports.believes(route) and ports.deadline_is_learned(route, verification.msisdn)
+    return 0 if learned else CALL_AFTER_S
 
 
 def why_no_call(ports: Ports, verification: Verification, now: datetime) -> str:
