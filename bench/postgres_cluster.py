@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,9 @@ from bench.subject import free_port
 # Nothing is lost with a test's database but the test.
 FAST: Final[Mapping[str, str]] = {"fsync": "off", "full_page_writes": "off"}
 DURABLE: Final[Mapping[str, str]] = {}
+
+# By this name a primary knows the standby that follows it.
+FOLLOWER: Final = "follower"
 
 _USER: Final = "postgres"
 _databases = count(1)
@@ -35,13 +39,16 @@ class PostgresServer:
 
     Args:
         settings: What differs from the defaults.
+        following: The server that this one is a standby of; None makes a server of its own.
 
     Attributes:
         url: Of its database `postgres`.
         pid: Of its first process.
     """
 
-    def __init__(self, settings: Mapping[str, str] = FAST) -> None:
+    def __init__(
+        self, settings: Mapping[str, str] = FAST, *, following: "PostgresServer | None" = None
+    ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="dastak-postgres-"))
         self.data, self.port = self.home / "data", free_port()
         self.url = f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
@@ -57,9 +64,12 @@ class PostgresServer:
         if os.geteuid() == 0:
             shutil.chown(self.home, _USER, _USER)
             self._as = {"user": _USER, "group": _USER, "extra_groups": []}
-        self._run(
-            "initdb", "-D", str(self.data), "-A", "trust", "-U", _USER, "-E", "UTF8", "--locale=C", "-N"
-        )
+        data = ("-D", str(self.data))
+        if following is None:
+            self._run("initdb", *data, "-A", "trust", "-U", _USER, "-E", "UTF8", "--locale=C", "-N")
+        else:
+            source = f"{following.url}?application_name={FOLLOWER}"
+            self._run("pg_basebackup", *data, "-d", source, "-R", "-X", "stream", "-c", "fast")
         self.start()
 
     @property
@@ -82,10 +92,22 @@ class PostgresServer:
         """Stop it at once."""
         self._run("pg_ctl", "-D", str(self.data), "-m", "immediate", "stop")
 
+    def promote(self) -> None:
+        """Make a primary of a standby, and wait until it is one."""
+        self._run("pg_ctl", "-D", str(self.data), "-w", "promote")
+
+    def set(self, setting: str, value: str) -> None:
+        """Change a setting that needs no new start."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
+            connection.execute("SELECT pg_reload_conf()")
+
     def remove(self) -> None:
         """Stop it and delete everything."""
         if (self.data / "postmaster.pid").exists():
-            self.stop()
+            # One that was killed leaves that file behind.
+            with suppress(subprocess.CalledProcessError):
+                self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
     def new_database(self, like: str = "template0") -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from chaos import carrier_faults, clock_faults, deaths, disk_faults, overload
+from chaos import carrier_faults, clock_faults, deaths, disk_faults, failovers, overload
 from chaos.outcome_table import Outcome
 from chaos.stage import Stage
 
@@ -14,6 +14,7 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F2": deaths.kills_with_submits_under_way,
     "F3": deaths.kill_of_a_full_house,
     "F4": deaths.freeze,
+    "F5": failovers.primary_killed,
     "F6": disk_faults.stall,
     "F7": disk_faults.lost_answers,
     "F10": disk_faults.full_disk,
@@ -30,4 +31,10 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F24": disk_faults.older_copy,
     "F26": overload.soak,
     "F28": disk_faults.poison,
+    "F29": failovers.machine_lost,
+    "F30": failovers.primary_cut_off,
+    "F31": failovers.standby_cut_off,
+    "F32": failovers.switchover,
+    "F33": failovers.primary_cut_off_without_a_proxy,
+    "F34": failovers.etcd_lost,
 }

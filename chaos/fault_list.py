@@ -1,4 +1,4 @@
-"""The list of faults F1 to F28: what is broken, what must hold, and why some are not played here."""
+"""The list of faults: what is broken, what must hold, and why some are not played here."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -34,9 +34,8 @@ FAULTS: Final[Mapping[str, Listed]] = {
     ),
     "F4": Listed("`SIGSTOP` for longer than a lease, then `SIGCONT`", "no late write over what moved on"),
     "F5": Listed(
-        "the primary of PostgreSQL is killed",
-        "",
-        "not yet: it needs two PostgreSQL servers, one of which follows the other",
+        "the primary of PostgreSQL is killed, and its synchronous standby is promoted",
+        "503 with `Retry-After` meanwhile, then all is well without a restart; nothing lost, nothing twice",
     ),
     "F6": Listed("the database stalls", "refusals with `Retry-After` within three seconds, then all is well"),
     "F7": Listed("the answer to a committed start is lost", "the same Idempotency-Key gives one text"),
@@ -88,4 +87,18 @@ FAULTS: Final[Mapping[str, Listed]] = {
         "not yet: it needs a packet filter in a network namespace; F13 loses all of them",
     ),
     "F28": Listed("a message that cannot be written", "it alone fails; nobody else waits for it"),
+    "F29": Listed(
+        "the machine of the database's primary is lost, and comes back",
+        "503 with `Retry-After` until a standby is the primary, then all is well; the old one follows it",
+    ),
+    "F30": Listed(
+        "the database's primary is cut off and runs on",
+        "the same, and nothing that it writes alone is confirmed or kept",
+    ),
+    "F31": Listed("the standby that confirms is cut off", "the other one confirms within seconds"),
+    "F32": Listed("an operator changes the database's primary", "refusals for a moment, and nothing else"),
+    "F33": Listed(
+        "as F30, and nodes have all three hosts in their URL and no HAProxy", "the same, perhaps later"
+    ),
+    "F34": Listed("all of etcd is killed for two leases", "the primary stays, and people notice nothing"),
 }

@@ -236,6 +236,7 @@ class Stage:
         habits: Habits | None = None,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        database_url: str | None = None,
         **carrier: str | float,
     ) -> AsyncIterator[House]:
         """Open a house of two carriers, with the program running.
@@ -247,12 +248,13 @@ class Stage:
             habits: How people behave.
             environment: For the program.
             directory: Where the installation is, instead of a new directory.
+            database_url: Of an empty database, instead of a new one where this run keeps its rows.
             carrier: Settings of both carriers.
         """
         self._houses += 1
         async with AsyncExitStack() as stack:
-            url, proxy = None, None
-            if self.database_url is not None:
+            url, proxy = database_url, None
+            if url is None and self.database_url is not None:
                 proxy = await stack.enter_async_context(FaultProxy(port_of(self.database_url)))
                 url = through(proxy.port, await new_database(self.database_url))
             victim = Victim(directory or self.directory / name, database_url=url)

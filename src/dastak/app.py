@@ -25,7 +25,7 @@ from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.app_pages import people_routes, tell_leads
-from dastak.app_store import open_store
+from dastak.app_store import open_store, watch_store
 from dastak.app_voice import voices_of
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
@@ -255,8 +255,7 @@ async def _limits(
 
 def _with_figures(house: House) -> House:
     watch = house.metrics.watch
-    watch("dastak_store_commits", lambda: house.store.commits)
-    watch("dastak_store_operations", lambda: house.store.operations)
+    watch_store(house.metrics, house.store)
     watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
     watch("dastak_messages_waiting", lambda: house.worker.waiting)
     watch("dastak_clock_offset_seconds", house.clock.offset_s)

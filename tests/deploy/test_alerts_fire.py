@@ -75,6 +75,32 @@ CASES = [
         {'dastak_clock_offset_seconds{instance="a"}': "0.1x10"},
     ),
     Case(
+        "DastakDatabaseAway",
+        "3m",
+        {'dastak_store_writes{instance="a"}': "1 0x10"},
+        {"instance": "a"},
+        "a cannot write to its database",
+        # A failover that a scrape has seen by chance.
+        {'dastak_store_writes{instance="a"}': "1 0 1x10"},
+    ),
+    Case(
+        "DastakDatabaseUnsteady",
+        "20m",
+        {'dastak_database_connects_total{instance="a"}': "6+2x30"},
+        {"instance": "a"},
+        "a lost its database again and again: 30 new connections",
+        # A start, and a primary that changed.
+        {'dastak_database_connects_total{instance="a"}': "0 6 6 6 12x26"},
+    ),
+    Case(
+        "DastakDatabaseClockWrong",
+        "7m",
+        {'dastak_database_clock_offset_seconds{instance="a"}': "0.9x10"},
+        {"instance": "a"},
+        "The clocks of a and of its database are 900ms apart",
+        {'dastak_database_clock_offset_seconds{instance="a"}': "-0.2x10"},
+    ),
+    Case(
         "DastakNoCarrierBound",
         "3m",
         {

@@ -34,6 +34,8 @@ COUNTERS: Final[Table] = {
 TOTALS: Final[Table] = {
     "dastak_store_commits": ("Commits of the database.", ()),
     "dastak_store_operations": ("Operations that those commits held.", ()),
+    "dastak_database_connects": ("Connections to PostgreSQL that were opened.", ()),
+    "dastak_database_doubts": ("Work that PostgreSQL may have done or not: its answer was lost.", ()),
     "dastak_voice_process_restarts": ("How often the voice process died and was started again.", ()),
     "dastak_sip_junk": ("Messages at the SIP port of a trunk that were thrown away.", ("route", "reason")),
     "dastak_call_hooks_refused": (
@@ -48,6 +50,11 @@ GAUGES: Final[Table] = {
     "dastak_messages_waiting": ("Messages that wait until a route has room.", ()),
     "dastak_calls_in_flight": ("Calls over SIP trunks that ring or speak now.", ()),
     "dastak_clock_offset_seconds": ("How far our clock is ahead of the wall clock.", ()),
+    "dastak_store_writes": ("Whether the database took the last write: 1 or 0.", ()),
+    "dastak_database_clock_offset_seconds": (
+        "How far PostgreSQL's clock is ahead of the wall clock here.",
+        (),
+    ),
     "dastak_bound": ("Whether a route is bound: 1 or 0.", ("route",)),
     "dastak_route_score": ("How good a route is at a place: 0 to 1.", _PLACE),
     "dastak_route_weight_left": ("What its score leaves of a route's weight at a place: 0 to 1.", _PLACE),

@@ -83,6 +83,16 @@ class Batches:
         """Whether the last batch was written."""
         return not (self._closing or self._failing)
 
+    @property
+    def connects(self) -> int:
+        """How many connections its lanes have opened."""
+        return sum(lane.connects for lane in self._lanes)
+
+    @property
+    def doubts(self) -> int:
+        """How many pieces of its work nobody knows the outcome of."""
+        return sum(lane.doubts for lane in self._lanes)
+
     def run(self, operation: Operation) -> asyncio.Future[Any]:
         """Do an operation in the next batch; the future is done when that is durable.
 

@@ -167,6 +167,16 @@ class Unlock(_Once):
         return was_locked
 
 
+class Look(_Once):
+    """Finds out whether batches can be written, when nobody else asks for one."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def act(self, sheet: Sheet) -> None:
+        """See `Operation.act`."""
+
+
 def replayed(once: Once, fingerprint: bytes, answer: bytes) -> Replayed:
     """Return a kept answer. Raises: IdempotencyMismatch (it was another request's)."""
     if fingerprint != once.fingerprint:

@@ -210,3 +210,6 @@ SELECT verification, ordinal, due_at FROM message WHERE state = 0 ORDER BY verif
 SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = $1::int::oid AND objid = $2::int::oid AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+
+-- name: server_clock
+SELECT extract(epoch FROM clock_timestamp())

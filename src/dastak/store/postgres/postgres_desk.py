@@ -1,5 +1,6 @@
 """The desk of a PostgreSQL database: what is seldom written is written by one node at a time."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -40,6 +41,16 @@ class PostgresDesk:
     def healthy(self) -> bool:
         """Whether the last write and the last read of one lane were done."""
         return self._writer.healthy and self._readers.healthy
+
+    @property
+    def connects(self) -> int:
+        """How many connections were opened."""
+        return self._writer.connects + self._readers.connects
+
+    @property
+    def doubts(self) -> int:
+        """How many pieces of work nobody knows the outcome of."""
+        return self._writer.doubts + self._readers.doubts
 
     async def write(self, work: Callable[[Execute], T], *, once: Once | None = None) -> T:
         """See `Desk.write`."""
@@ -88,6 +99,12 @@ class PostgresDesk:
         sql = self._sql["nodes_up"]
         up = await self._writer.run(lambda connection: connection.execute(sql, _NODES).fetchone())
         return up == (1,)
+
+    async def clock_ahead_s(self) -> float:
+        """Return how far the server's clock is ahead of this machine's, within half of what asking takes."""
+        asked_s = time.time()
+        ((server_s,),) = await self.one("server_clock", ())
+        return float(server_s) - (asked_s + time.time()) / 2
 
     async def kept(self, once: Once) -> Replayed | None:
         """See `Store.kept`."""

@@ -1,7 +1,9 @@
 """One connection to PostgreSQL and the thread that waits for it, so that the loop never does.
 
-1. A connection that was lost is opened again by the next work.
+1. A connection that was lost is opened again by the next work, and so is one to a server that writes no more.
 2. What does not answer in time is cut: its caller is told, and no later work waits behind it.
+3. What its caller was told to be undone is never done later, when a server answers at last.
+4. A commit that is on the server's own disk alone, though a standby should have it, is told as in doubt.
 """
 
 import asyncio
@@ -10,9 +12,11 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any, Final, TypeVar
 
 import psycopg
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dastak.core.errors import InvalidRequest, Overloaded
@@ -28,6 +32,8 @@ ANSWER_S_MAX: Final = 2.5
 # A transaction whose client is gone must not keep its locks.
 IDLE_MS_MAX: Final = 5_000
 RETRY_AFTER_S: Final = 5
+# When somebody cancels a commit that waits for its standby, PostgreSQL confirms it with such a warning.
+_UNCONFIRMED: Final = ("WARNING", "01000")
 
 # The planner takes a set of a batch for longer than it is, and reads whole tables to join them.
 _SETTINGS: Final = {
@@ -86,18 +92,31 @@ def connect(url: str, *, password: str | None = None, in_sets: bool = False) -> 
     return connection
 
 
+class _Late(Exception):  # noqa: N818 - a signal: its caller has been told
+    """The connection came too late for the work that asked for it."""
+
+
+class _NotThere(Exception):  # noqa: N818 - a signal: the work was not begun
+    """No connection could be opened."""
+
+
 class Lane:
     """A connection, and the thread that works with it.
 
     Args:
         opens: Opens a connection; run in the thread.
+
+    Attributes:
+        connects: How many connections were opened.
+        doubts: How many pieces of work nobody knows the outcome of.
     """
 
     def __init__(self, opens: Callable[[], Connection]) -> None:
         self._opens = opens
         self._thread = ThreadPoolExecutor(1, "dastak-postgres")
         self._connection: Connection | None = None
-        self._failing = False
+        self._failing = self._unconfirmed = False
+        self.connects = self.doubts = 0
 
     @property
     def healthy(self) -> bool:
@@ -112,22 +131,33 @@ class Lane:
             ends: Whether a transaction that it leaves open is rolled back.
 
         Raises:
-            Overloaded: The database cannot be asked, or did not answer; a commit may have been kept.
+            Overloaded: The database cannot be asked, or did not answer; it says whether a commit may have
+                been kept.
             InvalidRequest: A text has a character that PostgreSQL keeps nowhere.
         """
-        future = asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, work, ends)
+        late = Event()
+        job = self._thread.submit(self._in_thread, work, ends, late)
+        answer = asyncio.wrap_future(job)
         try:
-            result = await asyncio.wait_for(asyncio.shield(future), ANSWER_S_MAX)
+            result = await asyncio.wait_for(asyncio.shield(answer), ANSWER_S_MAX)
         except TimeoutError as error:
-            future.add_done_callback(lambda late: late.cancelled() or late.exception())
-            self._cut()
+            answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             self._fail("it did not answer")
+            if job.cancel():
+                raise Overloaded("The database does not answer.", retry_after_s=RETRY_AFTER_S) from error
+            late.set()
+            self._cut()
+            self.doubts += 1
             detail = "The database does not answer; the change may have been kept."
             raise Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True) from error
+        except _NotThere as error:
+            self._fail(str(error))
+            raise Overloaded("The database cannot be asked now.", retry_after_s=RETRY_AFTER_S) from error
         except psycopg.DataError as error:
             raise InvalidRequest("A text has a character that cannot be kept.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
             self._fail(str(error))
+            self.doubts += 1
             detail = "The database cannot be asked now."
             # It may be the answer to COMMIT that was lost.
             raise Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True) from error
@@ -139,18 +169,38 @@ class Lane:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
-    def _in_thread(self, work: Callable[[Connection], T], ends: bool) -> T:
+    def _in_thread(self, work: Callable[[Connection], T], ends: bool, late: Event) -> T:
         connection = self._connection
         if connection is None or connection.closed:
-            connection = self._connection = self._opens()
+            connection = self._connection = self._open()
         done = False
         try:
+            if late.is_set():
+                raise _Late
+            self._unconfirmed = False
             result = work(connection)
-            done = not ends
+            done = not ends and not late.is_set()
+        except errors.ReadOnlySqlTransaction:
+            connection.close()
+            raise
         finally:
             if not done and not connection.closed and connection.info.transaction_status:
                 self._undo(connection)
+        if self._unconfirmed:
+            raise psycopg.OperationalError("a commit was cancelled while it waited for a standby")
         return result
+
+    def _open(self) -> Connection:
+        try:
+            connection = self._opens()
+        except psycopg.Error as error:
+            raise _NotThere(str(error)) from error
+        connection.add_notice_handler(self._hear)
+        self.connects += 1
+        return connection
+
+    def _hear(self, notice: errors.Diagnostic) -> None:
+        self._unconfirmed |= (notice.severity_nonlocalized, notice.sqlstate) == _UNCONFIRMED
 
     def _undo(self, connection: Connection) -> None:
         try:
@@ -192,6 +242,16 @@ class Lanes:
     def healthy(self) -> bool:
         """Whether any of them did its last work."""
         return any(lane.healthy for lane in self._all)
+
+    @property
+    def connects(self) -> int:
+        """How many connections were opened."""
+        return sum(lane.connects for lane in self._all)
+
+    @property
+    def doubts(self) -> int:
+        """How many pieces of work nobody knows the outcome of."""
+        return sum(lane.doubts for lane in self._all)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """See `Lane.run`; the wait for a free one counts as well."""

@@ -22,7 +22,7 @@ from dastak.store.desk import Execute
 from dastak.store.old_rows import sweep_rest
 from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.batches import Batches
-from dastak.store.postgres.operations import Decide, Open, Unlock
+from dastak.store.postgres.operations import Decide, Look, Open, Unlock
 from dastak.store.postgres.postgres_desk import PostgresDesk
 from dastak.store.postgres.postgres_lane import connect
 from dastak.store.postgres.server_refusals import told
@@ -37,6 +37,7 @@ Expired = tuple[Verification, tuple[Event, ...]]
 _SINCE_MS: Final = 1_704_067_200_000
 _NODE_BITS: Final = 10
 _COUNT_BITS: Final = 12
+CLOCK_EVERY_S: Final = 15.0
 
 
 class PostgresStore(Subjects):
@@ -45,6 +46,9 @@ class PostgresStore(Subjects):
     Args:
         url: `postgresql://user@host/database`, or anything else that libpq reads.
         password: Of the server, unless libpq finds it elsewhere.
+
+    Attributes:
+        clock_ahead_s: How far the server's clock was ahead of this machine's when it was last read.
     """
 
     def __init__(self, url: str, password: str | None = None) -> None:
@@ -57,6 +61,7 @@ class PostgresStore(Subjects):
         super().__init__(self._seldom)
         self._came_alone = await self._seldom.is_alone()
         self._batches = Batches(partial(self._connect, in_sets=True), octets_max=TIMELINE_OCTETS_MAX)
+        self._clock_read_s, self.clock_ahead_s = -CLOCK_EVERY_S, 0.0
         self._number = _numbers(int.from_bytes(urandom(2), "big") & ((1 << _NODE_BITS) - 1))
         return self
 
@@ -80,6 +85,16 @@ class PostgresStore(Subjects):
     def operations(self) -> int:
         """How many operations those commits held."""
         return self._batches.operations
+
+    @property
+    def connects(self) -> int:
+        """How many connections were opened since the start: six, and one more for each that was lost."""
+        return self._batches.connects + self._seldom.connects
+
+    @property
+    def doubts(self) -> int:
+        """How often nobody could say whether the database did what it was asked."""
+        return self._batches.doubts + self._seldom.doubts
 
     def open(self, opening: Opening[T], *, once: Once | None = None) -> Awaitable[T | Replayed]:
         """See `Store.open`."""
@@ -146,6 +161,7 @@ class PostgresStore(Subjects):
 
     async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
         """See `Store.sweep`."""
+        await self._look()
         over = await self._seldom.one("expiring", (rows.to_ms(now), limit))
         ending = (self._expire(VerificationId(row[0]), now) for row in over)
         expired = await asyncio.gather(*ending)
@@ -157,6 +173,14 @@ class PostgresStore(Subjects):
 
         deleted = await self._seldom.write(delete)
         return Swept(tuple(one for one in expired if one is not None), deleted)
+
+    async def _look(self) -> None:
+        """Find out what nobody else does in a quiet hour: that batches are written again, and the clock."""
+        if not self._batches.healthy:
+            await self._batches.run(Look())
+        if time.monotonic() >= self._clock_read_s + CLOCK_EVERY_S:
+            self.clock_ahead_s = await self._seldom.clock_ahead_s()
+            self._clock_read_s = time.monotonic()
 
     async def _expire(self, verification_id: VerificationId, now: datetime) -> Expired | None:
         """End one whose time is over; None when somebody else has ended it."""

@@ -1,0 +1,151 @@
+"""What the store on PostgreSQL does while the server that writes is none, another, or not confirmed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from threading import Event
+from typing import Any
+
+import psycopg
+import pytest
+
+from dastak.core.errors import Overloaded
+from dastak.store.postgres import postgres_lane
+from dastak.store.postgres.postgres_lane import Connection, Lane, connect
+from dastak.store.postgres.postgres_store import PostgresStore
+from tests.support.postgres_server import PostgresServer, own_server, shared_server
+from tests.support.samples import NOW, some_id, some_msisdn, some_opening, some_verification
+
+# A backend that has committed on its own disk and waits for the standby to have it as well.
+WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of the test's own, whose settings may be changed."""
+    server = own_server()
+    yield server
+    server.remove()
+
+
+async def in_the_end(act: Callable[[], Awaitable[Any]]) -> Any:
+    """Do something again until the database answers."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(Overloaded):
+                return await act()
+
+
+async def opened(store: PostgresStore, number: int) -> None:
+    await store.open(some_opening(some_verification(id=some_id(), msisdn=some_msisdn(number))))
+
+
+async def until_refused(act: Callable[[], Awaitable[Any]]) -> None:
+    """Do something again: a server takes a moment to read its settings anew."""
+    while True:
+        await act()
+
+
+async def test_commit_that_no_standby_confirmed_is_told_as_in_doubt(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_lane, "ANSWER_S_MAX", 20.0)
+    async with PostgresStore(server.new_database()) as store:
+        await opened(store, 1)
+        server.set("synchronous_standby_names", "nobody")
+        opening = asyncio.create_task(until_refused(lambda: opened(store, 2)))
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            async with asyncio.timeout(20):
+                while (waiting := admin.execute(WAITING).fetchone()) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            admin.execute("SELECT pg_cancel_backend(%s)", waiting)
+
+        with pytest.raises(Overloaded) as told:
+            await opening
+
+        server.set("synchronous_standby_names", "")
+        await in_the_end(lambda: opened(store, 3))
+
+    assert told.value.may_be_done
+    assert isinstance(told.value.__cause__, psycopg.OperationalError)
+    assert "standby" in str(told.value.__cause__)
+
+
+async def test_connection_to_a_server_that_can_only_be_read_is_opened_again(server: PostgresServer) -> None:
+    lane = Lane(partial(connect, server.new_database()))
+
+    def write(connection: Connection) -> None:
+        connection.execute("CREATE TABLE IF NOT EXISTS written ()")
+
+    await lane.run(write)
+    server.set("default_transaction_read_only", "on")
+    with pytest.raises(Overloaded) as told:
+        await until_refused(lambda: lane.run(write))
+    healthy = lane.healthy
+    server.set("default_transaction_read_only", "off")
+    await in_the_end(lambda: lane.run(write))
+    await lane.close()
+
+    assert isinstance(told.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
+    assert (healthy, lane.healthy, lane.connects) == (False, True, 2)
+
+
+async def test_store_finds_out_by_itself_that_it_is_well_again(server: PostgresServer) -> None:
+    async with PostgresStore(server.new_database()) as store:
+        server.stop()
+        with pytest.raises(Overloaded) as told:
+            await opened(store, 1)
+        healthy = store.healthy
+        server.start()
+
+        # Nobody starts or checks anything: the sweep of each second is all there is.
+        await in_the_end(lambda: store.sweep(NOW, keep_after=NOW, limit=10))
+
+        assert (healthy, store.healthy, told.value.retry_after_s) == (False, True, 5)
+
+
+async def test_work_that_nobody_could_begin_is_told_as_undone(server: PostgresServer) -> None:
+    async with PostgresStore(server.new_database()) as store:
+        server.stop()
+        with pytest.raises(Overloaded) as told:
+            await opened(store, 1)
+        doubts = store.doubts
+
+    assert (told.value.may_be_done, doubts) == (False, 0)
+
+
+async def test_work_whose_caller_was_sent_away_is_not_done_when_a_server_answers_at_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres_lane, "ANSWER_S_MAX", 0.2)
+    url, answers, done = shared_server().new_database(), Event(), []
+
+    def opens() -> Connection:
+        answers.wait()
+        return connect(url)
+
+    def work(number: int) -> Callable[[Connection], None]:
+        return lambda _connection: done.append(number)
+
+    lane = Lane(opens)
+    for number in (1, 2):
+        with pytest.raises(Overloaded):
+            await lane.run(work(number))
+    answers.set()
+    monkeypatch.undo()
+    await lane.run(work(3))
+    await lane.close()
+
+    assert done == [3]
+
+
+async def test_clock_of_the_server_is_compared_with_ours() -> None:
+    async with PostgresStore(shared_server().new_database()) as store:
+        unread = store.clock_ahead_s
+        await store.sweep(NOW, keep_after=NOW, limit=10)
+        read = store.clock_ahead_s
+
+    # One machine, one clock: what remains is how long asking takes.
+    assert unread == 0.0
+    assert 0.0 < abs(read) < 1.0
