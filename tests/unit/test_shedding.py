@@ -124,11 +124,11 @@ def p99(values: list[float]) -> float:
 @pytest.mark.parametrize("per_s", [50.0, 300.0, 3_000.0])
 def test_ten_times_too_many_leave_the_work_done_and_the_wait_short(per_s: float) -> None:
     program = Program(per_s)
-    seconds = 12.0
+    seconds = 20.0
 
     program.run(seconds, (Kind.START, OURS, 10 * per_s))
 
-    settled = program.took_s[len(program.took_s) // 3 :]
+    settled = program.took_s[len(program.took_s) // 2 :]
     assert program.answered[Kind.START, OURS] >= 0.97 * seconds * per_s
     assert p99(settled) <= max(0.5, 2 * WINDOW_MIN / per_s)
 

@@ -5,7 +5,9 @@
 2. What finishes something goes first: a check before a start, a start before a resend, that before a look.
    Each kind may fill its share of the window, so that those before it find room.
 3. Once half of the room for a kind is taken, no tenant may have more of it than each of those who ask lately.
-4. Whoever is refused is told when to come again, each another second: they shall not come back together.
+4. A delay is no reason for less than was done of late: a machine that others use too is slow for a moment,
+   and who lets nobody in then does nothing. And each step of the window is judged before the next one.
+5. Whoever is refused is told when to come again, each another second: they shall not come back together.
 """
 
 from collections import Counter
@@ -19,8 +21,8 @@ import msgspec
 DELAY_S_MAX: Final = 0.1
 # The fastest answers wait for the disk as well, which is no queue. More than this is taken for one.
 FLOOR_S_MAX: Final = 0.25
-# The floor may rise again at the end of two of these: a disk may have become slower.
-FLOOR_LIVES_S: Final = 15.0
+# What was fastest and what was most is forgotten after one or two of these: a disk may have become slower.
+MEMORY_S: Final = 10.0
 # How often the window is moved: longer than most commits, shorter than anybody's patience.
 PERIOD_S: Final = 0.1
 # Answers that say something about a period.
@@ -28,8 +30,9 @@ ANSWERS_MIN: Final = 4
 WINDOW_MIN: Final = 16
 WINDOW_FIRST: Final = 128
 WINDOW_MAX: Final = 4_096
-SHRINK_MAX: Final = 0.7
+SHRINK_MAX: Final = 0.5
 GROW: Final = 1.05
+GROW_FAST: Final = 1.2
 # Callers spread their return over as many seconds as there are times too many of them.
 RETRY_S_MAX: Final = 10
 # Who asked in the last second of these counts as asking.
@@ -80,9 +83,10 @@ class Shedding:
         self._of_tenants: Counter[int] = Counter()
         self._askers: set[int] = set()
         self._asked_lately = 1
-        self._asked_since_s = self._period_since_s = self._floor_since_s = now_s
+        self._asked_since_s = self._period_since_s = self._best_since_s = self._moved_s = now_s
         self._floor_s = self._next_floor_s = FLOOR_S_MAX
-        self._took_s, self._answers, self._refused, self._let_in = 0.0, 0, 0, 0
+        self._most_per_s = self._next_most_per_s = 0.0
+        self._took_s, self._judged, self._answers, self._refused, self._let_in = 0.0, 0, 0, 0, 0
         self._spread_s = 1
         self._turn = 0.0
 
@@ -134,8 +138,10 @@ class Shedding:
             del self._of_tenants[entered.tenant]
         if worked and entered.kind is not Kind.LOOK:
             took_s = now_s - entered.at_s
-            self._took_s += took_s
             self._answers += 1
+            if entered.at_s >= self._moved_s:
+                self._took_s += took_s
+                self._judged += 1
             self._floor_s = min(self._floor_s, took_s)
             self._next_floor_s = min(self._next_floor_s, took_s)
         self._move(now_s)
@@ -158,21 +164,33 @@ class Shedding:
         if now_s - self._asked_since_s >= ASKERS_EVERY_S:
             self._asked_lately, self._asked_since_s = len(self._askers), now_s
             self._askers.clear()
-        if now_s - self._period_since_s < PERIOD_S:
+        period_s = now_s - self._period_since_s
+        if period_s < PERIOD_S:
             return
-        if now_s - self._floor_since_s >= FLOOR_LIVES_S:
+        if now_s - self._best_since_s >= MEMORY_S:
             self._floor_s, self._next_floor_s = self._next_floor_s, FLOOR_S_MAX
-            self._floor_since_s = now_s
-        if self._answers >= ANSWERS_MIN:
-            self.delay_s = max(0.0, self._took_s / self._answers - self._floor_s)
-            if self.delay_s > DELAY_S_MAX:
-                self.window *= max(SHRINK_MAX, DELAY_S_MAX / self.delay_s)
-            elif self._refused:
-                self.window = self.window * GROW + 1
-            self.window = min(max(self.window, WINDOW_MIN), WINDOW_MAX)
+            self._most_per_s, self._next_most_per_s = self._next_most_per_s, 0.0
+            self._best_since_s = now_s
+        self._next_most_per_s = max(self._next_most_per_s, self._answers / period_s)
+        if self._judged >= ANSWERS_MIN:
+            self._judge(now_s)
         elif not self._under_way:
             self.delay_s = 0.0
         times = (self._let_in + self._refused) / max(1, self._let_in)
         self._spread_s = min(RETRY_S_MAX, max(1, round(times)))
-        self._took_s, self._answers, self._refused, self._let_in = 0.0, 0, 0, 0
+        self._answers, self._refused, self._let_in = 0, 0, 0
         self._period_since_s = now_s
+
+    def _judge(self, now_s: float) -> None:
+        """Move the window by the delay of those who came since it was moved last."""
+        self.delay_s = max(0.0, self._took_s / self._judged - self._floor_s)
+        self._took_s, self._judged = 0.0, 0
+        window = self.window
+        if self.delay_s > DELAY_S_MAX:
+            done_of_late = max(self._most_per_s, self._next_most_per_s) * DELAY_S_MAX
+            window = min(window, max(window * SHRINK_MAX, window * DELAY_S_MAX / self.delay_s, done_of_late))
+        elif self._refused:
+            window = window * (GROW_FAST if 2 * self.delay_s < DELAY_S_MAX else GROW) + 1
+        window = min(max(window, WINDOW_MIN), WINDOW_MAX)
+        if window != self.window:
+            self.window, self._moved_s = window, now_s
