@@ -14,16 +14,18 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
 from dastak import app_carriers, config_secrets
+from dastak.api.asgi_way import asgi
 from dastak.api.call_hooks import call_routes
 from dastak.api.carrier_hooks import hook_routes
 from dastak.api.door import Door
-from dastak.api.edge import asgi
 from dastak.api.endpoint_table import ENDPOINTS
 from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
+from dastak.app_gate import make_gate
 from dastak.app_pages import people_routes, tell_leads
 from dastak.app_store import open_store, watch_store
 from dastak.app_voice import voices_of
@@ -123,18 +125,22 @@ async def run(
         dispatcher = Dispatcher(
             _api(house, settings, public_url), ENDPOINTS, on_answer=house.metrics.on_answer
         )
+        gate = make_gate(house.directory, house.clock, house.metrics)
+        answers = partial(asgi, gate, dispatcher.respond)
         door = await stack.enter_async_context(Door(settings.server.door))
         passwords = PasswordHashes(read_breached(settings.login.breached_passwords))
         await tell_leads(stack, house.ports, house.store, settings)
         await stack.enter_async_context(passwords)
-        people = _people(house, passwords, settings, public_url, dispatcher)
-        pages = _pages(house, dispatcher, people, dev=dev, at_home=at_home, test_key=test_key)
+        people = _people(house, passwords, settings, public_url, answers)
+        pages = _pages(house, answers(), people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
         if settings.server.ops_listen is not None:
             ops = Starlette(routes=_ops_routes(house))
             await stack.enter_async_context(served_beside(ops, _open(settings.server.ops_listen)))
-        await serve(pages, door, dispatcher.respond, listener, ready=lambda: ready(running), closing=closing)
+        await serve(
+            pages, door, gate, dispatcher.respond, listener, ready=lambda: ready(running), closing=closing
+        )
 
 
 def _api(house: House, settings: Settings, public_url: str) -> Api:
@@ -312,7 +318,7 @@ def _is_ready(house: House, faults: Mapping[str, str | None]) -> bool:
 
 def _pages(
     house: House,
-    dispatcher: Dispatcher,
+    api: ASGIApp,
     people: Sequence[Route],
     *,
     dev: bool,
@@ -333,18 +339,22 @@ def _pages(
     routes += people
     routes += hook_routes(house.fleet, house.trials.take, house.clock)
     routes += call_routes(house.fleet, house.trials, house.clock)
-    return Starlette(routes=[*routes, Mount("/", asgi(dispatcher.respond))])
+    return Starlette(routes=[*routes, Mount("/", api)])
 
 
 def _people(
-    house: House, passwords: PasswordHashes, settings: Settings, public_url: str, dispatcher: Dispatcher
+    house: House,
+    passwords: PasswordHashes,
+    settings: Settings,
+    public_url: str,
+    answers: Callable[[], ASGIApp],
 ) -> Sequence[Route]:
     """Make the pages for people; they answer at any host that leads here once `public_url` is set."""
     known = settings.server.public_url or not is_loopback(address_of(settings.server.listen)[0])
     routes = people_routes(
         *(house.ports, house.directory, house.store, passwords, settings),
         public_url=public_url,
-        api=asgi(dispatcher.respond) if known else None,
+        api=answers() if known else None,
     )
     return routes if known else [*map(_only_at_home, routes)]
 

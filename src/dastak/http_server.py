@@ -12,6 +12,7 @@ import uvicorn
 
 from dastak.api.door import Door
 from dastak.api.edge import Respond, edge_protocol
+from dastak.api.gate import Gate
 
 # Of the five seconds that a stop may take.
 ANSWERS_S: Final = 2
@@ -64,6 +65,7 @@ class _Server(uvicorn.Server):
 async def serve(
     pages: Any,
     door: Door,
+    gate: Gate,
     respond: Respond,
     listener: socket.socket,
     *,
@@ -75,6 +77,7 @@ async def serve(
     Args:
         pages: The ASGI application for what does not take the short way.
         door: Bounds every connection.
+        gate: Sends requests away when there are too many.
         respond: Answers the API.
         listener: Bound and listening.
         ready: Called once, when requests are answered.
@@ -82,7 +85,7 @@ async def serve(
     """
     config = uvicorn.Config(
         pages,
-        http=edge_protocol(door, respond),
+        http=edge_protocol(door, gate, respond),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -67,6 +67,15 @@ CASES = [
         {ANSWERS % 503: "0+1x30", ANSWERS % 201: "0+60x30"},
     ),
     Case(
+        "DastakShedsWork",
+        "8m",
+        {'dastak_requests_shed_total{kind="start",instance="a"}': "0+60x10"},
+        {"instance": "a"},
+        "a is asked more than it can do, and sends starts or checks away",
+        # Who looks at lists can wait.
+        {'dastak_requests_shed_total{kind="look",instance="a"}': "0+60x10"},
+    ),
+    Case(
         "DastakClockWrong",
         "5m",
         {'dastak_clock_offset_seconds{instance="a"}': "-0.9x10"},

@@ -68,7 +68,7 @@ def is_possible(name: str, label: str, word: str) -> bool:
         return word in set(Mode)
     if label == "endpoint":
         # None of them is a path that does not exist.
-        return word in {"", *(endpoint.path for endpoint in ENDPOINTS)}
+        return word in {"", metrics.ANY_ENDPOINT, *(endpoint.path for endpoint in ENDPOINTS)}
     return True
 
 

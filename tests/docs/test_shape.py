@@ -27,7 +27,7 @@ LARGER_PACKAGES = {
     "core": (56, "the rules are many small subjects of one kind, and a folder below would only hide them"),
     "http_carriers": (14, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (24, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
-    "api": (27, "an endpoint table and a schema for each subject, beside the edge that serves them"),
+    "api": (30, "an endpoint table and a schema for each subject, beside the edge that serves them"),
     "store": (
         36,
         "each subject is a module for whatever database; another one than SQLite has a package of its own",

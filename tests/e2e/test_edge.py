@@ -5,15 +5,21 @@ import gc
 import json
 import resource
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
 
+from dastak.api.asgi_way import asgi
 from dastak.api.door import DESCRIPTORS_RESERVED, LINGERING_MAX, Door, DoorSettings
-from dastak.api.edge import PIPELINED_MAX, asgi, edge_protocol
+from dastak.api.edge import PIPELINED_MAX, edge_protocol
 from dastak.api.exchange import Request, Response, answer
+from dastak.api.gate import Gate
+from dastak.core.errors import Unauthenticated
+from dastak.core.tenant import Caller
+from dastak.guard.shedding import Shedding
 
 # Short patience, so that a test of it is short; the ratios are those of the real settings.
 QUICK = DoorSettings(request_s=0.4, idle_s=0.5, linger_s=0.2, stalled_s=0.2, stalled_per_address_max=5)
@@ -21,6 +27,10 @@ QUICK = DoorSettings(request_s=0.4, idle_s=0.5, linger_s=0.2, stalled_s=0.2, sta
 
 async def echo(request: Request) -> Response:
     return answer(200, {"path": request.path, "query": request.query, "octets": len(request.body)})
+
+
+def nobody(_authorization: bytes | None) -> Caller:
+    raise Unauthenticated("no key")
 
 
 class _Server(uvicorn.Server):
@@ -32,10 +42,15 @@ class _Server(uvicorn.Server):
 async def served(
     settings: DoorSettings = QUICK, respond: Callable[[Request], Awaitable[Response]] = echo
 ) -> AsyncIterator[int]:
+    gate = Gate(Shedding(0.0), caller_of=nobody, time_s=time.monotonic, on_shed=lambda _kind: None)
     async with Door(settings) as door:
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
-            asgi(respond), http=edge_protocol(door, respond), lifespan="off", log_config=None, ws="none"
+            asgi(gate, respond),
+            http=edge_protocol(door, gate, respond),
+            lifespan="off",
+            log_config=None,
+            ws="none",
         )
         server = _Server(config)
         task = asyncio.create_task(server._serve([listener]))

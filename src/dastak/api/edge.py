@@ -5,6 +5,7 @@
    requests go the ASGI way. Both ways call the same `respond` and give the same answer (a test holds it).
 3. One request of a connection is answered at a time, in order; a few more may wait behind it.
 4. Who does not read our answers is waited for no longer than who does not send.
+5. What the gate (`api/gate.py`) refuses is answered at once, without a task.
 
 It leans on uvicorn's `HttpToolsProtocol` (pinned minor version): its cycle, pipeline and shutdown are kept.
 """
@@ -22,6 +23,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from dastak.api import problems
 from dastak.api.door import Door
 from dastak.api.exchange import Request, Response
+from dastak.api.gate import Gate
+from dastak.guard.shedding import Entered
 
 Respond = Callable[[Request], Awaitable[Response]]
 
@@ -36,12 +39,13 @@ UPLOAD_TYPE: Final = b"multipart/form-data"
 _ONCE: Final = (b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key")
 
 # What every answer of the API says besides its own: nobody may store, sniff or frame it.
-_FIXED_HEADERS: Final = (
+FIXED_HEADERS: Final = (
     b"cache-control: no-store\r\n"
     b"x-content-type-options: nosniff\r\n"
     b"referrer-policy: no-referrer\r\n"
     b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
 )
+_INTERNAL: Final = problems.of_http("internal")
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
 }
@@ -83,6 +87,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     door: Door
     respond: Respond
+    gate: Gate
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or say at once that there is no place."""
@@ -121,7 +126,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take octets, but never more of a head or a body than allowed."""
-        if self.refused:
+        if self.refused or self._refuse_unread(data):
             return
         self.octets += len(data)
         super().data_received(data)
@@ -206,7 +211,12 @@ class EdgeProtocol(HttpToolsProtocol):
         # uvicorn leaves that out where the answer was earlier than the body.
         cycle.more_body = False
         if isinstance(cycle, _Cycle):
-            task = self.loop.create_task(self._answer(cycle, self._request(bytes(cycle.body))))
+            request = self._request(bytes(cycle.body))
+            entered = self.gate.enter(request)
+            if isinstance(entered, Response):
+                self._end(cycle, entered)
+                return
+            task = self.loop.create_task(self._answer(cycle, request, entered))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
@@ -222,6 +232,20 @@ class EdgeProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if last and self.refused:
             self.transport.close()
+
+    def _refuse_unread(self, data: bytes) -> bool:
+        """Refuse a start before it is parsed, where nothing else is under way here and the gate says so."""
+        if self.octets or self.flow.write_paused or self.transport.is_closing():
+            return False
+        if self.pipeline or not (self.cycle is None or self.cycle.response_complete):
+            return False
+        refusal = self.gate.refuse_unread(data, octets_max=self.door.settings.head_octets_max)
+        if refusal is not None:
+            self.transport.write(self._octets(refusal, keep_alive=True))
+            self.served = True
+            now = self.loop.time()
+            self._wait(now, now + self.door.settings.idle_s)
+        return refusal is not None
 
     def _head_fault(self) -> str | None:
         """Name what is wrong with a head, before a body is waited for."""
@@ -284,12 +308,18 @@ class EdgeProtocol(HttpToolsProtocol):
             self.address,
         )
 
-    async def _answer(self, cycle: _Cycle, request: Request) -> None:
+    async def _answer(self, cycle: _Cycle, request: Request, entered: Entered) -> None:
+        response = _INTERNAL
         try:
             response = await self.respond(request)
         except Exception:
             log.exception("a request could not be answered")
-            response = problems.of_http("internal")
+        finally:
+            self.gate.leave(entered, response.status)
+        self._end(cycle, response)
+
+    def _end(self, cycle: _Cycle, response: Response) -> None:
+        """Write the answer, unless nobody is there any more."""
         cycle.response_complete = True
         if cycle.disconnected or self.transport.is_closing():
             return
@@ -304,7 +334,7 @@ class EdgeProtocol(HttpToolsProtocol):
             b"content-type: ",
             response.content_type,
             b"\r\n",
-            _FIXED_HEADERS,
+            FIXED_HEADERS,
         ]
         for name, value in (*self.server_state.default_headers, *response.headers):
             parts += (name, b": ", value, b"\r\n")
@@ -339,41 +369,6 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def edge_protocol(door: Door, respond: Respond) -> type[EdgeProtocol]:
+def edge_protocol(door: Door, gate: Gate, respond: Respond) -> type[EdgeProtocol]:
     """Make the protocol class that uvicorn creates one of for each connection."""
-    return type("Edge", (EdgeProtocol,), {"door": door, "respond": staticmethod(respond)})
-
-
-def asgi(respond: Respond) -> Callable[..., Awaitable[None]]:
-    """Make the ASGI application of our API, for requests that cannot take the short way."""
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        peer = scope["client"][0] if scope.get("client") else ""
-        request = Request(
-            scope["method"],
-            scope["path"],
-            scope["query_string"].decode("ascii"),
-            dict(scope["headers"]),
-            body,
-            peer,
-        )
-        response = await respond(request)
-        fixed = [tuple(line.split(b": ", 1)) for line in _FIXED_HEADERS.split(b"\r\n") if line]
-        headers = [
-            (b"content-type", response.content_type),
-            *fixed,
-            *response.headers,
-            (b"content-length", str(len(response.body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
-
-    return application
+    return type("Edge", (EdgeProtocol,), {"door": door, "gate": gate, "respond": staticmethod(respond)})

@@ -161,6 +161,13 @@ class Overloaded(DastakError):  # noqa: N818
         self.may_be_done = may_be_done
 
 
+class TooBusy(Overloaded):
+    """More is asked than can be done; it was refused before anything was begun."""
+
+    code = "too_busy"
+    title = "More is asked than can be done now"
+
+
 class CarrierError(DastakError):
     """A carrier did not take a message; another route may."""
 

@@ -20,6 +20,9 @@ from dastak.core.verification import Verification
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+# Of what was sent away before anybody looked for its endpoint.
+ANY_ENDPOINT: Final = "/v1/*"
+
 # What a metric is called, what it means, and its labels in the order in which they are counted.
 Table = Mapping[str, tuple[str, tuple[str, ...]]]
 COUNTERS: Final[Table] = {
@@ -29,6 +32,7 @@ COUNTERS: Final[Table] = {
     "dastak_refusals": ("Messages that a route refused, by carrier status.", ("route", "status")),
     "dastak_replies": ("Texts from phones by what they ask for.", ("kind", "mode")),
     "dastak_http_answers": ("Answers of the API by endpoint and status.", ("endpoint", "status")),
+    "dastak_requests_shed": ("Requests sent away before any work, by what they asked for.", ("kind",)),
 }
 # Read from the parts when somebody scrapes: figures that only rise, and figures that rise and fall.
 TOTALS: Final[Table] = {
@@ -46,6 +50,9 @@ TOTALS: Final[Table] = {
 }
 _PLACE: Final = ("route", "country", "operator")
 GAUGES: Final[Table] = {
+    "dastak_requests_in_flight": ("Requests to the API that are being answered now.", ()),
+    "dastak_requests_window": ("How many starts may be under way now before more are sent away.", ()),
+    "dastak_queue_delay_seconds": ("What answers of late took longer than the fastest: the queue.", ()),
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
     "dastak_messages_waiting": ("Messages that wait until a route has room.", ()),
     "dastak_calls_in_flight": ("Calls over SIP trunks that ring or speak now.", ()),
@@ -119,6 +126,11 @@ class Metrics(Collector):
     def on_answer(self, endpoint: str, status: int) -> None:
         """Count an answer of the API."""
         self._counts["dastak_http_answers", endpoint, str(status)] += 1
+
+    def on_shed(self, kind: str) -> None:
+        """Count a request that was sent away; it is an answer as well."""
+        self._counts["dastak_requests_shed", kind] += 1
+        self._counts["dastak_http_answers", ANY_ENDPOINT, "503"] += 1
 
     def watch(self, name: str, read: Callable[[], float], *labels: str) -> None:
         """Read one of `TOTALS` or `GAUGES`, with these labels, whenever somebody scrapes."""
