@@ -26,6 +26,7 @@ espeak-ng:espeak-ng
 gcc:gcc libc6-dev
 haproxy:haproxy
 promtool:prometheus
+valkey-server redis-server:redis-server
 systemd-analyze:systemd
 '
 
@@ -71,7 +72,7 @@ if ! { $apt update && $apt install -y --no-install-recommends $missing; } >"$log
 fi
 rm -f "$log"
 if command -v systemctl >/dev/null; then
-    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp haproxy prometheus postgresql; do
+    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp haproxy prometheus postgresql redis-server; do
         case " $missing " in *" $service "*) $as_root systemctl disable --quiet "$service" 2>/dev/null || true ;; esac
     done
 fi

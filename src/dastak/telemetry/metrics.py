@@ -35,6 +35,10 @@ TOTALS: Final[Table] = {
     "dastak_store_commits": ("Commits of the database.", ()),
     "dastak_store_operations": ("Operations that those commits held.", ()),
     "dastak_voice_process_restarts": ("How often the voice process died and was started again.", ()),
+    "dastak_limits_unshared": (
+        "Starts and resends that this node limited by its own counts because the shared ones did not answer.",
+        (),
+    ),
     "dastak_sip_junk": ("Messages at the SIP port of a trunk that were thrown away.", ("route", "reason")),
     "dastak_call_hooks_refused": (
         "Requests for a call's script or sounds that got nothing, by reason.",

@@ -89,6 +89,10 @@ class PostgresDesk:
         up = await self._writer.run(lambda connection: connection.execute(sql, _NODES).fetchone())
         return up == (1,)
 
+    async def nodes_up(self) -> int:
+        """Return how many nodes are up, with this one."""
+        return int((await self.one("nodes_up", _NODES))[0][0])
+
     async def kept(self, once: Once) -> Replayed | None:
         """See `Store.kept`."""
         found = await self.one("kept_answer", (once.key,))
