@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from chaos import carrier_faults, clock_faults, deaths, disk_faults, failovers, overload
+from chaos import carrier_faults, clock_faults, count_faults, deaths, disk_faults, failovers, overload
 from chaos.outcome_table import Outcome
 from chaos.stage import Stage
 
@@ -17,6 +17,7 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F5": failovers.primary_killed,
     "F6": disk_faults.stall,
     "F7": disk_faults.lost_answers,
+    "F8": count_faults.lost_counts,
     "F10": disk_faults.full_disk,
     "F11": disk_faults.failing_fsync,
     "F12": carrier_faults.cut_link,

@@ -39,7 +39,10 @@ FAULTS: Final[Mapping[str, Listed]] = {
     ),
     "F6": Listed("the database stalls", "refusals with `Retry-After` within three seconds, then all is well"),
     "F7": Listed("the answer to a committed start is lost", "the same Idempotency-Key gives one text"),
-    "F8": Listed("Redis is killed", "", "Dastak keeps nothing in Redis"),
+    "F8": Listed(
+        "the server of the shared counts (Valkey or Redis) is killed, emptied, and hangs for five seconds",
+        "no check is refused for it, no wrong attempt is forgotten, starts go on by each node's own counts",
+    ),
     "F9": Listed("NATS is killed", "", "Dastak keeps nothing in NATS"),
     "F10": Listed("the disk is full", "no 2xx without a commit, no approval; space cures it"),
     "F11": Listed("an fsync fails", "it never acknowledges again until a new start"),

@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tools import pages_of_calls, pages_of_faults, pages_of_rules, pages_of_surface, pages_of_voices
+from tools import (
+    pages_of_calls,
+    pages_of_faults,
+    pages_of_limits,
+    pages_of_rules,
+    pages_of_surface,
+    pages_of_voices,
+)
 from tools.module_map import architecture
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -28,6 +35,10 @@ PAGES: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
         pages_of_calls.call_carriers,
     ),
     "docs/reference/settings.md": ("src/dastak/config.py", pages_of_surface.settings),
+    "docs/reference/limits.md": (
+        "the tables of limits in src/dastak, and tools/pages_of_limits.py",
+        pages_of_limits.every_limit,
+    ),
     "docs/reference/cli.md": ("src/dastak/cli.py", pages_of_surface.commands),
     "docs/reference/doctor.md": ("the tables of src/dastak/commands/checks", pages_of_surface.checks),
     "docs/reference/metrics.md": ("src/dastak/telemetry/metrics.py", pages_of_surface.metrics),

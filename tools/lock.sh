@@ -13,8 +13,8 @@ compile() {
 }
 compile --output-file requirements/run.txt
 compile --extra dev --constraint requirements/run.txt --output-file requirements/dev.txt
-# What the image runs on: as above, with the driver of PostgreSQL.
-compile --extra postgres --constraint requirements/dev.txt --output-file requirements/postgres.txt
+# What the image runs on: as above, with the clients of PostgreSQL and Valkey.
+compile --extra postgres --extra valkey --constraint requirements/dev.txt --output-file requirements/postgres.txt
 # Two environments of their own, so that nobody needs their hundreds of megabytes to run a test.
 compile --extra prompts --constraint requirements/run.txt --output-file requirements/prompts.txt
 compile --extra recogniser --constraint requirements/run.txt --output-file requirements/recogniser.txt

@@ -29,6 +29,7 @@ promtool:prometheus
 patroni:patroni
 etcd:etcd-server
 ip:iproute2
+valkey-server redis-server:redis-server
 systemd-analyze:systemd
 '
 
@@ -74,7 +75,7 @@ if ! { $apt update && $apt install -y --no-install-recommends $missing; } >"$log
 fi
 rm -f "$log"
 if command -v systemctl >/dev/null; then
-    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp haproxy prometheus postgresql patroni etcd; do
+    for service in kannel kamailio osmo-msc osmo-hlr osmo-stp haproxy prometheus postgresql patroni etcd redis-server; do
         case " $missing " in *" $service"*) $as_root systemctl disable --quiet "$service" 2>/dev/null || true ;; esac
     done
 fi

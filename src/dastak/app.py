@@ -26,6 +26,7 @@ from dastak.api.endpoints import Api, Dispatcher
 from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.app_gate import make_gate
+from dastak.app_limits import make_limits
 from dastak.app_pages import people_routes, tell_leads
 from dastak.app_store import open_store, watch_store
 from dastak.app_voice import voices_of
@@ -33,7 +34,6 @@ from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback
-from dastak.core.call_report import COOLING
 from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -43,8 +43,6 @@ from dastak.dlt.registers import Registers
 from dastak.entropy import Entropy
 from dastak.flows.inward import Inward
 from dastak.flows.worker import Worker, every
-from dastak.guard.call_limits import CallLimits, counted
-from dastak.guard.limits import SendLimits
 from dastak.http_carriers.http_route import unmapped_codes
 from dastak.http_server import serve, served_beside
 from dastak.http_voice.http_voice_route import refused_hooks
@@ -63,8 +61,6 @@ from dastak.voice.sip_route import SipRoute, sip_junk
 from dastak.web.explorer import explorer_routes
 
 REVISION_EVERY_S: Final = 0.5
-SWEEP_EVERY_S: Final = 1.0
-LIMITS_MEMORY: Final = timedelta(days=1)
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
@@ -170,7 +166,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     store = await stack.enter_async_context(open_store(settings))
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store)
-    limits, call_limits = await _limits(stack, settings, store, clock)
+    limits = await make_limits(stack, settings, store, clock, keys)
     voices = await stack.enter_async_context(voices_of(settings, directory, store.voices))
     box = await app_carriers.open_box(stack, settings)
     inward = Inward.of((metrics := Metrics()).on_reply)
@@ -179,15 +175,16 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     calls = app_carriers.make_simulated_calls(box, inward, voices.engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
     calling = partial(app_carriers.tell_calls, table)
-    heard = (metrics.on_events, inward.settlement.on_events, health.on_events, calling, call_limits.on_events)
+    rest = limits.calls.on_events
+    heard = (metrics.on_events, inward.settlement.on_events, health.on_events, calling, rest)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, voices=voices)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
         entropy=Entropy(),
         store=store,
-        limits=limits,
-        calls=call_limits,
+        limits=limits.sends,
+        calls=limits.calls,
         routes=table,
         keys=keys,
         sealer=AesGcmSealer(keys),
@@ -210,6 +207,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     inward.begin(ports, store, directory.owners_of)
     await _set_out(stack, (*simulated.values(), *calls), fleet, Outages(store, clock, lambda: fleet.entries))
     await (await stack.enter_async_context(worker)).run(ports)
+    metrics.watch("dastak_limits_unshared", limits.unshared)
     return _with_figures(House(
         ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
         box, voices.engine,
@@ -244,19 +242,6 @@ async def _set_out(
 def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:
     for listener in listeners:
         listener(verification, events)
-
-
-async def _limits(
-    stack: AsyncExitStack, settings: Settings, store: Database, clock: SteadyClock
-) -> tuple[SendLimits, CallLimits]:
-    """Make the limits, and count again what was sent and called before a restart."""
-    limits = SendLimits(live=settings.limits.live, test=settings.limits.test)
-    limits.seed(await store.sends_since(clock.now() - LIMITS_MEMORY))
-    await stack.enter_async_context(every(SWEEP_EVERY_S, lambda: limits.sweep(clock.now())))
-    calls = CallLimits(live=counted(settings.limits.calls))
-    calls.seed(await store.calls_since(clock.now() - LIMITS_MEMORY))
-    calls.seed_reports(await store.reports_since(clock.now() - COOLING))
-    return limits, calls
 
 
 def _with_figures(house: House) -> House:

@@ -28,6 +28,7 @@ from dastak.voice.prompts import LEAST
 from dastak.voice.speech import Sources
 
 MASK: Final = "********"
+VALKEY_SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
 # Routes into the carrier in a box are called sim_1 and so on.
 CARRIER_NAME: Final = re.compile(r"(?!sim_)[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -259,11 +260,28 @@ class LimitsSettings(_Section, frozen=True, kw_only=True):
         live: For live and team keys together; both reach real phones.
         test: For test keys, which have counts of their own.
         calls: How often a real phone rings, whoever asks.
+        valkey_url: Where several nodes count client addresses, keys, services and tenants together:
+            valkey://host:6379 or redis://host:6379, valkeys:// and rediss:// by TLS (the extra `valkey`). If
+            absent each node counts by itself. All else is exact over all nodes without it.
+        valkey_password: Of that server. Better: valkey_password_file.
+        valkey_password_file: A file that holds the password. Readable by its owner only.
     """
 
     live: LimitSettings = LimitSettings()
     test: LimitSettings = LimitSettings()
     calls: CallRates = CallRates()
+    valkey_url: str | None = None
+    valkey_password: Secret | None = None
+    valkey_password_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.valkey_url is None:
+            return
+        parts = urlsplit(self.valkey_url)
+        if parts.scheme not in VALKEY_SCHEMES or not parts.hostname:
+            raise ValueError(f"valkey_url: {parts.scheme!r} is no such server; write valkey://host:6379")
+        if parts.password is not None:
+            raise ValueError("valkey_url: it has a password in it; write that to limits.valkey_password_file")
 
 
 class RoutingSettings(_Section, frozen=True, kw_only=True):

@@ -75,7 +75,7 @@ def load(
         chosen.pop(_twin(given.keys), None)
         chosen[given.keys] = given
     values = {keys: _convert(given) for keys, given in chosen.items()}
-    settings = _with_store_password(_build(Settings, values, ()))
+    settings = _with_passwords(_build(Settings, values, ()))
     return Loaded(settings, file, {".".join(keys): given.origin for keys, given in chosen.items()})
 
 
@@ -217,12 +217,17 @@ def _build(kind: Any, values: Mapping[Keys, Any], above: Keys, base: Any = None)
         raise ConfigError(f"{'.'.join(above)}: {str(error).rstrip('.')}.") from error
 
 
-def _with_store_password(settings: Settings) -> Settings:
-    store = settings.store
-    if store.password_file is None:
-        return settings
-    clear = Secret(read_secret_file(store.password_file, wanted_by="store.password_file"))
-    return msgspec.structs.replace(settings, store=msgspec.structs.replace(store, password=clear))
+def _with_passwords(settings: Settings) -> Settings:
+    """Read the passwords of servers that stand in files of their own."""
+    store, limits = settings.store, settings.limits
+    if store.password_file is not None:
+        clear = Secret(read_secret_file(store.password_file, wanted_by="store.password_file"))
+        store = msgspec.structs.replace(store, password=clear)
+    if limits.valkey_password_file is not None:
+        wanted_by = "limits.valkey_password_file"
+        clear = Secret(read_secret_file(limits.valkey_password_file, wanted_by=wanted_by))
+        limits = msgspec.structs.replace(limits, valkey_password=clear)
+    return msgspec.structs.replace(settings, store=store, limits=limits)
 
 
 def _names(values: Mapping[Keys, Any], above: Keys) -> list[str]:

@@ -44,6 +44,7 @@ SOME_ROWS = """
 """
 IN_SETS = (
     "lock_numbers", "held_by_ids", "held_by_messages", "held_by_carriers", "pending_of_numbers",
+    "sends_to_numbers", "calls_to_numbers",
     "update_verifications", "update_messages", "take_due", "expiring",
 )  # fmt: skip
 

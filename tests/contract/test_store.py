@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dastak.core import verification as rules
 from dastak.core.call_terms import CallBar
-from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, Refused
+from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound, RateLimited, Refused
 from dastak.core.events import (
     AttemptMissed,
     CallNoted,
@@ -32,8 +32,9 @@ from dastak.core.events import (
 from dastak.core.lockout import CLEAN, WRONG_CONSECUTIVE_MAX, WRONG_PER_DAY_MAX, Tally
 from dastak.core.message import CarrierRef, MessageKey, MessageState, RecordedText
 from dastak.core.outcome import Outcome
+from dastak.core.past_use import Judge, LookFurther, PastCall, PastSend
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Change, Filter, Held, PastCall, PastSend, Replayed, Store, Tenancy
+from dastak.core.ports import Change, Filter, Held, Replayed, Store, Tenancy
 from dastak.core.spend import Account, Correction, Reserve, Spend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
@@ -80,6 +81,18 @@ def failing(error: Exception) -> Callable[[Held], Change[None]]:
         raise error
 
     return rule
+
+
+def judging(use: PastSend | PastCall, allowed: int) -> Judge:
+    """Allow a number so many uses."""
+
+    def rule(past: Sequence[Any], whole: bool) -> None:
+        if not whole and len(past) >= allowed:
+            raise LookFurther
+        if len(past) >= allowed:
+            raise RateLimited("too many", limit="number", retry_after_s=1)
+
+    return Judge(use, NOW - DAY, rule)
 
 
 def noting(**change: Any) -> Callable[[Held], Change[str]]:
@@ -649,6 +662,76 @@ async def test_calls_of_the_last_while_are_remembered_once_a_trunk_was_asked(sto
         PastCall(Mode.LIVE, some_msisdn(1), offered_at),
         PastCall(Mode.LIVE, some_msisdn(2), offered_at),
     ]
+
+
+async def test_sends_at_once_are_as_many_as_their_judge_allows_over_all_tenants(store: Store) -> None:
+    def opening(n: int) -> Any:
+        one = some_verification(tenant=1 + n % 3)
+        return some_opening(one, judge=judging(PastSend(one.mode, one.tenant, one.msisdn, NOW), 5))
+
+    answers = await at_once(*(store.open(opening(n)) for n in range(40)))
+    other = some_verification(msisdn=some_msisdn(1))
+    use = PastSend(other.mode, other.tenant, other.msisdn, NOW)
+
+    assert [type(answer) for answer in answers].count(RateLimited) == 35
+    assert len(await store.sends_since(NOW)) == 5
+    assert await store.open(some_opening(other, judge=judging(use, 1))) == other
+
+
+async def test_judge_of_a_resend_sees_what_any_tenant_sent_and_its_refusal_changes_nothing(
+    store: Store,
+) -> None:
+    long_ago = NOW - timedelta(days=2)
+    await opened(store, tenant=2, created_at=long_ago)
+    await opened(store, tenant=2, mode=Mode.TEST)
+    mine = await opened(store, sends=2, last_sent_at=NOW + SECOND)
+    asked = await opened(store, tenant=3, particulars=Particulars(factor="a" * 32), sends=2)
+    seen: list[PastSend] = []
+    recent: list[PastSend] = []
+    wholes: list[bool] = []
+
+    def rule(past: Sequence[PastSend], whole: bool) -> None:
+        seen[:] = past
+        wholes.append(whole)
+        if len(wholes) > 1:
+            raise RateLimited("too many", limit="number", retry_after_s=1)
+        recent.extend(past)
+        raise LookFurther
+
+    again = Judge(PastSend(mine.mode, 1, mine.msisdn, NOW), NOW - DAY, rule)
+    with pytest.raises(RateLimited):
+        await store.decide(mine.id, noting(verification=replace(mine, sends=3)), judge=again)
+
+    # What asked for a code of the person's own sent nothing until a text was asked for.
+    assert wholes == [False, True]
+    assert sorted(seen) == sorted((*recent, PastSend(Mode.LIVE, 2, mine.msisdn, long_ago)))
+    assert sorted(recent, key=lambda send: (send.tenant, send.at)) == [
+        PastSend(Mode.LIVE, 1, mine.msisdn, NOW),
+        PastSend(Mode.LIVE, 1, mine.msisdn, NOW + SECOND),
+        PastSend(Mode.TEST, 2, mine.msisdn, NOW),
+        PastSend(Mode.LIVE, 3, asked.msisdn, NOW),
+    ]
+    assert await found(store, mine) == mine
+
+
+async def test_calls_at_once_are_as_many_as_their_judge_allows_and_a_known_one_is_shown(store: Store) -> None:
+    calls = [some_verification(tenant=n) for n in range(1, 21)]
+    for call in calls:
+        await store.open(some_opening(call, message=some_message(call, channel=Channel.VOICE)))
+
+    def offered(call: Verification, allowed: int) -> Any:
+        key = MessageKey(call.id, 0)
+        judge = judging(PastCall(call.mode, call.msisdn, NOW, key), allowed)
+        return store.decide(key, noting(trace=(CallNoted(ms(NOW), 0, "offered"),)), judge=judge)
+
+    answers = await at_once(*(offered(call, 2) for call in calls))
+    allowed = [call for call, answer in zip(calls, answers, strict=True) if answer == "noted"]
+    seen: list[PastCall] = []
+    look = Judge(PastCall(Mode.LIVE, MSISDN, NOW), NOW - DAY, lambda past, _: seen.extend(past))
+    await store.decide(calls[0].id, noting(), judge=look)
+
+    assert [type(answer) for answer in answers].count(RateLimited) == 18
+    assert set(seen) == {PastCall(Mode.LIVE, MSISDN, NOW, MessageKey(call.id, 0)) for call in allowed}
 
 
 async def test_reports_of_calls_are_listed_newest_first_and_deleted_when_they_are_old(store: Store) -> None:

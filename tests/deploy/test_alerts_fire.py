@@ -250,6 +250,15 @@ CASES = [
         {ANSWERS % 429: "0+60x40", ANSWERS % 201: "0+600x40"},
     ),
     Case(
+        "DastakSharedCountsLost",
+        "20m",
+        {'dastak_limits_unshared_total{instance="a"}': "0+5x40"},
+        {"instance": "a"},
+        "a limits by its own counts, because the shared ones do not answer",
+        # A server that was restarted once.
+        {'dastak_limits_unshared_total{instance="a"}': "0x10 8x30"},
+    ),
+    Case(
         "DastakCallsReported",
         "40m",
         {VERIFICATIONS % "reported": "0x10 5x40"},

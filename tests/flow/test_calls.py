@@ -23,12 +23,14 @@ from dastak.core.events import (
 )
 from dastak.core.message import CarrierRef, MessageKey, MessageState, Receipt
 from dastak.core.outcome import Outcome
+from dastak.core.past_use import PastCall
 from dastak.core.policy import CALL_AFTER_S, Channel
-from dastak.core.ports import Change, PastCall
+from dastak.core.ports import Change
 from dastak.core.spend import Spend
 from dastak.core.tenant import Mode
-from dastak.core.verification import State, Verification
+from dastak.core.verification import Particulars, State, Verification
 from dastak.flows.call_steps import CallSteps
+from dastak.flows.deliver import OFFERED, deliver
 from dastak.flows.phone_back import AWAY, phone_back
 from dastak.flows.settle import settle
 from dastak.guard.buckets import Rate
@@ -70,6 +72,43 @@ async def test_call_that_met_a_limit_on_its_way_is_dropped_with_the_reason(tmp_p
 
         assert calls.offered == []
         assert [event.cause for event in house.told_of(MessageDropped)] == ["call_limit"]
+
+
+async def test_call_is_counted_before_it_is_dialled_where_other_nodes_call_as_well(tmp_path: Path) -> None:
+    async with open_house(tmp_path, call_limits=FEW, judged=True) as house:
+        calls = with_calls(house)
+        first, second = [
+            await house.start(channel=Channel.VOICE, particulars=Particulars(purpose=purpose))
+            for purpose in ("login", "signup")
+        ]
+        await deliver(house.ports, first, await house.message(first))
+        other = CallLimits(live=FEW, judged=True)  # of a node that has heard of no call so far
+        dropped = await deliver(replace(house.ports, calls=other), second, await house.message(second))
+        refusal = other.refusal(Mode.LIVE, first.msisdn, now=NOW)
+
+        assert [call.key.verification for call in calls.offered] == [first.id]
+        assert [event.step for event in await noted(house, first)] == [OFFERED]
+        assert [event.cause for event in dropped.events if isinstance(event, MessageDropped)] == [
+            "call_limit"
+        ]
+        assert refusal is not None
+        assert (refusal.limit, refusal.retry_after_s) == ("call_apart", 60)
+
+
+async def test_call_that_was_counted_when_its_node_died_is_dialled_by_another_one(tmp_path: Path) -> None:
+    async with open_house(tmp_path, call_limits=FEW, judged=True) as house:
+        calls = with_calls(house)
+        started = await house.start(channel=Channel.VOICE)
+        told = CallNoted(ms(NOW), 0, OFFERED)
+        await house.store.decide(MessageKey(started.id, 0), lambda _: Change(answer=None, trace=(told,)))
+
+        await house.deliver()
+
+        assert [call.key.verification for call in calls.offered] == [started.id]
+
+
+async def noted(house: House, verification: Verification) -> list[CallNoted]:
+    return [event for event in await house.timeline(verification) if isinstance(event, CallNoted)]
 
 
 async def test_asking_for_a_call_too_often_is_refused_with_the_wait(tmp_path: Path) -> None:

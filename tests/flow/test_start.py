@@ -132,6 +132,22 @@ async def test_start_over_a_limit_writes_nothing_and_leaves_the_pending_one(tmp_
         await assert_nothing_happened(house, known=(first,))
 
 
+async def test_start_that_a_judge_refuses_writes_nothing_and_costs_its_asker_nothing(tmp_path: Path) -> None:
+    once_a_day = replace(WIDE, number=Rate(count=1, per_s=86_400), key=Rate(count=2, per_s=86_400))
+    async with open_house(tmp_path, limits=once_a_day, judged=True) as house:
+        first = await house.start()
+        house.told, house.handed = [], []
+        for _ in range(2):  # the judge's word, and then what is known of it
+            with pytest.raises(RateLimited) as refusal:
+                await house.start()
+            assert (refusal.value.limit, refusal.value.retry_after_s) == ("number", 86_400)
+        await assert_nothing_happened(house, known=(first,))
+
+        other = await house.start(some_msisdn(1))
+
+    assert other.msisdn == some_msisdn(1)
+
+
 @pytest.mark.parametrize("may_be_done", [False, True])
 async def test_start_that_the_store_refused_whole_costs_no_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_be_done: bool

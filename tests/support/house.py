@@ -121,6 +121,7 @@ class House:
         call_limits: CallSettings = MANY_CALLS,
         cap_micros: int = 10**9,
         calls: CallRules = ANY_TIME,
+        judged: bool = False,
         seed: int = 0,
     ) -> None:
         self.store, self.clock = store, clock
@@ -137,8 +138,8 @@ class House:
             clock=clock,
             entropy=random.Random(seed).randbytes,
             store=store,
-            limits=SendLimits(live=limits, test=limits),
-            calls=CallLimits(live=call_limits, test=call_limits),
+            limits=SendLimits(live=limits, test=limits, judged=judged),
+            calls=CallLimits(live=call_limits, test=call_limits, judged=judged),
             routes=RouteTable(carriers=(), simulated=()),
             keys=RING,
             sealer=AesGcmSealer(RING),

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from dastak.core.errors import InvalidRequest, RateLimited
 from dastak.core.msisdn import Msisdn
+from dastak.core.past_use import LookFurther, PastSend
 from dastak.core.policy import Policy
 from dastak.core.tenant import ApiKey, Caller, Mode, Service, Tenant
 from dastak.guard.buckets import KEYS_MAX, Rate
-from dastak.guard.limits import DAY_S, DEFAULTS, HOUR_S, LIMITS, LimitSettings, PastSend, SendLimits
+from dastak.guard.limits import DAY_S, DEFAULTS, HOUR_S, LIMITS, LimitSettings, SendLimits
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ASHA, BINA = Msisdn("+919876543210"), Msisdn("+919876543211")
@@ -53,7 +54,7 @@ def met(
     client_ip: str | None = None,
 ) -> tuple[str, int] | None:
     try:
-        limits.take(by, to, client_ip, now=NOON + timedelta(seconds=after_s))
+        limits.take_here(by, to, client_ip, now=NOON + timedelta(seconds=after_s))
     except RateLimited as limited:
         return limited.limit, limited.retry_after_s
     return None
@@ -296,6 +297,69 @@ def test_clock_that_steps_an_hour_ahead_neither_locks_nor_lasts() -> None:
 
     assert met(limits, 3_600) is None
     assert [met(limits, 3_600) for _ in range(5)][-1] is not None
+
+
+class Nodes:
+    """Several nodes whose database judges, and all that it knows."""
+
+    def __init__(self, count: int, settings: LimitSettings) -> None:
+        self.nodes = [SendLimits(live=settings, judged=True) for _ in range(count)]
+        self.sent: list[PastSend] = []
+
+    def ask(self, node: int, by: Caller, at: datetime) -> str | None:
+        """Send through a node and return the limit that is met; its use is written where it is allowed."""
+        limits = self.nodes[node]
+        try:
+            limits.take_here(by, ASHA, None, now=at)
+            judge = limits.judge(by, ASHA, now=at)
+            assert judge is not None
+            assert judge.since is not None
+            try:
+                judge.rule([send for send in self.sent if send.at >= judge.since], False)
+            except LookFurther:
+                judge.rule(self.sent, True)
+        except RateLimited as limited:
+            return limited.limit
+        assert isinstance(judge.use, PastSend)
+        self.sent.append(judge.use)
+        return None
+
+
+# Only the limits of a number, which a database judges; short ones, so that a few asks meet them.
+OF_A_NUMBER = msgspec.structs.replace(
+    OPEN,
+    number=Rate(count=3, per_s=60),
+    number_daily=Rate(count=5, per_s=300),
+    number_everywhere=Rate(count=5, per_s=90),
+    number_everywhere_daily=Rate(count=8, per_s=400),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 2), st.integers(0, 45)), min_size=8, max_size=60))
+def test_nodes_that_are_judged_allow_together_exactly_what_one_alone_would(
+    asks: list[tuple[int, int, int]],
+) -> None:
+    nodes, alone, after_s = Nodes(3, OF_A_NUMBER), fresh(OF_A_NUMBER), 0
+    for node, tenant, gap_s in asks:
+        after_s += gap_s
+        by = caller(tenant)
+
+        refused = nodes.ask(node, by, NOON + timedelta(seconds=after_s)) is not None
+
+        assert refused == (met(alone, after_s, by=by) is not None)
+
+
+def test_refusal_by_the_judge_is_known_here_and_gives_the_asker_its_own_back() -> None:
+    one_each = Rate(count=1, per_s=DAY_S)
+    nodes = Nodes(2, msgspec.structs.replace(OPEN, number=one_each, key=Rate(count=2, per_s=DAY_S)))
+    here = nodes.nodes[1]
+    told = [nodes.ask(node, APP, NOON) for node in (0, 1)]
+    here.give_back(APP, ASHA, None)  # as the flow does
+
+    assert told == [None, "number"]
+    assert met(here) == ("number", DAY_S)
+    assert met(here, to=BINA) is None
+    assert met(here, to=BINA) is None
 
 
 def test_every_limit_has_a_rate_and_a_sentence() -> None:

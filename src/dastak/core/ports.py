@@ -7,7 +7,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from dastak.core.ids import FactorId, VerificationId
 from dastak.core.lockout import Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, RecordedText
 from dastak.core.msisdn import Msisdn
+from dastak.core.past_use import Judge, PastCall, PastSend
 from dastak.core.scrubbing import Dlt
 from dastak.core.spend import Correction, Spend
 from dastak.core.tenant import ApiKey, Caller, Mode, Service, Tenant
@@ -84,6 +85,7 @@ class Opening(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     Attributes:
         answer: What the flow wants back, as in `Change`.
         supersede: Ends the pending one that this one replaces (same service, number and purpose).
+        judge: Says whether its number may be sent it, where the database counts that.
     """
 
     answer: T
@@ -93,6 +95,7 @@ class Opening(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     trace: tuple[Event, ...]
     supersede: Callable[[Verification], Change[None]]
     spend: Spend | None = None
+    judge: Judge | None = None
 
 
 class Once(msgspec.Struct, frozen=True):
@@ -146,23 +149,6 @@ class Swept(msgspec.Struct, frozen=True):
 
     expired: tuple[tuple[Verification, tuple[Event, ...]], ...]
     deleted: int
-
-
-class PastSend(NamedTuple):
-    """One send that the database remembers."""
-
-    mode: Mode
-    tenant: int
-    msisdn: Msisdn
-    at: datetime
-
-
-class PastCall(NamedTuple):
-    """One call that the database remembers, at the instant it was first offered to a trunk."""
-
-    mode: Mode
-    msisdn: Msisdn
-    at: datetime
 
 
 class Tenancy(msgspec.Struct, frozen=True):
@@ -221,7 +207,8 @@ class Store(Protocol):
     def open(self, opening: Opening[T], *, once: Once | None = None) -> Awaitable[T | Replayed]:
         """Write a new verification and return the opening's answer.
 
-        Raises: IdempotencyMismatch (`once` was used for another request), Refused (the tenant's spend cap).
+        Raises: IdempotencyMismatch (`once` was used for another request), Refused (the tenant's spend cap,
+            or what the opening's judge raises).
         """
 
     def decide(
@@ -231,6 +218,7 @@ class Store(Protocol):
         *,
         tenant: int | None = None,
         once: Once | None = None,
+        judge: Judge | None = None,
     ) -> Awaitable[T | Replayed]:
         """Run a rule on one verification and write what it decides.
 
@@ -239,11 +227,12 @@ class Store(Protocol):
             rule: Pure; run while nobody else can change what it sees.
             tenant: When given, a verification of another tenant is not found.
             once: Makes the request idempotent.
+            judge: Asked after the rule whether the number may have what is about to be written.
 
         Raises:
             NotFound: There is no such thing.
             IdempotencyMismatch: `once` was used for another request.
-            DastakError: Whatever the rule raises; nothing was written.
+            DastakError: Whatever the rule or the judge raises; nothing was written.
         """
 
     async def kept(self, once: Once) -> Replayed | None:
@@ -328,8 +317,11 @@ class Clock(Protocol):
 class Limits(Protocol):
     """How often somebody may ask."""
 
-    def take(self, caller: Caller, msisdn: Msisdn, client_ip: str | None, *, now: datetime) -> None:
+    async def take(self, caller: Caller, msisdn: Msisdn, client_ip: str | None, *, now: datetime) -> None:
         """Count one send against every limit. Raises: RateLimited (one is met; nothing was counted)."""
+
+    def judge(self, caller: Caller, msisdn: Msisdn, *, now: datetime) -> Judge | None:
+        """Return who judges what a number had, where the database counts that; None: `take` did."""
 
     def give_back(self, caller: Caller, msisdn: Msisdn, client_ip: str | None) -> None:
         """Uncount one send that was counted and that nobody got."""
@@ -339,13 +331,16 @@ class Calls(Protocol):
     """How often a number may be called."""
 
     def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
-        """Return why a number may not be called now; count nothing."""
+        """Return why a number may not be called now, as far as this node knows; count nothing."""
 
     def rest_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
         """Return for how many seconds a number that reported a call is not called unasked; 0 is none."""
 
     def take(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> None:
         """Count one call. Raises: RateLimited (the number was called too often; nothing was counted)."""
+
+    def judge(self, mode: Mode, msisdn: Msisdn, key: MessageKey, *, now: datetime) -> Judge | None:
+        """Return who judges a call instead of `take`, where the database counts."""
 
 
 class Sealer(Protocol):

@@ -67,7 +67,7 @@ async def resend(
     # The register may have changed since, or the code was only spoken so far.
     check_register(ports, caller, held.verification, way)
     await refuse_stopped(ports, caller.tenant.n, held.verification.mode, held.verification.msisdn)
-    ports.limits.take(caller, held.verification.msisdn, None, now=now)
+    await ports.limits.take(caller, held.verification.msisdn, None, now=now)
     # Who asks again was not helped by the routes before.
     tried = tuple(dict.fromkeys(event.route for event in told if isinstance(event, MessageSubmitted)))
     with counted_send(ports, caller, held.verification.msisdn, None):
@@ -76,6 +76,7 @@ async def resend(
             lambda held: _rule(ports, caller, held, channel, tried=tried, now=now, lost=lost),
             tenant=caller.tenant.n,
             once=once,
+            judge=ports.limits.judge(caller, held.verification.msisdn, now=now),
         )
     if isinstance(sent, Resent):
         ports.publish(sent.verification, sent.events)

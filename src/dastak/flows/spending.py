@@ -9,7 +9,7 @@ import msgspec
 from dastak.core.call_price import cost_micros
 from dastak.core.call_rules import MICROS_MAX
 from dastak.core.call_terms import CallBar
-from dastak.core.errors import Overloaded
+from dastak.core.errors import Overloaded, Refused
 from dastak.core.events import CallPriced
 from dastak.core.message import Message, MessageState, MessageStep
 from dastak.core.msisdn import Msisdn
@@ -28,6 +28,9 @@ def counted_send(ports: Ports, caller: Caller, msisdn: Msisdn, client_ip: str | 
     """
     try:
         yield
+    except Refused:  # by a cap, or by what other nodes sent to the number
+        ports.limits.give_back(caller, msisdn, client_ip)
+        raise
     except Overloaded as error:
         if not error.may_be_done:
             ports.limits.give_back(caller, msisdn, client_ip)

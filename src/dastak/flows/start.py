@@ -18,6 +18,7 @@ from dastak.core.factor import Factor, challenge
 from dastak.core.ids import ID_OCTETS, FactorId, VerificationId
 from dastak.core.message import Message, MessageKey
 from dastak.core.msisdn import Msisdn, Number, parse
+from dastak.core.past_use import Judge
 from dastak.core.policy import FACTORS, Channel, Narrowing, Policy, for_match, for_own_code, narrow
 from dastak.core.ports import Change, Once, Opening, Ports, Replayed
 from dastak.core.spend import Spend, reserve_of
@@ -143,7 +144,7 @@ async def _of_code(ports: Ports, caller: Caller, ask: Ask, number: Number, now: 
     verification = _verification(ports, caller, ask, way, now)
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
     check_register(ports, caller, verification, verification.particulars.channel)
-    ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
+    await ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
     return Started(
         verification,
         measured.segments,
@@ -182,7 +183,9 @@ def _opening(
     message: Message | None = None
     trace: tuple[Event, ...] = ()
     spend: Spend | None = None
+    judge: Judge | None = None
     if not rules.asks_factor(verification):
+        judge = ports.limits.judge(caller, verification.msisdn, now=now)
         spend = spend_of(
             ports, caller.tenant, verification, channel=channel, segments=answer.segments, now=now
         )
@@ -203,6 +206,7 @@ def _opening(
         trace=trace,
         supersede=partial(_supersede, superseded, now),
         spend=spend,
+        judge=judge,
     )
 
 

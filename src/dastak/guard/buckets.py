@@ -63,10 +63,26 @@ class Buckets:
         self.full_at_us: dict[Hashable, int] = {}
         self._round: list[Hashable] = []
 
-    def spend(self, key: Hashable, now_us: int) -> None:
-        """Count one, whether the limit allows it or not."""
+    def spend(self, key: Hashable, now_us: int, times: int = 1) -> None:
+        """Count one, whether the limit allows it or not; it may stand for several.
+
+        Of a rate that is shared with others of whom nothing is known, one stands for as many as they are.
+        """
         full_at_us = self.full_at_us.get(key, 0)
-        self.full_at_us[key] = (full_at_us if full_at_us > now_us else now_us) + self.interval_us
+        self.full_at_us[key] = (full_at_us if full_at_us > now_us else now_us) + self.interval_us * times
+
+    @property
+    def window_us(self) -> int:
+        """The time in which an empty bucket is full again."""
+        return self.slack_us + self.interval_us
+
+    def surely_passes(self, times_us: Sequence[int], now_us: int) -> bool:
+        """Say whether one more passes whatever was before the window.
+
+        Even a bucket that was empty at its beginning has filled since, but for what was taken in it.
+        """
+        taken = sum(at_us >= now_us - self.window_us for at_us in times_us)
+        return taken * self.interval_us <= self.slack_us
 
     def give_back(self, key: Hashable) -> None:
         """Uncount one that was counted."""
@@ -94,16 +110,21 @@ def take(wanted: Sequence[tuple[Buckets, Hashable]], now_us: int) -> Met | None:
     Returns:
         None if it was counted, otherwise the limit with the longest wait.
     """
+    met = longest_met(wanted, now_us)
+    if met is None:
+        for buckets, key in wanted:
+            buckets.spend(key, now_us)
+    return met
+
+
+def longest_met(wanted: Sequence[tuple[Buckets, Hashable]], now_us: int) -> Met | None:
+    """Return the limit with the longest wait; count nothing."""
     met, longest_us = None, 0
     for buckets, key in wanted:
         wait_us = buckets.full_at_us.get(key, 0) - buckets.slack_us - now_us
         if wait_us > longest_us:
             met, longest_us = buckets, wait_us
-    if met is not None:
-        return Met(met.limit, -(-longest_us // US_PER_S))
-    for buckets, key in wanted:
-        buckets.spend(key, now_us)
-    return None
+    return None if met is None else Met(met.limit, -(-longest_us // US_PER_S))
 
 
 def forget_oldest(entries: dict[K, int], *, keep: int) -> None:

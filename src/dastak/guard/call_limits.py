@@ -2,7 +2,8 @@
 
 1. Counted over all tenants, so that many of them together cannot let a phone ring.
 2. Test keys have counts of their own: no test eats what is left for a real phone.
-3. Nothing here is the truth. A restart forgets it, and `seed` brings back what the database knows.
+3. Nothing here is the truth. A restart forgets it, and `seed` brings back what the database knows. Where
+   other nodes call as well, the database judges each call, and here is only what this node has seen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +17,12 @@ from msgspec import Meta
 from dastak.core.call_report import COOLING, CallReport
 from dastak.core.errors import RateLimited
 from dastak.core.events import CallReported, Event
+from dastak.core.message import MessageKey
 from dastak.core.msisdn import Msisdn
-from dastak.core.ports import PastCall
+from dastak.core.past_use import Judge, PastCall
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
-from dastak.guard.buckets import Buckets, Rate, forget_oldest, take
+from dastak.guard.buckets import Buckets, Rate, forget_oldest, longest_met, take
 
 HOUR_S: Final = 3_600
 DAY_S: Final = 24 * HOUR_S
@@ -79,13 +81,22 @@ def counted(rates: CallRates) -> CallSettings:
 
 
 class CallLimits:
-    """The limits on calls, in the memory of one process."""
+    """The limits on calls, in the memory of one process.
 
-    def __init__(self, *, live: CallSettings | None = None, test: CallSettings = TEST) -> None:
+    Args:
+        live: The rates of live and team keys together.
+        test: Those of test keys.
+        judged: Whether other nodes call as well, so that the database judges.
+    """
+
+    def __init__(
+        self, *, live: CallSettings | None = None, test: CallSettings = TEST, judged: bool = False
+    ) -> None:
         shared = _buckets(live or counted(CallRates()))
         self._buckets = {Mode.LIVE: shared, Mode.TEAM: shared, Mode.TEST: _buckets(test)}
         # Until which microsecond, for real phones and for virtual ones.
         self._resting: dict[int, int] = {}
+        self._judged = judged
 
     def refusal(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> RateLimited | None:
         """Return why a number may not be called now, by the limit with the longest wait; count nothing."""
@@ -108,6 +119,27 @@ class CallLimits:
             forget_oldest(one.full_at_us, keep=KEPT_MAX)
         if met is not None:
             raise _refused(met.limit, met.retry_after_s)
+
+    def judge(self, mode: Mode, msisdn: Msisdn, key: MessageKey, *, now: datetime) -> Judge | None:
+        """See `Calls.judge`; what it is shown is what is known here from then on."""
+        if not self._judged:
+            return None
+        buckets, number = self._buckets[mode], int(msisdn)
+        asked = [(one, number) for one in buckets]
+
+        def rule(past: Sequence[PastCall], _whole: bool) -> None:
+            for one in buckets:
+                one.full_at_us.pop(number, None)
+            self.seed(call for call in past if self._buckets[call.mode] is buckets)
+            if any(call.key == key for call in past):
+                return  # counted before its node died
+            met = longest_met(asked, _us(now))
+            if met is not None:
+                raise _refused(met.limit, met.retry_after_s)
+            for one in buckets:
+                one.spend(number, _us(now))
+
+        return Judge(PastCall(mode, msisdn, now, key), None, rule)
 
     def rest_s(self, mode: Mode, msisdn: Msisdn, *, now: datetime) -> int:
         """Return for how many seconds a number that reported a call is not called unasked; 0 is none."""
@@ -132,7 +164,7 @@ class CallLimits:
             self._rest(report.mode, report.msisdn, _us(report.at))
 
     def seed(self, calls: Iterable[PastCall]) -> None:
-        """Count the calls of the last day against their numbers, once, before the first `take`."""
+        """Count calls against their numbers, whether the limits allow them or not."""
         for call in sorted(calls, key=lambda call: call.at):
             for one in self._buckets[call.mode]:
                 one.spend(int(call.msisdn), _us(call.at))

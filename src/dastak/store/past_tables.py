@@ -7,7 +7,7 @@ from typing import Final
 
 from dastak.core.call_report import CallReport, ReportPage
 from dastak.core.message import RecordedText
-from dastak.core.ports import PastCall, PastSend
+from dastak.core.past_use import PastCall, PastSend
 from dastak.store import rows
 from dastak.store.desk import NEWEST, Desk, Execute, newest
 
@@ -28,11 +28,10 @@ class PastTables:
             sends: list[PastSend] = []
             before = NEWEST
             while chunk := execute("newest_sends", (before, _CHUNK_MAX)).fetchall():
-                for _, *row in chunk:
-                    of_one = rows.sends_of(row)
-                    if of_one[0].at < since:
+                for _, created_at_ms, *row in chunk:
+                    if rows.from_ms(created_at_ms) < since:
                         return sends
-                    sends += of_one
+                    sends += rows.sends_of(row)
                 before = chunk[-1][0]
             return sends
 

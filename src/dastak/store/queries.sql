@@ -151,8 +151,17 @@ DELETE FROM tally WHERE (tenant, msisdn) IN (
 )
 
 -- name: newest_sends
-SELECT n, mode, tenant, msisdn, sends, created_at, last_sent_at FROM verification
+SELECT n, created_at, mode, tenant, msisdn, sends, created_at, last_sent_at, particulars FROM verification
 WHERE n < ?1 ORDER BY n DESC LIMIT ?2
+
+-- name: sends_to
+SELECT mode, tenant, msisdn, sends, created_at, last_sent_at, particulars FROM verification INDEXED BY verification_number
+WHERE msisdn = ?1 AND (created_at >= ?2 OR last_sent_at >= ?2)
+
+-- name: calls_to
+SELECT v.created_at, v.mode, v.msisdn, rtrim(m.trace, ' '), v.id, m.ordinal
+FROM verification AS v INDEXED BY verification_number CROSS JOIN message AS m ON m.verification = v.n AND m.channel = 1
+WHERE v.msisdn = ?1 AND v.created_at >= ?2
 
 -- name: calls_since
 -- Rows are in order of creation: no call is read that is older than the newest of those that are too old.

@@ -13,8 +13,9 @@ from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, RecordedText
 from dastak.core.msisdn import Msisdn
+from dastak.core.past_use import PastCall, PastSend
 from dastak.core.policy import Channel, Policy
-from dastak.core.ports import Held, PastCall, PastSend
+from dastak.core.ports import Held
 from dastak.core.spend import Reserve
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Verification
@@ -279,19 +280,25 @@ def _policy_of(body: str) -> Policy:
 
 def sends_of(row: Sequence[Any]) -> tuple[PastSend, ...]:
     """Read the sends of one verification; of several resends the last stands for all."""
-    mode, tenant, msisdn, sends, created_at, last_sent_at = row
+    mode, tenant, msisdn, sends, created_at, last_sent_at, particulars = row
     first = PastSend(_MODE_OF[mode], tenant, Msisdn(f"+{msisdn}"), from_ms(created_at))
-    return (first, *(first._replace(at=from_ms(last_sent_at or created_at)) for _ in range(sends - 1)))
+    again = (first._replace(at=from_ms(last_sent_at or created_at)) for _ in range(sends - 1))
+    if particulars is not None and _PARTICULARS.decode(particulars).factor is not None:
+        return tuple(again)  # it began by asking for a code of the person's own, and sent nothing
+    return (first, *again)
 
 
 def call_of(row: Sequence[Any]) -> PastCall | None:
     """Read a call; None if no trunk was ever asked for it."""
-    _, mode, msisdn, trace = row
+    _, mode, msisdn, trace, *key = row
     offered = (
         e.at_ms for e in from_lines(trace) if isinstance(e, CallNoted | MessageSubmitted | MessageRefused)
     )
     at_ms = next(offered, None)
-    return None if at_ms is None else PastCall(_MODE_OF[mode], Msisdn(f"+{msisdn}"), from_ms(at_ms))
+    if at_ms is None:
+        return None
+    message = MessageKey(VerificationId(key[0]), key[1]) if key else None
+    return PastCall(_MODE_OF[mode], Msisdn(f"+{msisdn}"), from_ms(at_ms), message)
 
 
 def report_of(row: Row) -> CallReport:

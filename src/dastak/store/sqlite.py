@@ -11,6 +11,7 @@ from dastak.core.errors import NotFound
 from dastak.core.events import AnyEvent
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.past_use import Judge
 from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, Replayed, Swept
 from dastak.store import reading, rows
 from dastak.store.sqlite_desk import SqliteDesk
@@ -55,6 +56,10 @@ class SqliteStore(Subjects):
         """How many operations those commits held."""
         return self._group.operations
 
+    async def nodes_up(self) -> int:
+        """Return how many nodes are up: a file has one."""
+        return 1
+
     def open(self, opening: Opening[T], *, once: Once | None = None) -> Awaitable[T | Replayed]:
         """See `Store.open`."""
         return self._group.run(partial(self._writes.open, opening, once))
@@ -66,9 +71,10 @@ class SqliteStore(Subjects):
         *,
         tenant: int | None = None,
         once: Once | None = None,
+        judge: Judge | None = None,
     ) -> Awaitable[T | Replayed]:
         """See `Store.decide`."""
-        return self._group.run(partial(self._writes.decide, key, rule, tenant, once))
+        return self._group.run(partial(self._writes.decide, key, rule, tenant, once, judge))
 
     async def kept(self, once: Once) -> Replayed | None:
         """See `Store.kept`."""

@@ -5,8 +5,8 @@
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -19,7 +19,8 @@ from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
 from dastak.core.msisdn import Msisdn
-from dastak.core.policy import Policy
+from dastak.core.past_use import Judge, LookFurther, PastCall, PastSend
+from dastak.core.policy import TTL_S_MAX, Policy
 from dastak.core.ports import Change, Held, Once, Opening, Replayed, Swept
 from dastak.core.spend import TENANT_CAP, Correction, Spend
 from dastak.core.verification import Verification
@@ -61,6 +62,8 @@ class Writes:
             return kept
         verification = opening.verification
         replaced = self._replaced(verification)
+        if opening.judge is not None:
+            self._ask(opening.judge)
         if opening.spend is not None:
             self._charge(verification.tenant, opening.spend)
         for old_n, held in replaced:
@@ -81,12 +84,15 @@ class Writes:
         rule: Callable[[Held], Change[T]],
         tenant: int | None,
         once: Once | None,
+        judge: Judge | None,
     ) -> T | Replayed:
         """See `Store.decide`."""
         if once is not None and (kept := self.kept(once)) is not None:
             return kept
         n, held = self._held(key, tenant)
         change = rule(held)
+        if judge is not None:
+            self._ask(judge)
         if change.spend is not None:
             self._charge(held.verification.tenant, change.spend)
         if change.correction is not None:
@@ -237,6 +243,23 @@ class Writes:
         for _ in range(min(free, pages)):
             # It has no columns, so the sqlite3 module runs it for one page only; fetching resets it.
             self._execute("PRAGMA incremental_vacuum(1)").fetchall()
+
+    def _ask(self, judge: Judge) -> None:
+        """Show a judge what a number had. Raises: DastakError (the judge refuses)."""
+        since = judge.since
+        if since is not None and isinstance(judge.use, PastCall):
+            since -= timedelta(seconds=TTL_S_MAX)  # a call is younger than its verification by so much
+        try:
+            judge.rule(self._past(judge.use, 0 if since is None else rows.to_ms(since)), since is None)
+        except LookFurther:
+            judge.rule(self._past(judge.use, 0), True)
+
+    def _past(self, use: PastSend | PastCall, since_ms: int) -> Sequence[PastSend | PastCall]:
+        asked = (int(use.msisdn), since_ms)
+        if isinstance(use, PastCall):
+            found = self._execute(self._sql["calls_to"], asked).fetchall()
+            return [call for row in found if (call := rows.call_of(row)) is not None]
+        return [send for row in self._execute(self._sql["sends_to"], asked) for send in rows.sends_of(row)]
 
     def _charge(self, tenant: int, spend: Spend) -> None:
         for account in spend.accounts:

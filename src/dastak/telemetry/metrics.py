@@ -41,6 +41,10 @@ TOTALS: Final[Table] = {
     "dastak_database_connects": ("Connections to PostgreSQL that were opened.", ()),
     "dastak_database_doubts": ("Work that PostgreSQL may have done or not: its answer was lost.", ()),
     "dastak_voice_process_restarts": ("How often the voice process died and was started again.", ()),
+    "dastak_limits_unshared": (
+        "Starts and resends that this node limited by its own counts because the shared ones did not answer.",
+        (),
+    ),
     "dastak_sip_junk": ("Messages at the SIP port of a trunk that were thrown away.", ("route", "reason")),
     "dastak_call_hooks_refused": (
         "Requests for a call's script or sounds that got nothing, by reason.",

@@ -19,6 +19,7 @@ from psycopg.pq import TransactionStatus
 from dastak.core.errors import InvalidRequest, Overloaded
 from dastak.core.lockout import CLEAN
 from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.past_use import LookFurther
 from dastak.core.policy import Policy
 from dastak.core.verification import State
 from dastak.store import rows
@@ -176,11 +177,13 @@ class Batches:
             return _Ran(waiting.future, waiting.operation.act(sheet), None)
         except NotRead as missing:
             waiting.operation.charge_also(missing.tenant, missing.spend)
-            self._waiting.appendleft(waiting)
-            self._wake.set()
-            return None
+        except LookFurther:
+            waiting.operation.look_further()
         except Exception as error:
             return _Ran(waiting.future, None, error)
+        self._waiting.appendleft(waiting)
+        self._wake.set()
+        return None
 
     def _number_policies(self, connection: Connection, new: set[Policy]) -> None:
         """Each policy is written once, in a transaction of its own, so that nobody waits for its lock."""
@@ -220,6 +223,8 @@ class Batches:
             ("held_by_carriers", refs),
             ("pending_of_numbers", pending),
             ("kept_answers", [{"key": key} for key in wanted.answers]),
+            ("sends_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.sends.items()]),
+            ("calls_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.calls.items()]),
             ("tallies", [{"tenant": t, "msisdn": m} for t, m in wanted.numbers]),
             ("spends", [{"tenant": t, "day": d} for t, d in wanted.accounts if isinstance(t, int)]),
             ("accounts", [{"name": n, "day": d} for n, d in wanted.accounts if isinstance(n, str)]),
@@ -274,6 +279,12 @@ def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any],
                 sheet.by_carrier[keys[i]] = held.message.key
     for key, fingerprint, answer in found["kept_answers"]:
         sheet.answers[key] = fingerprint, answer
+    for row in found["sends_to_numbers"]:
+        for send in rows.sends_of(row):
+            sheet.sends[int(send.msisdn)].append(send)
+    for row in found["calls_to_numbers"]:
+        if (call := rows.call_of(row)) is not None:
+            sheet.calls[int(call.msisdn)].append(call)
     for tenant, msisdn, wrong in found["tallies"]:
         sheet.tallies.setdefault((tenant, msisdn), rows.tally_of(wrong))
     sheet.balances = dict.fromkeys(wanted.accounts, 0)

@@ -6,6 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from dastak.core.errors import Conflict, IdempotencyMismatch, NotFound
 from dastak.core.lockout import CLEAN
 from dastak.core.msisdn import Msisdn
+from dastak.core.past_use import Judge
 from dastak.core.policy import Policy
 from dastak.core.ports import Change, Held, Once, Opening, Replayed
 from dastak.core.spend import Spend
@@ -27,6 +28,9 @@ class Operation(Protocol):
     def charge_also(self, tenant: int, spend: Spend) -> None:
         """Want accounts as well that its rule turned out to charge."""
 
+    def look_further(self) -> None:
+        """Want all that is kept of its number, and not only what is recent."""
+
     @property
     def policy(self) -> Policy | None:
         """A policy that must have a number in the database."""
@@ -38,6 +42,7 @@ class _Once:
     def __init__(self, once: Once | None) -> None:
         self._once = once
         self._spends: list[tuple[int, Spend]] = []
+        self._whole = False
 
     @property
     def policy(self) -> Policy | None:
@@ -47,6 +52,10 @@ class _Once:
     def charge_also(self, tenant: int, spend: Spend) -> None:
         """See `Operation.charge_also`."""
         self._spends.append((tenant, spend))
+
+    def look_further(self) -> None:
+        """See `Operation.look_further`."""
+        self._whole = True
 
     def want(self, wanted: Wanted) -> None:
         """See `Operation.want`."""
@@ -91,6 +100,8 @@ class Open(_Once, Generic[T]):
         one, spend = self._opening.verification, self._opening.spend
         wanted.number(one.tenant, one.msisdn)
         wanted.pending[one.tenant, int(one.msisdn), one.service] = None
+        if self._opening.judge is not None:
+            wanted.judge(self._opening.judge, whole=self._whole)
         if spend is not None and wanted.careful:
             wanted.spend(one.tenant, spend)
 
@@ -100,8 +111,12 @@ class Open(_Once, Generic[T]):
             return kept
         opening, one = self._opening, self._opening.verification
         changes = [(entry, opening.supersede(entry.verification)) for entry in sheet.pending(one)]
+        if opening.judge is not None:
+            sheet.judge(opening.judge, whole=self._whole)
         if opening.spend is not None:
             sheet.charge(one.tenant, opening.spend)
+        if opening.judge is not None:
+            sheet.count(opening.judge)
         for entry, change in changes:
             sheet.apply(entry, Held(entry.verification, CLEAN), change)
         n = self._number()
@@ -116,15 +131,22 @@ class Decide(_Once, Generic[T]):
     """See `Store.decide`."""
 
     def __init__(
-        self, key: Key, rule: Callable[[Held], Change[T]], tenant: int | None, once: Once | None
+        self,
+        key: Key,
+        rule: Callable[[Held], Change[T]],
+        tenant: int | None,
+        once: Once | None,
+        judge: Judge | None = None,
     ) -> None:
         super().__init__(once)
-        self._key, self._rule, self._tenant = key, rule, tenant
+        self._key, self._rule, self._tenant, self._judge = key, rule, tenant, judge
 
     def want(self, wanted: Wanted) -> None:
         """See `Operation.want`."""
         super().want(wanted)
         wanted.keys[self._key] = None
+        if self._judge is not None:
+            wanted.judge(self._judge, whole=self._whole)
 
     def act(self, sheet: Sheet) -> T | Replayed:
         """See `Operation.act`."""
@@ -135,8 +157,12 @@ class Decide(_Once, Generic[T]):
             raise NotFound("There is no such verification.")
         entry, held = found
         change = self._rule(held)
+        if self._judge is not None:
+            sheet.judge(self._judge, whole=self._whole)
         if change.spend is not None:
             sheet.charge(held.verification.tenant, change.spend)
+        if self._judge is not None:
+            sheet.count(self._judge)
         sheet.apply(entry, held, change)
         self._keep(sheet, change.answer)
         return change.answer

@@ -3,18 +3,19 @@
 
 -- name: lock_numbers
 -- Takes the locks of a batch in order, so that no two batches wait for each other: those of the numbers that
--- its ids and carrier references are about, and those that it knows already.
+-- its ids and carrier references are about, and those that it knows already. A number is one place for all
+-- tenants: what it was sent is counted over all of them.
 WITH asked AS (SELECT decode(id, 'base64') AS id, route, ref FROM jsonb_to_recordset($1) AS a(id text, route text, ref text)),
 about AS (
-    SELECT v.tenant, v.msisdn FROM asked
+    SELECT v.msisdn FROM asked
     JOIN verification AS v ON substr(v.id, 1, 8) = substr(asked.id, 1, 8) AND v.id = asked.id
     UNION ALL
-    SELECT v.tenant, v.msisdn FROM asked
+    SELECT v.msisdn FROM asked
     JOIN message AS m ON m.route = asked.route AND m.carrier_ref = asked.ref AND m.state IN (1, 3)
     JOIN verification AS v ON v.n = m.verification
 )
 SELECT pg_advisory_xact_lock(place) FROM (
-    SELECT ((tenant & 8191) << 50) # msisdn AS place FROM about
+    SELECT msisdn AS place FROM about
     UNION SELECT value::bigint FROM jsonb_array_elements_text($2)
     ORDER BY place
 ) AS places
@@ -45,6 +46,20 @@ SELECT k.i, held.* FROM jsonb_to_recordset($1) AS k(i int, tenant bigint, msisdn
 JOIN verification AS v
     ON v.tenant = k.tenant AND v.msisdn = k.msisdn AND v.state = k.state AND v.service = k.service
 JOIN held ON held.n = v.n
+
+-- name: sends_to_numbers
+SELECT v.mode, v.tenant, v.msisdn, v.sends, v.created_at, v.last_sent_at, v.particulars
+FROM jsonb_to_recordset($1) AS k(msisdn bigint, since bigint)
+JOIN verification AS v ON v.msisdn = k.msisdn AND (v.created_at >= k.since OR v.last_sent_at >= k.since)
+
+-- name: calls_to_numbers
+SELECT v.created_at, v.mode, v.msisdn, m.trace, v.id, m.ordinal
+FROM jsonb_to_recordset($1) AS k(msisdn bigint, since bigint)
+JOIN verification AS v ON v.msisdn = k.msisdn AND v.created_at >= k.since
+CROSS JOIN LATERAL (
+    -- Neither the index of all calls nor a walk through all messages must seem to help.
+    SELECT trace, ordinal FROM message WHERE verification = v.n AND channel + 0 = 1 OFFSET 0
+) AS m
 
 -- name: tallies
 SELECT t.tenant, t.msisdn, t.wrong FROM jsonb_to_recordset($1) AS k(tenant bigint, msisdn bigint)

@@ -106,6 +106,10 @@ class PostgresDesk:
         ((server_s,),) = await self.one("server_clock", ())
         return float(server_s) - (asked_s + time.time()) / 2
 
+    async def nodes_up(self) -> int:
+        """Return how many nodes are up, with this one."""
+        return int((await self.one("nodes_up", _NODES))[0][0])
+
     async def kept(self, once: Once) -> Replayed | None:
         """See `Store.kept`."""
         found = await self.one("kept_answer", (once.key,))

@@ -15,6 +15,7 @@ from dastak.core.events import AnyEvent, Event, MessageResumed
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.msisdn import Msisdn
+from dastak.core.past_use import Judge
 from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, Replayed, Swept
 from dastak.core.verification import State, Verification
 from dastak.store import reading, rows
@@ -96,6 +97,10 @@ class PostgresStore(Subjects):
         """How often nobody could say whether the database did what it was asked."""
         return self._batches.doubts + self._seldom.doubts
 
+    async def nodes_up(self) -> int:
+        """Return how many nodes are up, with this one."""
+        return await self._seldom.nodes_up()
+
     def open(self, opening: Opening[T], *, once: Once | None = None) -> Awaitable[T | Replayed]:
         """See `Store.open`."""
         return self._batches.run(Open(opening, once, self._number))
@@ -107,9 +112,10 @@ class PostgresStore(Subjects):
         *,
         tenant: int | None = None,
         once: Once | None = None,
+        judge: Judge | None = None,
     ) -> Awaitable[T | Replayed]:
         """See `Store.decide`."""
-        return self._batches.run(Decide(key, rule, tenant, once))
+        return self._batches.run(Decide(key, rule, tenant, once, judge))
 
     async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
         """See `Store.unlock`."""

@@ -6,6 +6,7 @@
 3. Nothing on it was written yet; it is thrown away when the commit fails.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from dastak.core.factor import Factor
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState
+from dastak.core.past_use import Judge, PastCall, PastSend
 from dastak.core.policy import Policy
 from dastak.core.ports import Change, Held, Once
 from dastak.core.spend import TENANT_CAP, Correction, Spend
@@ -75,6 +77,8 @@ class Sheet:
         self.factors: dict[str, Factor] = {}
         self.answers: dict[bytes, tuple[bytes, bytes]] = {}
         self.balances: dict[tuple[int | str, int], int] = {}
+        self.sends: defaultdict[int, list[PastSend]] = defaultdict(list)
+        self.calls: defaultdict[int, list[PastCall]] = defaultdict(list)
         self.new_entries: list[dict[str, Any]] = []
         self.new_letters: list[dict[str, Any]] = []
         self.new_reports: list[dict[str, Any]] = []
@@ -133,6 +137,23 @@ class Sheet:
         # The room for more that SQLite's pages want is not wanted here.
         self.new_letters.append(row | {"trace": rows.lines(trace)})
         self._know(Letter(n, message))
+
+    def judge(self, judge: Judge, *, whole: bool) -> None:
+        """Show a judge what a number had.
+
+        Raises:
+            DastakError: The judge refuses; nothing was changed.
+            LookFurther: It wants the whole, and did not have it.
+        """
+        past = self.calls if isinstance(judge.use, PastCall) else self.sends
+        judge.rule(past[int(judge.use.msisdn)], whole or judge.since is None)
+
+    def count(self, judge: Judge) -> None:
+        """Let the judges of this batch that come later see what was allowed."""
+        if isinstance(judge.use, PastCall):
+            self.calls[int(judge.use.msisdn)].append(judge.use)
+        else:
+            self.sends[int(judge.use.msisdn)].append(judge.use)
 
     def charge(self, tenant: int, spend: Spend) -> None:
         """Charge a spend. Raises: NotRead, Refused (a cap; nothing was charged)."""

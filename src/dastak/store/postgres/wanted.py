@@ -1,19 +1,23 @@
 """What one batch has to read and to lock before its operations can be decided."""
 
+from datetime import timedelta
 from hashlib import blake2b
 from typing import Final
 
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.msisdn import Msisdn
+from dastak.core.past_use import Judge, PastCall
+from dastak.core.policy import TTL_S_MAX
 from dastak.core.spend import Spend
+from dastak.store import rows
 
 Key = VerificationId | MessageKey | CarrierRef
-# A tenant's number: what two operations that must not run at once have in common.
+# A tenant's number, of which the batch keeps the wrong attempts.
 Number = tuple[int, int]
 
-_TENANT_BITS: Final = 8191
-_NUMBER_BITS: Final = 50
+# A call is younger than its verification by so much at most.
+_CALL_LATER_MAX: Final = timedelta(seconds=TTL_S_MAX)
 
 
 class Wanted:
@@ -22,6 +26,8 @@ class Wanted:
     Attributes:
         careful: Whether accounts are locked and read; see `Sheet`.
         accounts: What is charged: a tenant's day, or the name and day of another cap.
+        sends: Numbers whose sends are judged, with the millisecond since when.
+        calls: The same for calls, with the millisecond since when their verifications were made.
     """
 
     def __init__(self, *, careful: bool = False) -> None:
@@ -32,11 +38,23 @@ class Wanted:
         self.numbers: dict[Number, None] = {}
         self.answers: dict[bytes, None] = {}
         self.accounts: dict[tuple[int | str, int], None] = {}
+        self.sends: dict[int, int] = {}
+        self.calls: dict[int, int] = {}
 
     def number(self, tenant: int, msisdn: Msisdn) -> None:
-        """Nobody else decides about this number meanwhile."""
+        """Nobody else decides about this number meanwhile, of whatever tenant."""
         self.numbers[tenant, int(msisdn)] = None
-        self.locks.add(place_of(tenant, int(msisdn)))
+        self.locks.add(int(msisdn))
+
+    def judge(self, judge: Judge, *, whole: bool) -> None:
+        """Nobody else sends to this number, or calls it, meanwhile."""
+        of_calls, number = isinstance(judge.use, PastCall), int(judge.use.msisdn)
+        past = self.calls if of_calls else self.sends
+        since_ms = 0
+        if judge.since is not None and not whole:
+            since_ms = rows.to_ms(judge.since - _CALL_LATER_MAX if of_calls else judge.since)
+        past[number] = min(since_ms, past.get(number, since_ms))
+        self.locks.add(number)
 
     def answer(self, key: bytes) -> None:
         """Nobody else keeps an answer of this Idempotency-Key meanwhile."""
@@ -53,11 +71,6 @@ class Wanted:
 def accounts_of(tenant: int, spend: Spend) -> list[tuple[int | str, int]]:
     """Return the accounts that a spend is charged to, the tenant's own first."""
     return [(tenant, spend.day), *((account.name, spend.day) for account in spend.accounts)]
-
-
-def place_of(tenant: int, number: int) -> int:
-    """Return where a number is locked, as postgres.sql does; two numbers may share a place."""
-    return (tenant & _TENANT_BITS) << _NUMBER_BITS ^ number
 
 
 def _place(octets: bytes) -> int:
