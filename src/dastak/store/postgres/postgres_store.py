@@ -53,10 +53,11 @@ class PostgresStore(Subjects):
     async def __aenter__(self) -> Self:
         with told(self._url):
             await asyncio.to_thread(lambda: postgres_migrate.upgrade(self._connect()))
-        self._seldom = PostgresDesk(self._connect)
+        self._seldom = PostgresDesk(partial(postgres_migrate.arrive, self._connect))
         super().__init__(self._seldom)
         self._came_alone = await self._seldom.is_alone()
-        self._batches = Batches(partial(self._connect, in_sets=True), octets_max=TIMELINE_OCTETS_MAX)
+        in_sets = partial(self._connect, in_sets=True)
+        self._batches = Batches(partial(postgres_migrate.arrive, in_sets), octets_max=TIMELINE_OCTETS_MAX)
         self._number = _numbers(int.from_bytes(urandom(2), "big") & ((1 << _NODE_BITS) - 1))
         return self
 
