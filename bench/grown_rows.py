@@ -26,6 +26,8 @@ _OWN = ("n", "id", "msisdn", "created_at", "expires_at", "last_sent_at")
 def grow_sqlite(file: Path, *, to: int, seeds: int) -> None:
     """Add rows until there are so many, and check that there are.
 
+    Indexes grow with the rows: built afterwards, their pages would be full, and each new row would split one.
+
     Args:
         file: Of a program that does not run now.
         to: How many verifications there shall be, each with its messages.
@@ -36,14 +38,8 @@ def grow_sqlite(file: Path, *, to: int, seeds: int) -> None:
             connection.execute(f"PRAGMA {pragma}")
         columns = _columns(row[1] for row in connection.execute("PRAGMA table_info(verification)"))
         letters = _letters(row[1] for row in connection.execute("PRAGMA table_info(message)"))
-        dropped = connection.execute(
-            "SELECT name, sql FROM sqlite_schema"
-            " WHERE type = 'index' AND tbl_name IN ('verification', 'message') AND sql IS NOT NULL"
-        ).fetchall()
         connection.execute(f"CREATE TEMP TABLE seed AS {_SEEDS.format(seeds=seeds)}")
         connection.execute("CREATE UNIQUE INDEX temp.seed_s ON seed (s)")
-        for name, _ in dropped:
-            connection.execute(f"DROP INDEX {name}")
         (first,) = connection.execute("SELECT count(*) FROM verification").fetchone()
         (base,) = connection.execute("SELECT max(n) FROM verification").fetchone()
         began_ms = _began_ms()
@@ -61,8 +57,6 @@ def grow_sqlite(file: Path, *, to: int, seeds: int) -> None:
             connection.execute(_copy(columns, seeds, **values))
             connection.execute(_copy_letters(letters, seeds, **values))
             connection.execute("COMMIT")
-        for _, sql in dropped:
-            connection.execute(sql)
         assert connection.execute("SELECT count(*) FROM verification").fetchone() == (max(first, to),)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
