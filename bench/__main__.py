@@ -25,6 +25,7 @@ from bench.cases import (
 )
 from bench.footprint import measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
+from bench.growth import Growth, growth_text, measure_growth
 from bench.load import Request, post
 from bench.loopback_carrier import Carrier
 from bench.neighbour import slowdown
@@ -37,6 +38,7 @@ from bench.subject import free_port, make_installation
 from bench.submits import measure_submits
 
 KEPT = Path("bench/results/latest.json")
+GROWTH_KEPT = Path("bench/results/growth-latest.json")
 CONNECTIONS = (64, 256)
 DISPATCH_PER_S = 500
 CYCLES_PER_S = 200
@@ -76,8 +78,12 @@ QUICK = Scale(
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rough look in under a minute")
-    parser.add_argument("--json", type=Path, default=KEPT, help=f"where to keep it, {KEPT} if absent")
+    parser.add_argument("--json", type=Path, help=f"where to keep it; {KEPT} or {GROWTH_KEPT} if absent")
     parser.add_argument("--data-dir", type=Path, default=Path("var/bench"), help="on the disk to measure")
+    parser.add_argument(
+        "--growth", type=int, nargs="+", metavar="ROWS",
+        help="measure only how cost grows with so many verifications, such as 10000 1000000; takes minutes",
+    )  # fmt: skip
     asked = parser.parse_args()
     asked.data_dir.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(dir=asked.data_dir)).resolve()
@@ -85,12 +91,18 @@ def main() -> None:
     # The collector of the bench would stop its clock.
     gc.disable()
     try:
-        report = uvloop.run(measure(QUICK if asked.quick else FULL, directory))
+        scale = QUICK if asked.quick else FULL
+        report: Report | Growth
+        if asked.growth:
+            report = uvloop.run(measure_growth(directory, sizes=asked.growth, operations=scale.operations))
+        else:
+            report = uvloop.run(measure(scale, directory))
     finally:
         shutil.rmtree(directory)
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    print(text(report))
+    kept = asked.json or (GROWTH_KEPT if asked.growth else KEPT)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    print(text(report) if isinstance(report, Report) else growth_text(report))
 
 
 async def measure(scale: Scale, directory: Path) -> Report:

@@ -64,6 +64,7 @@ class Dastak:
 
     Attributes:
         pending: What was started and not yet checked.
+        msisdn: The number that was used last.
     """
 
     def __init__(
@@ -75,13 +76,13 @@ class Dastak:
         self.carrier = carrier
         self.pending: deque[Started] = deque()
         self._api_key = api_key
-        self._msisdn = FIRST_MSISDN
+        self.msisdn = FIRST_MSISDN
 
     def starts(self, count: int) -> Iterator[Request]:
         """Make start requests, each for a number of its own."""
         for _ in range(count):
-            self._msisdn += 1
-            msisdn = str(self._msisdn)
+            self.msisdn += 1
+            msisdn = str(self.msisdn)
             body = b'{"to":"+%s"}' % msisdn.encode()
             yield Request(msisdn, post("/v1/verifications", self._api_key, body))
 

@@ -57,11 +57,11 @@ async def measure_postgres(directory: Path, *, operations: int) -> OnPostgres | 
 async def _measure(
     dastak: Dastak, server: PostgresServer, connections: int, operations: int, figures: OnPostgres
 ) -> None:
-    before_s = _used_s(server)
+    before_s = server_s(server)
 
     def note(case: Throughput) -> None:
         nonlocal before_s
-        after_s = _used_s(server)
+        after_s = server_s(server)
         figures.cases.append(case)
         figures.server_us.append((after_s - before_s) / case.operations * 1e6)
         before_s = after_s
@@ -69,11 +69,11 @@ async def _measure(
     note(await dastak.starts_case(connections, operations))
     note(await dastak.checks_case(connections))
     await dastak.starts_case(connections, operations // 2)
-    before_s = _used_s(server)
+    before_s = server_s(server)
     note(await dastak.mixed_case(connections, operations))
     await dastak.checks_case(connections)
 
 
-def _used_s(server: PostgresServer) -> float:
+def server_s(server: PostgresServer) -> float:
     """Return the processor seconds of all processes of a server that are there."""
     return sum(cpu_s(pid) for pid in (server.pid, *children(server.pid)))

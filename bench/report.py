@@ -156,23 +156,23 @@ def text(report: Report) -> str:
             f"a busy neighbour core slows this one {report.neighbour_slowdown:.2f} times\n"
             f"fsync of 4 KiB  {fsyncs['per_s']:,.0f}/s, p50 {fsyncs['p50_ms']:.2f} ms, "
             f"p99 {fsyncs['p99_ms']:.2f} ms",
-            _table(
+            tabulated(
                 _THROUGHPUT, [_throughput_row(case, floor) for case in (*report.bare, *report.throughput)]
             ),
-            _table(_SUBMITS, [_submits_row(case) for case in report.submits]),
-            _table(_LATENCIES, [_latency_row(case) for case in report.latencies]),
-            _table(_FAILOVER, [_failover_row(report.failover)]),
-            _table(_SPOKEN, [_spoken_row(case) for case in report.spoken_calls]),
+            tabulated(_SUBMITS, [_submits_row(case) for case in report.submits]),
+            tabulated(_LATENCIES, [_latency_row(case) for case in report.latencies]),
+            tabulated(_FAILOVER, [_failover_row(report.failover)]),
+            tabulated(_SPOKEN, [_spoken_row(case) for case in report.spoken_calls]),
             f"call set-ups  {report.call_setups.per_cpu_s:,.0f} for a CPU second of the voice process, "
             f"{report.call_setups.per_s:,.0f} a second on the clock",
-            _table(_PAGES, [_page_row(page) for page in report.pages.rendered]),
+            tabulated(_PAGES, [_page_row(page) for page in report.pages.rendered]),
             _logins_line(report.pages),
             _postgres_table(report.postgres),
             f"memory        {memory.started_mib:.0f} MiB started, {memory.ended_mib:.0f} after the cases, "
             f"{memory.filled_mib:.0f} in a fresh one after {footprint.pending:,} starts\n"
             f"disk          {footprint.empty_mib:.1f} MiB empty, {footprint.full_mib:.1f} with "
             f"{footprint.pending:,} pending, {footprint.swept_mib:.1f} after the sweep",
-            _table(_TARGETS, [_target_row(reached) for reached in targets(report)]),
+            tabulated(_TARGETS, [_target_row(reached) for reached in targets(report)]),
         )
     )
 
@@ -211,7 +211,7 @@ _POSTGRES = (
 def _postgres_table(found: OnPostgres | None) -> str:
     if found is None:
         return "PostgreSQL    not installed, so not measured"
-    table = _table(
+    table = tabulated(
         _POSTGRES, [_postgres_row(*case) for case in zip(found.cases, found.server_us, strict=True)]
     )
     return f"PostgreSQL {found.version}, one node\n{table}"
@@ -315,7 +315,8 @@ def _target_row(reached: Reached) -> Sequence[str]:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def tabulated(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table for people: the first column to the left, the others to the right."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     return "\n".join(
         "  ".join(

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
@@ -15,10 +15,10 @@ from dastak.core.errors import InvalidRequest, Overloaded
 from dastak.core.message import CarrierRef
 from dastak.core.ports import Replayed
 from dastak.core.verification import Typed
-from dastak.store.postgres import postgres_migrate
+from dastak.store.postgres import postgres_migrate, postgres_store
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.postgres_lane import connect
-from dastak.store.postgres.postgres_store import PostgresStore
+from dastak.store.postgres.postgres_store import NODES_MAX, PostgresStore, RowNumbers
 from tests.support.postgres_server import PostgresServer, own_server, shared_server
 from tests.support.samples import (
     NOW,
@@ -151,6 +151,42 @@ async def test_node_that_comes_leaves_what_another_one_has_in_its_hands() -> Non
         after = await alone.recover(NOW)
 
     assert (beside, after) == (0, 1)
+
+
+def test_no_two_nodes_that_are_up_give_rows_the_same_number() -> None:
+    url = shared_server().new_database()
+    first, second, third = (RowNumbers(NODES_MAX - 1) for _ in range(3))
+    with closing(connect(url)) as one, closing(connect(url)) as other:
+        first.claim(one)
+        second.claim(other)
+        beside = {number() for number in (first, second) for _ in range(10_000)}
+        one.execute("SELECT pg_advisory_unlock_all()")
+        third.claim(one)
+
+    assert (first.node, second.node, third.node) == (NODES_MAX - 1, 0, NODES_MAX - 1)
+    assert len(beside) == 20_000
+
+
+def test_rows_of_a_node_are_numbered_upwards_however_many_come_at_once() -> None:
+    number = RowNumbers(7)
+
+    given = [number() for _ in range(50_000)]
+
+    assert given == sorted(set(given))
+    assert {n >> 12 & (NODES_MAX - 1) for n in given} == {7}
+
+
+async def test_nodes_of_one_database_have_numbers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = shared_server().new_database()
+    monkeypatch.setattr(postgres_store, "urandom", bytes)
+    async with PostgresStore(url) as first, PostgresStore(url) as second:
+        opened = [
+            await store.open(some_opening(some_verification(id=some_id(), msisdn=some_msisdn(n))))
+            for n, store in enumerate((first, second))
+        ]
+        nodes = (first._number.node, second._number.node)
+
+    assert (len(opened), nodes) == (2, (0, 1))
 
 
 @pytest.mark.parametrize("name", IN_SETS)

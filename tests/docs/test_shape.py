@@ -23,8 +23,8 @@ FOLDERS_DEEP_MAX = 2
 
 # Packages that are larger, each with its reason. A number here is a bound as well: it shall not grow unseen.
 LARGER_PACKAGES = {
-    ".": (15, "the doors of the house: each program and each part of the wiring is one module"),
-    "core": (56, "the rules are many small subjects of one kind, and a folder below would only hide them"),
+    ".": (17, "the doors of the house: each program and each part of the wiring is one module"),
+    "core": (53, "the rules are many small subjects of one kind, and a folder below would only hide them"),
     "http_carriers": (14, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (24, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (30, "an endpoint table and a schema for each subject, beside the edge that serves them"),
@@ -33,14 +33,14 @@ LARGER_PACKAGES = {
         "each subject is a module for whatever database; another one than SQLite has a package of its own",
     ),
     "tenancy": (17, "each act of an operator, and each kind of secret, is a short module of its own"),
-    "flows": (25, "one module for each thing a caller, a carrier or the clock can ask for"),
-    "commands": (33, "one module a command; the table in cli.py is the index"),
+    "flows": (23, "one module for each thing a caller, a carrier or the clock can ask for"),
+    "commands": (30, "one module a command; the table in cli.py is the index"),
     "voice": (15, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
     "simulator/exchange": (
         15,
         "the called side of SIP in small pure machines, apart from its sockets and sound",
     ),
-    "web/landing": (29, "a rule, a form and a page each; most are pure, and the page builder is one subject"),
+    "web/landing": (28, "a rule, a form and a page each; most are pure, and the page builder is one subject"),
     "voice/sip": (20, "a protocol engine of small pure machines, one for each section of its standard"),
     "web/oidc": (16, "each address of the standard is a module, and so is each thing two of them share"),
     "delivery": (18, "routing and what it learns are many small pure subjects that health ties together"),

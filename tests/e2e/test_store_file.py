@@ -180,13 +180,17 @@ def test_new_database_has_the_schema_of_this_program(tmp_path: Path) -> None:
     assert (migrate.plan(path), migrate.upgrade(path)) == ([], [])
 
 
-def test_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("needed", ["UPDATE meta SET value = 99", "DELETE FROM meta"])
+def test_newer_schema_that_does_not_say_it_can_be_used_is_refused_and_left_alone(
+    tmp_path: Path, needed: str
+) -> None:
     path = tmp_path / "d.db"
     migrate.upgrade(path)
-    with closing(sqlite3.connect(path)) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA user_version = 99")
+        database.execute(f"{needed} WHERE name = 'runs_from'")
 
-    with pytest.raises(Conflict, match="schema 99 and this program knows"):
+    with pytest.raises(Conflict, match="schema 99, for programs that know 99 of its migrations"):
         migrate.upgrade(path)
 
 

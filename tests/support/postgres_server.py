@@ -7,6 +7,7 @@ from bench.postgres_cluster import DURABLE, FAST, PostgresServer, programs
 from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.postgres_lane import connect
 from tests.support.needed import missing
+from tests.support.schema_ahead import expanded
 
 __all__ = ["DURABLE", "FAST", "PostgresServer", "migrated_database", "own_server", "shared_server"]
 
@@ -29,12 +30,15 @@ def shared_server() -> PostgresServer:
 
 
 def migrated_database() -> str:
-    """Make a database of this version's schema in the shared cluster, by copying one that was migrated."""
+    """Make a database in the shared cluster, by copying one; a newer version has expanded its schema.
+
+    So all that is asked of it shows as well that this version goes on beside the next one.
+    """
     return shared_server().new_database(_migrated())
 
 
 @cache
 def _migrated() -> str:
     url = shared_server().new_database()
-    postgres_migrate.upgrade(connect(url))
+    postgres_migrate.upgrade(connect(url), expanded())
     return url.rpartition("/")[2]

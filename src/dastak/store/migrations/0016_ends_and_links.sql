@@ -1,4 +1,5 @@
 -- What ends with a person's sessions, links by which somebody chooses a new password, and secrets that rotate.
+-- Programs that know 0011_counts_by_route run on this.
 
 -- Of the person whose password was right; NULL where no password was asked for.
 ALTER TABLE oidc_grant ADD COLUMN account TEXT;

@@ -30,11 +30,12 @@ class PostgresDesk:
 
     Args:
         opens: Opens a connection.
+        stays: Told the connection that is there as long as this node is up; again when it was opened again.
     """
 
-    def __init__(self, opens: Callable[[], Connection]) -> None:
+    def __init__(self, opens: Callable[[], Connection], *, stays: Callable[[Connection], None]) -> None:
         self._sql = statements()
-        self._writer = Lane(partial(_present, opens))
+        self._writer = Lane(partial(_present, opens, stays))
         self._readers = Lanes(opens, READERS)
 
     @property
@@ -121,10 +122,15 @@ class PostgresDesk:
         await self._readers.close()
 
 
-def _present(opens: Callable[[], Connection]) -> Connection:
+def _present(opens: Callable[[], Connection], stays: Callable[[Connection], None]) -> Connection:
     """Open a connection that says, as long as it is there, that this node is up."""
     connection = opens()
-    connection.execute("SELECT pg_advisory_lock_shared($1, $2)", _NODES)
+    try:
+        connection.execute("SELECT pg_advisory_lock_shared($1, $2)", _NODES)
+        stays(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -1,58 +1,97 @@
-"""Bring a PostgreSQL database to the schema this program knows, by the same numbered files as SQLite.
+"""Bring a PostgreSQL database to the schema this program knows, while nodes of older versions use it.
 
-Each file runs in one transaction, whichever node comes first; a schema only grows.
+1. Each file of `migrations` runs in one transaction, whichever node comes first. It waits for nobody's lock
+   longer than callers of other nodes can wait behind it, and tries again.
+2. An expansion that is one index is built beside the work of others, in no transaction.
+3. What shuts older programs out is applied only when none of them is connected: each connection of a node
+   holds, as long as it is there, the lock of how much its program knows.
 """
 
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from importlib import resources
 from typing import Final
 
+import psycopg
+from psycopg import errors
+
 from dastak.core.errors import Conflict
 from dastak.store import migrate
 from dastak.store.postgres.dialect import schema
-from dastak.store.postgres.postgres_lane import Connection
+from dastak.store.postgres.postgres_lane import LOCK_MS_MAX, Connection
 
-# One node migrates, the others wait for it.
-_MIGRATING: Final = (0x4453, 2)
+# Of all advisory locks of ours.
+_OURS: Final = 0x4453
+# One node migrates, the others wait for it: in tries, because an index waits for every statement that waits.
+_MIGRATING: Final = (_OURS, 2)
+_LOOK_EVERY_S: Final = 0.1
+_LOOKS_MAX: Final = 36_000
+# Nobody arrives while older programs are shut out.
+_ARRIVING: Final = (_OURS, 4)
+# A connection of a program that knows 12 migrations holds lock 1012.
+_KNOWS: Final = 1_000
+
+# Callers of other nodes wait behind whoever waits for a whole table.
+WAIT_MS_MAX: Final = 300
+TRIES_MAX: Final = 100
+assert WAIT_MS_MAX < LOCK_MS_MAX
+
 _FIRST: Final = "INSERT INTO meta (name, value) VALUES ('schema', 0)"
+_NOTE: Final = "UPDATE meta SET value = $1 WHERE name = 'schema'"
+_NEED: Final = (
+    "INSERT INTO meta (name, value) VALUES ('runs_from', $1)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_OLDER: Final = (
+    "SELECT DISTINCT coalesce(host(a.client_addr), 'this machine')"
+    " FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid"
+    " WHERE l.locktype = 'advisory' AND l.classid = $1::int::oid AND l.granted"
+    " AND l.objid >= $2::int::oid AND l.objid < $3::int::oid AND a.datname = current_database() ORDER BY 1"
+)
+_ONE_INDEX: Final = re.compile(r"\s*CREATE (?P<unique>UNIQUE )?INDEX (?P<name>\w+)(?P<rest>[^;]+);\s*")
 
 
-def plan(connection: Connection) -> Sequence[str]:
+def plan(connection: Connection, known: Mapping[str, str] | None = None) -> Sequence[str]:
     """Return the migrations a database still needs; an empty one needs all.
 
+    Args:
+        connection: To the database.
+        known: The migrations of another program than this one.
+
     Raises:
-        Conflict: It was made by a newer program, or is not Dastak's.
+        Conflict: A newer program made it so that this one cannot use it, or it is not Dastak's.
     """
-    return list(migrate.scripts())[version(connection) :]
+    known = known or migrate.scripts()
+    return list(known)[version(connection, known) :]
 
 
-def upgrade(connection: Connection) -> Sequence[str]:
-    """Apply what is missing and return its names. Raises: Conflict, as `plan` does."""
+def upgrade(connection: Connection, known: Mapping[str, str] | None = None) -> Sequence[str]:
+    """Apply what is missing and return its names.
+
+    Args:
+        connection: Of its own; it is closed.
+        known: The migrations of another program than this one.
+
+    Raises:
+        Conflict: As `plan` raises; or older programs that would be shut out are connected; or others use the
+            database so much that no moment was found.
+    """
+    known = known or migrate.scripts()
     with closing(connection):
         connection.execute("SET statement_timeout = 0")
+        _wait_for_our_turn(connection)
         connection.execute("SET lock_timeout = 0")
-        connection.execute("SELECT pg_advisory_lock($1, $2)", _MIGRATING)
-        missing = plan(connection)
+        missing = plan(connection, known)
         for name in missing:
-            _apply(connection, name)
+            _apply(connection, known, name)
         return missing
 
 
-def _apply(connection: Connection, name: str) -> None:
-    with connection.transaction():
-        connection.execute(schema(migrate.scripts()[name]))
-        number = list(migrate.scripts()).index(name) + 1
-        if number == 1:
-            connection.execute(_FIRST)
-        own = resources.files("dastak.store.postgres").joinpath("own_migrations", name)
-        if own.is_file():
-            connection.execute(own.read_text(encoding="utf-8"))
-        connection.execute("UPDATE meta SET value = $1 WHERE name = 'schema'", (number,))
-
-
-def version(connection: Connection) -> int:
+def version(connection: Connection, known: Mapping[str, str] | None = None) -> int:
     """Return how many migrations were applied. Raises: Conflict."""
+    known = known or migrate.scripts()
     tables = connection.execute(
         "SELECT count(*) FILTER (WHERE table_name = 'meta'), count(*) FROM information_schema.tables"
         " WHERE table_schema = current_schema()"
@@ -62,12 +101,94 @@ def version(connection: Connection) -> int:
         if tables[1]:
             raise Conflict("This is a database of another program.")
         return 0
-    found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
-    if found is None:
+    found = connection.execute(
+        "SELECT max(value) FILTER (WHERE name = 'schema'), max(value) FILTER (WHERE name = 'runs_from')"
+        " FROM meta"
+    ).fetchone()
+    if found is None or found[0] is None:
         raise Conflict("This is a database of another program.")
-    known = len(migrate.scripts())
-    if found[0] > known:
-        raise Conflict(
-            f"The database has schema {found[0]} and this program knows {known}: run the newer program."
-        )
+    migrate.refuse_if_newer(found[0], found[1], len(known))
     return int(found[0])
+
+
+def arrive(opens: Callable[[], Connection], known: Mapping[str, str] | None = None) -> Connection:
+    """Open a connection that says, as long as it is there, how much its program knows.
+
+    Args:
+        opens: Opens it.
+        known: The migrations of another program than this one.
+
+    Raises:
+        psycopg.OperationalError: It cannot be opened; or the schema is one that the program cannot use.
+    """
+    known = known or migrate.scripts()
+    connection = opens()
+    try:
+        connection.execute("SELECT pg_advisory_lock_shared($1, $2)", _ARRIVING)
+        connection.execute("SELECT pg_advisory_lock_shared($1, $2)", (_OURS, _KNOWS + len(known)))
+        version(connection, known)
+        connection.execute("SELECT pg_advisory_unlock_shared($1, $2)", _ARRIVING)
+    except Conflict as error:
+        connection.close()
+        raise psycopg.OperationalError(error.detail) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _wait_for_our_turn(connection: Connection) -> None:
+    for _ in range(_LOOKS_MAX):
+        taken = connection.execute("SELECT pg_try_advisory_lock($1, $2)", _MIGRATING).fetchone()
+        if taken == (True,):
+            return
+        time.sleep(_LOOK_EVERY_S)
+    raise Conflict("Another node has been changing the schema for an hour; nothing was changed.")
+
+
+def _apply(connection: Connection, known: Mapping[str, str], name: str) -> None:
+    script = schema(known[name])
+    if not migrate.shuts_out(known, name) and (index := _ONE_INDEX.fullmatch(script)):
+        # What is left of a try that was interrupted helps nobody.
+        connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index['name']}")
+        connection.execute(f"CREATE {index['unique'] or ''}INDEX CONCURRENTLY {index['name']}{index['rest']}")
+        script = ""
+    for _ in range(TRIES_MAX):
+        try:
+            with connection.transaction():
+                _change(connection, known, name, script)
+        except errors.LockNotAvailable:
+            time.sleep(_LOOK_EVERY_S)
+        else:
+            return
+    raise Conflict(f"The database is too busy for {name}; nothing of it was changed. Next: dastak migrate")
+
+
+def _change(connection: Connection, known: Mapping[str, str], name: str, script: str) -> None:
+    """Run one file; in a transaction."""
+    number = list(known).index(name) + 1
+    needed = migrate.runs_from(known, number)
+    connection.execute(f"SET LOCAL lock_timeout = {WAIT_MS_MAX}")
+    if migrate.shuts_out(known, name):
+        _refuse_if_older(connection, name, needed)
+    if script:
+        connection.execute(script)
+    if number == 1:
+        connection.execute(_FIRST)
+    own = resources.files("dastak.store.postgres").joinpath("own_migrations", name)
+    if own.is_file():
+        connection.execute(own.read_text(encoding="utf-8"))
+    connection.execute(_NOTE, (number,))
+    connection.execute(_NEED, (needed,))
+
+
+def _refuse_if_older(connection: Connection, name: str, needed: int) -> None:
+    """Keep programs from arriving, and find those that are there. Raises: Conflict."""
+    connection.execute("SELECT pg_advisory_xact_lock($1, $2)", _ARRIVING)
+    older = connection.execute(_OLDER, (_OURS, _KNOWS, _KNOWS + needed)).fetchall()
+    if older:
+        raise Conflict(
+            f"Nodes of an older version are up and cannot use what {name} leaves, on: "
+            f"{', '.join(row[0] for row in older)}. Nothing was changed. Next: upgrade or stop them, then "
+            "dastak migrate"
+        )

@@ -9,6 +9,8 @@ from os import urandom
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+import psycopg
+
 from dastak.core import verification as rules
 from dastak.core.errors import NotFound
 from dastak.core.events import AnyEvent, Event, MessageResumed
@@ -25,7 +27,7 @@ from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.batches import Batches
 from dastak.store.postgres.operations import Decide, Look, Open, Unlock
 from dastak.store.postgres.postgres_desk import PostgresDesk
-from dastak.store.postgres.postgres_lane import connect
+from dastak.store.postgres.postgres_lane import Connection, connect
 from dastak.store.postgres.server_refusals import told
 from dastak.store.rows import TIMELINE_OCTETS_MAX
 from dastak.store.subjects import Subjects
@@ -39,6 +41,10 @@ _SINCE_MS: Final = 1_704_067_200_000
 _NODE_BITS: Final = 10
 _COUNT_BITS: Final = 12
 CLOCK_EVERY_S: Final = 15.0
+NODES_MAX: Final = 1 << _NODE_BITS
+_COUNTS_MAX: Final = 1 << _COUNT_BITS
+# The node that has number 7 holds lock 10007.
+_NODE_LOCK: Final = 10_000
 
 
 class PostgresStore(Subjects):
@@ -58,12 +64,14 @@ class PostgresStore(Subjects):
     async def __aenter__(self) -> Self:
         with told(self._url):
             await asyncio.to_thread(lambda: postgres_migrate.upgrade(self._connect()))
-        self._seldom = PostgresDesk(self._connect)
+        self._number = RowNumbers(int.from_bytes(urandom(2), "big") % NODES_MAX)
+        arrive = partial(postgres_migrate.arrive, self._connect)
+        self._seldom = PostgresDesk(arrive, stays=self._number.claim)
         super().__init__(self._seldom)
         self._came_alone = await self._seldom.is_alone()
-        self._batches = Batches(partial(self._connect, in_sets=True), octets_max=TIMELINE_OCTETS_MAX)
+        in_sets = partial(self._connect, in_sets=True)
+        self._batches = Batches(partial(postgres_migrate.arrive, in_sets), octets_max=TIMELINE_OCTETS_MAX)
         self._clock_read_s, self.clock_ahead_s = -CLOCK_EVERY_S, 0.0
-        self._number = _numbers(int.from_bytes(urandom(2), "big") & ((1 << _NODE_BITS) - 1))
         return self
 
     async def __aexit__(
@@ -208,15 +216,38 @@ class PostgresStore(Subjects):
         return answer
 
 
-def _numbers(node: int) -> Callable[[], int]:
-    """Return what gives each row of this node its number."""
-    last = 0
+class RowNumbers:
+    """Give each row of this node a number that no other node gives.
 
-    def number() -> int:
-        nonlocal last
-        now = (time.time_ns() // 1_000_000 - _SINCE_MS) << (_NODE_BITS + _COUNT_BITS) | node << _COUNT_BITS
-        # In one millisecond the count rises; when it is used up, the next millisecond is begun early.
-        last = max(now, last + 1)
-        return last
+    Attributes:
+        node: This node's own number; a lock of its connection keeps others from having it too.
+    """
 
-    return number
+    def __init__(self, node: int) -> None:
+        self.node = node
+        self._ms = self._count = 0
+
+    def claim(self, connection: Connection) -> None:
+        """Keep the node's number, or find another one that is free.
+
+        Raises:
+            psycopg.OperationalError: There are as many nodes as numbers.
+        """
+        for node in ((self.node + more) % NODES_MAX for more in range(NODES_MAX)):
+            taken = connection.execute("SELECT pg_try_advisory_lock($1, $2)", (0x4453, _NODE_LOCK + node))
+            if taken.fetchone() == (True,):
+                self.node = node
+                return
+        raise psycopg.OperationalError(f"{NODES_MAX} nodes are up, and no number is left for another one")
+
+    def __call__(self) -> int:
+        """Return the next number."""
+        now_ms = time.time_ns() // 1_000_000 - _SINCE_MS
+        if now_ms > self._ms:
+            self._ms, self._count = now_ms, 0
+        else:
+            # In one millisecond the count rises; when it is used up, the next millisecond is begun early.
+            self._count += 1
+            if self._count == _COUNTS_MAX:
+                self._ms, self._count = self._ms + 1, 0
+        return (self._ms << _NODE_BITS | self.node) << _COUNT_BITS | self._count
