@@ -7,9 +7,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from dastak.config import Settings
+from dastak.config import ConfigError, Settings
 from dastak.core.carrier import Carrier
-from dastak.core.node import Beat, Does, Lease, NodeStore, does, for_others, in_hand
+from dastak.core.node import Beat, Does, Lease, NodeStore, Role, does, for_others, in_hand, read_roles
 from dastak.core.ports import Ports
 from dastak.core.way_out import Route
 from dastak.flows.settle import Settlement
@@ -30,13 +30,25 @@ class Among:
         settings: As read at start.
         store: Where nodes are written down.
 
+    Raises:
+        ConfigError: That is no role, or the database has one process only and this one shall not do all.
+
     Attributes:
         work: What this node does.
         living: How many nodes lived at the last beat, this one too.
     """
 
     def __init__(self, settings: Settings, store: NodeStore) -> None:
-        self._store, self._roles = store, settings.server.roles
+        self._store = store
+        try:
+            self._roles = read_roles(settings.server.role)
+        except ValueError as error:
+            raise ConfigError(f"server.role: {error}.") from error
+        if store.alone and self._roles != (Role.ALL,):
+            raise ConfigError(
+                f"server.role: {settings.server.role!r} shares the work with others, which needs PostgreSQL. "
+                "Next: export DASTAK_DATABASE_URL=postgresql://USER@HOST/NAME, or leave the role out"
+            )
         self._name = f"{socket.gethostname()} {settings.server.listen}"
         self._shares: BindShares | None = None
         self.work = does(self._roles)

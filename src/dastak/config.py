@@ -17,7 +17,6 @@ from msgspec import Meta
 from dastak.api.door import DoorSettings
 from dastak.core.carrier import WEIGHT_MAX, Carrier, CarrierKind, Lane
 from dastak.core.errors import DastakError
-from dastak.core.node import Role, read_roles
 from dastak.delivery.false_receipts import FAST_S
 from dastak.delivery.routing import EXPLORATION
 from dastak.guard.call_limits import CallRates
@@ -107,8 +106,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
         console_url: Where operators reach the console, if that has a host of its own: then no other page is
             there, and no page of the console anywhere else. Your proxy brings both hosts here.
         ops_listen: Where metrics and health details are, for your monitoring only; nowhere if absent.
-        role: What this process does: all, or some of api, worker, carrier and voice, with commas. Anything
-            but all needs PostgreSQL.
+        role: all, or on PostgreSQL some of api, worker, carrier and voice, with commas between.
         door: How patient and how wide the door is.
     """
 
@@ -121,7 +119,6 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         address_of(self.listen)
-        _ = self.roles
         if self.ops_listen is not None:
             address_of(self.ops_listen)
         for name, url in (("public_url", self.public_url), ("console_url", self.console_url)):
@@ -129,11 +126,6 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
                 raise ValueError(f"{name}: {url!r} is no address; write https://otp.example.in")
         if self.console_url is not None and _host(self.console_url) == _host(self.public_url):
             raise ValueError("console_url: it needs a host that is not the one of public_url")
-
-    @property
-    def roles(self) -> tuple[Role, ...]:
-        """What this process does."""
-        return read_roles(self.role)
 
 
 def _host(url: str | None) -> str | None:
@@ -365,13 +357,6 @@ class Settings(_Section, frozen=True, kw_only=True):
     login: SignInSettings = SignInSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     log: LogSettings = LogSettings()
-
-    def __post_init__(self) -> None:
-        if self.server.role != "all" and not database_url.is_postgres(self.store.url):
-            raise ValueError(
-                f"server.role: {self.server.role!r} shares the work with others, which needs PostgreSQL; "
-                "set DASTAK_DATABASE_URL=postgresql://USER@HOST/NAME, or leave the role out"
-            )
 
 
 def sources_of(settings: Settings) -> Sources:
