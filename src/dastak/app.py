@@ -27,6 +27,7 @@ from dastak.api.idempotency import Turns
 from dastak.api.openapi import document
 from dastak.app_gate import make_gate
 from dastak.app_limits import make_limits
+from dastak.app_nodes import Among
 from dastak.app_pages import people_routes, tell_leads
 from dastak.app_store import open_store, watch_store
 from dastak.app_voice import voices_of
@@ -94,6 +95,7 @@ class House(msgspec.Struct, frozen=True):
     worker: Worker
     box: Box | None
     engine: EngineProcess
+    among: Among
 
 
 async def run(
@@ -119,7 +121,9 @@ async def run(
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         public_url = (settings.server.public_url or url).rstrip("/")
         dispatcher = Dispatcher(
-            _api(house, settings, public_url), ENDPOINTS, on_answer=house.metrics.on_answer
+            _api(house, settings, public_url),
+            ENDPOINTS if house.among.work.answers else (),
+            on_answer=house.metrics.on_answer,
         )
         gate = make_gate(house.directory, house.clock, house.metrics)
         answers = partial(asgi, gate, dispatcher.respond)
@@ -127,7 +131,9 @@ async def run(
         passwords = PasswordHashes(read_breached(settings.login.breached_passwords))
         await tell_leads(stack, house.ports, house.store, settings)
         await stack.enter_async_context(passwords)
-        people = _people(house, passwords, settings, public_url, answers)
+        people: Sequence[Route] = ()
+        if house.among.work.answers:
+            people = _people(house, passwords, settings, public_url, answers)
         pages = _pages(house, answers(), people, dev=dev, at_home=at_home, test_key=test_key)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
         closing = (lambda: None) if house.box is None else house.box.phones.close
@@ -177,7 +183,10 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     calling = partial(app_carriers.tell_calls, table)
     rest = limits.calls.on_events
     heard = (metrics.on_events, inward.settlement.on_events, health.on_events, calling, rest)
-    trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, voices=voices)
+    nodes = Among(settings, store.nodes)
+    trials, fleet = app_carriers.make_fleet(
+        settings, store, table, inward.ears(), keys=keys, voices=voices, work=nodes.shared
+    )
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -203,14 +212,16 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         call_terms=table.call_terms,
         believes=health.trusted,
         learn_network=health.learn_network,
+        lease=nodes.lease,
     )
     inward.begin(ports, store, directory.owners_of)
+    await nodes.join(stack, lambda: fleet.entries, worker)
     await _set_out(stack, (*simulated.values(), *calls), fleet, Outages(store, clock, lambda: fleet.entries))
-    await (await stack.enter_async_context(worker)).run(ports)
+    await nodes.set_to_work(stack, ports, worker, inward.settlement)
     metrics.watch("dastak_limits_unshared", limits.unshared)
     return _with_figures(House(
         ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
-        box, voices.engine,
+        box, voices.engine, nodes,
     ))  # fmt: skip
 
 
@@ -252,6 +263,7 @@ def _with_figures(house: House) -> House:
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
     watch("dastak_calls_in_flight", lambda: house.engine.in_flight)
     watch("dastak_voice_process_restarts", lambda: house.engine.restarts)
+    house.among.watch(watch)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
     health, watch_each = house.health, house.metrics.watch_each
     watch_each("dastak_call_hooks_refused", lambda: refused_hooks(house.fleet.entries))
@@ -370,7 +382,8 @@ async def _alive(_request: Request) -> Response:
 def _ready_route(house: House, *, details: bool = False) -> Route:
     async def ready(_request: Request) -> Response:
         faults = _faults(house)
-        shown = {"ready": _is_ready(house, faults), **({"parts": faults} if details else {})}
+        more = {"parts": faults, "node": house.among.told()} if details else {}
+        shown = {"ready": _is_ready(house, faults), **more}
         return Response(
             msgspec.json.encode(shown), 200 if shown["ready"] else 503, media_type="application/json"
         )

@@ -4,25 +4,29 @@ import random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 from dastak.app_voice import Voices
 from dastak.carriers.callback_address import callback_of
 from dastak.carriers.carrier_book import CarrierBook
-from dastak.carriers.carrier_kinds import Ears, open_route
+from dastak.carriers.carrier_kinds import Ears, LivingRoute, open_route
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.learning import Learning
 from dastak.carriers.trial import Opener, opener_of_file
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, carrier_record, smpp_settings
+from dastak.core.carrier import Carrier, CarrierKind
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.codes import KeyRing
 from dastak.core.events import Event
+from dastak.core.node import Does
 from dastak.core.ports import Clock
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
 from dastak.flows.inward import Inward
 from dastak.http_voice.http_voice_route import HttpVoiceRoute
+from dastak.nodes.away_route import AwayRoute
 from dastak.simulator.box import Box
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
@@ -102,14 +106,22 @@ def tell_calls(table: RouteTable, of: Verification, told: Sequence[Event]) -> No
             route.on_events(of, told)
 
 
-def _smpp_route(name: str, smpp: SmppSettings, ears: Ears) -> SmppRoute:
+def _smpp_route(name: str, smpp: SmppSettings, ears: Ears, *, shared: bool = False) -> SmppRoute:
     return SmppRoute(
         name,
         smpp,
         ears.take_receipt,
         take_reply=ears.take_reply,
         on_alert=partial(ears.on_alert, name),
+        slots=() if shared else None,
     )
+
+
+def _here(work: Does | None, kind: CarrierKind) -> bool:
+    """Say whether this node speaks to carriers of a kind; whoever is alone speaks to all."""
+    if work is None:
+        return True
+    return {CarrierKind.SMPP: work.binds, CarrierKind.SIP: work.speaks}.get(kind, True)
 
 
 def _openers(settings: Settings) -> dict[str, Opener]:
@@ -125,24 +137,37 @@ def make_fleet(
     *,
     keys: KeyRing,
     voices: Voices,
+    work: Does | None,
 ) -> tuple[TrialDesk, Fleet]:
     """Make the carriers of the settings file ready, and whatever is added to the database later.
 
     Whoever tries a carrier stands before those who settle: a carrier brings receipts to any of its binds.
+
+    Args:
+        settings: As read at start.
+        store: Where carriers are written down.
+        table: Told of their routes.
+        ears: Who hears what they bring.
+        keys: Open their secrets.
+        voices: What calls need.
+        work: What this node does, where nodes share the work; then binds are opened as their slots are got.
     """
     callbacks = partial(callback_of, keys, settings.server.public_url)
     trials = TrialDesk(ears.take_receipt, fixed=_openers(settings), callback_of=callbacks)
     ears = ears._replace(take_receipt=trials.take)
-    fixed = [
-        (carrier_record(name, carrier), _smpp_route(name, smpp_settings(carrier), ears))
+    fixed: list[tuple[Carrier, LivingRoute]] = [
+        (
+            carrier_record(name, carrier),
+            _smpp_route(name, smpp_settings(carrier), ears, shared=work is not None)
+            if _here(work, CarrierKind.SMPP)
+            else AwayRoute(name, CarrierKind.SMPP),
+        )
         for name, carrier in settings.carriers.items()
     ]
     book = CarrierBook(store, AesGcmSealer(keys), fixed=tuple(settings.carriers))
-    fleet = Fleet(
-        store,
-        book,
-        fixed=fixed,
-        open_route=lambda carrier, given: open_route(
+
+    def open_here(carrier: Carrier, given: Mapping[str, Any]) -> LivingRoute:
+        route = open_route(
             carrier.kind,
             carrier.name,
             given,
@@ -153,7 +178,8 @@ def make_fleet(
             take_step=ears.take_step,
             engine=voices.engine,
             speech_of=voices.speech_of,
-        ),
-        on_change=table.replace,
-    )
-    return trials, fleet
+            slots=None if work is None else (),
+        )
+        return route if _here(work, carrier.kind) else AwayRoute(carrier.name, carrier.kind)
+
+    return trials, Fleet(store, book, fixed=fixed, open_route=open_here, on_change=table.replace)

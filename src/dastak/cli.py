@@ -45,6 +45,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "reports": ("admin_replies:reports", "List the people who were called and had not asked for it."),
     "route": ("routes:route", "Show how good each route is, and what other rules would change."),
     "secrets": ("init:secrets", "Rotate the keys that codes are derived with."),
+    "nodes": ("nodes_up:nodes", "List the nodes that share the database, and what each holds."),
     "sim": ("sim:sim", "Run the carrier simulator alone, or tell a running one what to do."),
     "migrate": ("database:migrate", "Bring the database to this version."),
     "backup": ("database:backup", "Copy the database while it is used."),

@@ -23,8 +23,8 @@ FOLDERS_DEEP_MAX = 2
 
 # Packages that are larger, each with its reason. A number here is a bound as well: it shall not grow unseen.
 LARGER_PACKAGES = {
-    ".": (17, "the doors of the house: each program and each part of the wiring is one module"),
-    "core": (53, "the rules are many small subjects of one kind, and a folder below would only hide them"),
+    ".": (18, "the doors of the house: each program and each part of the wiring is one module"),
+    "core": (54, "the rules are many small subjects of one kind, and a folder below would only hide them"),
     "http_carriers": (14, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (24, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (30, "an endpoint table and a schema for each subject, beside the edge that serves them"),
@@ -34,7 +34,7 @@ LARGER_PACKAGES = {
     ),
     "tenancy": (17, "each act of an operator, and each kind of secret, is a short module of its own"),
     "flows": (23, "one module for each thing a caller, a carrier or the clock can ask for"),
-    "commands": (30, "one module a command; the table in cli.py is the index"),
+    "commands": (31, "one module a command; the table in cli.py is the index"),
     "voice": (15, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
     "simulator/exchange": (
         15,

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from dastak.core.events import MessageDropped, MessageQueued, MessageSubmitted
 from dastak.core.message import MessageState
+from dastak.core.node import LEASE_S
 from dastak.core.policy import Policy
 from dastak.delivery import lane as lane_module
 from dastak.delivery.failover import USEFUL_LIFE_S
 from dastak.delivery.routing import RouteTable, Unjudged
 from dastak.flows import worker as worker_module
-from dastak.flows.fall_back import LEASE_S
 from dastak.flows.worker import Worker
 from tests.flow.test_worker import Gate
 from tests.support.house import House, ScriptedRoute, open_house

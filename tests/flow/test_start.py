@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from dastak.core import codes
 from dastak.core.errors import DastakError, InvalidRequest, Overloaded, RateLimited, Refused
 from dastak.core.events import MessageQueued, VerificationCanceled, VerificationStarted
+from dastak.core.node import LEASE_S
 from dastak.core.policy import Channel, Narrowing, Policy
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Verification
-from dastak.flows.start import LEASE_S
 from dastak.guard.buckets import Rate
 from dastak.guard.destinations import MAGIC_FRAUD
 from dastak.sms.segments import measure

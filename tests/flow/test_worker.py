@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from dastak.core.errors import CarrierUnavailable
 from dastak.core.events import MessageDropped, MessageRefused, MessageSubmitted, VerificationExpired
 from dastak.core.message import MessageState
+from dastak.core.node import LEASE_S
 from dastak.core.verification import State
 from dastak.flows import dispatch as dispatch_module
 from dastak.flows import worker as worker_module
-from dastak.flows.start import LEASE_S
 from dastak.flows.worker import Worker, every
 from tests.support.house import FakeClock, House, ScriptedRoute, open_house
 from tests.support.samples import some_msisdn

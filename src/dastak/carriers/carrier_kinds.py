@@ -3,7 +3,7 @@
 A kind is one line of the table; nobody else asks what kind a carrier is.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
@@ -79,7 +79,7 @@ class Kind(msgspec.Struct, frozen=True):
         secrets: Those of them that are kept encrypted and never shown.
         read: Reads settings, secrets and all; a `ValueError` says what is wrong with them.
         make: Makes the route of a name with what was read.
-        hears: Whether phones speak by it too; then `make` takes `take_reply` and `on_alert`.
+        hears: Whether phones speak by it too; then `make` takes `take_reply`, `on_alert` and `slots`.
         for_trial: Settings that a trial has instead of a carrier's own.
         asked: Those secrets that a carrier with such settings cannot do without.
         hooked: Whether it calls us with receipts; then `make` takes `callback`.
@@ -152,6 +152,7 @@ def open_route(
     take_step: TakeStep = lambda _key, _step, _detail: None,
     engine: EngineProcess | None = None,
     speech_of: SpeechOf = shipped,
+    slots: Collection[int] | None = None,
 ) -> LivingRoute:
     """Make the route of a carrier; it begins to connect as its context is entered.
 
@@ -166,13 +167,14 @@ def open_route(
         take_step: Told what happens in a call, where it carries such.
         engine: The voice process, where it carries such; None has one of its own.
         speech_of: Returns how a locale is spoken, where a vendor plays our recordings.
+        slots: Which of its binds to hold at first, where it has such; None is all.
 
     Raises:
         InvalidRequest: The settings are not such a kind's.
     """
     read = read_settings(kind, settings)
     if KINDS[kind].hears:
-        return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert)
+        return KINDS[kind].make(name, read, take, take_reply=take_reply, on_alert=on_alert, slots=slots)
     if KINDS[kind].speaks and KINDS[kind].hooked:
         return KINDS[kind].make(name, read, take, take_step=take_step, callback=callback, speech_of=speech_of)
     if KINDS[kind].speaks:

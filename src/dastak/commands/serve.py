@@ -27,7 +27,7 @@ log = logging.getLogger("dastak.serve")
 
 @click.command()
 @click.option("--listen", help="Address and port instead of server.listen.")
-@click.option("--role", type=click.Choice(["all"]), help="What this process does.")
+@click.option("--role", help="What this process does: all, or some of api,worker,carrier,voice.")
 @click.pass_context
 def serve(context: click.Context, listen: str | None, role: str | None) -> None:
     """Run the service until SIGTERM or Ctrl-C; what is queued stays in the database."""

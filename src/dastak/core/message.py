@@ -88,6 +88,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         tried: The routes that had this code before, by earlier messages, or that refused this one for good,
             or did not answer.
         reserve: What is set aside for a call until it is over.
+        owner: The node that has it in hand, where several share the work; 0 is nobody.
+        fence: Rises whenever somebody else takes it; who has a smaller one has it no more.
     """
 
     key: MessageKey
@@ -100,6 +102,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     carrier: CarrierRef | None = None
     tried: tuple[str, ...] = ()
     reserve: Reserve | None = None
+    owner: int = 0
+    fence: int = 0
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -180,8 +184,26 @@ def unanswered(message: Message, refusals: tuple[MessageRefused, ...]) -> Messag
         tries=message.tries + 1,
         due_at=None,
         tried=_with_routes(message.tried, refusals),
+        owner=0,
     )
     return MessageStep(handed, refusals)
+
+
+def passed_on(
+    message: Message, refusals: tuple[MessageRefused, ...], *, to: int, now: datetime
+) -> MessageStep:
+    """Give a message into the hands of another node, which holds the binds of a route that can take it."""
+    if message.state is not MessageState.QUEUED:
+        return MessageStep(message)
+    for_good = tuple(refusal for refusal in refusals if _is_for_good(refusal))
+    given = msgspec.structs.replace(
+        message,
+        due_at=now,
+        tried=_with_routes(message.tried, for_good),
+        owner=to,
+        fence=message.fence + 1,
+    )
+    return MessageStep(given, refusals)
 
 
 def refused_late(message: Message, refusal: MessageRefused) -> MessageStep:
@@ -209,7 +231,7 @@ def refused(
     """Note that no route took the message; offer it again at `again_at`, or give up when that is None."""
     if message.state is not MessageState.QUEUED:
         return MessageStep(message)
-    tried = msgspec.structs.replace(message, tries=message.tries + 1, due_at=again_at)
+    tried = msgspec.structs.replace(message, tries=message.tries + 1, due_at=again_at, owner=0)
     if again_at is not None:
         for_good = tuple(refusal for refusal in refusals if _is_for_good(refusal))
         tried = msgspec.structs.replace(tried, tried=_with_routes(message.tried, for_good))
@@ -270,7 +292,9 @@ def _move(
     to = MESSAGE_TRANSITIONS.get((message.state, report))
     if to is None:
         return MessageStep(message)
-    moved = msgspec.structs.replace(message, state=to, carrier=carrier or message.carrier, due_at=due_at)
+    moved = msgspec.structs.replace(
+        message, state=to, carrier=carrier or message.carrier, due_at=due_at, owner=0
+    )
     return MessageStep(moved, (event,))
 
 

@@ -23,6 +23,7 @@ from dastak.core.ids import FactorId, VerificationId
 from dastak.core.lockout import Tally
 from dastak.core.message import CarrierRef, Message, MessageKey, RecordedText
 from dastak.core.msisdn import Msisdn
+from dastak.core.node import Lease, in_hand
 from dastak.core.past_use import Judge, PastCall, PastSend
 from dastak.core.scrubbing import Dlt
 from dastak.core.spend import Correction, Spend
@@ -369,6 +370,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         call_terms: Says whether a tenant's service may call a number by any trunk, and at which price.
         believes: Whether a receipt of a route that says delivered is believed.
         learn_network: Told the MCC and MNC of a number, where a receipt names them.
+        lease: Says who has a message in hand that is committed now, and when it is due for others.
     """
 
     clock: Clock
@@ -392,3 +394,4 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     call_terms: Callable[[Mode, int, CallRules, Msisdn], CallTerms] = lambda *_: FREE
     believes: Callable[[str], bool] = lambda _route: True
     learn_network: Callable[[Msisdn, str], None] = lambda _msisdn, _operator: None
+    lease: Callable[[datetime], Lease] = in_hand

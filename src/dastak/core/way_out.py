@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -11,6 +11,17 @@ from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
+
+# How many messages may be on their way to another node at once.
+PASSING_MAX: Final = 1000
+
+
+class HeldElsewhere(Exception):  # noqa: N818 - a signal: the message goes into another node's hands
+    """A route is up, but its binds are another node's."""
+
+    def __init__(self, node: int) -> None:
+        super().__init__()
+        self.node = node
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -85,6 +96,7 @@ class Route(Protocol):
         Raises:
             CarrierRejected: The carrier said no.
             CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
+            HeldElsewhere: Another node has to do it.
         """
 
 

@@ -12,6 +12,9 @@ EARLY_MAX: Final = 10_000
 # On its way, a final state, and repeats of both; a carrier that says more has nothing new to say.
 EARLY_EACH_MAX: Final = 8
 EARLY_LIFE: Final = timedelta(minutes=10)
+# An answer that another node has is written down in a moment; so many are asked for at once.
+LOOKED_FOR: Final = timedelta(minutes=1)
+LOOKED_FOR_MAX: Final = 200
 
 
 class EarlyReceipts:
@@ -42,6 +45,11 @@ class EarlyReceipts:
             else:
                 del self._shelf[other]
         return claimed
+
+    def waiting(self, *, now: datetime) -> list[Receipt]:
+        """Return what came within the last minute, each once, in the order it came."""
+        young = (receipt for early in self._shelf.values() for at, receipt in early if at > now - LOOKED_FOR)
+        return list(dict.fromkeys(young))[:LOOKED_FOR_MAX]
 
     def _oldest(self) -> datetime:
         return next(iter(self._shelf.values()))[0][0]

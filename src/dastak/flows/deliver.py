@@ -31,7 +31,7 @@ from dastak.core.outcome import OUTCOMES, Outcome, When
 from dastak.core.policy import Channel
 from dastak.core.ports import Change, Ports
 from dastak.core.verification import State, Verification
-from dastak.core.way_out import Outgoing, Route
+from dastak.core.way_out import HeldElsewhere, Outgoing, Route
 from dastak.delivery.failover import (
     ANSWER_WITHIN_S,
     USEFUL_LIFE_S,
@@ -43,7 +43,7 @@ from dastak.delivery.failover import (
 )
 from dastak.flows.compose import code_of, text_of
 from dastak.flows.fall_back import situation, wanted
-from dastak.flows.record import Decision, record
+from dastak.flows.record import Decision, in_same_hands, record
 
 # From the dial to the end of a call at the latest, with some to spare.
 CALL_S_MAX: Final = 150.0
@@ -174,6 +174,8 @@ class _Delivery:
                     return await self._refused_late(route, refusal)
                 if self._refused(route, refusal, left).action is not Action.OTHER_ROUTE:
                     break
+            except HeldElsewhere as elsewhere:
+                return await self._passed_on(elsewhere.node)
             else:
                 return await self._taken(carrier, offered_at, late=await self._followed())
         return await self._not_taken()
@@ -252,6 +254,15 @@ class _Delivery:
             return MessageStep(step.message, (*refusals, *step.events)), None
 
         return await _write(ports, self._message, decide)
+
+    async def _passed_on(self, node: int) -> MessageStep:
+        """Give the message into the hands of the node that holds the route's binds."""
+        told, now = tuple(self._refusals), self._ports.clock.now()
+        return await _write(
+            self._ports,
+            self._message,
+            lambda found: (rules.passed_on(found, told, to=node, now=now), None),
+        )
 
     async def _not_taken(self) -> MessageStep:
         """Note who refused the message; offer it again, have something else follow, or give it up."""
@@ -368,6 +379,8 @@ def _cause(status: str, outcome: Outcome) -> Cause:
 
 
 async def _write(ports: Ports, message: Message, decide: Callable[[Message], Decision]) -> MessageStep:
+    """Write down what became of a message. Raises: Conflict (another node has taken it since)."""
+    decide = in_same_hands(message, decide)
     return (await record(ports, message.key, decide, now=ports.clock.now())).step
 
 

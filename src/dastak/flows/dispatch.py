@@ -83,9 +83,14 @@ class Dispatch:
             if waiting is None:
                 return
 
+    def let_go(self) -> None:
+        """Forget who waits: their rows are queued, and somebody finds them."""
+        self._lane = OtpLane()
+        self._in_lane.clear()
+
     async def drain(self, within_s: float) -> None:
         """Let nobody leave any more, and those under way end, so long; what waits is queued in the store."""
-        self._lane = OtpLane()
+        self.let_go()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks.values(), timeout=within_s)
             for task in late:

@@ -33,8 +33,6 @@ from dastak.delivery.failover import (
 from dastak.flows.compose import segments_of
 from dastak.flows.spending import spend_of
 
-# A message that its process took over but did not settle in this time is offered again.
-LEASE_S: Final = 30
 NO_TRUNK: Final = "no trunk carries it"
 
 
@@ -218,6 +216,7 @@ def _followed(
     segments = segments_of(ports, verification)
     tenant = ports.tenant_of(verification.tenant)
     spend = spend_of(ports, tenant, verification, channel=channel, segments=segments, now=now)
+    lease = ports.lease(now)
     message = Message(
         key=MessageKey(verification.id, ordinal),
         channel=channel,
@@ -225,7 +224,8 @@ def _followed(
         segments=segments,
         # The next back-off is longer than this one.
         tries=failed.tries + 1 if step.action is Action.SAME_ROUTE else 0,
-        due_at=now + timedelta(seconds=step.at_s or LEASE_S),
+        due_at=now + timedelta(seconds=step.at_s) if step.at_s else lease.due_at,
+        owner=0 if step.at_s else lease.owner,
         tried=failed.tried if step.action is Action.SAME_ROUTE else _handed_to(failed),
         reserve=reserve_of(spend) if channel is Channel.VOICE else None,
     )

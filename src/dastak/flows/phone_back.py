@@ -25,7 +25,7 @@ from dastak.core.tenant import Mode
 from dastak.core.verification import State, Verification
 from dastak.delivery.failover import ATTEMPTS_MAX, USEFUL_LIFE_S
 from dastak.flows.compose import segments_of
-from dastak.flows.fall_back import LEASE_S, is_newest
+from dastak.flows.fall_back import is_newest
 from dastak.flows.spending import spend_of
 
 # A network that comes back tells of all its phones at once.
@@ -148,12 +148,14 @@ def _change(
 ) -> Change[SentAgain | None]:
     at_ms, ordinal = int(now.timestamp() * 1000), failed.key.ordinal + 1
     segments = segments_of(ports, verification)
+    owner, due_at = ports.lease(now)
     message = Message(
         key=MessageKey(verification.id, ordinal),
         channel=Channel.SMS,
         generation=failed.generation,
         segments=segments,
-        due_at=now + timedelta(seconds=LEASE_S),
+        due_at=due_at,
+        owner=owner,
         # The route that failed knew of the phone; it is as good as before.
         tried=failed.tried,
     )

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from dastak.core.errors import Refused
+from dastak.core.errors import Conflict, Refused
 from dastak.core.events import Event
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
 from dastak.core.ports import Change, Held, Ports, Replayed
@@ -37,6 +37,17 @@ ALL_MEANS: Final = Means()
 
 # What became of a message, and the cause why it did not arrive if it did not.
 Decision = tuple[MessageStep, Cause | None]
+
+
+def in_same_hands(held: Message, decide: Callable[[Message], Decision]) -> Callable[[Message], Decision]:
+    """Return a decision that raises Conflict where somebody else has taken the message since it was held."""
+
+    def decided(found: Message) -> Decision:
+        if found.fence != held.fence:
+            raise Conflict("Another node has taken this message over.")
+        return decide(found)
+
+    return decided
 
 
 async def record(

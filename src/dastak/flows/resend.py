@@ -1,7 +1,7 @@
 """Send the code once more, by the same way or another; attempts stay as they are."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -24,7 +24,7 @@ from dastak.core.tenant import Caller
 from dastak.core.verification import Verification
 from dastak.delivery.failover import Action, Silence, Situation, next_step
 from dastak.flows.compose import segments_of
-from dastak.flows.fall_back import LEASE_S, why_no_call
+from dastak.flows.fall_back import why_no_call
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import counted_send, spend_of
 from dastak.flows.start import check_register, choose_channel
@@ -142,12 +142,14 @@ def _rule(
     channel, step = _allowed(ports, verification, asked, now, lost=lost)
     segments = segments_of(ports, verification)
     spend = spend_of(ports, caller.tenant, verification, channel=channel, segments=segments, now=now)
+    owner, due_at = ports.lease(now)
     message = Message(
         key=MessageKey(verification.id, verification.sends + verification.fallbacks),
         channel=channel,
         generation=step.verification.generation,
         segments=segments,
-        due_at=now + timedelta(seconds=LEASE_S),
+        due_at=due_at,
+        owner=owner,
         tried=tried,
         reserve=reserve_of(spend) if channel is Channel.VOICE else None,
     )

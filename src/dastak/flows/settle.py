@@ -19,7 +19,7 @@ from dastak.core.verification import Verification
 from dastak.delivery.failover import Silence, next_step
 from dastak.delivery.receipts import EarlyReceipts
 from dastak.flows.fall_back import situation
-from dastak.flows.record import Decision, Recorded, begin, finish, record
+from dastak.flows.record import Decision, Recorded, begin, finish, in_same_hands, record
 
 Acknowledge = Callable[[bool], None]
 
@@ -57,6 +57,13 @@ class Settlement:
             if isinstance(event, MessageSubmitted):
                 for receipt in self._early.claim(CarrierRef(event.route, event.carrier_ref)):
                     self.take(receipt, _nobody)
+
+    async def look_again(self, ports: Ports) -> None:
+        """Settle early receipts whose message another node has named since."""
+        for receipt in self._early.waiting(now=ports.clock.now()):
+            with suppress(NotFound):
+                await settle(ports, receipt)
+                self._early.claim(receipt.carrier)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -120,7 +127,7 @@ async def receipt_overdue(ports: Ports, held: Held) -> MessageStep:
         step = rules.overdue(found, waited_ms=waited_ms, again_at=again_at, now=now)
         return step, Silence.NO_RECEIPT if step.events else None
 
-    return (await record(ports, message.key, decide, now=now)).step
+    return (await record(ports, message.key, in_same_hands(message, decide), now=now)).step
 
 
 def _decision(ports: Ports, receipt: Receipt, now: datetime) -> Callable[[Message], Decision]:

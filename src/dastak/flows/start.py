@@ -27,7 +27,6 @@ from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Particulars, Verification
 from dastak.flows import factors
 from dastak.flows.compose import code_of, measure_wording, wording_of
-from dastak.flows.fall_back import LEASE_S
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.spending import counted_send, spend_of
 from dastak.guard.destinations import check_destination
@@ -189,12 +188,14 @@ def _opening(
         spend = spend_of(
             ports, caller.tenant, verification, channel=channel, segments=answer.segments, now=now
         )
+        owner, due_at = ports.lease(now)
         message = Message(
             key=MessageKey(verification.id, 0),
             channel=channel,
             generation=0,
             segments=answer.segments,
-            due_at=now + timedelta(seconds=LEASE_S),
+            due_at=due_at,
+            owner=owner,
             reserve=reserve_of(spend) if channel is Channel.VOICE else None,
         )
         trace = (MessageQueued(at_ms, 0, channel, answer.segments),)

@@ -1,22 +1,23 @@
 """Keep the product moving: deliver what was handed over, pick up what is due, sweep what is over.
 
 The message row is the queue. A hand-over only saves the time until the next look into it; whatever is lost
-here (a crash, a full house) is found there again when its lease is over.
+here (a crash, a full house) is found there again when its lease is over. What other nodes leave to this one
+is found there too, at once where a bell rings.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
 from dastak.core.message import Message, MessageState
+from dastak.core.node import LEASE_S
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.flows.dispatch import Dispatch
-from dastak.flows.fall_back import LEASE_S
 from dastak.flows.settle import receipt_overdue
 
 DUE_EVERY_S: Final = 0.5
@@ -37,6 +38,7 @@ class Worker:
         self._retention = retention
         self._dispatch: Dispatch | None = None
         self._jobs = AsyncExitStack()
+        self._bell = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
@@ -53,13 +55,24 @@ class Worker:
         if self._dispatch is not None:
             self._dispatch.offer(verification, message)
 
+    def look_now(self) -> None:
+        """Look for what is due without waiting; whoever rings may be wrong."""
+        self._bell.set()
+
+    def let_go(self) -> None:
+        """Give up what waits here: the others took this node for dead, and its messages over."""
+        if self._dispatch is not None:
+            self._dispatch.let_go()
+
     async def run(self, ports: Ports) -> None:
         """Begin: what an earlier process left queued is due now."""
         self._dispatch = Dispatch(ports)
         waiting = await ports.store.recover(ports.clock.now())
         if waiting:
             log.info("continuing %d queued messages of an earlier run", waiting)
-        await self._jobs.enter_async_context(every(DUE_EVERY_S, lambda: self._take_due(ports)))
+        await self._jobs.enter_async_context(
+            every(DUE_EVERY_S, lambda: self._take_due(ports), bell=self._bell)
+        )
         await self._jobs.enter_async_context(every(SWEEP_EVERY_S, lambda: self._sweep(ports)))
 
     async def __aenter__(self) -> Self:
@@ -99,12 +112,20 @@ class Worker:
 
 
 @asynccontextmanager
-async def every(period_s: float, job: Callable[[], Awaitable[object] | None]) -> AsyncIterator[None]:
-    """Do something again and again while the context lasts; a failure is written down and does not end it."""
+async def every(
+    period_s: float, job: Callable[[], Awaitable[object] | None], *, bell: asyncio.Event | None = None
+) -> AsyncIterator[None]:
+    """Do something again and again while the context lasts; a failure is written down and does not end it.
+
+    Args:
+        period_s: How long to wait between.
+        job: What to do.
+        bell: Ends a wait early.
+    """
 
     async def again() -> None:
         while True:
-            await asyncio.sleep(period_s)
+            await _wait(period_s, bell)
             try:
                 if (done := job()) is not None:
                     await done
@@ -117,3 +138,12 @@ async def every(period_s: float, job: Callable[[], Awaitable[object] | None]) ->
     finally:
         doing.cancel()
         await asyncio.gather(doing, return_exceptions=True)
+
+
+async def _wait(period_s: float, bell: asyncio.Event | None) -> None:
+    if bell is None:
+        await asyncio.sleep(period_s)
+        return
+    with suppress(TimeoutError):
+        await asyncio.wait_for(bell.wait(), period_s)
+    bell.clear()

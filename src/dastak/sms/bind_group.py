@@ -6,12 +6,13 @@
    few times at most, and counted: a text that comes twice does no harm, a lost one does.
 4. What may be with the carrier is never called refused for now: its outcome stays unknown.
 5. Nothing is handed on when its life is over.
+6. Where nodes share an allowance of binds, a group holds the slots it is given, and gives one back closed.
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from functools import partial
 from itertools import cycle, islice
@@ -69,6 +70,7 @@ class BindGroup:
 
     Args:
         settings: `binds` says how many, `bind_kind` of what kind.
+        slots: Which of them to hold at first, counted from 0; None is all.
         on_deliver: Takes receipts and texts of all binds; it must not wait.
         on_alert: Told when a phone is back.
         on_state: Told the name of a bind, its state and the reason in words.
@@ -86,6 +88,7 @@ class BindGroup:
         on_alert: Callable[[AlertNotification], None] | None = None,
         on_state: Callable[[str, BindState, str], None] | None = None,
         chance: random.Random | None = None,
+        slots: Collection[int] | None = None,
     ) -> None:
         self.counts: Counter[Count] = Counter()
         self._on_state = on_state
@@ -93,19 +96,12 @@ class BindGroup:
         self._turn = 0
         self._watch: Callable[[str, bool, tuple[int, int, int, bytes]], None] | None = None
         chance = chance or random.SystemRandom()
+        self._make = partial(Esme, on_deliver=on_deliver, on_alert=on_alert, chance=chance)
+        self._stagger_s = partial(chance.uniform, STAGGER_S * 0.5, STAGGER_S)
+        self._planned = _plan(settings)
         self._binds: dict[str, Esme] = {}
-        for place, (name, planned) in enumerate(_plan(settings)):
-            self._binds[name] = Esme(
-                planned,
-                on_deliver=on_deliver,
-                on_alert=on_alert,
-                on_state=partial(self._moved, name),
-                chance=chance,
-                start_after_s=place * STAGGER_S * chance.uniform(0.5, 1.0),
-            )
-        self._senders = [
-            bind for bind in self._binds.values() if bind.settings.bind_kind is not BindKind.RECEIVER
-        ]
+        self._senders: list[Esme] = []
+        self._add(range(settings.binds) if slots is None else slots)
 
     async def __aenter__(self) -> Self:
         """Begin to connect, one bind after the other; see `wait_bound`."""
@@ -119,6 +115,19 @@ class BindGroup:
     ) -> None:
         """Let what is under way end on all binds at once, unbind and close; stopping twice is fine."""
         await asyncio.gather(*(bind.__aexit__(kind, error, trace) for bind in self._binds.values()))
+
+    async def hold(self, slots: Collection[int]) -> None:
+        """Keep these binds up and no other one; return when those that were too many are closed."""
+        surplus = [
+            self._binds.pop(name)
+            for name, slot, _ in self._planned
+            if name in self._binds and slot not in slots
+        ]
+        fresh = self._add(slots)
+        self._look()
+        for bind in fresh:
+            await bind.__aenter__()
+        await asyncio.gather(*(bind.__aexit__(None, None, None) for bind in surplus))
 
     async def wait_bound(self) -> None:
         """Return as soon as one bind can send."""
@@ -137,6 +146,8 @@ class BindGroup:
     @property
     def reason(self) -> str:
         """How many binds are up, and why the first one is not, in words."""
+        if not self._binds:
+            return "this node holds none of its binds"
         if len(self._binds) == 1:
             return next(iter(self._binds.values())).reason
         down = [(name, bind) for name, bind in self._binds.items() if bind.state is not BindState.BOUND]
@@ -220,6 +231,8 @@ class BindGroup:
     def _best(self, refused: list[Esme]) -> Esme | None:
         """Return the least loaded bind that can send; among equals they take turns."""
         senders = self._senders
+        if not senders:
+            return None
         if len(senders) == 1:
             return senders[0] if not refused and senders[0].sending else None
         self._turn = (self._turn + 1) % len(senders)
@@ -258,11 +271,28 @@ class BindGroup:
         self.counts[Count.REJECTED if rejected else Count.UNAVAILABLE] += 1
         attempt.done(result)
 
-    def _moved(self, name: str, state: BindState, reason: str) -> None:
+    def _add(self, slots: Collection[int]) -> list[Esme]:
+        """Make the binds of slots that are not there yet."""
+        fresh: list[Esme] = []
+        for name, slot, planned in self._planned:
+            if slot in slots and name not in self._binds:
+                after_s = len(fresh) * self._stagger_s()
+                bind = self._make(planned, on_state=partial(self._moved, name), start_after_s=after_s)
+                self._binds[name] = bind
+                fresh.append(bind)
+        self._senders = [
+            bind for bind in self._binds.values() if bind.settings.bind_kind is not BindKind.RECEIVER
+        ]
+        return fresh
+
+    def _look(self) -> None:
         if any(bind.state is BindState.BOUND for bind in self._senders):
             self._up.set()
         else:
             self._up.clear()
+
+    def _moved(self, name: str, state: BindState, reason: str) -> None:
+        self._look()
         if self._on_state is not None:
             self._on_state(name, state, reason)
 
@@ -312,8 +342,8 @@ class _Attempt:
         return True
 
 
-def _plan(settings: SmppSettings) -> list[tuple[str, SmppSettings]]:
-    """Name the binds and say of what kind each is and where it leads; a pair leads to one place."""
+def _plan(settings: SmppSettings) -> list[tuple[str, int, SmppSettings]]:
+    """Name and number the binds, and say what kind each is and where it leads; a pair leads to one place."""
     kinds = (
         # The receivers come first, so that no receipt of the first messages finds nobody.
         (BindKind.RECEIVER, BindKind.TRANSMITTER)
@@ -324,6 +354,7 @@ def _plan(settings: SmppSettings) -> list[tuple[str, SmppSettings]]:
     return [
         (
             str(number) if len(kinds) == 1 else f"{number}-{kind}",
+            number - 1,
             msgspec.structs.replace(settings, bind_kind=kind, host=host, port=port),
         )
         for kind in kinds

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.receipt_parts import LongText
-from dastak.core.way_out import Outgoing
+from dastak.core.way_out import PASSING_MAX, HeldElsewhere, Outgoing
 from dastak.sms.bind_group import BindGroup, BindView, Count
 from dastak.sms.coded_text import write_text
 from dastak.sms.correlation import Trace, phone_key
@@ -38,6 +38,11 @@ class SmppRoute:
         take_receipt: Given every receipt; a receipt is acknowledged when it says that it is durable.
         take_reply: The same for texts from phones; without it they are taken and forgotten.
         on_alert: Told the number of a phone that is back.
+        slots: Which of its binds to hold at first; None is all.
+
+    Attributes:
+        elsewhere: Another node with a bind that is up, where nodes share them; 0 is none.
+        held: The slots that this node holds.
     """
 
     def __init__(
@@ -48,8 +53,11 @@ class SmppRoute:
         *,
         take_reply: TakeReply | None = None,
         on_alert: OnAlert | None = None,
+        slots: Collection[int] | None = None,
     ) -> None:
         self.name = name
+        self.elsewhere = 0
+        self.held = frozenset(range(settings.binds) if slots is None else slots)
         self._settings = settings
         self._inbound = Inbound(
             name, settings, take_receipt=take_receipt, take_reply=take_reply, on_alert=on_alert
@@ -62,6 +70,7 @@ class SmppRoute:
             on_deliver=self._inbound.on_deliver,
             on_alert=self._inbound.on_alert,
             on_state=self._on_state,
+            slots=slots,
         )
 
     async def __aenter__(self) -> Self:
@@ -76,19 +85,38 @@ class SmppRoute:
         self._stopping = True
         await self._group.__aexit__(kind, error, trace)
 
+    async def hold(self, slots: Collection[int]) -> None:
+        """Keep these binds up and no other one; return when those that were too many are closed."""
+        self.held = frozenset(slots)
+        await self._group.hold(self.held)
+
+    @property
+    def allowance(self) -> int:
+        """How many binds the carrier gives, over all nodes."""
+        return self._settings.binds
+
+    @property
+    def bound(self) -> bool:
+        """Whether a bind of this node is up that can send."""
+        return self._group.available
+
     @property
     def available(self) -> bool:
-        """Whether a bind is up that can send."""
-        return self._group.available
+        """Whether a bind is up that can send, here or at another node."""
+        return self._group.available or self.elsewhere > 0
 
     @property
     def in_flight_max(self) -> int:
         """How many messages may be under way at once."""
+        if self.elsewhere and not self._group.available:
+            return PASSING_MAX
         return self._group.in_flight_max
 
     @property
     def reason(self) -> str:
         """Which binds are up, and why one is not, in words."""
+        if self.elsewhere and not self.held:
+            return f"node {self.elsewhere} is bound"
         return self._group.reason
 
     @property
@@ -122,7 +150,10 @@ class SmppRoute:
         Raises:
             CarrierRejected: The carrier said no.
             CarrierUnavailable: No answer; with `outcome_unknown` it may have it.
+            HeldElsewhere: Another node is bound and this one is not.
         """
+        if self.elsewhere and not self._group.available:
+            raise HeldElsewhere(self.elsewhere)
         reference = _reference(outgoing.key)
         coded = write_text(outgoing.text, self._text_options, reference=reference)
         wanted = self._settings.tlvs

@@ -253,7 +253,21 @@ def tally_of(wrong: str) -> Tally:
 
 
 def _message_of(verification_id: VerificationId, row: Row) -> Message:
-    ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve = row
+    (
+        ordinal,
+        channel,
+        generation,
+        segments,
+        state,
+        tries,
+        due_at,
+        route,
+        carrier_ref,
+        tried,
+        reserve,
+        *hands,
+    ) = row
+    owner, fence = hands or (None, 0)
     return Message(
         key=MessageKey(verification_id, ordinal),
         channel=_CHANNEL_OF[channel],
@@ -265,6 +279,8 @@ def _message_of(verification_id: VerificationId, row: Row) -> Message:
         carrier=None if route is None else CarrierRef(route, carrier_ref),
         tried=() if tried is None else tuple(tried.split()),
         reserve=None if reserve is None else _RESERVE.decode(reserve),
+        owner=owner or 0,
+        fence=fence,
     )
 
 

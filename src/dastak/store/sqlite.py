@@ -11,6 +11,7 @@ from dastak.core.errors import NotFound
 from dastak.core.events import AnyEvent
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
+from dastak.core.node import OneNode
 from dastak.core.past_use import Judge
 from dastak.core.ports import Change, Filter, Held, Once, Opening, Page, Replayed, Swept
 from dastak.store import reading, rows
@@ -28,6 +29,7 @@ class SqliteStore(Subjects):
     """
 
     def __init__(self, path: Path | str) -> None:
+        self.nodes = OneNode()
         self._sqlite = SqliteDesk(path)
         super().__init__(self._sqlite)
 

@@ -14,7 +14,7 @@ from typing import Final
 from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read, in_a_file
 from dastak.commands.database import last_backup
 from dastak.core.errors import Conflict
-from dastak.flows.fall_back import LEASE_S
+from dastak.core.node import LEASE_S
 from dastak.store import migrate, sqlite_file
 
 COMMITS: Final = 9

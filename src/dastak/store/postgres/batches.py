@@ -60,14 +60,17 @@ class Batches:
     Args:
         opens: Opens a connection for statements in sets.
         octets_max: How long a timeline grows.
+        node: Returns the number of this node.
 
     Attributes:
         commits: How many were made.
         operations: How many operations they held together.
     """
 
-    def __init__(self, opens: Callable[[], Connection], *, octets_max: int) -> None:
-        self._octets_max = octets_max
+    def __init__(
+        self, opens: Callable[[], Connection], *, octets_max: int, node: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._octets_max, self._node = octets_max, node
         self._sql = statements()
         self._lanes = [Lane(opens) for _ in range(LANES)]
         self._waiting: deque[_Waiting] = deque()
@@ -166,7 +169,7 @@ class Batches:
         new = {p for waiting in batch if (p := waiting.operation.policy) and p not in self._policies}
         if new:
             await lane.run(lambda connection: self._number_policies(connection, new))
-        sheet = Sheet(self._policies, careful=careful)
+        sheet = Sheet(self._policies, careful=careful, node=self._node())
         await lane.run(lambda connection: self._read(connection, wanted, sheet), ends=False)
         ran = [self._act(waiting, sheet) for waiting in batch]
         await lane.run(lambda connection: self._keep(connection, sheet))
@@ -266,6 +269,8 @@ class Batches:
                 pipeline.sync()
                 if any(cursor.rowcount != wanted for cursor, wanted in charged):
                     raise _CapReached
+            if sheet.rings:
+                connection.execute(self._sql["ring"])
             connection.execute("COMMIT")
 
 

@@ -25,13 +25,17 @@ SELECT k.i, held.* FROM jsonb_to_recordset($1) AS k(i int, id text)
 JOIN held ON substr(held.id, 1, 8) = substr(decode(k.id, 'base64'), 1, 8) AND held.id = decode(k.id, 'base64')
 
 -- name: held_by_messages
-SELECT k.i, held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
+-- Locked, so that no other node takes a message between what is decided about it and its commit.
+SELECT k.i, held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve,
+    m.owner, m.fence
 FROM jsonb_to_recordset($1) AS k(i int, id text, ordinal int)
 JOIN held ON substr(held.id, 1, 8) = substr(decode(k.id, 'base64'), 1, 8) AND held.id = decode(k.id, 'base64')
 JOIN message AS m ON m.verification = held.n AND m.ordinal = k.ordinal
+FOR UPDATE OF m
 
 -- name: held_by_carriers
-SELECT k.i, held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, m.route, carrier_ref, tried, reserve
+SELECT k.i, held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, m.route, carrier_ref, tried, reserve,
+    m.owner, m.fence
 FROM jsonb_to_recordset($1) AS k(i int, route text, ref text)
 JOIN LATERAL (
     SELECT * FROM message
@@ -110,21 +114,23 @@ WHERE v.n = k.n
 
 -- name: insert_messages
 INSERT INTO message (
-    verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve, trace
+    verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve, trace, owner
 )
-SELECT verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve, trace
+SELECT verification, ordinal, channel, generation, segments, state, tries, due_at, route, carrier_ref, tried, reserve, trace,
+    nullif(owner, 0)
 FROM jsonb_to_recordset($1) AS k(
     verification bigint, ordinal bigint, channel bigint, generation bigint, segments bigint, state bigint, tries bigint,
-    due_at bigint, route text, carrier_ref text, tried text, reserve text, trace text
+    due_at bigint, route text, carrier_ref text, tried text, reserve text, trace text, owner bigint
 )
 
 -- name: update_messages
 UPDATE message AS m
 SET state = k.state, tries = k.tries, due_at = k.due_at, route = k.route, carrier_ref = k.carrier_ref, tried = k.tried,
-    reserve = k.reserve, trace = CASE WHEN octet_length(m.trace) < $2 THEN m.trace || k.trace ELSE m.trace END
+    reserve = k.reserve, trace = CASE WHEN octet_length(m.trace) < $2 THEN m.trace || k.trace ELSE m.trace END,
+    owner = nullif(k.owner, 0), fence = greatest(m.fence, k.fence)
 FROM jsonb_to_recordset($1) AS k(
     verification bigint, ordinal bigint, state bigint, tries bigint, due_at bigint, route text, carrier_ref text,
-    tried text, reserve text, trace text
+    tried text, reserve text, trace text, owner bigint, fence bigint
 )
 WHERE m.verification = k.verification AND m.ordinal = k.ordinal
 
@@ -174,17 +180,99 @@ WHERE spend_account.micros + excluded.micros <= (
 )
 
 -- name: take_due
--- Nobody waits for what another node takes at this moment.
-WITH taken AS (
-    SELECT verification, ordinal, due_at FROM message WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+-- Nobody waits for what another node takes at this moment. What a living node has in its hands is left to it, and
+-- one that was taken for dead takes nothing; $4 is who asks, 0 where nobody counts nodes.
+WITH living AS (SELECT n FROM node WHERE dead = 0),
+taken AS (
+    SELECT verification, ordinal, due_at FROM message
+    WHERE due_at <= $1
+        AND (owner IS NULL OR owner = $4 OR owner NOT IN (SELECT n FROM living))
+        AND ($4 = 0 OR $4 IN (SELECT n FROM living))
+    ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), leased AS (
-    UPDATE message AS m SET due_at = $3 FROM taken
+    UPDATE message AS m SET due_at = $3, owner = CASE WHEN m.state = 0 THEN nullif($4, 0) END,
+        fence = m.fence + CASE WHEN $4 > 0 AND m.owner IS DISTINCT FROM $4 THEN 1 ELSE 0 END
+    FROM taken
     WHERE m.verification = taken.verification AND m.ordinal = taken.ordinal
-    RETURNING m.*, taken.due_at AS was_due_at
+    RETURNING m.*
 )
-SELECT held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
+SELECT held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve,
+    m.owner, m.fence
 FROM leased AS m JOIN held ON held.n = m.verification
-ORDER BY was_due_at, m.verification
+ORDER BY held.expires_at, m.verification
+
+-- name: in_dead_hands
+-- What dead nodes had in their hands, a little at a time; others may look at the same moment.
+SELECT verification, ordinal, due_at FROM message
+WHERE due_at IS NOT NULL AND state = 0 AND owner IN (SELECT n FROM node WHERE dead = 1)
+ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+
+-- name: resume_message
+UPDATE message
+SET due_at = $1, owner = NULL, fence = fence + 1,
+    trace = CASE WHEN octet_length(trace) < $2 THEN trace || $3 ELSE trace END
+WHERE verification = $4 AND ordinal = $5
+
+-- name: join_nodes
+INSERT INTO node (name, roles, since, beat_at, dead)
+SELECT $1, $2, now_ms, now_ms, 0 FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms) AS clock
+RETURNING n
+
+-- name: beat
+-- $1 is who lives; $2 ms of silence are death, but who was away itself buries nobody: the database may have stood.
+-- Statements of one WITH see the rows as they were before it.
+WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms),
+beaten AS (UPDATE node SET beat_at = clock.now_ms FROM clock WHERE n = $1 AND dead = 0 RETURNING n),
+buried AS (
+    UPDATE node SET dead = 1 FROM clock
+    WHERE n <> $1 AND dead = 0 AND beat_at < clock.now_ms - $2
+        AND EXISTS (SELECT FROM node AS own WHERE own.n = $1 AND own.dead = 0 AND own.beat_at >= clock.now_ms - $2 / 2)
+    RETURNING n
+), forgotten AS (
+    DELETE FROM node USING clock WHERE dead = 1 AND beat_at < clock.now_ms - $3
+)
+SELECT (SELECT count(*) FROM beaten), (SELECT count(*) FROM buried) + (SELECT count(*) FROM node WHERE dead = 1)
+
+-- name: tell_up
+UPDATE carrier_lease SET is_up = (carrier = ANY($2))::int WHERE node = $1 AND is_up <> (carrier = ANY($2))::int
+
+-- name: nodes_listed
+SELECT n, name, roles, greatest(0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint - beat_at), dead FROM node ORDER BY n
+
+-- name: slots_held
+SELECT carrier, slot, node, is_up FROM carrier_lease WHERE node IN (SELECT n FROM node WHERE dead = 0) ORDER BY carrier, slot
+
+-- name: in_hands
+SELECT owner, count(*) FROM message WHERE due_at IS NOT NULL AND owner IS NOT NULL GROUP BY owner
+
+-- name: claim_slots
+-- Of two that claim a slot at once the second one finds its holder living, and gets nothing.
+INSERT INTO carrier_lease (carrier, slot, node, is_up)
+SELECT $1, free.slot, $4, 0 FROM (
+    SELECT slot FROM generate_series(0, $2::int - 1) AS slot
+    WHERE NOT EXISTS (
+        SELECT FROM carrier_lease AS l JOIN node AS n ON n.n = l.node
+        WHERE l.carrier = $1 AND l.slot = slot.slot AND n.dead = 0
+    )
+    ORDER BY slot LIMIT $3
+) AS free
+WHERE EXISTS (SELECT FROM node WHERE n = $4 AND dead = 0)
+ON CONFLICT (carrier, slot) DO UPDATE SET node = excluded.node, is_up = 0
+WHERE carrier_lease.node NOT IN (SELECT n FROM node WHERE dead = 0)
+RETURNING slot
+
+-- name: release_slots
+DELETE FROM carrier_lease WHERE carrier = $1 AND node = $2 AND slot = ANY($3)
+
+-- name: leave_slots
+DELETE FROM carrier_lease WHERE node = $1
+
+-- name: leave_nodes
+-- Marked first and forgotten later: what is in its hands is looked for like that of a dead one.
+UPDATE node SET dead = 1 WHERE n = $1
+
+-- name: ring
+SELECT pg_notify('dastak_due', '')
 
 -- name: expiring
 SELECT id FROM verification WHERE state = 0 AND expires_at <= $1 ORDER BY expires_at LIMIT $2

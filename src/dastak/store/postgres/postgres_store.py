@@ -28,6 +28,7 @@ from dastak.store.postgres.batches import Batches
 from dastak.store.postgres.operations import Decide, Look, Open, Unlock
 from dastak.store.postgres.postgres_desk import PostgresDesk
 from dastak.store.postgres.postgres_lane import Connection, connect
+from dastak.store.postgres.postgres_nodes import PostgresNodes
 from dastak.store.postgres.server_refusals import told
 from dastak.store.rows import TIMELINE_OCTETS_MAX
 from dastak.store.subjects import Subjects
@@ -69,14 +70,16 @@ class PostgresStore(Subjects):
         self._seldom = PostgresDesk(arrive, stays=self._number.claim)
         super().__init__(self._seldom)
         self._came_alone = await self._seldom.is_alone()
-        in_sets = partial(self._connect, in_sets=True)
-        self._batches = Batches(partial(postgres_migrate.arrive, in_sets), octets_max=TIMELINE_OCTETS_MAX)
+        self.nodes = PostgresNodes(arrive)
+        in_sets = partial(postgres_migrate.arrive, partial(self._connect, in_sets=True))
+        self._batches = Batches(in_sets, octets_max=TIMELINE_OCTETS_MAX, node=lambda: self.nodes.number)
         self._clock_read_s, self.clock_ahead_s = -CLOCK_EVERY_S, 0.0
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.nodes.close()
         await self._batches.close()
         await self._seldom.close()
 
@@ -150,28 +153,21 @@ class PostgresStore(Subjects):
         return await self._seldom.list(partial(reading.page, wanted))
 
     async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
-        """See `Store.due`."""
-        asked = (rows.to_ms(now), limit, rows.to_ms(lease_until))
+        """See `Store.due`. Before that, what dead nodes had in their hands becomes due."""
+        if self.nodes.mourning:
+            await self._seldom.write(partial(_resume, rows.to_ms(now), "in_dead_hands", (limit,)))
+        asked = (rows.to_ms(now), limit, rows.to_ms(lease_until), self.nodes.number)
         return [rows.held_of(row) for row in await self._seldom.one("take_due", asked)]
 
     async def recover(self, now: datetime) -> int:
         """See `Store.recover`.
 
         What other nodes had in their hands when this one came is left to them: when one of them dies, the
-        lease of each of its messages ends.
+        others take it over within seconds.
         """
         if not self._came_alone:
             return 0
-
-        def recover(execute: Execute) -> int:
-            now_ms = rows.to_ms(now)
-            found = execute("queued_messages").fetchall()
-            for n, ordinal, due_at_ms in found:
-                trace = rows.lines((MessageResumed(now_ms, ordinal),)) if due_at_ms > now_ms else ""
-                execute("resume_message", (now_ms, TIMELINE_OCTETS_MAX, trace, n, ordinal))
-            return len(found)
-
-        return await self._seldom.write(recover)
+        return await self._seldom.write(partial(_resume, rows.to_ms(now), "queued_messages", ()))
 
     async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
         """See `Store.sweep`."""
@@ -214,6 +210,15 @@ class PostgresStore(Subjects):
             return None
         assert not isinstance(answer, Replayed)
         return answer
+
+
+def _resume(now_ms: int, statement: str, asked: Sequence[int], execute: Execute) -> int:
+    """Make messages due that some process had in its hands, or might have; return how many."""
+    found = execute(statement, asked).fetchall()
+    for n, ordinal, due_at_ms in found:
+        trace = rows.lines((MessageResumed(now_ms, ordinal),)) if due_at_ms > now_ms else ""
+        execute("resume_message", (now_ms, TIMELINE_OCTETS_MAX, trace, n, ordinal))
+    return len(found)
 
 
 class RowNumbers:

@@ -6,6 +6,7 @@
 3. Nothing on it was written yet; it is thrown away when the commit fails.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -65,10 +66,14 @@ class Sheet:
         policy_of: Returns the number of a policy in the database.
         careful: Whether each charge is held against its caps here, with the accounts locked and read. Else
             the caps are looked at when the sum of all charges is written: far from a cap nobody waits.
+        node: Whose batch it is.
+
+    Attributes:
+        rings: Whether a message is due now that this node has not in hand.
     """
 
-    def __init__(self, policy_of: Mapping[Policy, int], *, careful: bool = False) -> None:
-        self._policy_of, self._careful = policy_of, careful
+    def __init__(self, policy_of: Mapping[Policy, int], *, careful: bool = False, node: int = 0) -> None:
+        self._policy_of, self._careful, self._node = policy_of, careful, node
         self.entries: dict[VerificationId, Entry] = {}
         self._of_number: dict[Number, list[Entry]] = {}
         self.letters: dict[MessageKey, Letter] = {}
@@ -87,6 +92,7 @@ class Sheet:
         self.caps: dict[tuple[int | str, int], int] = {}
         self.changed_tallies: set[Number] = set()
         self.changed_factors: dict[str, Factor] = {}
+        self.rings = False
 
     def read(self, held: Held, n: int) -> None:
         """Take what a row says, unless the batch has it already."""
@@ -135,8 +141,9 @@ class Sheet:
         """Write a new message."""
         row = dict(zip(_MESSAGE, rows.message_row(message, trace, n=n), strict=True))
         # The room for more that SQLite's pages want is not wanted here.
-        self.new_letters.append(row | {"trace": rows.lines(trace)})
+        self.new_letters.append(row | {"trace": rows.lines(trace), "owner": message.owner})
         self._know(Letter(n, message))
+        self._ring_for(message)
 
     def judge(self, judge: Judge, *, whole: bool) -> None:
         """Show a judge what a number had.
@@ -242,6 +249,13 @@ class Sheet:
         letter.message, letter.changed = message, True
         letter.trace += rows.lines(trace)
         self._know(letter)
+        self._ring_for(message)
+
+    def _ring_for(self, message: Message) -> None:
+        """Have a bell rung for a message that is due at once, and for another node."""
+        if message.owner == self._node or message.state is not MessageState.QUEUED or message.due_at is None:
+            return
+        self.rings = self.rings or message.due_at.timestamp() <= time.time()
 
     def _know(self, letter: Letter) -> None:
         message = letter.message
@@ -301,6 +315,8 @@ def letter_row(letter: Letter) -> dict[str, Any]:
         **dict(zip(_MOVED, moved, strict=False)),
         "reserve": None if message.reserve is None else rows.text(message.reserve),
         "trace": letter.trace,
+        "owner": message.owner,
+        "fence": message.fence,
     }
 
 

@@ -1,0 +1,111 @@
+"""Wire what nodes on one database share: who lives, who holds which binds, who has which message in hand."""
+
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from dastak.config import ConfigError, Settings
+from dastak.core.carrier import Carrier
+from dastak.core.node import Beat, Does, Lease, NodeStore, Role, does, for_others, in_hand, read_roles
+from dastak.core.ports import Ports
+from dastak.core.way_out import Route
+from dastak.flows.settle import Settlement
+from dastak.flows.worker import Worker, every
+from dastak.nodes.bind_shares import BindShares
+from dastak.nodes.pulse import Pulse
+
+# A receipt may come to another node than the answer to its submit, and overtake it.
+EARLY_EVERY_S: Final = 1.0
+
+Entries = Callable[[], Sequence[tuple[Carrier, Route]]]
+
+
+class Among:
+    """This node among the others.
+
+    Args:
+        settings: As read at start.
+        store: Where nodes are written down.
+
+    Raises:
+        ConfigError: That is no role, or the database has one process only and this one shall not do all.
+
+    Attributes:
+        work: What this node does.
+        living: How many nodes lived at the last beat, this one too.
+    """
+
+    def __init__(self, settings: Settings, store: NodeStore) -> None:
+        self._store = store
+        try:
+            self._roles = read_roles(settings.server.role)
+        except ValueError as error:
+            raise ConfigError(f"server.role: {error}.") from error
+        if store.alone and self._roles != (Role.ALL,):
+            raise ConfigError(
+                f"server.role: {settings.server.role!r} shares the work with others, which needs PostgreSQL. "
+                "Next: export DASTAK_DATABASE_URL=postgresql://USER@HOST/NAME, or leave the role out"
+            )
+        self._name = f"{socket.gethostname()} {settings.server.listen}"
+        self._shares: BindShares | None = None
+        self.work = does(self._roles)
+        self.living = 1
+
+    @property
+    def shared(self) -> Does | None:
+        """What this node does of the work that nodes share; None where there can be no other."""
+        return None if self._store.alone else self.work
+
+    def lease(self, now: datetime) -> Lease:
+        """See `Ports.lease`."""
+        return in_hand(now, self._store.number) if self.work.sends else for_others(now)
+
+    def slots(self) -> int:
+        """Return how many binds this node holds of those that nodes share."""
+        return 0 if self._shares is None else self._shares.slots()
+
+    def watch(self, watch: Callable[[str, Callable[[], float]], None]) -> None:
+        """Have the figures of nodes read."""
+        watch("dastak_binds_held", self.slots)
+        watch("dastak_nodes_living", lambda: self.living)
+
+    def told(self) -> dict[str, Any]:
+        """Return what its operator shall see."""
+        return {
+            "number": self._store.number,
+            "roles": self._roles,
+            "living": self.living,
+            "slots": self.slots(),
+        }
+
+    async def join(self, stack: AsyncExitStack, entries: Entries, worker: Worker) -> None:
+        """Live from now on; the stack has it leave when all routes are closed."""
+        shares = self._shares = BindShares(self._store, entries)
+
+        def on_beat(beat: Beat) -> None:
+            self.living = max(1, len(beat.nodes))
+            shares.on_beat(beat)
+
+        def on_lost() -> None:
+            worker.let_go()
+            shares.on_lost()
+
+        pulse = Pulse(
+            self._store, name=self._name, roles=self._roles, up=shares.up, on_beat=on_beat, on_lost=on_lost
+        )
+        await stack.enter_async_context(pulse)
+
+    async def set_to_work(
+        self, stack: AsyncExitStack, ports: Ports, worker: Worker, settlement: Settlement
+    ) -> None:
+        """Take this node's share of the binds and of what is due."""
+        if not self._store.alone:
+            assert self._shares is not None
+            await stack.enter_async_context(self._shares)
+            await stack.enter_async_context(every(EARLY_EVERY_S, partial(settlement.look_again, ports)))
+        if self.work.sends:
+            await (await stack.enter_async_context(worker)).run(ports)
+            await self._store.listen(worker.look_now)

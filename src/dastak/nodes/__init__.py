@@ -1,0 +1,1 @@
+"""What several nodes on one database share: who lives, and which binds to carriers each holds."""

@@ -1,0 +1,158 @@
+"""Which nodes are up on a PostgreSQL database, by its clock, and what each of them holds."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any, Final
+
+import psycopg
+
+from dastak.core.node import DEAD_AFTER_S, MOURNED_S, Beat, Node, Role, Slot
+from dastak.store.postgres.dialect import statements
+from dastak.store.postgres.postgres_lane import Connection, Lane
+
+# How long a listener that lost its connection waits before it opens another one, and how often one looks
+# whether it shall end.
+LISTEN_AGAIN_S: Final = 1.0
+LISTEN_S: Final = 0.5
+
+
+class PostgresNodes:
+    """The port `NodeStore`; it has a connection of its own, so that no beat waits behind other work.
+
+    Args:
+        opens: Opens a connection.
+
+    Attributes:
+        number: See `NodeStore`.
+        mourning: Whether a node died lately, as the last beat heard.
+    """
+
+    alone = False
+
+    def __init__(self, opens: Callable[[], Connection]) -> None:
+        self._opens = opens
+        self._sql = statements()
+        self._lane = Lane(opens)
+        self._listener: _Listener | None = None
+        self.number = 0
+        self.mourning = False
+
+    async def join(self, name: str, roles: Collection[Role]) -> int:
+        """See `NodeStore.join`."""
+        [(self.number,)] = await self._run("join_nodes", (name, ",".join(roles)))
+        return self.number
+
+    async def beat(self, up: Collection[str]) -> Beat | None:
+        """See `NodeStore.beat`."""
+
+        def beat(connection: Connection) -> Beat | None:
+            silence = (self.number, int(DEAD_AFTER_S * 1000), int(MOURNED_S * 1000))
+            beaten, dead = connection.execute(self._sql["beat"], silence).fetchone() or (0, 0)
+            if not beaten:
+                return None
+            connection.execute(self._sql["tell_up"], (self.number, sorted(up)))
+            nodes = (_node(row) for row in connection.execute(self._sql["nodes_listed"]).fetchall())
+            slots = connection.execute(self._sql["slots_held"]).fetchall()
+            return Beat(
+                tuple(node for node in nodes if not node.dead),
+                tuple(Slot(carrier, slot, node, bool(is_up)) for carrier, slot, node, is_up in slots),
+                dead > 0,
+            )
+
+        heard = await self._lane.run(beat)
+        self.mourning = heard is not None and heard.mourned
+        return heard
+
+    async def leave(self) -> None:
+        """See `NodeStore.leave`."""
+        if self.number:
+            await self._run("leave_slots", (self.number,), rows=False)
+            await self._run("leave_nodes", (self.number,), rows=False)
+
+    async def claim(self, carrier: str, binds: int, wanted: int) -> Sequence[int]:
+        """See `NodeStore.claim`."""
+        return [slot for (slot,) in await self._run("claim_slots", (carrier, binds, wanted, self.number))]
+
+    async def release(self, carrier: str, slots: Collection[int]) -> None:
+        """See `NodeStore.release`."""
+        await self._run("release_slots", (carrier, self.number, sorted(slots)), rows=False)
+
+    async def listed(self) -> Sequence[Node]:
+        """See `NodeStore.listed`."""
+
+        def read(connection: Connection) -> list[Node]:
+            nodes = [_node(row) for row in connection.execute(self._sql["nodes_listed"]).fetchall()]
+            held = connection.execute(self._sql["slots_held"]).fetchall()
+            in_hands = dict(connection.execute(self._sql["in_hands"]).fetchall())
+            return [_holding(node, [n for _, _, n, _ in held].count(node.n), in_hands) for node in nodes]
+
+        return await self._lane.run(read)
+
+    async def listen(self, bell: Callable[[], None]) -> None:
+        """See `NodeStore.listen`."""
+        loop = asyncio.get_running_loop()
+        self._listener = _Listener(self._opens, partial(loop.call_soon_threadsafe, bell))
+
+    async def close(self) -> None:
+        """Close all connections; what this node holds stays its own until it left or is dead."""
+        if self._listener is not None:
+            await asyncio.to_thread(self._listener.close)
+        await self._lane.close()
+
+    async def _run(self, statement: str, values: Sequence[Any], *, rows: bool = True) -> Sequence[Any]:
+        def run(connection: Connection) -> Sequence[Any]:
+            cursor = connection.execute(self._sql[statement], values)
+            return cursor.fetchall() if rows else ()
+
+        return await self._lane.run(run)
+
+
+class _Listener:
+    """A thread that waits for the server's bell, and opens its connection again when that was lost."""
+
+    def __init__(self, opens: Callable[[], Connection], ring: Callable[[], object]) -> None:
+        self._opens, self._ring = opens, ring
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="dastak-listen", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End it, and wait until it has ended."""
+        self._closing.set()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        while not self._closing.is_set():
+            try:
+                with self._opens() as connection:
+                    connection.execute("LISTEN dastak_due")
+                    self._hear(connection)
+            except psycopg.Error:
+                # A bell may be lost; what it is rung for is found by the next look.
+                self._closing.wait(LISTEN_AGAIN_S)
+
+    def _hear(self, connection: Connection) -> None:
+        while not self._closing.is_set():
+            for _ in connection.notifies(timeout=LISTEN_S, stop_after=1):
+                self._ring()
+
+
+def _node(row: Sequence[Any]) -> Node:
+    n, name, roles, age_ms, dead = row
+    # A newer program may know more roles.
+    known = tuple(Role(role) for role in roles.split(",") if role in set(Role))
+    return Node(n=n, name=name, roles=known, beat_age_s=age_ms / 1000, dead=bool(dead))
+
+
+def _holding(node: Node, slots: int, in_hands: dict[int, int]) -> Node:
+    return Node(
+        n=node.n,
+        name=node.name,
+        roles=node.roles,
+        beat_age_s=node.beat_age_s,
+        dead=node.dead,
+        slots=slots,
+        messages=in_hands.get(node.n, 0),
+    )

@@ -1,0 +1,245 @@
+"""Nodes on one database: who lives, who holds which binds, and whose message is in whose hands."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dastak.core.errors import Conflict
+from dastak.core.message import CarrierRef, Message, MessageState, submitted
+from dastak.core.node import LEASE_S, MOURNED_S, Does, OneNode, Role, does, fair_share, read_roles
+from dastak.core.ports import Change, Held
+from dastak.flows.record import in_same_hands
+from dastak.store.postgres.postgres_lane import connect
+from dastak.store.postgres.postgres_store import PostgresStore
+from tests.support.postgres_server import migrated_database
+from tests.support.samples import NOW, some_message, some_opening, some_verification
+
+SILENT_MS = 5_000
+
+
+class Two:
+    """Two nodes on one database, which lets one of them fall silent."""
+
+    def __init__(self, url: str, first: PostgresStore, second: PostgresStore) -> None:
+        self.url, self.first, self.second = url, first, second
+
+    def silence(self, node: PostgresStore, ms: int = SILENT_MS) -> None:
+        """Have the database believe that a node's last beat is so long ago."""
+        with connect(self.url) as connection:
+            connection.execute("UPDATE node SET beat_at = beat_at - $1 WHERE n = $2", (ms, node.nodes.number))
+
+
+@pytest.fixture
+async def two() -> AsyncIterator[Two]:
+    url = migrated_database()
+    async with PostgresStore(url) as first, PostgresStore(url) as second:
+        await first.nodes.join("one", (Role.ALL,))
+        await second.nodes.join("two", (Role.API, Role.CARRIER))
+        yield Two(url, first, second)
+
+
+async def open_one(store: PostgresStore, **changes: object) -> Message:
+    verification = some_verification()
+    message = some_message(verification, **changes)
+    await store.open(some_opening(verification, message=message))
+    return message
+
+
+async def due(store: PostgresStore, after_s: float = 0) -> list[Message]:
+    now = NOW + timedelta(seconds=after_s)
+    held = await store.due(now, lease_until=now + timedelta(seconds=LEASE_S), limit=10)
+    return [one.message for one in held if one.message is not None]
+
+
+async def test_nodes_hear_of_each_other_and_of_what_each_holds(two: Two) -> None:
+    slots = await two.second.nodes.claim("north", 3, 2)
+    await two.second.nodes.beat(["north"])
+    heard = await two.first.nodes.beat([])
+    listed = await two.first.nodes.listed()
+
+    assert heard is not None
+    assert list(slots) == [0, 1]
+    assert [(node.name, node.roles) for node in heard.nodes] == [
+        ("one", (Role.ALL,)),
+        ("two", (Role.API, Role.CARRIER)),
+    ]
+    assert [(slot.slot, slot.node, slot.up) for slot in heard.slots] == [
+        (0, two.second.nodes.number, True),
+        (1, two.second.nodes.number, True),
+    ]
+    assert [node.slots for node in listed] == [0, 2]
+
+
+async def test_claims_at_once_never_pass_the_allowance(two: Two) -> None:
+    got = await asyncio.gather(*(node.nodes.claim("north", 5, 4) for node in (two.first, two.second)))
+    more = await two.first.nodes.claim("north", 5, 5)
+
+    taken = [slot for slots in (*got, more) for slot in slots]
+    assert sorted(taken) == [0, 1, 2, 3, 4]
+
+
+async def test_slot_that_is_given_back_is_another_nodes_to_take(two: Two) -> None:
+    await two.first.nodes.claim("north", 1, 1)
+    before = await two.second.nodes.claim("north", 1, 1)
+    await two.first.nodes.release("north", [0])
+
+    assert list(before) == []
+    assert list(await two.second.nodes.claim("north", 1, 1)) == [0]
+
+
+async def test_silent_node_is_dead_and_its_slots_are_free(two: Two) -> None:
+    await two.first.nodes.claim("north", 1, 1)
+    two.silence(two.first)
+
+    heard = await two.second.nodes.beat([])
+    got = await two.second.nodes.claim("north", 1, 1)
+
+    assert heard is not None
+    assert [node.name for node in heard.nodes] == ["two"]
+    assert heard.mourned
+    assert list(got) == [0]
+    assert await two.first.nodes.beat(["north"]) is None
+    assert list(await two.first.nodes.claim("north", 1, 1)) == []
+
+
+async def test_node_that_was_away_itself_buries_nobody(two: Two) -> None:
+    two.silence(two.first)
+    two.silence(two.second)
+
+    heard = await two.second.nodes.beat([])
+
+    assert heard is not None
+    assert [node.name for node in heard.nodes] == ["one", "two"]
+
+
+async def test_dead_node_comes_back_under_a_new_number(two: Two) -> None:
+    old = two.first.nodes.number
+    two.silence(two.first)
+    await two.second.nodes.beat([])
+
+    new = await two.first.nodes.join("one", (Role.ALL,))
+
+    assert new > old
+    assert await two.first.nodes.beat([]) is not None
+
+
+async def test_node_that_leaves_gives_all_back_at_once(two: Two) -> None:
+    await two.first.nodes.claim("north", 1, 1)
+    await open_one(two.first, owner=two.first.nodes.number, due_at=NOW + timedelta(seconds=LEASE_S))
+    await two.first.nodes.leave()
+
+    heard = await two.second.nodes.beat([])
+
+    assert heard is not None
+    assert [node.name for node in heard.nodes] == ["two"]
+    assert list(await two.second.nodes.claim("north", 1, 1)) == [0]
+    assert len(await due(two.second)) == 1
+
+
+async def test_dead_nodes_are_forgotten_in_the_end(two: Two) -> None:
+    two.silence(two.first)
+    await two.second.nodes.beat([])
+    two.silence(two.first, int(MOURNED_S * 1000))
+    await two.second.nodes.beat([])
+
+    assert [node.name for node in await two.second.nodes.listed()] == ["two"]
+
+
+async def test_message_in_the_hands_of_a_living_node_is_left_to_it_even_after_its_lease(two: Two) -> None:
+    await open_one(two.first, owner=two.first.nodes.number, due_at=NOW)
+
+    assert await due(two.second, LEASE_S) == []
+    assert [message.fence for message in await due(two.first, LEASE_S)] == [0]
+
+
+async def test_message_of_nobody_is_taken_by_one(two: Two) -> None:
+    await open_one(two.first, due_at=NOW)
+
+    taken = await asyncio.gather(due(two.first), due(two.second))
+
+    assert sorted(len(messages) for messages in taken) == [0, 1]
+
+
+async def test_message_of_a_dead_node_moves_before_its_lease_ends_and_the_late_write_is_refused(
+    two: Two,
+) -> None:
+    in_hand = await open_one(two.first, owner=two.first.nodes.number, due_at=NOW + timedelta(seconds=LEASE_S))
+    two.silence(two.first)
+    await two.second.nodes.beat([])
+
+    [taken] = await due(two.second)
+
+    def write(held_as: Message, ref: str) -> Callable[[Held], Change[None]]:
+        def rule(held: Held) -> Change[None]:
+            assert held.message is not None
+            step, _ = in_same_hands(
+                held_as,
+                lambda found: (submitted(found, CarrierRef("north", ref), latency_ms=1, now=NOW), None),
+            )(held.message)
+            return Change(answer=None, message=step.message, trace=step.events)
+
+        return rule
+
+    with pytest.raises(Conflict):
+        await two.first.decide(in_hand.key, write(in_hand, "zombie"))
+    await two.second.decide(taken.key, write(taken, "alive"))
+
+    assert (taken.owner, taken.fence) == (two.second.nodes.number, 2)
+    after = await two.first.decide(CarrierRef("north", "alive"), lambda held: Change(answer=held.message))
+    assert isinstance(after, Message)
+    assert (after.state, after.owner) == (MessageState.SUBMITTED, 0)
+
+
+async def test_dead_node_takes_nothing(two: Two) -> None:
+    await open_one(two.first, due_at=NOW)
+    two.silence(two.first)
+    await two.second.nodes.beat([])
+
+    assert await due(two.first) == []
+    assert len(await due(two.second)) == 1
+
+
+async def test_bell_rings_for_what_is_due_now_and_in_no_hand_of_its_writer(two: Two) -> None:
+    rung = asyncio.Event()
+    await two.second.nodes.listen(rung.set)
+
+    async with asyncio.timeout(30):
+        while not rung.is_set():  # the first ring may come before the ear
+            await open_one(two.first, due_at=NOW)
+            await asyncio.wait([asyncio.create_task(rung.wait())], timeout=0.1)
+
+    assert rung.is_set()
+
+
+async def test_file_of_sqlite_has_one_node(tmp_path: Path) -> None:
+    from tests.support.stores import open_sqlite
+
+    async with open_sqlite(tmp_path) as store:
+        assert isinstance(store.nodes, OneNode)
+        assert await store.nodes.join("alone", (Role.ALL,)) == 0
+        assert list(await store.nodes.claim("north", 2, 5)) == [0, 1]
+        assert await store.nodes.listed() == ()
+
+
+@pytest.mark.parametrize("binds", range(1, 9))
+@pytest.mark.parametrize("nodes", [(1,), (1, 2), (3, 9, 4)])
+def test_fair_shares_come_to_the_allowance_and_differ_by_one(binds: int, nodes: tuple[int, ...]) -> None:
+    shares = [fair_share("north", binds, nodes, node) for node in nodes]
+
+    assert sum(shares) == binds
+    assert max(shares) - min(shares) <= 1
+
+
+def test_who_does_not_bind_has_no_share() -> None:
+    assert fair_share("north", 4, (1, 2), 3) == 0
+
+
+def test_roles_are_read_and_come_to_what_a_node_does() -> None:
+    assert does(read_roles("all")) == Does()
+    assert does(read_roles("api")) == Does(answers=True, sends=False, binds=False, speaks=False)
+    assert does(read_roles("worker, voice")) == Does(answers=False, sends=True, binds=False, speaks=True)
+    with pytest.raises(ValueError, match="'apy' is no role"):
+        read_roles("apy")
