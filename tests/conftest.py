@@ -22,7 +22,6 @@ LONG: Final = {
     "test_chaos_loads.py",
     "test_chaos_patroni.py",
     "test_exchange_foreign.py",
-    "test_peer_of_a_killed_voice_process_ends_the_call_by_its_session_timer",
     "test_systemd_boot.py",
 }
 

@@ -567,6 +567,21 @@ async def test_text_that_arrives_late_stops_a_call_that_waits_for_a_trunk(house:
     assert house.ports.calls.refusal(Mode.LIVE, started.msisdn, now=house.clock.now()) is None
 
 
+async def test_text_that_arrives_while_the_first_trunk_searches_lets_no_second_one_ring(house: House) -> None:
+    async def searches() -> None:
+        await house.receive("north-1", Outcome.DELIVERED)
+        raise CarrierRejected("called off", status="408", outcome=Outcome.NETWORK_TEMPORARY)
+
+    second = ScriptedRoute("trunk2")
+    with_calls(house, ScriptedRoute("trunk", searches), second)
+    await sent(house)
+    await house.receive("north-1", Outcome.SPAM_OR_CONTENT)
+    await house.deliver()
+
+    assert second.offered == []
+    assert [event.cause for event in house.told_of(MessageDropped)] == ["text_arrived"]
+
+
 async def test_text_that_arrived_stops_no_call_that_was_asked_for(house: House) -> None:
     calls = with_calls(house)
     started = await sent(house)

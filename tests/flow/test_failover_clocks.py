@@ -180,7 +180,7 @@ async def test_silent_route_is_waited_for_when_there_is_no_other_way(tmp_path: P
 
 async def test_call_follows_a_silent_route_when_no_other_is_left(house: House) -> None:
     calls = ScriptedRoute("trunk")
-    house.ports = replace(house.ports, routes=Ways(list(house.routes[:1]), calls))
+    house.ports = replace(house.ports, routes=Ways(list(house.routes[:1]), [calls]))
 
     await hedged(house, NO_ANSWER)
 

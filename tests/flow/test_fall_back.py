@@ -34,10 +34,10 @@ NOTHING_FOLLOWS = [
 
 
 class Ways:
-    """Texts by some routes, and calls by one."""
+    """Texts by some routes, and calls by others."""
 
-    def __init__(self, texts: list[ScriptedRoute], calls: ScriptedRoute) -> None:
-        self.of = {Channel.SMS: texts, Channel.VOICE: [calls]}
+    def __init__(self, texts: list[ScriptedRoute], calls: list[ScriptedRoute]) -> None:
+        self.of = {Channel.SMS: texts, Channel.VOICE: calls}
 
     def carry(self, _mode: object, channel: Channel, *_whose: object) -> bool:
         return bool(self.of[channel])
@@ -56,10 +56,12 @@ async def sent(house: House, **asked: str) -> Verification:
     return started
 
 
-def with_calls(house: House, calls: ScriptedRoute | None = None, *, texts: int = 1) -> ScriptedRoute:
-    """Give the house its first routes for texts and one for calls."""
+def with_calls(
+    house: House, calls: ScriptedRoute | None = None, *more: ScriptedRoute, texts: int = 1
+) -> ScriptedRoute:
+    """Give the house its first routes for texts and one for calls, or more; return the first of those."""
     calls = calls or ScriptedRoute("trunk")
-    house.ports = replace(house.ports, routes=Ways(list(house.routes[:texts]), calls))
+    house.ports = replace(house.ports, routes=Ways(list(house.routes[:texts]), [calls, *more]))
     house.settlement.begin(house.ports)
     return calls
 

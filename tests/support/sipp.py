@@ -98,9 +98,11 @@ def _send(lines: Sequence[str], body: str, how: str) -> str:
 
 
 class Sipp:
-    """One SIPp that takes one call."""
+    """One SIPp that takes one call, or several that are all alike."""
 
-    def __init__(self, steps: Sequence[str], directory: Path, *, transport: str, contact_port: int) -> None:
+    def __init__(
+        self, steps: Sequence[str], directory: Path, *, transport: str, contact_port: int, calls: int = 1
+    ) -> None:
         self.port = _free_port(transport)
         self._directory = directory
         scenario = "\n".join(steps)
@@ -110,7 +112,7 @@ class Sipp:
         )
         command = [
             program("sipp"),
-            *("-sf", "steps.xml", "-i", "127.0.0.1", "-p", str(self.port), "-m", "1", "-nostdin"),
+            *("-sf", "steps.xml", "-i", "127.0.0.1", "-p", str(self.port), "-m", str(calls), "-nostdin"),
             *("-t", TRANSPORTS[transport], "-trace_err", "-error_file", "errors.log", "-trace_msg"),
             *("-message_file", "messages.log", "-key", "contact", f"127.0.0.1:{contact_port or self.port}"),
         ]
@@ -150,14 +152,14 @@ class Sipp:
 
 @asynccontextmanager
 async def sipp(
-    *steps: str, directory: Path, transport: str = "UDP", contact_port: int = 0
+    *steps: str, directory: Path, transport: str = "UDP", contact_port: int = 0, calls: int = 1
 ) -> AsyncIterator[Sipp]:
     """Run SIPp with these steps; skip where it cannot be had.
 
     With a `contact_port` the callee wants to be reached there within the dialog.
     """
     peer = await asyncio.to_thread(
-        lambda: Sipp(steps, directory, transport=transport, contact_port=contact_port)
+        lambda: Sipp(steps, directory, transport=transport, contact_port=contact_port, calls=calls)
     )
     try:
         yield peer

@@ -96,9 +96,7 @@ async def _call_barred(
     terms = ports.call_terms(verification.mode, verification.tenant, rules, verification.msisdn)
     if not ways and terms.bar is not None:
         return terms.bar, CALL_BARS[terms.bar].means
-    told = await ports.store.timeline(verification.tenant, verification.id)
-    followed = any(isinstance(e, FallbackDue) and e.followed_by == message.key.ordinal for e in told)
-    if followed and any(isinstance(event, MessageDelivered) for event in told):
+    if await _text_arrived(ports, verification, message):
         return ARRIVED, "the text that it follows arrived after all"
     if message.tries:
         return None  # counted already
@@ -118,6 +116,13 @@ async def _count_call(ports: Ports, verification: Verification, message: Message
     offered = CallNoted(_ms(now), message.key.ordinal, OFFERED)
     await ports.store.decide(message.key, lambda _: Change(answer=None, trace=(offered,)), judge=judge)
     ports.publish(verification, (offered,))
+
+
+async def _text_arrived(ports: Ports, verification: Verification, call: Message) -> bool:
+    """Say whether the text arrived that a call follows which nobody asked for."""
+    told = await ports.store.timeline(verification.tenant, verification.id)
+    followed = any(isinstance(e, FallbackDue) and e.followed_by == call.key.ordinal for e in told)
+    return followed and any(isinstance(event, MessageDelivered) for event in told)
 
 
 def ways_of(ports: Ports, verification: Verification, message: Message, now: datetime) -> Sequence[Route]:
@@ -160,7 +165,7 @@ class _Delivery:
                 if route.name in message.tried:
                     continue  # it had this code; the ones before had not
                 # The route before may have taken its time; much may have happened since.
-                cause = await _not_wanted_now(ports, await self._latest(), ports.clock.now())
+                cause = await self._not_wanted_any_more()
                 if cause is not None:
                     return await drop(ports, message, cause, *self._refusals)
             offered_at = ports.clock.now()
@@ -179,6 +184,14 @@ class _Delivery:
             else:
                 return await self._taken(carrier, offered_at, late=await self._followed())
         return await self._not_taken()
+
+    async def _not_wanted_any_more(self) -> str | None:
+        """Say why the next route should not be asked, if so; a call is not needed once its text arrived."""
+        ports = self._ports
+        cause = await _not_wanted_now(ports, await self._latest(), ports.clock.now())
+        if cause is None and self._message.channel is Channel.VOICE:
+            cause = ARRIVED if await _text_arrived(ports, self._verification, self._message) else None
+        return cause
 
     async def _offer(self, route: Route, outgoing: Outgoing) -> CarrierRef:
         """Offer it to one route; when that does not answer in time, have another message follow meanwhile."""

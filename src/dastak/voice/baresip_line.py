@@ -12,7 +12,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from dastak.core.call_price import TALK_S_MAX
 from dastak.core.outcome import Outcome
 from dastak.voice.baresip_stack import BARESIP_STACK, BaresipStack, BaresipTrouble, StackPlace
 from dastak.voice.ivr import Ivr, SpeechOf
@@ -243,7 +242,7 @@ class BaresipLeg:
         clocks = [
             loop.call_later(self._line.heard_s, self._unheard),
             loop.call_later(self._dial.ring_s, self._ring_out),
-            loop.call_later(self._dial.ring_s + TALK_S_MAX, self.hang_up),
+            loop.call_later(self._dial.ring_s + self._line.settings.talk_s, self.hang_up),
         ]
         call = None
         try:
@@ -289,7 +288,12 @@ class BaresipLeg:
 
     def _answered(self, call: Any) -> None:
         self._hearer.on_answered(status_words(200))
-        self._ivr = ivr_of(self._dial.script, self._line.speech_of, self._hearer.on_step)
+        self._ivr = ivr_of(
+            self._dial.script,
+            self._line.speech_of,
+            self._hearer.on_step,
+            talk_s_max=self._line.settings.talk_s,
+        )
         self._speaking = asyncio.get_running_loop().create_task(self._speak(call.audio, self._ivr))
 
     async def _speak(self, audio: Any, ivr: Ivr) -> None:

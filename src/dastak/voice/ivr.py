@@ -113,6 +113,7 @@ class Ivr:
         code: What is spoken; empty where the person types what the page shows.
         typed: How many digits the page shows, where the person types them.
         brand: On whose behalf it calls.
+        talk_s_max: How long the call may last.
         tell: Told of each step as it happens, with what was typed or the language that is spoken instead.
     """
 
@@ -124,12 +125,14 @@ class Ivr:
         code: str = "",
         typed: int = 0,
         brand: str = "",
+        talk_s_max: float = TALK_S_MAX,
         tell: Callable[[Step, str], None] = lambda _step, _typed: None,
     ) -> None:
         if bool(code) == bool(typed):
             raise ValueError("a call speaks a code or takes digits, and not both")
         self._speech, self._gate, self._code, self._typed = speech, gate, code, typed
         self._brand, self._tell = brand, tell
+        self._frames_max = talk_s_max * FRAMES_PER_S
         self._keys: list[str] = []
         self._pulled = self._readings = 0
         self._ended: Ended | None = None
@@ -215,7 +218,7 @@ class Ivr:
         clips = (*map(self._speech.clip, names), *self._speech.code(self._code))
         frames = sum(map(len, clips)) // FRAME_OCTETS
         pauses = int((BETWEEN_READINGS_S + MENU_WAIT_S) * FRAMES_PER_S)
-        return self._pulled + frames + pauses <= TALK_S_MAX * FRAMES_PER_S
+        return self._pulled + frames + pauses <= self._frames_max
 
     def _choice(self) -> Heard:
         """Return which of the two keys of the menu was pressed; while the code was spoken counts as well."""

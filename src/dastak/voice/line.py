@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from dastak.core.call_price import TALK_S_MAX
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.voice.ivr import Ivr, SpeechOf, Step
@@ -34,7 +35,13 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         return f"Script({self.locale!r})"
 
 
-def ivr_of(script: Script, speech_of: SpeechOf, tell: Callable[[Step, str], None]) -> Ivr:
+def ivr_of(
+    script: Script,
+    speech_of: SpeechOf,
+    tell: Callable[[Step, str], None],
+    *,
+    talk_s_max: float = TALK_S_MAX,
+) -> Ivr:
     """Return the call as it is heard."""
     return Ivr(
         speech_of(script.locale, script.tenant),
@@ -42,6 +49,7 @@ def ivr_of(script: Script, speech_of: SpeechOf, tell: Callable[[Step, str], None
         code=script.code,
         typed=script.typed,
         brand=script.brand,
+        talk_s_max=talk_s_max,
         tell=tell,
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from dastak.core.call_price import TALK_S_MAX
 from dastak.core.callers import check_callers
 from dastak.voice.baresip_stack import baresip_installed
 from dastak.voice.sip.call_outcomes import read_overrides
@@ -48,6 +49,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         auto_dialler_declared_on: The day when its operator was told that a program dials, as India wants it.
         calls_max: How many calls the contract allows at once.
         ring_s: How long a phone may ring.
+        talk_s: How long a call may last from the answer on; prices reserve for the most.
         silence_s: How long a trunk may say nothing before the call goes by another.
         progress_s: How long it may search for the phone, from its first word to the ring.
         probe_s: How often the trunk is asked by OPTIONS whether it is there; 0 never asks.
@@ -81,6 +83,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     auto_dialler_declared_on: Annotated[str, msgspec.Meta(pattern=r"\A([0-9]{4}-[0-9]{2}-[0-9]{2})?\Z")] = ""
     calls_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 30
     ring_s: Annotated[float, msgspec.Meta(ge=5, le=60)] = 25.0
+    talk_s: Annotated[float, msgspec.Meta(ge=10, le=TALK_S_MAX)] = TALK_S_MAX
     silence_s: Annotated[float, msgspec.Meta(ge=1, le=32)] = 5.0
     progress_s: Annotated[float, msgspec.Meta(ge=1, le=30)] = 12.0
     probe_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
@@ -172,6 +175,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             contact="",
             routes=self._routes(),
             ring_s=self.ring_s,
+            talk_s_max=self.talk_s,
             prack=self.prack,
             session_s=self.session_s,
             assert_identity=self.assert_identity,

@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from dastak.core.call_price import TALK_S_MAX
 from dastak.core.errors import Overloaded
 from dastak.core.outcome import Outcome
 from dastak.voice.ivr import Ivr, SpeechOf
@@ -64,6 +65,7 @@ class TrunkLine:
         caller: The number that phones are shown.
         callers: Others that it allotted, which a call may ask for.
         calls_max: How many calls the contract allows at once.
+        talk_s_max: How long a call may last from the answer on; the signalling ends it.
         speech_of: Returns how a locale is spoken.
         srtp: Whether the sound is encrypted.
         symmetric: Whether it follows who sends from elsewhere than the trunk said.
@@ -79,6 +81,7 @@ class TrunkLine:
         caller: str,
         calls_max: int,
         callers: Collection[str] = (),
+        talk_s_max: float = TALK_S_MAX,
         speech_of: SpeechOf = shipped,
         srtp: SrtpUse = SrtpUse.OFF,
         symmetric: bool = True,
@@ -86,7 +89,7 @@ class TrunkLine:
         self.calls_max, self.srtp, self.symmetric = calls_max, srtp, symmetric
         self.sip, self.media, self.speech_of = sip, media, speech_of
         self.address, self.domain, self.caller = address, domain, caller
-        self.callers = callers
+        self.callers, self.talk_s_max = callers, talk_s_max
         self._calls: set[asyncio.Task[None]] = set()
         self._open = False
 
@@ -239,7 +242,9 @@ class TrunkLeg:
         self._audio, self._ours = audio, agreed(self._ours, audio)
         self._hearer.on_answered(status_words(200))
         script = self._dial.script
-        self._ivr = ivr_of(script, self._line.speech_of, self._hearer.on_step)
+        self._ivr = ivr_of(
+            script, self._line.speech_of, self._hearer.on_step, talk_s_max=self._line.talk_s_max
+        )
         self._media.speak(self._ivr.frame)
 
     def _key(self, digit: str) -> None:

@@ -73,6 +73,7 @@ class KeptTrunk:
             caller=settings.caller,
             callers=settings.callers,
             calls_max=settings.calls_max,
+            talk_s_max=settings.talk_s,
             speech_of=speech_of,
             srtp=settings.srtp,
             symmetric=settings.symmetric,
