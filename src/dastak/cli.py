@@ -35,7 +35,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "keys": ("admin_keys:keys", "Create, list, rotate and revoke API keys."),
     "tenants": ("admin:tenants", "Create, list, show and change tenants."),
     "services": ("admin:services", "Create, list and change services."),
-    "login": ("admin_people:login", "Show and change how people sign in to a service."),
+    "login": ("admin_login:login", "Show and change how people sign in to a service."),
     "operators": ("admin_people:console_operators", "Invite, list and remove the people who run things."),
     "clients": ("admin_clients:clients", "Register sites that log people in by OpenID Connect."),
     "carrier": ("admin_carriers:carrier", "Add, test, change, drain and restore carriers."),

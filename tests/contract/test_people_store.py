@@ -9,11 +9,13 @@ from msgspec.structs import replace
 
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.login_settings import LoginSettings
-from dastak.core.people_store import Entry, Invitation
+from dastak.core.oidc import TokenKind
+from dastak.core.people_store import Entry, Invitation, PasswordLink
 from dastak.core.person import Person, PersonId
 from dastak.core.sign_in_limits import FROM_THERE, STRANGERS, Claim
 from dastak.core.sign_in_state import DEVICES_MAX, SIGN_INS_KEPT, BrowserSession, Device, SignInLine, Stage
 from dastak.core.tenant import Mode
+from tests.support.oidc_samples import some_client, some_grant, some_login, some_token
 from tests.support.samples import NOW, some_id
 
 
@@ -246,3 +248,67 @@ async def test_nothing_of_a_removed_person_is_left(store: Any) -> None:
     assert not await store.people.lines_of(person.id, limit=9)
     with pytest.raises(NotFound):
         await store.people.remove_person(person.id)
+
+
+async def test_what_other_sites_were_given_ends_with_all_sessions_of_a_person(store: Any) -> None:
+    person, other = some_person(), some_person(username="Ravi")
+    client = await store.oidc.put_client(some_client())
+    theirs = {
+        "offline": (person, None),
+        "elsewhere": (person, b"two"),
+        "here": (person, b"one"),
+        "another's": (other, None),
+    }
+    codes = {}
+    for name, (whose, visit) in theirs.items():
+        codes[name] = some_token(TokenKind.REFRESH)
+        login = some_login(who=f"person:{whose.id.hex()}", account=whose.id.hex())
+        await store.oidc.open_grant(some_grant(client, login=login, visit=visit), codes[name])
+    codes["phone alone"] = some_token(TokenKind.REFRESH)
+    await store.oidc.open_grant(some_grant(client), codes["phone alone"])
+
+    async def revoked() -> set[str]:
+        held = {name: await store.oidc.token(code.digest) for name, code in codes.items()}
+        return {name for name, one in held.items() if one.grant.revoked_at is not None}
+
+    await store.people.end_sessions(person.id, but=b"one", line=line("password_changed"))
+    but_one = await revoked()
+    await store.people.end_sessions(person.id, but=None, line=line("password_reset"))
+
+    assert but_one == {"offline", "elsewhere"}
+    assert await revoked() == {"offline", "elsewhere", "here"}
+
+
+def some_link(person: Person, digest: bytes = b"link") -> PasswordLink:
+    return PasswordLink(digest=digest, person=person.id, expires_at=NOW + timedelta(hours=1))
+
+
+async def test_password_link_opens_one_session_of_a_hundred_at_once(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    link = await store.people.put_password_link(some_link(person), line=line("password_link_made"))
+    sessions = [some_session(person, b"%d" % n, stage=Stage.VOUCHED) for n in range(100)]
+
+    found = await store.people.password_link_of(b"link")
+    entered = await asyncio.gather(
+        *(store.people.enter(Entry(session=one, link=b"link")) for one in sessions)
+    )
+    opened = [await store.people.session_of(one.digest) for one in sessions]
+
+    assert found == link
+    assert entered.count(True) == 1
+    assert [one for one in opened if one is not None] == [sessions[entered.index(True)]]
+    assert await store.people.password_link_of(b"link") is None
+    assert [one.what for one in await store.people.lines_of(person.id, limit=9)] == ["password_link_made"]
+
+
+async def test_password_link_ends_with_a_newer_one_and_with_all_sessions(store: Any) -> None:
+    person, other = some_person(), some_person(username="Ravi")
+    for whose, digest in ((person, b"1"), (person, b"2"), (other, b"3")):
+        await store.people.put_password_link(some_link(whose, digest), line=line("password_link_made"))
+    kept = [await store.people.password_link_of(digest) for digest in (b"1", b"2", b"3")]
+
+    await store.people.end_sessions(person.id, but=None, line=line("signed_out_everywhere"))
+
+    assert kept == [None, some_link(person, b"2"), some_link(other, b"3")]
+    assert await store.people.password_link_of(b"2") is None
+    assert await store.people.password_link_of(b"3") is not None

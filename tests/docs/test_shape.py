@@ -24,7 +24,7 @@ FOLDERS_DEEP_MAX = 2
 # Packages that are larger, each with its reason. A number here is a bound as well: it shall not grow unseen.
 LARGER_PACKAGES = {
     ".": (15, "the doors of the house: each program and each part of the wiring is one module"),
-    "core": (56, "the rules are many small subjects of one kind, and a folder below would only hide them"),
+    "core": (57, "the rules are many small subjects of one kind, and a folder below would only hide them"),
     "http_carriers": (14, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (24, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (27, "an endpoint table and a schema for each subject, beside the edge that serves them"),
@@ -32,9 +32,9 @@ LARGER_PACKAGES = {
         36,
         "each subject is a module for whatever database; another one than SQLite has a package of its own",
     ),
-    "tenancy": (17, "each act of an operator, and each kind of secret, is a short module of its own"),
+    "tenancy": (18, "each act of an operator, and each kind of secret, is a short module of its own"),
     "flows": (25, "one module for each thing a caller, a carrier or the clock can ask for"),
-    "commands": (33, "one module a command; the table in cli.py is the index"),
+    "commands": (34, "one module a command; the table in cli.py is the index"),
     "voice": (15, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
     "simulator/exchange": (
         15,

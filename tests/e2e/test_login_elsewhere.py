@@ -65,6 +65,37 @@ def test_customers_own_system_is_asked_and_the_second_factor_is_ours(
     assert shown["check_url"] == system.url
 
 
+def test_new_secret_is_good_at_once_and_the_old_one_for_a_day(
+    inner: DastakProcess, system: PasswordSystem
+) -> None:
+    api = ApiClient(inner.url, inner.api_key)
+    old = system.secret = told(inner, system.url)["check_secret"]
+    made = api.post(f"{HOUSE}/rotate-check-secret", {})
+    passed = []
+    for secret in (old, made.body["check_secret"]):
+        system.secret = secret
+        with LoginClient(inner.url) as browser:
+            passed.append(browser.pass_password("Asha", PASSWORD).status_code)
+    leaked = api.post(f"{HOUSE}/rotate-check-secret", {"overlap_s": 0})
+    with LoginClient(inner.url) as browser:
+        refused = browser.pass_password("Asha", PASSWORD).status_code
+
+    assert (made.status, passed) == (200, [303, 303])
+    assert made.body["check_before_until"] is not None
+    assert leaked.body["check_secret"] not in (old, made.body["check_secret"])
+    assert (refused, system.refused) == (503, 1), "what is in wrong hands signs nothing any more"
+    assert api.get(HOUSE).body["check_secret"] is None
+
+
+def test_directory_of_our_own_has_no_secret_to_rotate(inner: DastakProcess) -> None:
+    api = ApiClient(inner.url, inner.api_key)
+    api.patch(HOUSE, {"check_url": ""})
+
+    refused = api.post(f"{HOUSE}/rotate-check-secret", {})
+
+    assert refused.status == 409
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -9,7 +9,15 @@ import pytest
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import BEHIND_PROXY, PASSWORD, LoginClient, some_name, with_number
+from tests.support.login_client import (
+    ACCOUNT,
+    BEHIND_PROXY,
+    LOGIN,
+    PASSWORD,
+    LoginClient,
+    some_name,
+    with_number,
+)
 from tests.support.oidc_peers import CLIENTS, Fact, OidcClient
 from tests.support.oidc_site import (
     CALLBACK,
@@ -24,6 +32,7 @@ from tests.support.oidc_site import (
 )
 from tests.support.plain_browser import PlainBrowser, Sheet
 
+FORGOTTEN = f"{LOGIN}/forgotten"
 PHONE, TWO = "urn:dastak:acr:phone", "urn:dastak:acr:password-and-code"
 
 
@@ -309,4 +318,33 @@ def test_account_that_was_blocked_gets_no_more_tokens(
     order(dastak, "login", "block", "--undo", person["name"])
 
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
-    assert site.refresh(given["refresh_token"]).status_code == 200
+    later = site.refresh(given["refresh_token"])
+    assert later.status_code == 400, "whoever is let in again signs in again, as in every browser"
+
+
+@pytest.mark.parametrize("end", ["password reset", "sign-out everywhere"])
+def test_tokens_end_with_the_sessions_of_the_person(
+    dastak: DastakProcess, browser: PlainBrowser, person: dict[str, Any], end: str
+) -> None:
+    api = ApiClient(dastak.url, dastak.api_key)
+    site = Site(dastak, browser, login="password_and_code")
+    asked = site.ask(scope="openid phone offline_access", acr_values=TWO)
+    given = site.exchange(answer_of(sign_in(browser, asked, person))["code"]).json()
+    before = site.userinfo(given["access_token"]).status_code
+    with LoginClient(dastak.url) as other:
+        if end == "password reset":
+            other.send(FORGOTTEN, {"username": person["name"]})
+            other.send(f"{FORGOTTEN}/code", {"code": api.next_text(person["number"])["code"]})
+            done = other.send(
+                f"{FORGOTTEN}/new", {"new": "another bridge of limes", "recovery": person["codes"][0]}
+            )
+        else:
+            other.pass_password(person["name"])
+            other.type_code(api.next_text(person["number"])["code"])
+            done = other.send(ACCOUNT, {"do": "out-everywhere"})
+    refreshed = site.refresh(given["refresh_token"])
+
+    assert done.status_code in (200, 303)
+    assert before == 200
+    assert (refreshed.status_code, refreshed.json()["error"]) == (400, "invalid_grant")
+    assert site.userinfo(given["access_token"]).status_code == 401

@@ -279,6 +279,38 @@ async def test_secret_is_sealed_and_shown_once(landing: Landing, receiver: LeadR
     assert receiver.secret.encode() not in hook.secret
 
 
+async def test_new_secret_signs_beside_the_old_one_for_a_day(
+    landing: Landing, receiver: LeadReceiver
+) -> None:
+    page = await landing.published()
+    await connect(landing, page, receiver)
+    old = receiver.secret
+    shown = await press(landing, page, "rotate")
+    new = re.findall(r"whsec_[\w+/=]+", shown.text)
+    taken = []
+    async with hooks_of(landing) as hooks:
+        for n, (after, secret) in enumerate(
+            ((timedelta(), old), (timedelta(), new[0]), (timedelta(days=1), old), (timedelta(), new[0]))
+        ):
+            receiver.secret, before = secret, len(receiver.taken)
+            await won(landing.store, page, n + 1)
+            await look(landing, hooks, after)
+            taken.append(len(receiver.taken) - before)
+
+    assert len(new) == 1
+    assert new[0] != old
+    assert "as well" in shown.text
+    assert taken == [1, 1, 0, 1], "both are good for a day, then the new one alone"
+
+
+async def test_page_without_a_webhook_has_no_secret_to_rotate(landing: Landing) -> None:
+    page = await landing.published()
+
+    refused = await press(landing, page, "rotate")
+
+    assert refused.status_code == 404
+
+
 @pytest.mark.parametrize("url", ["gopher://x/", "http://a@127.0.0.1/", "", "http://x:99999/", "http://[/"])
 async def test_address_that_is_none_is_refused(landing: Landing, url: str) -> None:
     page = await landing.published()

@@ -26,7 +26,7 @@ async def receiver() -> AsyncIterator[LeadReceiver]:
 
 
 async def send(sender: SignedSender, url: str) -> int:
-    async with sender.post(url, SECRET, "msg_1", b"{}", within_s=2.0) as answer:
+    async with sender.post(url, [SECRET], "msg_1", b"{}", within_s=2.0) as answer:
         return answer.status_code
 
 

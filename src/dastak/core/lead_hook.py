@@ -45,12 +45,16 @@ class LeadHook(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         secret: Sealed: what requests are signed with.
         off: Whether its server said that the address is gone.
+        before: The secret before this one, sealed.
+        before_until: Until when requests are signed with that one as well.
     """
 
     page: int
     url: str
     secret: bytes
     off: bool = False
+    before: bytes | None = None
+    before_until: datetime | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +88,9 @@ class LeadHookStore(Protocol):
 
     async def hook(self, page: int) -> LeadHook | None:
         """Return the webhook of a page, or None."""
+
+    async def rotate_hook(self, page: int, secret: bytes, *, before_until: datetime) -> bool:
+        """Give a webhook a new secret beside the one it has; False if there is no webhook."""
 
     async def remove_hook(self, page: int) -> None:
         """Take the webhook of a page away; what waits is given up."""

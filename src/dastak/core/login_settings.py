@@ -1,6 +1,7 @@
 """How people sign in to a service: who may make an account, what counts as a factor, who knows passwords."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -30,6 +31,9 @@ class LoginSettings(msgspec.Struct, frozen=True, kw_only=True):
         remember_days: For how long a browser may be remembered; 0 is never.
         check_url: The customer's own check of passwords; None is our own directory.
         check_secret: Sealed: what requests to it are signed with.
+        check_secret_before: Sealed: the one before that.
+        check_before_until: Until when requests are signed with that one as well.
+        site_url: Where the pages lead back to; None is nowhere.
     """
 
     service: int
@@ -46,6 +50,9 @@ class LoginSettings(msgspec.Struct, frozen=True, kw_only=True):
     remember_days: int = 30
     check_url: str | None = None
     check_secret: bytes | None = None
+    check_secret_before: bytes | None = None
+    check_before_until: datetime | None = None
+    site_url: str | None = None
 
 
 def check_login(settings: LoginSettings, *, private: bool = False) -> LoginSettings:
@@ -63,6 +70,8 @@ def check_login(settings: LoginSettings, *, private: bool = False) -> LoginSetti
     if not 0 <= settings.remember_days <= REMEMBER_DAYS_MAX:
         raise InvalidRequest(f"`remember_days` must be 0 to {REMEMBER_DAYS_MAX}.", field="remember_days")
     _check_factors(settings.factors)
+    if settings.site_url is not None:
+        check_address(settings.site_url, private=private, field="site_url")
     if settings.check_url is not None:
         check_address(settings.check_url, private=private, field="check_url")
         if settings.open_sign_up:

@@ -29,6 +29,18 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     tenant: int | None = None
 
 
+class PasswordLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A token by which somebody whom the tenant knows chooses a new password, once and with one proof more.
+
+    Attributes:
+        digest: SHA-256 of the token.
+    """
+
+    digest: bytes
+    person: PersonId
+    expires_at: datetime
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A gain of trust, written in one commit.
 
@@ -39,6 +51,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         back: Attempts that were right after all.
         device: The browser, to be known again.
         forgets: The digest under which the browser was known before.
+        link: The digest of a password link, which is used up by this.
     """
 
     session: BrowserSession
@@ -47,6 +60,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     back: tuple[Claim, ...] = ()
     device: Device | None = None
     forgets: bytes | None = None
+    link: bytes | None = None
 
 
 class PeopleStore(Protocol):
@@ -92,7 +106,7 @@ class PeopleStore(Protocol):
         """Take back an attempt that was never looked at."""
 
     async def enter(self, entry: Entry) -> bool:
-        """Write a gain of trust; False when the session it replaces is gone, and nothing was written."""
+        """Write a gain of trust; False, with nothing written, when the session or link before it is gone."""
 
     async def session_of(self, digest: bytes) -> BrowserSession | None:
         """Return a session."""
@@ -106,7 +120,10 @@ class PeopleStore(Protocol):
         """End a session."""
 
     async def end_sessions(self, person: PersonId, *, but: bytes | None, line: SignInLine) -> None:
-        """End all sessions of a person and forget its browsers, but for one session."""
+        """End all sessions of a person but one, and all that other sites were given in them.
+
+        Browsers are forgotten, and a link to a new password is worth nothing any more.
+        """
 
     async def device_of(self, digest: bytes, person: PersonId) -> Device | None:
         """Return a browser that a person signed in with before."""
@@ -136,6 +153,14 @@ class PeopleStore(Protocol):
 
     async def put_invitation(self, invitation: Invitation) -> None:
         """Write an invitation down."""
+
+    async def put_password_link(
+        self, link: PasswordLink, *, line: SignInLine, once: Once | None = None
+    ) -> PasswordLink:
+        """Write a password link down, in place of the one its person had; Conflict as with `put_login`."""
+
+    async def password_link_of(self, digest: bytes) -> PasswordLink | None:
+        """Return a password link that is not used up."""
 
     async def invitation_of(self, digest: bytes) -> Invitation | None:
         """Return an invitation that is not used up."""

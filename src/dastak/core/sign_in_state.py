@@ -48,9 +48,11 @@ class Stage(StrEnum):
     FORGOT = "forgot"  # somebody named an account, and nothing is proved
     PHONE_PROVED = "phone_proved"  # the code of its phone was typed, and no password
 
+    VOUCHED = "vouched"  # it came by a link that the tenant gave to whom it knows, and no password
+
 
 # What a browser has in a cookie of its own while a forgotten password is set anew; it opens nothing else.
-FORGETTING: Final = (Stage.FORGOT, Stage.PHONE_PROVED)
+FORGETTING: Final = (Stage.FORGOT, Stage.PHONE_PROVED, Stage.VOUCHED)
 
 
 class Purpose(StrEnum):

@@ -1,23 +1,25 @@
 """Set a password anew that its person forgot: by a code to the phone, and by one more proof.
 
 1. Whether there is such an account is told to nobody: both kinds are answered alike, and at the same time.
-2. It proves no less than a sign-in: whoever holds the phone needs an authenticator or a recovery code too.
+2. It proves no less than a sign-in: whoever holds the phone needs an authenticator or a recovery code too,
+   or a link from those who run the site; and such a link wants one of these, or the phone.
 3. Wrong codes count in their own session, never against the number or the account: who guesses shuts nobody
    else out of the sign-in.
 4. It signs nobody in. All sessions end and all browsers are forgotten, and the log says so.
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
 
 from dastak.core import codes
 from dastak.core.errors import DastakError
-from dastak.core.ids import FactorId, VerificationId
+from dastak.core.ids import VerificationId, digest_of
 from dastak.core.login_settings import LoginSettings
-from dastak.core.people_store import Entry, LoginPorts
-from dastak.core.person import Person, PersonId, name_key, owned, ways
+from dastak.core.people_store import Entry, LoginPorts, PasswordLink
+from dastak.core.person import Person, PersonId, name_key, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_limits import RESET_CODES, Claim, claims_of_reset, key_of
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
@@ -25,9 +27,9 @@ from dastak.core.tenant import Caller
 from dastak.core.verification import Judgement, Particulars, State
 from dastak.flows.check import Attempt, check
 from dastak.flows.compose import code_of
-from dastak.flows.sign_in import NOBODY, Visitor, bind, line_of, refuse_source
+from dastak.flows.sign_in import NOBODY, Visitor, asking, bind, line_of, refuse_source
 from dastak.flows.sign_up import check_new_password
-from dastak.flows.start import Ask, Started, start
+from dastak.flows.start import Started, start
 
 log = logging.getLogger("dastak.login")
 
@@ -40,7 +42,7 @@ async def name_account(
     username: str,
     *,
     session_digest: bytes,
-    locale: str,
+    said: Particulars,
 ) -> None:
     """Open a session for whoever names an account, and send its phone a code if there is one.
 
@@ -59,7 +61,7 @@ async def name_account(
     allowed = await login.people.claim(claims, now=now) is None
     asked: VerificationId | None = None
     if found is not None and allowed and _may_be_sent(found):
-        asked = await _send(login, caller, found, locale)
+        asked = await _send(login, caller, found, said)
     session = BrowserSession(
         digest=session_digest,
         person=whose if asked is not None else NOBODY,
@@ -80,12 +82,12 @@ def _may_be_sent(person: Person) -> bool:
     return not person.blocked and person.msisdn is not None and person.proved_at is not None
 
 
-async def _send(login: LoginPorts, caller: Caller, person: Person, locale: str) -> VerificationId | None:
-    said = Particulars(channel=Channel.SMS, locale=locale, purpose="reset")
+async def _send(
+    login: LoginPorts, caller: Caller, person: Person, said: Particulars
+) -> VerificationId | None:
+    said = msgspec.structs.replace(said, channel=Channel.SMS, purpose="reset")
     try:
-        started = await start(
-            login.ports, caller, Ask(to=person.msisdn, channel=Channel.SMS, particulars=said)
-        )
+        started = await start(login.ports, caller, asking(person, Channel.SMS, said))
     except DastakError as error:  # told to nobody but us, or the answer would say that there is an account
         log.warning("no code was sent for a forgotten password: %s", error.code)
         return None
@@ -120,22 +122,61 @@ async def prove_phone(
     return proved if entered else None
 
 
-async def ask_authenticator(
-    login: LoginPorts, caller: Caller, settings: LoginSettings, session: BrowserSession, person: Person
+async def open_link(
+    login: LoginPorts, settings: LoginSettings, token: str, *, session_digest: bytes
+) -> BrowserSession | None:
+    """Use up a password link and open the session of its person; None when it is not good any more."""
+    found, now = await link_of(login, settings, token), login.ports.clock.now()
+    if found is None:
+        return None
+    session = BrowserSession(
+        digest=session_digest,
+        person=found.person,
+        service=settings.service,
+        stage=Stage.VOUCHED,
+        created_at=now,
+        seen_at=now,
+        auth_at=now,
+        amr=(),
+        purpose=Purpose.RESET,
+    )
+    return session if await login.people.enter(Entry(session=session, link=found.digest)) else None
+
+
+async def link_of(login: LoginPorts, settings: LoginSettings, token: str) -> PasswordLink | None:
+    """Return what a token opens at a service, now."""
+    found = await login.people.password_link_of(digest_of(token))
+    if found is None or login.ports.clock.now() >= found.expires_at:
+        return None
+    person = await login.people.find_person(found.person)
+    here = person is not None and (person.service, person.mode) == (settings.service, settings.mode)
+    return found if here else None
+
+
+def more_ways(settings: LoginSettings, session: BrowserSession, person: Person) -> tuple[Channel, ...]:
+    """Return by what a person proves itself once more; the phone only where it did not yet."""
+    found = ways(person, settings.factors)
+    return found if session.stage is Stage.VOUCHED else tuple(way for way in found if way in FACTORS)
+
+
+async def ask_more(
+    login: LoginPorts,
+    caller: Caller,
+    session: BrowserSession,
+    person: Person,
+    *,
+    wanted: Sequence[Channel],
+    said: Particulars,
 ) -> None:
-    """Ask for a code of the authenticator or the printed list of a person, if it has one."""
-    kind = next((way for way in ways(person, settings.factors) if way in FACTORS), None)
-    if kind is None:
-        return
-    factor = owned(person, kind)
-    assert factor is not None
-    said = Particulars(channel=kind, purpose="reset")
-    # A recovery code still does, if this one cannot be asked for.
-    with suppress(DastakError):
-        wanted = Ask(factor=FactorId(bytes.fromhex(factor)), particulars=said)
-        started = await start(login.ports, caller, wanted)
-        assert isinstance(started, Started)
-        await bind(login, session, started.verification.id, Purpose.RESET)
+    """Ask for one more code, in the first of these ways in which it can be asked for."""
+    for way in wanted:
+        # A recovery code still does, if none can be asked for.
+        with suppress(DastakError):
+            asked = asking(person, way, msgspec.structs.replace(said, channel=way, purpose="reset"))
+            started = await start(login.ports, caller, asked)
+            assert isinstance(started, Started)
+            await bind(login, session, started.verification.id, Purpose.RESET)
+            return
 
 
 async def make_password(login: LoginPorts, person: Person, new: str) -> str:

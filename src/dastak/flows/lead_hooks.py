@@ -15,6 +15,7 @@ from dastak.core.errors import DastakError, InvalidRequest, Overloaded
 from dastak.core.ids import VerificationId
 from dastak.core.lead_hook import GONE, Delivery, DueLead, LeadHookStore, body_of, judge, message_id
 from dastak.core.ports import Ports
+from dastak.core.signing_secret import signing
 from dastak.tenancy.signed_request import SignedSender
 
 LOOK_EVERY_S: Final = 0.25
@@ -145,9 +146,11 @@ class LeadHooks:
         return status, judge(status, said, tries=tries, now=now, chance=chance, retry_after=retry_after)
 
     async def _post(self, one: DueLead) -> tuple[int, str]:
-        secret = self._ports.sealer.unseal(one.hook.secret, bound_to=bound_to(one.hook.page))
+        hook, bound = one.hook, bound_to(one.hook.page)
+        sealed = signing(hook.secret, hook.before, hook.before_until, now=self._ports.clock.now())
+        secrets = [self._ports.sealer.unseal(each, bound_to=bound) for each in sealed]
         body = body_of(one.lead, one.slug)
-        sent = self._sender.post(one.hook.url, secret, message_id(one.lead), body, within_s=self._within_s)
+        sent = self._sender.post(hook.url, secrets, message_id(one.lead), body, within_s=self._within_s)
         async with sent as answer:
             return answer.status_code, answer.headers.get("retry-after", "")
 

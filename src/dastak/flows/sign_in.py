@@ -224,9 +224,8 @@ def wished(
     )
 
 
-def asking(person: Person, channel: Channel, locale: str) -> Ask:
+def asking(person: Person, channel: Channel, said: Particulars) -> Ask:
     """Return what to ask a person for; authenticators by their id, for two people may share a number."""
-    said = Particulars(channel=channel, locale=locale, purpose="login")
     if channel in FACTORS:
         factor = owned(person, channel)
         assert factor is not None

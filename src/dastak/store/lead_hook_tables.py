@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from dastak.core.ids import VerificationId
 from dastak.core.lead_hook import Delivery, DueLead, HookState, LeadHook
 from dastak.store import rows
 from dastak.store.desk import Desk, Execute
 from dastak.store.landing_rows import lead_of
+
+# Of `hook`, and the first ones of `due_leads`.
+_HOOK_COLUMNS: Final = 6
 
 
 class LeadHookTables:
@@ -28,7 +32,12 @@ class LeadHookTables:
     async def hook(self, page: int) -> LeadHook | None:
         """See `LeadHookStore.hook`."""
         row = await self._desk.read(lambda execute: execute("hook", (page,)).fetchone())
-        return None if row is None else LeadHook(page=row[0], url=row[1], secret=row[2], off=bool(row[3]))
+        return None if row is None else _hook(row)
+
+    async def rotate_hook(self, page: int, secret: bytes, *, before_until: datetime) -> bool:
+        """See `LeadHookStore.rotate_hook`."""
+        row = (page, secret, rows.to_ms(before_until))
+        return await self._desk.write(lambda execute: execute("rotate_hook", row).rowcount > 0)
 
     async def remove_hook(self, page: int) -> None:
         """See `LeadHookStore.remove_hook`."""
@@ -74,6 +83,17 @@ class LeadHookTables:
 
 
 def _due(row: rows.Row) -> DueLead:
-    page, url, secret, slug, tries, *lead = row
-    hook = LeadHook(page=page, url=url, secret=secret)
-    return DueLead(hook=hook, slug=slug, lead=lead_of(tuple(lead)), tries=tries)
+    slug, tries, *lead = row[_HOOK_COLUMNS:]
+    return DueLead(hook=_hook(row), slug=slug, lead=lead_of(tuple(lead)), tries=tries)
+
+
+def _hook(row: rows.Row) -> LeadHook:
+    page, url, secret, off, before, until = row[:_HOOK_COLUMNS]
+    return LeadHook(
+        page=page,
+        url=url,
+        secret=secret,
+        off=bool(off),
+        before=before,
+        before_until=None if until is None else rows.from_ms(until),
+    )

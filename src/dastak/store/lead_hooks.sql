@@ -2,10 +2,14 @@
 
 -- name: put_hook
 INSERT INTO lead_hook (page, url, secret, off) VALUES (?, ?, ?, 0)
-ON CONFLICT (page) DO UPDATE SET url = excluded.url, secret = excluded.secret, off = excluded.off
+ON CONFLICT (page) DO UPDATE SET url = excluded.url, secret = excluded.secret, off = excluded.off,
+    old_secret = NULL, old_until = NULL
+
+-- name: rotate_hook
+UPDATE lead_hook SET old_secret = secret, old_until = ?3, secret = ?2 WHERE page = ?1
 
 -- name: hook
-SELECT page, url, secret, off FROM lead_hook WHERE page = ?
+SELECT page, url, secret, off, old_secret, old_until FROM lead_hook WHERE page = ?
 
 -- name: delete_hook
 DELETE FROM lead_hook WHERE page = ?
@@ -29,7 +33,7 @@ UPDATE lead_delivery SET state = ?, tries = ?, due_at = ?, error = ? WHERE verif
 SELECT state, tries, due_at, error FROM lead_delivery WHERE verification = ?
 
 -- name: due_leads
-SELECT h.page, h.url, h.secret, p.slug, d.tries,
+SELECT h.page, h.url, h.secret, h.off, h.old_secret, h.old_until, p.slug, d.tries,
     l.n, l.page, l.at, l.gone_at, l.variant, l.language, l.msisdn, l.verification, l.record
 FROM (
     SELECT q.verification, q.page, q.tries, q.due_at,

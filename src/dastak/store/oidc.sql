@@ -40,8 +40,12 @@ DELETE FROM oidc_visit WHERE digest = ?1
 -- name: revoke_grants_in_visit
 UPDATE oidc_grant SET revoked_at = ?2 WHERE visit = ?1 AND revoked_at IS NULL
 
+-- name: revoke_grants_of_account
+UPDATE oidc_grant SET revoked_at = ?2
+WHERE account = ?1 AND revoked_at IS NULL AND (visit IS NULL OR visit <> ?3)
+
 -- name: insert_grant
-INSERT INTO oidc_grant (id, client, visit, ends_at, record) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING n
+INSERT INTO oidc_grant (id, client, visit, ends_at, record, account) VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING n
 
 -- name: insert_token
 INSERT INTO oidc_token (digest, grant_n, kind, ends_at, used_at) VALUES (?1, ?2, ?3, ?4, NULL)

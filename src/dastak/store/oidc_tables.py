@@ -171,7 +171,8 @@ def _remove_client(client: Client, execute: Execute) -> Client:
 
 def _open_grant(grant: Grant, code: Token, execute: Execute) -> None:
     created = rows.to_ms(grant.created_at)
-    row = (grant.id, grant.client, grant.visit, rows.to_ms(grant.ends_at), rows.text(grant))
+    ends, account = rows.to_ms(grant.ends_at), grant.login.account
+    row = (grant.id, grant.client, grant.visit, ends, rows.text(grant), account)
     (n,) = execute("insert_grant", row).fetchone()
     _put_token(execute, n, code)
     execute("sweep_access_tokens", (created, SWEPT_MAX))

@@ -115,3 +115,18 @@ SELECT record FROM invitation WHERE digest = ?1
 
 -- name: delete_invitation
 DELETE FROM invitation WHERE digest = ?1
+
+-- name: insert_password_link
+INSERT INTO password_link (digest, person, over_at, record) VALUES (?1, ?2, ?3, ?4)
+
+-- name: password_link_of
+SELECT record FROM password_link WHERE digest = ?1
+
+-- name: delete_password_link
+DELETE FROM password_link WHERE digest = ?1
+
+-- name: delete_password_links_of
+DELETE FROM password_link WHERE person = ?1
+
+-- name: delete_password_links_over
+DELETE FROM password_link WHERE digest IN (SELECT digest FROM password_link WHERE over_at < ?1 LIMIT ?2)

@@ -9,7 +9,7 @@ import msgspec
 
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.login_settings import LoginSettings
-from dastak.core.people_store import Entry, Invitation
+from dastak.core.people_store import Entry, Invitation, PasswordLink
 from dastak.core.person import Person, PersonId
 from dastak.core.ports import Once
 from dastak.core.sign_in_limits import Claim, Tally, give_back, spend
@@ -30,6 +30,7 @@ _DEVICE: Final = msgspec.json.Decoder(Device)
 _LINE: Final = msgspec.json.Decoder(SignInLine)
 _TALLY: Final = msgspec.json.Decoder(Tally)
 _INVITATION: Final = msgspec.json.Decoder(Invitation)
+_LINK: Final = msgspec.json.Decoder(PasswordLink)
 
 
 class PeopleTables:
@@ -107,6 +108,8 @@ class PeopleTables:
         def end(execute: Execute) -> None:
             execute("delete_sessions", (person, but or b""))
             execute("delete_devices", (person,))
+            execute("delete_password_links_of", (person,))
+            execute("revoke_grants_of_account", (person.hex(), rows.to_ms(line.at), but or b""))
             _note(person, line, execute)
 
         await self._desk.write(end)
@@ -167,6 +170,25 @@ class PeopleTables:
         """See `PeopleStore.invitation_of`."""
         return await self._one(_INVITATION, "invitation_of", digest)
 
+    async def put_password_link(
+        self, link: PasswordLink, *, line: SignInLine, once: Once | None = None
+    ) -> PasswordLink:
+        """See `PeopleStore.put_password_link`."""
+        row = (link.digest, link.person, rows.to_ms(link.expires_at), rows.text(link))
+
+        def put(execute: Execute) -> PasswordLink:
+            execute("delete_password_links_of", (link.person,))
+            execute("delete_password_links_over", (rows.to_ms(line.at), _SWEPT_MAX))
+            execute("insert_password_link", row)
+            _note(link.person, line, execute)
+            return link
+
+        return await self._desk.write(put, once=once)
+
+    async def password_link_of(self, digest: bytes) -> PasswordLink | None:
+        """See `PeopleStore.password_link_of`."""
+        return await self._one(_LINK, "password_link_of", digest)
+
     async def _write(self, statement: str, *row: object) -> int:
         return await self._desk.write(lambda execute: execute(statement, row).rowcount)
 
@@ -203,7 +225,9 @@ def _remove_person(person: PersonId, execute: Execute) -> None:
     if execute("delete_person", (person,)).rowcount == 0:
         raise NotFound("There is no such person.")
     execute("delete_sessions", (person, b""))
-    for statement in ("delete_devices", "delete_recovery_codes", "delete_sign_ins"):
+    for statement in (
+        "delete_devices", "delete_recovery_codes", "delete_sign_ins", "delete_password_links_of",
+    ):  # fmt: skip
         execute(statement, (person,))
 
 
@@ -227,6 +251,8 @@ def _tally(key: bytes, execute: Execute) -> Tally:
 
 def _enter(entry: Entry, execute: Execute) -> bool:
     session = entry.session
+    if entry.link is not None and execute("delete_password_link", (entry.link,)).rowcount == 0:
+        return False
     if entry.replaces is not None and execute("delete_session", (entry.replaces,)).rowcount == 0:
         return False
     now = rows.to_ms(session.created_at)

@@ -13,6 +13,7 @@ import msgspec
 from dastak.core.errors import InvalidRequest, Overloaded
 from dastak.core.login_settings import LoginSettings
 from dastak.core.ports import Ports
+from dastak.core.signing_secret import signing
 from dastak.tenancy.signed_request import SignedSender
 
 WITHIN_S: Final = 4.0
@@ -66,9 +67,16 @@ class PasswordHook:
         assert settings.check_url is not None
         assert settings.check_secret is not None
         body = msgspec.json.encode({"username": username, "password": password})
-        secret = self._ports.sealer.unseal(settings.check_secret, bound_to=bound_to(settings.service))
+        sealed = signing(
+            settings.check_secret,
+            settings.check_secret_before,
+            settings.check_before_until,
+            now=self._ports.clock.now(),
+        )
+        bound = bound_to(settings.service)
+        secrets = [self._ports.sealer.unseal(one, bound_to=bound) for one in sealed]
         message_id = f"msg_{self._ports.entropy(_ID_OCTETS).hex()}"
-        sent = self._sender.post(settings.check_url, secret, message_id, body, within_s=WITHIN_S)
+        sent = self._sender.post(settings.check_url, secrets, message_id, body, within_s=WITHIN_S)
         async with sent as answer:
             if answer.status_code in (401, 403):
                 return False

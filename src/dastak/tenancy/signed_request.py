@@ -10,7 +10,7 @@ import base64
 import hmac
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
@@ -56,13 +56,13 @@ class SignedSender:
 
     @asynccontextmanager
     async def post(
-        self, url: str, secret: bytes, message_id: str, body: bytes, *, within_s: float
+        self, url: str, secrets: Sequence[bytes], message_id: str, body: bytes, *, within_s: float
     ) -> AsyncIterator[httpx.Response]:
         """Send a request and give its answer, of which nothing but the head was read.
 
         Args:
             url: As the customer wrote it.
-            secret: What it is signed with.
+            secrets: What it is signed with; two while a new one takes the place of the one before it.
             message_id: Of the message: the same one each time it is sent.
             body: JSON.
             within_s: For how long one step may take; the whole is for the caller to bound.
@@ -76,7 +76,7 @@ class SignedSender:
         address = f"[{place.address}]" if ":" in place.address else place.address
         target = _readable(urlsplit(url)._replace(netloc=f"{address}:{place.port}").geturl())
         shown = place.host if place.port == (443 if place.secure else 80) else f"{place.host}:{place.port}"
-        signed = self._signed(secret, message_id, body)
+        signed = self._signed(secrets, message_id, body)
         async with (
             httpx.AsyncClient(
                 verify=self._context,
@@ -105,12 +105,12 @@ class SignedSender:
             raise InvalidRequest("The host has an address that is not public.", field="check_url")
         return _Place(addresses[0], host, port, secure)
 
-    def _signed(self, secret: bytes, message_id: str, body: bytes) -> Mapping[str, str]:
+    def _signed(self, secrets: Sequence[bytes], message_id: str, body: bytes) -> Mapping[str, str]:
         at_s = str(int(self._clock.now().timestamp()))
         return {
             "webhook-id": message_id,
             "webhook-timestamp": at_s,
-            "webhook-signature": signature(secret, message_id, at_s, body),
+            "webhook-signature": " ".join(signature(one, message_id, at_s, body) for one in secrets),
             "user-agent": "dastak",
             "accept-encoding": "identity",
         }

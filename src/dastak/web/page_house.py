@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from dastak.core.errors import DastakError, InvalidRequest, NotFound, Overloaded, RateLimited, Refused
 from dastak.core.ports import Ports
+from dastak.core.tenant import Service
 from dastak.tenancy.directory import Directory
 from dastak.web.page_answers import page
 from dastak.web.page_templates import PageTemplates
@@ -49,6 +50,11 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         return (
             console if console is not None and host == urlsplit(console).netloc.lower() else self.public_url
         )
+
+    def code_domain(self, service: Service, host: str | None = None) -> str | None:
+        """Return the host that browsers bind a code to, where the service has it; by default our own."""
+        asked = host or urlsplit(self.public_url).hostname
+        return asked if asked in service.domains else None
 
     def words(self, request: Request, *, fallback: str = LANGUAGE_DEFAULT) -> Words:
         """Return the reader's language: `?lang=hi`, else the browser's, else the page's own."""

@@ -19,6 +19,7 @@ _SCHEMA_WORDS: Final = (
     (r"\) STRICT(, WITHOUT ROWID)?;", ");"),
     (r"x''", "''::bytea"),
     (r"\bCROSS JOIN\b", "JOIN"),
+    (r"\binstr\(", "strpos("),
     # Triggers have no word in common; they stand in own_migrations.
     (r"(?s)CREATE TRIGGER .*?\bEND;", ""),
 )

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from dastak.core.errors import NotFound
 from dastak.core.ids import VerificationId
 from dastak.core.landing import Lead
 from dastak.core.lead_hook import Delivery, LeadHook, LeadHookStore
 from dastak.core.login_settings import check_address
 from dastak.core.ports import Ports
+from dastak.core.signing_secret import OVERLAP_S, overlap_until
 from dastak.flows.lead_hooks import bound_to
 from dastak.tenancy.signed_request import new_secret
 
@@ -42,6 +44,19 @@ class LeadWebhook:
         sealed = self._ports.sealer.seal(secret, bound_to=bound_to(page))
         hook = LeadHook(page=page, url=url, secret=sealed)
         await self._store.put_hook(hook, now=self._ports.clock.now())
+        return shown
+
+    async def rotate(self, page: int) -> str:
+        """Give the webhook of a page a new secret, beside which the old one signs for a while; return it.
+
+        Raises:
+            NotFound: The page has no webhook.
+        """
+        secret, shown = new_secret(self._ports.entropy)
+        sealed = self._ports.sealer.seal(secret, bound_to=bound_to(page))
+        until = overlap_until(self._ports.clock.now(), OVERLAP_S)
+        if not await self._store.rotate_hook(page, sealed, before_until=until):
+            raise NotFound("This page has no webhook.")
         return shown
 
     async def remove(self, page: int) -> None:

@@ -38,11 +38,14 @@ class PageWebhook:
             return see_other(f"{HOME}/{found.n}/leads?done=again")
         if verb == "remove":
             await webhook.remove(found.n)
-        if verb != "set":
+        if verb not in ("set", "rotate"):
             return see_other(f"{HOME}/{found.n}/publish")
         secret, complaint = "", ""
         try:
-            secret = await webhook.set(found.n, form.get("url", "").strip())
+            if verb == "rotate":
+                secret = await webhook.rotate(found.n)
+            else:
+                secret = await webhook.set(found.n, form.get("url", "").strip())
         except InvalidRequest as error:
             complaint = error.detail
         values = {

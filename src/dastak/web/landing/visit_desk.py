@@ -6,7 +6,6 @@
 
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -109,7 +108,7 @@ class VisitDesk:
             particulars=Particulars(
                 locale=shown.words.language,
                 purpose="signup",
-                domain=self._domain(shown.page, caller),
+                domain=self._house.code_domain(caller.service, shown.page.host),
             ),
         )
         try:
@@ -204,11 +203,6 @@ class VisitDesk:
         if shown.design.framed_by:
             return None
         raise Forbidden("This browser keeps no cookies.", reason="no_cookie")
-
-    def _domain(self, page: LandingPage, caller: Caller) -> str | None:
-        """Return the host that browsers bind the code to, where the service proved it to be its own."""
-        host = page.host or urlsplit(self._house.public_url).hostname
-        return host if host in caller.service.domains else None
 
 
 def go_to(design: Design) -> str | None:

@@ -3,9 +3,12 @@
 The page of the code is the same in every octet whether there is such an account or not, and comes as late.
 It has no button to send once more, for that would be one more text to somebody else's phone: who needs
 another one begins again, within the budget of that account.
+
+Who has nothing beside the phone, or not the phone, is given a link by those who run the site. It opens the
+last step, and is used up by a button and not by looking, because programs look at links in mails.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -18,7 +21,7 @@ from dastak.core.codes import Alphabet
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.ids import digest_of
 from dastak.core.person import Person
-from dastak.core.policy import Channel
+from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Stage, is_over
 from dastak.flows import forgotten
 from dastak.flows import sign_in as flow
@@ -39,14 +42,15 @@ _PATH: Final = LOGIN_PATH + "/{tenant:str}/{service:str}/" + FORGOTTEN
 _UNPROCESSABLE: Final = 422
 _NAME_SHOWN_MAX: Final = 64
 _TYPED_SHOWN_MAX: Final = 40
+_TOKEN_CHARACTERS_MAX: Final = 100
 
 
 def forgotten_routes(rooms: LoginHouse) -> list[Route]:
     """Return the pages of all steps."""
 
-    def page(path: str, get: Page, post: Page) -> Route:
+    def page(path: str, get: Page, post: Page, *, by_link: bool = False) -> Route:
         async def answer(request: Request) -> Response:
-            place = _place(await rooms.place(request))
+            place = _place(await rooms.place(request), by_link=by_link)
             if request.method != "POST":
                 return await get(place)
             return await evenly(place.login.ports.clock, lambda: post(place))
@@ -56,7 +60,8 @@ def forgotten_routes(rooms: LoginHouse) -> list[Route]:
     return [
         page("", _show_name, _take_name),
         page("/code", _show_code, _take_code),
-        page("/new", _show_new, _take_new),
+        page("/link/{token:str}", _show_link, _take_link, by_link=True),
+        page("/new", _show_new, _take_new, by_link=True),
     ]
 
 
@@ -65,17 +70,18 @@ def forgotten_address(place: Place) -> str:
 
     A customer's own system changes its passwords itself, and operators are invited anew.
     """
-    helps = (
-        place.settings.check_url is None
-        and place.caller.tenant.name != CONSOLE_TENANT
-        and Channel.SMS in place.settings.factors
-    )
+    helps = _is_ours(place) and Channel.SMS in place.settings.factors
     return place.path(LOGIN_PATH, FORGOTTEN) if helps else ""
 
 
-def _place(place: Place) -> Place:
+def _is_ours(place: Place) -> bool:
+    """Say whether passwords are set anew here at all."""
+    return place.settings.check_url is None and place.caller.tenant.name != CONSOLE_TENANT
+
+
+def _place(place: Place, *, by_link: bool) -> Place:
     """Return the place with a cookie of its own. Raises: NotFound (nothing is set anew here)."""
-    if not forgotten_address(place):
+    if not (_is_ours(place) if by_link else forgotten_address(place)):
         raise NotFound("No password is set anew here.")
     house = place.rooms.house
     name = f"forgotten-{place.settings.service}"
@@ -83,13 +89,13 @@ def _place(place: Place) -> Place:
     return msgspec.structs.replace(place, cookies=cookies)
 
 
-async def _session(place: Place, stage: Stage) -> BrowserSession | None:
+async def _session(place: Place, *stages: Stage) -> BrowserSession | None:
     secret = place.secret
     found = None if secret is None else await place.login.people.session_of(digest_of(secret))
     now = place.login.ports.clock.now()
     if found is None or found.service != place.settings.service or is_over(found, now):
         return None
-    return found if found.stage is stage else None
+    return found if found.stage in stages else None
 
 
 async def _show_name(place: Place) -> Response:
@@ -109,7 +115,7 @@ async def _take_name(place: Place) -> Response:
         place.visitor,
         form.get("username", ""),
         session_digest=digest_of(secret),
-        locale=place.words.language,
+        said=place.particulars(Channel.SMS, "reset"),
     )
     return place.cookies.give(see_other(place.path(LOGIN_PATH, FORGOTTEN, "code")), secret)
 
@@ -153,10 +159,44 @@ async def _take_code(place: Place) -> Response:
     )
     if proved is None:
         return _code_page(place, session, place.words.say("forgotten_wrong"), _UNPROCESSABLE)
-    person = await place.login.people.find_person(proved.person)
+    return await _go_to_new(place, proved, secret)
+
+
+async def _go_to_new(place: Place, session: BrowserSession, secret: str) -> Response:
+    """Ask for one proof more, and go where it is typed together with the new password."""
+    person = await place.login.people.find_person(session.person)
     if person is not None:
-        await forgotten.ask_authenticator(place.login, place.caller, place.settings, proved, person)
+        await _ask_more(place, session, person, _usable(place, session, person))
     return place.cookies.give(see_other(place.path(LOGIN_PATH, FORGOTTEN, "new")), secret)
+
+
+async def _ask_more(place: Place, session: BrowserSession, person: Person, wanted: Sequence[Channel]) -> None:
+    said = place.particulars(Channel.SMS, "reset")
+    await forgotten.ask_more(place.login, place.caller, session, person, wanted=wanted, said=said)
+
+
+async def _show_link(place: Place) -> Response:
+    if await forgotten.link_of(place.login, place.settings, _token(place)) is None:
+        raise NotFound("This link was used, or its time is over.")
+    secret = place.secret or place.cookies.new()
+    answer = place.show("forgotten_link.html", {"form": form_token(secret, FORM), "sign_in": place.sign_in()})
+    return answer if place.secret else place.cookies.give(answer, secret)
+
+
+async def _take_link(place: Place) -> Response:
+    form = await read_form(place.request)
+    place.check(FORM, form)
+    secret = place.cookies.new()
+    session = await forgotten.open_link(
+        place.login, place.settings, _token(place), session_digest=digest_of(secret)
+    )
+    if session is None:
+        raise NotFound("This link was used, or its time is over.")
+    return await _go_to_new(place, session, secret)
+
+
+def _token(place: Place) -> str:
+    return str(place.request.path_params["token"])[:_TOKEN_CHARACTERS_MAX]
 
 
 def _read(place: Place, raw: str) -> FieldRead:
@@ -175,8 +215,8 @@ def _misread(place: Place, read: FieldRead) -> str:
 
 
 async def _proved(place: Place) -> tuple[BrowserSession, Person] | None:
-    """Return the session whose phone was proved, and its person."""
-    session = await _session(place, Stage.PHONE_PROVED)
+    """Return the session in which one thing was proved, and its person."""
+    session = await _session(place, Stage.PHONE_PROVED, Stage.VOUCHED)
     person = None if session is None else await place.login.people.find_person(session.person)
     if session is None or person is None or person.blocked:
         return None
@@ -198,6 +238,22 @@ async def _look(place: Place, session: BrowserSession) -> Mapping[str, Any]:
     return await place.rooms.step.look(place.caller, session.asked, place.words)
 
 
+async def _others(place: Place, session: BrowserSession, person: Person) -> Sequence[Channel]:
+    """Return the other ways to be asked for a code; a text or a call may be asked for once more."""
+    now_asked: Channel | None = None
+    if session.asked is not None:
+        held = await place.login.ports.store.find(place.caller.tenant.n, session.asked)
+        now_asked = held.verification.particulars.channel
+    return [way for way in _usable(place, session, person) if way not in FACTORS or way is not now_asked]
+
+
+def _usable(place: Place, session: BrowserSession, person: Person) -> Sequence[Channel]:
+    """Return the ways whose code can be typed here; a call that speaks none has a page of its own."""
+    matches = place.caller.service.policy.match
+    found = forgotten.more_ways(place.settings, session, person)
+    return [way for way in found if not (matches and way is Channel.VOICE)]
+
+
 async def _new_page(
     place: Place,
     session: BrowserSession,
@@ -208,9 +264,11 @@ async def _new_page(
     field: str = "",
     recovery: str = "",
 ) -> Response:
+    person = await place.login.people.find_person(session.person)
     shown = {
         **code,
         "form": place.token(FORM),
+        "others": () if person is None else await _others(place, session, person),
         "has_code": session.asked is not None,
         "has_recovery": await place.login.people.recovery_codes_left(session.person) > 0,
         "recovery": recovery[:_TYPED_SHOWN_MAX],
@@ -228,6 +286,11 @@ async def _take_new(place: Place) -> Response:
     session, person = found
     form = await read_form(place.request)
     place.check(FORM, form)
+    if form.get("do", "").startswith("use-"):
+        wanted = form["do"].removeprefix("use-")
+        ways = [way for way in _usable(place, session, person) if way.value == wanted]
+        await _ask_more(place, session, person, ways)
+        return see_other(place.path(LOGIN_PATH, FORGOTTEN, "new"))
     recovery = form.get("recovery", "").strip()
     try:
         # Before the proof, which is good once: what fails now costs none.

@@ -18,6 +18,7 @@ from dastak.core.person import Person, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
 from dastak.core.tenant import Caller
+from dastak.core.verification import Particulars
 from dastak.flows.sign_in import Visitor, asking, bind
 from dastak.tenancy.console_service import service_named
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
@@ -141,7 +142,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Answer with a page."""
         lang = "lang=" + self.words.language if "lang" in self.request.query_params else ""
         path = self.request.url.path
-        shared = {"brand": self.caller.service.brand, "here": f"{path}?{lang}" if lang else path}
+        shared = {
+            "brand": self.caller.service.brand,
+            "here": f"{path}?{lang}" if lang else path,
+            "site": self.settings.site_url or "",
+        }
         return self.rooms.house.show(template, self.words, {**shared, **values}, status)
 
     async def ask(
@@ -155,7 +160,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         refusal: DastakError | None = None
         for way in ways(person, self.settings.factors) if channel is None else (channel,):
             try:
-                wanted = asking(person, way, self.words.language)
+                wanted = asking(person, way, self.particulars(way, "login"))
                 verification = await self.rooms.step.begin(self.caller, wanted)
             except Overloaded:
                 raise
@@ -165,6 +170,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             await bind(self.login, session, verification, Purpose.SIGN_IN)
             return None
         return refusal
+
+    def particulars(self, channel: Channel, purpose: str) -> Particulars:
+        """Return how a code is asked for: in the reader's language, for our pages alone where that may be."""
+        # What is not sent as a text has no line for browsers.
+        domain = self.rooms.house.code_domain(self.caller.service) if channel is Channel.SMS else None
+        return Particulars(channel=channel, locale=self.words.language, purpose=purpose, domain=domain)
 
     async def bind(self, session: BrowserSession, verification: VerificationId, purpose: Purpose) -> None:
         """Bind a code to the session that asked for it."""

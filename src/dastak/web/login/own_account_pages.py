@@ -13,7 +13,6 @@ from dastak.core.msisdn import parse
 from dastak.core.person import Person, owned, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, SignInLine
-from dastak.core.verification import Particulars
 from dastak.flows import enrol
 from dastak.flows.factors import Enrolled
 from dastak.flows.sign_in import line_of
@@ -149,7 +148,7 @@ async def _number(
     typed = form.get("msisdn", "")[:64]
     try:
         number = parse(typed).msisdn
-        said = Particulars(channel=Channel.SMS, locale=place.words.language, purpose="signup")
+        said = place.particulars(Channel.SMS, "signup")
         wanted = Ask(to=number, channel=None, client_ip=place.visitor.address, particulars=said)
         asked = await place.rooms.step.begin(place.caller, wanted)
     except InvalidMsisdn:

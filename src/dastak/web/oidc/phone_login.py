@@ -6,7 +6,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.responses import Response
@@ -15,7 +14,6 @@ from dastak.core.errors import DastakError, InvalidMsisdn, NotFound, Overloaded,
 from dastak.core.ids import VerificationId, digest_of
 from dastak.core.msisdn import parse
 from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
-from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows.start import Ask
 from dastak.web.login.login_house import client_address
@@ -93,7 +91,9 @@ class PhoneLogin:
             ask = Ask(
                 to=msisdn,
                 client_ip=client_address(way.request, self._provider.proxies) or None,
-                particulars=Particulars(locale=way.words.language, domain=self._domain(caller)),
+                particulars=Particulars(
+                    locale=way.words.language, domain=self._provider.house.code_domain(caller.service)
+                ),
             )
             verification = await self._provider.codes.begin(caller, ask)
         except (RateLimited, Overloaded):
@@ -105,11 +105,6 @@ class PhoneLogin:
         asks = Pending(asked=way.name, verification=verification.hex(), msisdn=msisdn)
         await self._keep(way, asks)
         return see_other(way.path)
-
-    def _domain(self, caller: Caller) -> str | None:
-        """Return the host whose pages the code is for, so that phones fill it in nowhere else."""
-        host = urlsplit(self._provider.issuer).hostname
-        return host if host in caller.service.domains else None
 
     async def _enter(self, way: WayIn, pending: Pending) -> Response:
         """Note who is here from now on, and send them on."""
