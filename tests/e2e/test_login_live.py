@@ -35,12 +35,16 @@ from tests.support.login_client import (
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
+SERVICE: Final = "/v1/admin/tenants/default/services/default"
 PICTURES: Final = os.environ.get("DASTAK_LOGIN_PICTURES")
 
 
 @pytest.fixture(scope="module")
 def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
     with DastakProcess(tmp_path_factory.mktemp("live") / "data", environment=BEHIND_PROXY) as process:
+        # A link back is a part of the page, and has to fit as well.
+        set_site = {"site_url": "https://shop.example"}
+        assert ApiClient(process.url, process.api_key).patch(f"{SERVICE}/login", set_site).status == 200
         yield process
 
 
@@ -80,6 +84,13 @@ async def next_code(dastak: DastakProcess, number: str) -> str:
     text = await asyncio.to_thread(api.next_text, number)
     code: str = text["code"]
     return code
+
+
+async def link_for(dastak: DastakProcess, name: str) -> str:
+    api = ApiClient(dastak.url, dastak.api_key)
+    made = await asyncio.to_thread(api.post, f"{SERVICE}/login/password-links", {"username": name})
+    link: str = made.body["link"]
+    return link
 
 
 async def add_number(page: Page, dastak: DastakProcess, number: str) -> None:
@@ -248,6 +259,11 @@ async def test_every_page_is_for_everybody(browser: Browser, dastak: DastakProce
         await look(page, "forgotten, wrong recovery code")
         await send(page, "button:not([name])", recovery=codes[0], new="another bridge of limes")
         await look(page, "forgotten, done")
+        await page.goto(f"{await link_for(dastak, name)}?lang={language}")
+        await look(page, "link")
+        await send(page, "button:not([name])")
+        await next_code(dastak, number)
+        await look(page, "link, new password")
         await page.goto(f"{dastak.url}/login/default/nobody?lang={language}")
         await look(page, "sorry")
         direction = await page.evaluate("document.documentElement.dir + document.documentElement.lang")
