@@ -4,8 +4,8 @@ Every kind of somebody who is refused is asked about in random order, on connect
 kind is compared with the first: Welch's t over all times, and the difference of the medians beside it. It is
 no test, for a busy machine stretches times; read the two together. What must hold is |t| < 4.5.
 
-A name of one kind comes as often as one of any other, or the rows and tallies of some would be fresh in a cache,
-and time would tell of the cache.
+A name of one kind comes as often as one of any other, or rows and tallies of some would be fresh in caches,
+and time would tell of these.
 """
 
 import argparse

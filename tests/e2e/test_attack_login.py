@@ -3,7 +3,6 @@
 import random
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from math import sqrt
@@ -18,7 +17,6 @@ from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import (
     ACCOUNT,
-    BEHIND_PROXY,
     LOGIN,
     PASSWORD,
     LoginClient,
@@ -28,6 +26,7 @@ from tests.support.login_client import (
     some_number,
     with_number,
 )
+from tests.support.login_server import behind_proxy
 
 WRONG = "a wrong but long password"
 # What leads to another site in one browser or another.
@@ -47,20 +46,7 @@ T_MAX = 4.5
 DIFFERENCE_S_MAX = 1e-3
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("attacked") / "data", environment=BEHIND_PROXY) as process:
-        yield process
-
-
-@pytest.fixture
-def api(dastak: DastakProcess) -> ApiClient:
-    return ApiClient(dastak.url, dastak.api_key)
-
-
-@pytest.fixture
-def person(dastak: DastakProcess, api: ApiClient) -> dict[str, Any]:
-    return with_number(dastak.url, api)
+dastak = behind_proxy
 
 
 def masked(answer: httpx.Response, name: str) -> tuple[int, str, tuple[str, ...]]:

@@ -6,19 +6,18 @@
 import base64
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import pyotp
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
-from tests.support.browser import chromium, opened, shortcomings
+from tests.support.browser import opened, shortcomings
 from tests.support.dastak_process import DastakProcess
 from tests.support.fresh_numbers import FRESH
 
@@ -28,12 +27,6 @@ PICTURE: Final = Path(__file__).resolve().parents[2] / "docs" / "images" / "bank
 PHONE: Final[ViewportSize] = {"width": 390, "height": 760}
 NARROW: Final[ViewportSize] = {"width": 320, "height": 568}
 PASSWORD: Final = "blue horses swim at night"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,12 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from dastak.web.page_words import DIRECTIONS, LANGUAGES, words_of
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
-from tests.support.browser import chromium, opened, shortcomings
+from tests.support.browser import opened, shortcomings
 from tests.support.code_visitor import made_page
 from tests.support.dastak_process import DastakProcess
 from tests.support.fresh_numbers import FRESH
@@ -22,7 +21,6 @@ from tests.support.patience import until
 from tests.support.return_site import ReturnSite
 from tests.support.virtual_caller import Handset
 
-# One browser for all of them: to start one takes longer than any of these.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # A phone that is off, and one whose text fails so that it rings: docs/how-to/test-with-virtual-phones.md.
@@ -44,12 +42,6 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
 @pytest.fixture(scope="module")
 def site() -> Iterator[ReturnSite]:
     with ReturnSite() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
         yield running
 
 

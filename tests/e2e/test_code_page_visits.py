@@ -25,11 +25,6 @@ def to() -> str:
     return f"+91{next(FRESH)}"
 
 
-@pytest.fixture
-def api(dastak: DastakProcess) -> ApiClient:
-    return ApiClient(dastak.url, dastak.api_key)
-
-
 def code_of(api: ApiClient, to: str) -> str:
     return str(api.next_text(to)["code"])
 

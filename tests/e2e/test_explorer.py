@@ -1,22 +1,13 @@
 """The API explorer of `dastak dev` in a real browser: every endpoint has a form, and a form really asks."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from dastak.api.endpoint_table import ENDPOINTS
-from tests.support.browser import chromium, opened, shortcomings
+from tests.support.browser import opened, shortcomings
 from tests.support.dastak_process import DastakProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def test_every_endpoint_has_a_form(browser: Browser, dastak: DastakProcess) -> None:

@@ -8,7 +8,6 @@ import pyotp
 import pytest
 
 from tests.support.api_client import Answer, ApiClient
-from tests.support.dastak_process import DastakProcess
 from tests.support.fresh_numbers import FRESH
 
 # Each test has numbers of its own.
@@ -31,11 +30,6 @@ RFC_6238_OCTETS = {"SHA1": 20, "SHA256": 32, "SHA512": 64}
 @pytest.fixture
 def to() -> str:
     return f"+91{next(FRESH)}"
-
-
-@pytest.fixture
-def api(dastak: DastakProcess) -> ApiClient:
-    return ApiClient(dastak.url, dastak.api_key)
 
 
 def enrolled(api: ApiClient, to: str, kind: str, **fields: object) -> dict:

@@ -1,19 +1,16 @@
 """A forgotten password is set anew by the phone and one proof more, and tells strangers nothing."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pyotp
-import pytest
 
 from dastak.core.sign_in_limits import RESET_CODES, RESETS_ADDRESS, RESETS_HOURLY
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import (
     ACCOUNT,
-    BEHIND_PROXY,
     LOGIN,
     PASSWORD,
     LoginClient,
@@ -21,27 +18,14 @@ from tests.support.login_client import (
     some_address,
     some_name,
     some_number,
-    with_number,
 )
+from tests.support.login_server import behind_proxy
 
 FORGOTTEN = f"{LOGIN}/forgotten"
 FRESH = "another bridge of limes"
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("forgotten") / "data", environment=BEHIND_PROXY) as process:
-        yield process
-
-
-@pytest.fixture
-def api(dastak: DastakProcess) -> ApiClient:
-    return ApiClient(dastak.url, dastak.api_key)
-
-
-@pytest.fixture
-def person(dastak: DastakProcess, api: ApiClient) -> dict[str, Any]:
-    return with_number(dastak.url, api)
+dastak = behind_proxy
 
 
 def forget(browser: LoginClient, name: str) -> httpx.Response:

@@ -8,7 +8,7 @@ import io
 import os
 import random
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from pyarrow import parquet
 from dastak.web.landing.raster import UPLOAD_OCTETS_MAX
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
-from tests.support.browser import chromium, opened, watch
+from tests.support.browser import opened, watch
 from tests.support.dastak_process import DastakProcess
 from tests.support.landing_makers import (
     CONSOLE,
@@ -36,7 +36,8 @@ from tests.support.landing_makers import (
     some_visitor,
     write,
 )
-from tests.support.login_client import BEHIND_PROXY, some_address
+from tests.support.login_client import some_address
+from tests.support.login_server import behind_proxy
 from tests.unit.test_landing_rules import png
 
 # One browser and one program for all of them: to start them takes longer than any of these.
@@ -71,17 +72,7 @@ FOREIGN: Final = (
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    data = tmp_path_factory.mktemp("landing") / "data"
-    with DastakProcess(data, environment=BEHIND_PROXY) as process:
-        yield process
+dastak = behind_proxy
 
 
 @pytest.fixture(scope="module")

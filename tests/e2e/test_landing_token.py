@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import closing
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,7 +24,7 @@ from tests.support.landing_makers import (
     some_visitor,
     write,
 )
-from tests.support.login_client import BEHIND_PROXY
+from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import command
 from tests.support.patience import until
 from tests.support.plain_browser import PlainBrowser
@@ -35,11 +35,7 @@ WELCOME = "https://shop.example/welcome?from=page"
 EXCHANGE = "/v1/leads/exchange"
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    data = tmp_path_factory.mktemp("landing") / "data"
-    with DastakProcess(data, environment=BEHIND_PROXY) as process:
-        yield process
+dastak = behind_proxy
 
 
 @pytest.fixture(scope="module")

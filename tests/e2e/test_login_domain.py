@@ -28,11 +28,6 @@ def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
         yield process
 
 
-@pytest.fixture
-def api(dastak: DastakProcess) -> ApiClient:
-    return ApiClient(dastak.url, dastak.api_key)
-
-
 def test_every_text_of_the_login_is_bound_to_our_host_where_the_service_has_it(
     dastak: DastakProcess, api: ApiClient
 ) -> None:

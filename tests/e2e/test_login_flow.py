@@ -1,7 +1,6 @@
 """Sign up, sign in with two factors, lose the phone, be remembered: the login's pages as forms over HTTP."""
 
 import time
-from collections.abc import Iterator
 
 import pyotp
 import pytest
@@ -10,7 +9,6 @@ from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import (
     ACCOUNT,
-    BEHIND_PROXY,
     LOGIN,
     PASSWORD,
     LoginClient,
@@ -18,18 +16,9 @@ from tests.support.login_client import (
     some_number,
     with_number,
 )
+from tests.support.login_server import behind_proxy
 
-
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    data = tmp_path_factory.mktemp("login") / "data"
-    with DastakProcess(data, environment=BEHIND_PROXY) as process:
-        yield process
-
-
-@pytest.fixture
-def api(dastak: DastakProcess) -> ApiClient:
-    return ApiClient(dastak.url, dastak.api_key)
+dastak = behind_proxy
 
 
 def test_person_signs_up_adds_a_number_and_signs_in_with_both_factors(

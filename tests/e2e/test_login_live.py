@@ -13,13 +13,12 @@ from typing import Any, Final
 
 import pyotp
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from dastak.web.page_words import LANGUAGES
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
-from tests.support.browser import chromium, opened, shortcomings
+from tests.support.browser import opened, shortcomings
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import (
     ACCOUNT,
@@ -31,7 +30,6 @@ from tests.support.login_client import (
     some_number,
 )
 
-# One browser for all of them: to start one takes longer than any of these.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
@@ -46,12 +44,6 @@ def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
         set_site = {"site_url": "https://shop.example"}
         assert ApiClient(process.url, process.api_key).patch(f"{SERVICE}/login", set_site).status == 200
         yield process
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 @asynccontextmanager

@@ -3,16 +3,10 @@
 import pytest
 
 from tests.support.api_client import ApiClient
-from tests.support.dastak_process import DastakProcess
 from tests.support.patience import until
 
 SUBMITTED = ("submitted", "sim_1", None)
 DELIVERED = ("delivered", None, None)
-
-
-@pytest.fixture
-def api(dastak: DastakProcess) -> ApiClient:
-    return ApiClient(dastak.url, dastak.api_key)
 
 
 def magic(n: int) -> str:

@@ -6,40 +6,30 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
-from tests.support.browser import chromium, opened, shortcomings
+from tests.support.browser import opened, shortcomings
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import BEHIND_PROXY, PASSWORD, with_number
+from tests.support.login_client import PASSWORD, with_number
+from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import Site, some_number
 from tests.support.plain_browser import PlainBrowser
 from tests.support.return_site import ReturnSite
 
-# One browser for all of them: to start one takes longer than any of these.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
 OCTETS_MAX, REQUESTS_MAX = 10 * 1024, 3
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("oidc") / "data", environment=BEHIND_PROXY) as process:
-        yield process
+dastak = behind_proxy
 
 
 @pytest.fixture(scope="module")
 def back() -> Iterator[ReturnSite]:
     with ReturnSite() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
         yield running
 
 

@@ -13,16 +13,13 @@ from joserfc.jwk import KeySet
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import BEHIND_PROXY, PASSWORD, with_number
+from tests.support.login_client import PASSWORD, with_number
+from tests.support.login_server import behind_proxy
 from tests.support.oidc_peers import CLIENTS, OidcClient
 from tests.support.oidc_site import CALLBACK, LOGGED_OUT, add_client, answer_of, command, log_in, some_number
 from tests.support.plain_browser import PlainBrowser
 
-
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("oidc") / "data", environment=BEHIND_PROXY) as process:
-        yield process
+dastak = behind_proxy
 
 
 @pytest.fixture

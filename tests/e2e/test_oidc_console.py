@@ -10,7 +10,8 @@ from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import BEHIND_PROXY, PASSWORD, LoginClient, some_number
+from tests.support.login_client import PASSWORD, LoginClient, some_number
+from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import CALLBACK, CLIENTS, LOGGED_OUT
 
 HOME = "/console/clients"
@@ -26,10 +27,7 @@ SITE = {
 }
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("console") / "data", environment=BEHIND_PROXY) as process:
-        yield process
+dastak = behind_proxy
 
 
 @pytest.fixture(scope="module")

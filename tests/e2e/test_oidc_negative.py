@@ -23,16 +23,14 @@ from dastak.core.ids import digest_of
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import BEHIND_PROXY, PASSWORD, LoginClient, some_name
+from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import CALLBACK, CLIENTS, LOGGED_OUT, Site, answer_of, command, log_in
 from tests.support.plain_browser import PlainBrowser, Sheet
 
 DISCOVERY = "/.well-known/openid-configuration"
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("oidc") / "data", environment=BEHIND_PROXY) as process:
-        yield process
+dastak = behind_proxy
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import (
     ACCOUNT,
-    BEHIND_PROXY,
     LOGIN,
     PASSWORD,
     LoginClient,
     some_name,
-    with_number,
 )
+from tests.support.login_server import behind_proxy
 from tests.support.oidc_peers import CLIENTS, Fact, OidcClient
 from tests.support.oidc_site import (
     CALLBACK,
@@ -36,26 +35,18 @@ FORGOTTEN = f"{LOGIN}/forgotten"
 PHONE, TWO = "urn:dastak:acr:phone", "urn:dastak:acr:password-and-code"
 
 
+dastak = behind_proxy
+
+
 def essential(*values: str) -> str:
     """Return the parameter that takes no other login."""
     return json.dumps({"id_token": {"acr": {"essential": True, "values": values}}})
-
-
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("oidc") / "data", environment=BEHIND_PROXY) as process:
-        yield process
 
 
 @pytest.fixture
 def browser(dastak: DastakProcess) -> Iterator[PlainBrowser]:
     with PlainBrowser(dastak.url) as opened:
         yield opened
-
-
-@pytest.fixture
-def person(dastak: DastakProcess) -> dict[str, Any]:
-    return with_number(dastak.url, ApiClient(dastak.url, dastak.api_key))
 
 
 @pytest.fixture(params=CLIENTS)

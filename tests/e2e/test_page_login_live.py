@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
-from tests.support.browser import chromium, opened
+from tests.support.browser import opened
 from tests.support.dastak_process import DastakProcess
 from tests.support.landing_makers import (
     become_operator,
@@ -22,7 +22,8 @@ from tests.support.landing_makers import (
     some_visitor,
     write,
 )
-from tests.support.login_client import BEHIND_PROXY, some_address
+from tests.support.login_client import some_address
+from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import Site
 from tests.support.plain_browser import PlainBrowser
 from tests.support.return_site import ReturnSite
@@ -32,16 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SLUG: Final = "members"
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("members") / "data", environment=BEHIND_PROXY) as process:
-        yield process
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
+dastak = behind_proxy
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The sum that a landing page asks for, in a real browser on the real program: only above the budget."""
 
-from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv4Address
 
 import httpx
@@ -11,15 +10,19 @@ from playwright.async_api import Browser, Page, expect
 from dastak.web.landing.work_gate import FROM_NETWORK
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
-from tests.support.browser import chromium, opened
+from tests.support.browser import opened
 from tests.support.dastak_process import DastakProcess
 from tests.support.landing_makers import become_operator, begin_page, office, publish, some_visitor
-from tests.support.login_client import BEHIND_PROXY, hidden_fields, some_address
+from tests.support.login_client import hidden_fields, some_address
+from tests.support.login_server import behind_proxy
 from tests.support.page_work import solve
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATH = "/f/rush?lang=en"
+
+
+dastak = behind_proxy
 
 
 class Network:
@@ -43,19 +46,6 @@ class Network:
     def use_up(self) -> None:
         for _ in range(FROM_NETWORK.attempts):
             assert self.send().status_code == 303
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    data = tmp_path_factory.mktemp("rush") / "data"
-    with DastakProcess(data, environment=BEHIND_PROXY) as process:
-        yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)

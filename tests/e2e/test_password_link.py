@@ -1,25 +1,22 @@
 """A link from those who run the site sets a password anew, once, and never without one proof more."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pyotp
-import pytest
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import (
     ACCOUNT,
-    BEHIND_PROXY,
     LOGIN,
     PASSWORD,
     LoginClient,
     some_name,
-    with_number,
 )
+from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import order
 
 LINKS = "/v1/admin/tenants/default/services/default/login/password-links"
@@ -27,20 +24,7 @@ NEW = f"{LOGIN}/forgotten/new"
 FRESH = "another bridge of limes"
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("links") / "data", environment=BEHIND_PROXY) as process:
-        yield process
-
-
-@pytest.fixture
-def api(dastak: DastakProcess) -> ApiClient:
-    return ApiClient(dastak.url, dastak.api_key)
-
-
-@pytest.fixture
-def person(dastak: DastakProcess, api: ApiClient) -> dict[str, Any]:
-    return with_number(dastak.url, api)
+dastak = behind_proxy
 
 
 def link_for(api: ApiClient, name: str) -> str:

@@ -1,19 +1,16 @@
 """The pages of the virtual phones in a real browser: live, harmless, readable, usable without a mouse."""
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Literal
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from dastak.simulator.phone import Phones
-from tests.support.browser import chromium, opened, shortcomings
+from tests.support.browser import opened, shortcomings
 from tests.support.phone_server import ANITA, ENGLISH, HINDI, RAVI, URDU, arriving, served
 
-# One browser for all of them: to start one takes longer than any of these.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DESKTOP: Final[ViewportSize] = {"width": 1280, "height": 880}
@@ -40,12 +37,6 @@ HOSTILE: Final = (
 
 # Nothing of this is in our pages, so whatever is found came in with a text.
 FOREIGN: Final = "iframe, base, style, svg, script:not([src]), [onerror], [onload], [href^=javascript]"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def until_live(page: Page) -> None:

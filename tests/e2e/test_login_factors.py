@@ -1,0 +1,148 @@
+"""Every second factor at the login's own pages: set up, asked for, put first, and told to other sites."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pyotp
+import pytest
+
+from tests.support.api_client import ApiClient
+from tests.support.dastak_process import DastakProcess
+from tests.support.login_client import ACCOUNT, LOGIN, PASSWORD, LoginClient, some_number
+from tests.support.login_server import behind_proxy
+from tests.support.oidc_site import Site, answer_of
+from tests.support.patience import until
+from tests.support.plain_browser import PlainBrowser
+from tests.support.virtual_caller import CODES, Handset
+
+dastak = behind_proxy
+TWO = "urn:dastak:acr:password-and-code"
+CODE = f"{LOGIN}/code"
+
+
+@pytest.fixture
+def inside(dastak: DastakProcess, api: ApiClient, person: dict[str, Any]) -> Iterator[LoginClient]:
+    """A browser that has just signed in with a code."""
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        browser.type_code(api.next_text(person["number"])["code"])
+        yield browser
+
+
+def add_hotp(browser: LoginClient) -> pyotp.HOTP:
+    """Set a key fob up, and prove it by its first code."""
+    browser.send(ACCOUNT, {"do": "add-hotp"})
+    page = browser.get(f"{ACCOUNT}/code").text
+    shared = pyotp.HOTP(page.partition('class="secret" dir="ltr">')[2].partition("<")[0].replace(" ", ""))
+    proved = browser.send(f"{ACCOUNT}/code", {"do": "check", "code": shared.at(0)})
+    assert proved.status_code == 303, proved.text
+    return shared
+
+
+def sign_in_by(browser: LoginClient, name: str, way: str) -> str:
+    """Pass the password, ask for a code by a way, and return the page that asks for it."""
+    browser.send(ACCOUNT, {"do": "out"})
+    browser.pass_password(name)
+    browser.send(CODE, {"do": f"use-{way}"})
+    return browser.get(CODE).text
+
+
+def spoken_code(api: ApiClient, number: str) -> str:
+    """Take a call, press the digit that is asked for, and return the code that is heard."""
+    phone = Handset(api, number)
+    assert phone.rings()
+    phone.answer()
+    phone.press(phone.gate())
+    found = until(lambda: CODES.search(phone.code()), within_s=30)
+    return str(found[1])
+
+
+def test_key_fob_is_set_up_and_asked_for_and_each_code_counts_once(
+    inside: LoginClient, person: dict[str, Any]
+) -> None:
+    fob = add_hotp(inside)
+    asked = sign_in_by(inside, person["name"], "hotp")
+    used = inside.type_code(fob.at(0))
+    entered = inside.type_code(fob.at(1))
+
+    assert "authenticator shows" in asked
+    assert used.status_code == 422
+    assert entered.headers["location"] == ACCOUNT
+
+
+def test_printed_list_is_shown_once_and_asked_for_code_by_code(
+    inside: LoginClient, person: dict[str, Any]
+) -> None:
+    shown = inside.send(ACCOUNT, {"do": "add-hash_chain"}).text
+    printed = re.findall(r"<li>([^<]+)</li>", shown.partition('class="printed"')[2].partition("</ol>")[0])
+    again = inside.get(f"{ACCOUNT}/code").text
+    proved = inside.send(f"{ACCOUNT}/code", {"do": "check", "code": printed[0]})
+    asked = sign_in_by(inside, person["name"], "hash_chain")
+    used = inside.type_code(printed[0])
+    entered = inside.type_code(printed[1])
+
+    assert len(set(printed)) > 10
+    assert printed[0] not in again, "it is shown only once"
+    assert proved.status_code == 303, proved.text
+    assert "printed list" in asked
+    assert used.status_code == 422
+    assert entered.headers["location"] == ACCOUNT
+
+
+def test_code_is_spoken_to_whoever_wants_a_call(
+    api: ApiClient, inside: LoginClient, person: dict[str, Any]
+) -> None:
+    sign_in_by(inside, person["name"], "voice")
+    entered = inside.type_code(spoken_code(api, person["number"]))
+
+    assert entered.headers["location"] == ACCOUNT
+
+
+def test_site_is_told_that_the_code_came_by_a_call(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    with PlainBrowser(dastak.url) as browser:
+        site = Site(dastak, browser, login="password_and_code")
+        page = browser.send(site.ask(acr_values=TWO), username=person["name"], password=PASSWORD)
+        page = browser.send(page, do="use-voice")
+        page = browser.send(page, do="check", code=spoken_code(api, person["number"]))
+        given = site.exchange(answer_of(page)["code"]).json()
+    claims = json.loads(base64.urlsafe_b64decode(given["id_token"].split(".")[1] + "=="))
+
+    assert set(claims["amr"]) >= {"pwd", "otp", "tel"}
+    assert "sms" not in claims["amr"]
+    assert claims["acr"] == TWO
+
+
+def test_person_says_what_is_asked_for_first(inside: LoginClient, person: dict[str, Any]) -> None:
+    add_hotp(inside)
+    firsts = []
+    for way in ("hotp", "sms", "hotp"):
+        inside.send(ACCOUNT, {"do": f"prefer-{way}"})
+        with LoginClient(str(inside.http.base_url)) as other:
+            other.pass_password(person["name"])
+            firsts.append("authenticator shows" in other.get(CODE).text)
+
+    assert firsts == [True, False, True]
+
+
+def test_number_is_changed_with_a_recovery_code_when_the_phone_is_lost(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    number = some_number()
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        between = browser.send(ACCOUNT, {"do": "number", "msisdn": number}, page=CODE)
+        browser.send(CODE, {"do": "recover", "recovery": person["codes"][0]})
+        browser.add_number(api, number)
+        account = browser.get(ACCOUNT).text
+        browser.send(ACCOUNT, {"do": "out"})
+        browser.pass_password(person["name"])
+        entered = browser.type_code(api.next_text(number)["code"])
+
+    assert between.headers["location"] == CODE, "the password alone changes no number"
+    assert f"•••• {number[-2:]}" in account
+    assert entered.headers["location"] == ACCOUNT
