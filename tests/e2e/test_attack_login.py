@@ -10,8 +10,11 @@ from statistics import mean, median, variance
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 
+from dastak.core.lockout import WRONG_PER_HOUR_MAX
+from dastak.core.policy import ATTEMPTS_MAX as TRIES
 from dastak.core.sign_in_limits import ADDRESS, FROM_THERE, STRANGERS
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
@@ -27,6 +30,8 @@ from tests.support.login_client import (
     with_number,
 )
 from tests.support.login_server import behind_proxy
+from tests.support.oidc_site import Site
+from tests.support.plain_browser import PlainBrowser
 
 WRONG = "a wrong but long password"
 # What leads to another site in one browser or another.
@@ -337,3 +342,42 @@ def test_number_is_changed_by_nobody_who_did_not_just_prove_the_old_one(
         sent = [browser.send(ACCOUNT, {"do": act, "msisdn": some_number()}) for act in acts]
 
     assert {one.headers["location"].partition("?")[0] for one in sent} == {LOGIN}
+
+
+def test_stranger_who_closes_a_number_leaves_its_person_two_ways_in(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    """See docs/decisions/0020-a-closed-number-has-other-ways-in.md."""
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        browser.type_code(api.next_text(person["number"])["code"])
+        browser.send(ACCOUNT, {"do": "add-totp"})
+        page = browser.get(f"{ACCOUNT}/code").text
+        secret = page.partition('class="secret" dir="ltr">')[2].partition("<")[0].replace(" ", "")
+        shared = pyotp.TOTP(secret)
+        browser.send(f"{ACCOUNT}/code", {"do": "check", "code": shared.now()})
+    wrong = 0
+    while wrong < WRONG_PER_HOUR_MAX:
+        with PlainBrowser(dastak.url) as stranger:
+            sheet = stranger.send(Site(dastak, stranger).ask(), number=person["number"], do="begin")
+            right = api.next_text(person["number"])["code"]
+            for _ in range(TRIES):
+                sheet = stranger.send(sheet, code=f"{(int(right) + 1) % 1_000_000:06}", do="check")
+                wrong += 1
+    entered = {}
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        entered["authenticator"] = browser.type_code(shared.at(int(time.time()) + 30)).headers["location"]
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        browser.send(f"{LOGIN}/code", {"do": "use-sms"})
+        texted = browser.type_code(api.next_text(person["number"])["code"])
+        outside = not browser.is_in()
+    with LoginClient(dastak.url) as browser:
+        browser.pass_password(person["name"])
+        recovered = browser.send(f"{LOGIN}/code", {"do": "recover", "recovery": person["codes"][0]})
+        entered["recovery code"] = recovered.headers["location"]
+
+    assert texted.headers.get("location") != ACCOUNT
+    assert outside, "the right code of a closed number opens nothing"
+    assert entered == {"authenticator": ACCOUNT, "recovery code": ACCOUNT}
