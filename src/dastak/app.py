@@ -38,6 +38,7 @@ from dastak.core.events import Event
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
+from dastak.delivery.hedging import HedgeBudget
 from dastak.delivery.scores import Standing
 from dastak.dlt.registers import Registers
 from dastak.entropy import Entropy
@@ -174,9 +175,9 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
     calls = app_carriers.make_simulated_calls(box, inward, voices.engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
-    calling = partial(app_carriers.tell_calls, table)
-    rest = limits.calls.on_events
-    heard = (metrics.on_events, inward.settlement.on_events, health.on_events, calling, rest)
+    calling, hedges = partial(app_carriers.tell_calls, table), HedgeBudget()
+    rest = (limits.calls.on_events, hedges.on_events)
+    heard = (metrics.on_events, inward.settlement.on_events, health.on_events, calling, *rest)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, voices=voices)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
@@ -202,6 +203,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         call_price=fleet.call_price,
         call_terms=table.call_terms,
         believes=health.trusted,
+        may_hedge=lambda route: hedges.take(route, clock.now().timestamp()),
         learn_network=health.learn_network,
     )
     inward.begin(ports, store, directory.owners_of)
