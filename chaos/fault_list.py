@@ -93,7 +93,9 @@ FAULTS: Final[Mapping[str, Listed]] = {
         "",
         "not yet: it needs a packet filter in a network namespace; F13 loses all of them",
     ),
-    "F28": Listed("a message that cannot be written", "it alone fails; nobody else waits for it"),
+    "F28": Listed(
+        "a message that cannot be written", "it is a dead letter after three tries; nobody else waits for it"
+    ),
     "F29": Listed(
         "the machine of the database's primary is lost, and comes back",
         "503 with `Retry-After` until a standby is the primary, then all is well; the old one follows it",

@@ -35,6 +35,7 @@ from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback
 from dastak.core.events import Event
+from dastak.core.msisdn import Msisdn
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
@@ -176,8 +177,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     calls = app_carriers.make_simulated_calls(box, inward, voices.engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
     calling, hedges = partial(app_carriers.tell_calls, table), HedgeBudget()
-    rest = (limits.calls.on_events, hedges.on_events)
-    heard = (metrics.on_events, inward.settlement.on_events, health.on_events, calling, *rest)
+    learning = (health.on_events, limits.calls.on_events, hedges.on_events)
+    heard = (metrics.on_events, inward.settlement.on_events, calling, *learning)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, voices=voices)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
@@ -196,9 +197,7 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         tenant_of=directory.tenant_of,
         is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
-        deadline_is_learned=lambda route, msisdn: health.scores.is_learned(
-            route, health.networks.place_of(msisdn)
-        ),
+        deadline_is_learned=partial(_is_learned, health),
         price_micros=fleet.price_micros,
         call_price=fleet.call_price,
         call_terms=table.call_terms,
@@ -239,6 +238,10 @@ async def _set_out(
     await stack.enter_async_context(fleet)
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
+
+
+def _is_learned(health: Health, route: str, msisdn: Msisdn) -> bool:
+    return health.scores.is_learned(route, health.networks.place_of(msisdn))
 
 
 def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:
