@@ -176,9 +176,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
     calls = app_carriers.make_simulated_calls(box, inward, voices.engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
-    calling, hedges = partial(app_carriers.tell_calls, table), HedgeBudget()
-    learning = (health.on_events, limits.calls.on_events, hedges.on_events)
-    heard = (metrics.on_events, inward.settlement.on_events, calling, *learning)
+    learn = (health.on_events, limits.calls.on_events, (hedges := HedgeBudget()).on_events)
+    heard = (metrics.on_events, inward.settlement.on_events, partial(app_carriers.tell_calls, table), *learn)
     trials, fleet = app_carriers.make_fleet(settings, store, table, inward.ears(), keys=keys, voices=voices)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
