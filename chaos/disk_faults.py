@@ -172,8 +172,13 @@ async def poison(stage: Stage) -> Outcome:
         async with house.load():
             await house.until_accepted(20)
             await house.until_asked(stage.scale.requests_min)
-            await until(lambda: _failures(house) > 0, within_s=2 * TTL_S, what="somebody tries to write it")
+            await until(
+                lambda: "a dead letter" in _log(house), within_s=2 * TTL_S, what="it is a dead letter"
+            )
             house.fault_ended_s = time.monotonic()
+        events = (await house.lines.ask("GET", f"{PATH}/{verification}/timeline")).body["events"]
+        dead = [event for event in events if event["type"] == "dropped" and event["cause"] == "broken"]
+        house.expect("F28", len(dead) == 1, "what cannot be written is no dead letter")
         if not stage.scale.waits_for_expiry:
             await house.lines.ask("POST", f"{PATH}/{verification}/cancel")
         told = await house.told(settle_s=2 * TTL_S)
@@ -181,11 +186,17 @@ async def poison(stage: Stage) -> Outcome:
         house.expect("F28", told[poisoned].state != "pending", "what cannot be written never ends")
         others = {number for number in told if number != poisoned and told[number].state != "approved"}
         house.expect("F28", not others, f"{len(others)} others were not approved")
-        return stage.outcome("F28", "a code that cannot be derived", house, findings, tried=_failures(house))
+        return stage.outcome(
+            "F28", "a code that cannot be derived", house, findings, **{"times tried": _failures(house)}
+        )
 
 
 def _failures(house: House) -> int:
-    return house.victim.log.read_text().count("could not be delivered")
+    return _log(house).count("could not be delivered")
+
+
+def _log(house: House) -> str:
+    return house.victim.log.read_text()
 
 
 async def _type_all_again(house: House) -> int:

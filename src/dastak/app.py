@@ -36,9 +36,11 @@ from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback
 from dastak.core.events import Event
+from dastak.core.msisdn import Msisdn
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
+from dastak.delivery.hedging import HedgeBudget
 from dastak.delivery.scores import Standing
 from dastak.dlt.registers import Registers
 from dastak.entropy import Entropy
@@ -180,9 +182,8 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     simulated = app_carriers.make_simulated(box, inward.ears(test=True))
     calls = app_carriers.make_simulated_calls(box, inward, voices.engine)
     table = app_carriers.make_route_table(settings, simulated, calls, health)
-    calling = partial(app_carriers.tell_calls, table)
-    rest = limits.calls.on_events
-    heard = (metrics.on_events, inward.settlement.on_events, health.on_events, calling, rest)
+    learn = (health.on_events, limits.calls.on_events, (hedges := HedgeBudget()).on_events)
+    heard = (metrics.on_events, inward.settlement.on_events, partial(app_carriers.tell_calls, table), *learn)
     nodes = Among(settings, store.nodes)
     trials, fleet = app_carriers.make_fleet(
         settings, store, table, inward.ears(), keys=keys, voices=voices, work=nodes.shared
@@ -204,13 +205,12 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         tenant_of=directory.tenant_of,
         is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
-        deadline_is_learned=lambda route, msisdn: health.scores.is_learned(
-            route, health.networks.place_of(msisdn)
-        ),
+        deadline_is_learned=partial(_is_learned, health),
         price_micros=fleet.price_micros,
         call_price=fleet.call_price,
         call_terms=table.call_terms,
         believes=health.trusted,
+        may_hedge=lambda route: hedges.take(route, clock.now().timestamp()),
         learn_network=health.learn_network,
         lease=nodes.lease,
     )
@@ -248,6 +248,10 @@ async def _set_out(
     await stack.enter_async_context(fleet)
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
+
+
+def _is_learned(health: Health, route: str, msisdn: Msisdn) -> bool:
+    return health.scores.is_learned(route, health.networks.place_of(msisdn))
 
 
 def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:

@@ -24,6 +24,7 @@ from dastak.core.verification import Verification
 from dastak.delivery.breaker import TIMEOUTS_IN_A_ROW
 from dastak.delivery.failover import ANSWER_WITHIN_S, ATTEMPTS_MAX, RETRY_S
 from dastak.delivery.health import Health
+from dastak.delivery.hedging import SILENT_S
 from dastak.delivery.routing import RouteTable
 from tests.flow.test_fall_back import Ways
 from tests.support.house import PRICE_MICROS, RECEIPT_WITHIN_S, House, ScriptedRoute, open_house
@@ -341,3 +342,33 @@ async def test_code_canceled_at_a_route_that_refuses_is_not_offered_to_the_next(
     assert house.routes[1].offered == []
     assert [event.cause for event in house.told_of(MessageDropped)] == ["canceled"]
     assert len(house.told_of(MessageRefused)) == 1
+
+
+async def test_route_whose_budget_is_used_up_is_waited_for(house: House) -> None:
+    house.ports = replace(house.ports, may_hedge=lambda _route: False)
+    house.routes[0].script = [silent(house, SILENT_S - 0.001)]
+    await house.start()
+
+    await house.deliver()
+
+    assert house.handed == []
+    assert [event.route for event in house.told_of(MessageSubmitted)] == ["north"]
+
+
+async def test_route_that_is_silent_for_long_is_followed_beyond_its_budget(house: House) -> None:
+    house.ports = replace(house.ports, may_hedge=lambda _route: False)
+
+    async def think() -> None:
+        house.clock.advance(ANSWER_WITHIN_S)
+        house.clock.advance(SILENT_S - ANSWER_WITHIN_S)
+        await followed(house)
+
+    house.routes[0].script = [think]
+    await house.start()
+
+    await house.deliver()
+
+    assert [(event.ordinal, event.route) for event in house.told_of(MessageSubmitted)] == [
+        (1, "south"),
+        (0, "north"),
+    ]

@@ -92,6 +92,10 @@ CALLED = QUEUED | {"ordinal": 1, "channel": "voice"}
          "the trunk has a price list, and no row", "add the row"),
         ({"type": "dropped", "cause": "call_limit", "why": "too often"},
          "it was not made; its line says why", "send a text"),
+        ({"type": "refused", "route": "", "status": "broken", "outcome": "unknown"},
+         "writing it failed", "tried again"),
+        ({"type": "dropped", "cause": "broken", "why": "KeyError, 3 times"},
+         "it is a dead letter", "in the log"),
     ],
 )  # fmt: skip
 def test_call_is_told_in_words_of_calls(last: dict[str, Any], means: str, next_: str) -> None:

@@ -14,6 +14,7 @@ from dastak.commands.running_server import Answer, DevServer, call, find_server,
 from dastak.core.call_terms import CALL_BARS, CallBar
 from dastak.core.errors import NotFound
 from dastak.core.ids import VERIFICATION_PREFIX
+from dastak.core.message import BROKEN
 from dastak.core.outcome import Outcome
 from dastak.core.remedies import remedy_of
 
@@ -38,6 +39,12 @@ _MEANS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "dropped": ("it was not sent, for nobody waited for its code any more", "start again"),
 }
+# Of a text or a call that was dropped though somebody waits for it.
+_BROKEN: Final = ("writing it failed, by a fault of ours or of its row", "it is tried again within seconds")
+_DEAD_LETTER: Final = (
+    "it is a dead letter: writing it failed three times, by a fault of ours or of its row",
+    "look for `dead letter` in the log, at the error before it; let the person start again",
+)
 # The same of a call.
 _CALL_MEANS: Final[Mapping[str, tuple[str, str]]] = {
     "queued": ("no trunk has taken it yet", "dastak carrier list, and look at the links"),
@@ -109,6 +116,8 @@ def judge(events: Sequence[Event]) -> Verdict:
     meant = {**_MEANS, **_CALL_MEANS} if call else _MEANS
     if last.get("cause", "") in set(CallBar):
         means, action = CALL_BARS[CallBar(last["cause"])]
+    elif last.get("cause") == BROKEN or last.get("status") == BROKEN:
+        means, action = _DEAD_LETTER if last["type"] == "dropped" else _BROKEN
     elif last["type"] in meant:
         means, action = meant[last["type"]]
     elif outcome in set(Outcome):

@@ -29,6 +29,8 @@ from dastak.core.policy import Channel
 from dastak.core.spend import Reserve
 
 EVIDENCE_CHARACTERS_MAX: Final = 160
+# Of a message that cannot be written: in the place of a carrier's status, and the cause why it was dropped.
+BROKEN: Final = "broken"
 
 
 class MessageState(StrEnum):

@@ -369,6 +369,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         call_price: Returns what a trunk takes for calls to a number, be it in use or not; None if unknown.
         call_terms: Says whether a tenant's service may call a number by any trunk, and at which price.
         believes: Whether a receipt of a route that says delivered is believed.
+        may_hedge: Whether one more text of a route may be followed before it answers; that is counted.
         learn_network: Told the MCC and MNC of a number, where a receipt names them.
         lease: Says who has a message in hand that is committed now, and when it is due for others.
     """
@@ -393,5 +394,6 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     call_price: Callable[[str, Msisdn], CallPrice | None] = lambda _route, _msisdn: None
     call_terms: Callable[[Mode, int, CallRules, Msisdn], CallTerms] = lambda *_: FREE
     believes: Callable[[str], bool] = lambda _route: True
+    may_hedge: Callable[[str], bool] = lambda _route: True
     learn_network: Callable[[Msisdn, str], None] = lambda _msisdn, _operator: None
     lease: Callable[[datetime], Lease] = in_hand

@@ -2,7 +2,8 @@
 
 1. A route that refuses makes room for the next one at once.
 2. One that does not answer in time keeps the message, for it may have it, and another message with the same
-   code follows by the next route. Its late answer is written down, so that its receipts find their message.
+   code follows by the next route; later, where too many do already (`delivery/hedging.py`). Its late answer
+   is written down, so that its receipts find their message.
 3. Which route comes next, whether one is asked again and when, is decided in `delivery/failover.py`.
 """
 
@@ -41,6 +42,7 @@ from dastak.delivery.failover import (
     Silence,
     next_step,
 )
+from dastak.delivery.hedging import SILENT_S
 from dastak.flows.compose import code_of, text_of
 from dastak.flows.fall_back import situation, wanted
 from dastak.flows.record import Decision, in_same_hands, record
@@ -196,17 +198,25 @@ class _Delivery:
     async def _offer(self, route: Route, outgoing: Outgoing) -> CarrierRef:
         """Offer it to one route; when that does not answer in time, have another message follow meanwhile."""
         self._hedging = None
+        ports = self._ports
+
+        def follow() -> None:
+            self._hedging = asyncio.get_running_loop().create_task(self._unanswered(route))
 
         def hedge() -> None:
-            self._hedging = asyncio.get_running_loop().create_task(self._unanswered(route))
+            if ports.may_hedge(route.name):
+                follow()
+            else:
+                unwanted.append(ports.clock.ring(SILENT_S - ANSWER_WITHIN_S, follow))
 
         if self._message.channel is not Channel.SMS:
             return await route.submit(outgoing)  # two calls at once are no help
-        unwanted = self._ports.clock.ring(ANSWER_WITHIN_S, hedge)
+        unwanted = [ports.clock.ring(ANSWER_WITHIN_S, hedge)]
         try:
             return await route.submit(outgoing)
         finally:
-            unwanted()
+            for bell in unwanted:
+                bell()
 
     async def _followed(self) -> bool:
         """Say whether another message follows because the route did not answer in time."""

@@ -19,6 +19,7 @@ from dastak.core.verification import Verification
 from dastak.core.way_out import Route
 from dastak.delivery.failover import USEFUL_LIFE_S
 from dastak.delivery.lane import GivenUp, OtpLane, Waiting
+from dastak.flows.dead_letter import broke
 from dastak.flows.deliver import LATE, deliver, drop, ways_of
 
 IN_FLIGHT_MAX: Final = 10_000
@@ -164,8 +165,9 @@ class Dispatch:
             await delivery
         except DastakError as error:
             log.warning("message not settled: %s", error.detail)
-        except Exception:
+        except Exception as error:
             log.exception("a message could not be delivered")
+            await broke(self._ports, key, error)
         finally:
             del self._tasks[key]
             self._under_way[route] -= 1
