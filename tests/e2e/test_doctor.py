@@ -259,6 +259,14 @@ def call_in_assamese(installation: Installation) -> str:
     return "Assamese by Bengali"
 
 
+def count_where_nobody_is(installation: Installation) -> str:
+    given = installation.file.read_text().replace(
+        "[limits]\n", '[limits]\nvalkey_url = "valkey://127.0.0.1:1"\n'
+    )
+    installation.file.write_text(given)
+    return "does not answer: ConnectionError"
+
+
 FAULTS = (
     (READABLE, break_settings, False),
     ("config.file_modes", open_key_file, True),
@@ -281,6 +289,7 @@ FAULTS = (
     ("store.queue", leave_a_message, False),
     ("store.backup", forget_to_copy, False),
     ("store.backup", never_copy, False),
+    ("limits.shared", count_where_nobody_is, False),
     ("voice.recordings", record_nothing_useful, False),
     ("voice.brands", call_in_nobodys_name, False),
     ("voice.languages", call_in_assamese, False),

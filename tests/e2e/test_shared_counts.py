@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from chaos.counting_server import CountingServer, counting_program
+from dastak.commands.checks import limit_checks
 from dastak.core.errors import RateLimited
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Policy
@@ -19,6 +20,7 @@ from dastak.guard import shared_counts
 from dastak.guard.buckets import US_PER_S, Rate
 from dastak.guard.limits import LIMITS, LimitSettings, SendLimits
 from dastak.guard.shared_counts import Answer, Asked, SharedCounts, Unshared
+from tests.support.installed import Installation as Installed
 from tests.support.needed import missing
 from tests.support.patience import until
 
@@ -181,3 +183,21 @@ async def test_nodes_share_the_rate_of_a_key_and_have_each_its_part_when_the_cou
         apart = await allowed(fresh(), 12)
 
     assert (together, apart) == (4, 4)
+
+
+def test_doctor_finds_a_server_that_answers_well_and_one_that_hangs(
+    server: CountingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = Installed(tmp_path / "installed")
+    environment = {"DASTAK__LIMITS__VALKEY_URL": server.url}
+    monkeypatch.setattr(limit_checks, "ANSWER_S_MAX", 10.0)
+    well = installation.examine(environment)["limits.shared"]
+    monkeypatch.setattr(limit_checks, "ANSWER_S_MAX", 0.0)
+    slow = installation.examine(environment)["limits.shared"]
+    server.freeze()
+    hangs = installation.examine(environment)["limits.shared"]
+    server.thaw()
+
+    assert [one.status for one in (well, slow, hangs)] == ["ok", "warning", "failed"]
+    assert "a node waits 0" in slow.what
+    assert "TimeoutError" in hangs.what

@@ -43,10 +43,12 @@ WHERE v.tenant = ?1 AND (v.service = ?2 OR ?2 IS NULL) AND (v.state = ?3 OR ?3 I
 ORDER BY v.n DESC LIMIT ?7
 
 -- name: timelines
-SELECT -1, timeline FROM verification WHERE tenant = ?1 AND id = ?2
+SELECT -1, timeline FROM verification WHERE substr(id, 1, 8) = substr(?2, 1, 8) AND id = ?2 AND tenant = ?1
 UNION ALL
 SELECT ordinal, rtrim(trace, ' ') FROM message
-WHERE verification = (SELECT n FROM verification WHERE tenant = ?1 AND id = ?2)
+WHERE verification = (
+    SELECT n FROM verification WHERE substr(id, 1, 8) = substr(?2, 1, 8) AND id = ?2 AND tenant = ?1
+)
 ORDER BY 1
 
 -- name: insert_verification

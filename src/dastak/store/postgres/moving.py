@@ -32,6 +32,8 @@ _TYPES: Final = {"INTEGER": "int8", "TEXT": "text", "BLOB": "bytea"}
 _READ_AS: Final = {("message", "trace"): "rtrim(trace, ' ')"}
 # The schema of each is its own.
 _ROWS_OF: Final = {"meta": "WHERE name <> 'schema'"}
+# Tables that have rows from their migration on.
+_BEGUN: Final = ("meta", "own_voice_revision")
 
 Tell = Callable[[str, int], object]
 
@@ -166,13 +168,14 @@ def _take(writing: Connection, wanted: Sequence[Table]) -> None:
     full = [
         table.name
         for table in wanted
-        if table.name != "meta" and writing.execute(f"TABLE {table.name} LIMIT 1").fetchone()
+        if table.name not in _BEGUN and writing.execute(f"TABLE {table.name} LIMIT 1").fetchone()
     ]
     if full:
         raise Conflict(
             f"The target is not empty: rows in {', '.join(full)}. Next: createdb NAME, and name that one"
         )
-    writing.execute("DELETE FROM meta WHERE name <> 'schema'")
+    for name in _BEGUN:
+        writing.execute(f"DELETE FROM {name} {_ROWS_OF.get(name, '')}")  # noqa: S608 - our own names
 
 
 def _move(reading: sqlite3.Connection, writing: Connection, table: Table, tell: Tell) -> Moved:
