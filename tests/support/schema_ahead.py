@@ -14,8 +14,8 @@ INDEX: Final = "message_later"
 def expanded() -> Mapping[str, str]:
     """Return the migrations of a program that adds to every table, and builds an index on a large one."""
     known = migrate.scripts()
-    newest = list(known)[-1].removesuffix(".sql")
-    says = f"-- Programs that know {newest} run on this.\n"
+    needed = list(known)[migrate.runs_from(known, len(known)) - 1].removesuffix(".sql")
+    says = f"-- Programs that know {needed} run on this.\n"
     tables = dict.fromkeys(re.findall(r"CREATE TABLE (\w+)", "\n".join(known.values())))
     added = [f"ALTER TABLE {table} ADD COLUMN {column};\n" for table in tables for column in COLUMNS]
     more = "CREATE TABLE later (n INTEGER PRIMARY KEY, note TEXT) STRICT;\n"

@@ -1,5 +1,5 @@
 -- What ends with a person's sessions, links by which somebody chooses a new password, and secrets that rotate.
--- Programs that know 0011_counts_by_route run on this.
+-- An older program would make grants without an account, which then outlive the sessions of their person.
 
 -- Of the person whose password was right; NULL where no password was asked for.
 ALTER TABLE oidc_grant ADD COLUMN account TEXT;

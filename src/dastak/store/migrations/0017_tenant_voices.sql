@@ -1,5 +1,5 @@
 -- What tenants recorded for their calls.
--- Programs that know 0011_counts_by_route run on this.
+-- Programs that know 0016_ends_and_links run on this.
 
 CREATE TABLE own_voice (
     tenant INTEGER NOT NULL,
