@@ -14,7 +14,7 @@ import msgspec
 from bench.report import machine
 from chaos.capacity import capacity
 from chaos.catalogue import SCENES
-from chaos.fault_list import FAULTS
+from chaos.fault_list import FAULTS, OWN_DATABASE
 from chaos.outcome_table import Outcome, Report, table, unplayed
 from chaos.stage import FULL, QUICK, CannotPlay, Stage
 
@@ -51,7 +51,7 @@ def main() -> int:
     report = Report(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=machine(),
-        database="SQLite" if asked.database_url is None else asked.database_url.partition(":")[0],
+        database=database_of(wanted, asked.database_url),
         quick=asked.quick,
         outcomes=outcomes,
     )
@@ -83,6 +83,13 @@ async def play(stage: Stage, wanted: list[str]) -> list[Outcome]:
             tell(f"{fault} ended too early: {error!r}")
             outcomes.append(unplayed(fault, FAULTS[fault].what, stage.seed, stage.per_s, repr(error)))
     return outcomes
+
+
+def database_of(wanted: list[str], url: str | None) -> str:
+    """Name what kept the rows."""
+    if set(wanted) <= OWN_DATABASE:
+        return "a PostgreSQL of each scene's own"
+    return "SQLite" if url is None else url.partition(":")[0]
 
 
 def tell(progress: str) -> None:

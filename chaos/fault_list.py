@@ -21,6 +21,9 @@ class Listed(NamedTuple):
 # Floods keep a machine busy for minutes: the suite leaves them out.
 FLOODS: Final = {"F19", "F20"}
 
+# Those that start a PostgreSQL of their own, whatever the run is on.
+OWN_DATABASE: Final = {"F5", "F29", "F30", "F31", "F32", "F33", "F34"}
+
 FAULTS: Final[Mapping[str, Listed]] = {
     "F1": Listed(
         "`kill -9` of the program at random times",

@@ -34,7 +34,7 @@ ALSO_IN: Final = "/usr/sbin:/sbin"
 REST_PORT: Final = 8008
 ASK_S_MAX: Final = 2.0
 # initdb, and two copies of an empty database, on a machine where other work runs.
-MADE_S_MAX: Final = 60.0
+MADE_S_MAX: Final = 180.0
 WHOLE_S_MAX: Final = 180.0
 COMMAND_S_MAX: Final = 60
 STREAMING: Final = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
@@ -170,9 +170,13 @@ class PatroniCluster:
 
     async def until_whole(self, *, within_s: float = WHOLE_S_MAX) -> None:
         """Wait until both standbys follow the primary, and one of them confirms what is written."""
-        async with asyncio.timeout(within_s):
-            while not await self._is_whole():  # noqa: ASYNC110 - they are other processes
-                await asyncio.sleep(0.2)
+        try:
+            async with asyncio.timeout(within_s):
+                while not await self._is_whole():  # noqa: ASYNC110 - they are other processes
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            found = [f"{name} {one['role']} {one['state']}" for name, one in (await self.members()).items()]
+            raise TimeoutError(f"not whole within {within_s} s: {', '.join(found)}") from None
 
     async def _is_whole(self) -> bool:
         members = await self.members()

@@ -44,7 +44,7 @@ PAGES: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
     "docs/reference/metrics.md": ("src/dastak/telemetry/metrics.py", pages_of_surface.metrics),
     "docs/reference/http-api.md": ("the tables of endpoints in src/dastak/api", pages_of_surface.http_api),
     "docs/reference/fault-tests.md": (
-        "chaos/fault_list.py and chaos/results/reference.json",
+        "chaos/fault_list.py and the runs in chaos/results",
         pages_of_faults.fault_tests,
     ),
     "docs/explanation/verification-states.md": (

@@ -1,5 +1,6 @@
 """Make the page of the fault tests: the whole list, and the figures of the run that is kept."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,26 +10,18 @@ from chaos.fault_list import FAULTS, FLOODS
 from chaos.outcome_table import HEAD, Report, cells
 from tools.markdown import join, table
 
-KEPT: Final = Path(__file__).resolve().parent.parent / "chaos" / "results" / "reference.json"
+RESULTS: Final = Path(__file__).resolve().parent.parent / "chaos" / "results"
+# The runs that are kept: where, and of what. The second is of scenes that bring a PostgreSQL of their own.
+KEPT: Final = (
+    ("reference.json", "The run that is kept"),
+    ("cluster.json", "The run on PostgreSQL that dies"),
+)
 
 PLAYED_TWICE: Final = "`make chaos`, and in short `make test` or `make test-all`"
 
 
 def fault_tests() -> str:
     """Make the page."""
-    report = msgspec.json.decode(KEPT.read_bytes(), type=Report)
-    machine = ", ".join(f"{name} {value}" for name, value in report.machine.items())
-    form = "the short form" if report.quick else "the full form"
-    figures = [
-        f"- {outcome.fault}: " + ", ".join(f"{name} {value:,.2f}" for name, value in outcome.figures.items())
-        for outcome in report.outcomes
-        if outcome.figures
-    ]
-    broken = [
-        f"- {outcome.fault}, {promise}: {'; '.join(said)}"
-        for outcome in report.outcomes
-        for promise, said in outcome.broken.items()
-    ]
     return join(
         "# Fault tests",
         "What each promise is, and why these faults: "
@@ -46,7 +39,27 @@ def fault_tests() -> str:
                 for fault, listed in FAULTS.items()
             ],
         ),
-        "## The run that is kept",
+        *(part for name, title in KEPT for part in _run(name, title)),
+    )
+
+
+def _run(name: str, title: str) -> Sequence[str]:
+    """Tell of one run."""
+    report = msgspec.json.decode((RESULTS / name).read_bytes(), type=Report)
+    machine = ", ".join(f"{name} {value}" for name, value in report.machine.items())
+    form = "the short form" if report.quick else "the full form"
+    figures = [
+        f"- {outcome.fault}: " + ", ".join(f"{name} {value:,.2f}" for name, value in outcome.figures.items())
+        for outcome in report.outcomes
+        if outcome.figures
+    ]
+    broken = [
+        f"- {outcome.fault}, {promise}: {'; '.join(said)}"
+        for outcome in report.outcomes
+        for promise, said in outcome.broken.items()
+    ]
+    return (
+        f"## {title}",
         f"{report.at}, {form} on {report.database}. Machine: {machine}.",
         table(HEAD, [cells(outcome) for outcome in report.outcomes]),
         "What else was measured:" if figures else "",

@@ -1,6 +1,8 @@
 """What the store on PostgreSQL does while the server that writes is none, another, or not confirmed."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -10,10 +12,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from dastak.app_store import watch_store
 from dastak.core.errors import Overloaded
 from dastak.store.postgres import postgres_lane
+from dastak.store.postgres.batches import LANES
 from dastak.store.postgres.postgres_lane import Connection, Lane, connect
 from dastak.store.postgres.postgres_store import PostgresStore
+from dastak.telemetry.metrics import Metrics
 from tests.support.postgres_server import PostgresServer, own_server, shared_server
 from tests.support.samples import NOW, some_id, some_msisdn, some_opening, some_verification
 
@@ -138,6 +143,51 @@ async def test_work_whose_caller_was_sent_away_is_not_done_when_a_server_answers
     await lane.close()
 
     assert done == [3]
+
+
+async def test_nobody_waits_twice_for_a_server_that_does_not_answer(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with PostgresStore(server.new_database()) as store:
+        await opened(store, 0)
+        monkeypatch.setattr(postgres_lane, "ANSWER_S_MAX", 0.5)
+        os.kill(server.pid, signal.SIGSTOP)
+        # Each lane gets one, and one is left over.
+        for lane in store._batches._lanes:
+            lane._close()
+        asked = []
+        for number in range(1, LANES + 2):
+            asked.append(asyncio.create_task(opened(store, number)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        os.kill(server.pid, signal.SIGCONT)
+
+    assert [type(one) for one in told] == [Overloaded] * (LANES + 1)
+    # Its lane never heard of it.
+    assert told[-1].__cause__ is None
+
+
+async def test_figures_tell_how_a_node_stands_with_its_database(server: PostgresServer) -> None:
+    metrics = Metrics()
+    async with PostgresStore(server.new_database()) as store:
+        watch_store(metrics, store)
+        await store.sweep(NOW, keep_after=NOW, limit=10)
+        well = figures(metrics)
+        server.stop()
+        with pytest.raises(Overloaded):
+            await opened(store, 1)
+        away = figures(metrics)
+
+    assert (well["dastak_store_writes"], away["dastak_store_writes"]) == (1.0, 0.0)
+    assert well["dastak_database_connects_total"] == store.connects > 0
+    assert well["dastak_database_doubts_total"] == 0.0
+    assert well["dastak_database_clock_offset_seconds"] == store.clock_ahead_s
+
+
+def figures(metrics: Metrics) -> dict[str, float]:
+    lines = (line.split() for line in metrics.text().decode().splitlines() if not line.startswith("#"))
+    return {words[0]: float(words[1]) for words in lines}
 
 
 async def test_clock_of_the_server_is_compared_with_ours() -> None:

@@ -6,6 +6,7 @@
 3. An operation that fails takes nobody with it: it fails before it changes anything, and when PostgreSQL
    refuses what one of them wrote, each is run in a batch of its own.
 4. When the answer to a COMMIT is lost, callers hear that the change may have been kept.
+5. Nobody waits twice for a server that does not answer: who stands behind such a batch is sent away with it.
 """
 
 import asyncio
@@ -153,11 +154,19 @@ class Batches:
             self._policies.clear()
             self._failing = True
             _tell([_Ran(waiting.future, None, error) for waiting in batch])
+            if isinstance(error.__cause__, TimeoutError):
+                self._send_away()
         else:
             self._failing = False
             self.commits += 1
             self.operations += len(ran)
             _tell(ran)
+
+    def _send_away(self) -> None:
+        """Tell those who wait as well that nobody answers: they have waited as long already."""
+        error = Overloaded("The database does not answer.", retry_after_s=RETRY_AFTER_S)
+        _tell([_Ran(waiting.future, None, error) for waiting in self._waiting])
+        self._waiting.clear()
 
     async def _commit(
         self, lane: Lane, batch: Sequence[_Waiting], *, careful: bool = False
