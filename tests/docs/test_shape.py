@@ -33,7 +33,7 @@ LARGER_PACKAGES = {
         "each subject is a module for whatever database; another one than SQLite has a package of its own",
     ),
     "tenancy": (17, "each act of an operator, and each kind of secret, is a short module of its own"),
-    "flows": (23, "one module for each thing a caller, a carrier or the clock can ask for"),
+    "flows": (24, "one module for each thing a caller, a carrier or the clock can ask for"),
     "commands": (31, "one module a command; the table in cli.py is the index"),
     "voice": (15, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
     "simulator/exchange": (
