@@ -109,7 +109,7 @@ class PatroniCluster:
         await self.network.__aexit__(kind, error, trace)
         for running in self._running.values():
             running.wait()
-        if error is not None and (kept := os.environ.get("DASTAK_CHAOS_LOGS")):
+        if kept := os.environ.get("DASTAK_CHAOS_LOGS"):
             shutil.copytree(self.home, kept, dirs_exist_ok=True)
         await asyncio.to_thread(shutil.rmtree, self.home, ignore_errors=True)
 
