@@ -19,6 +19,7 @@ from dastak.core.carrier import WEIGHT_MAX, Carrier, CarrierKind, Lane
 from dastak.core.errors import DastakError
 from dastak.delivery.false_receipts import FAST_S
 from dastak.delivery.routing import EXPLORATION
+from dastak.guard import shared_counts
 from dastak.guard.call_limits import CallRates
 from dastak.guard.limits import LimitSettings
 from dastak.sms.smpp_settings import BINDS_MAX, BindKind, SmppSettings, Tls
@@ -28,7 +29,6 @@ from dastak.voice.prompts import LEAST
 from dastak.voice.speech import Sources
 
 MASK: Final = "********"
-VALKEY_SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
 # Routes into the carrier in a box are called sim_1 and so on.
 CARRIER_NAME: Final = re.compile(r"(?!sim_)[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -275,13 +275,8 @@ class LimitsSettings(_Section, frozen=True, kw_only=True):
     valkey_password_file: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.valkey_url is None:
-            return
-        parts = urlsplit(self.valkey_url)
-        if parts.scheme not in VALKEY_SCHEMES or not parts.hostname:
-            raise ValueError(f"valkey_url: {parts.scheme!r} is no such server; write valkey://host:6379")
-        if parts.password is not None:
-            raise ValueError("valkey_url: it has a password in it; write that to limits.valkey_password_file")
+        if self.valkey_url is not None:
+            shared_counts.check(self.valkey_url)
 
 
 class RoutingSettings(_Section, frozen=True, kw_only=True):

@@ -30,9 +30,10 @@ from dastak.core.spend import Spend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Verification
 from dastak.flows.call_steps import CallSteps
-from dastak.flows.deliver import OFFERED, deliver
+from dastak.flows.deliver import deliver
 from dastak.flows.phone_back import AWAY, phone_back
 from dastak.flows.settle import settle
+from dastak.flows.spending import OFFERED
 from dastak.guard.buckets import Rate
 from dastak.guard.call_limits import CallLimits, CallSettings
 from tests.flow.test_fall_back import sent, with_calls

@@ -370,3 +370,37 @@ def test_a_database_url_names_a_file(url, path):
 def test_a_url_without_a_file_is_refused(url):
     with pytest.raises(ValueError, match="not a database"):
         sqlite_path(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["valkey://counts.example.in", "valkeys://h:6379/1", "redis://h", "rediss://h"]
+)
+def test_server_of_shared_counts_is_read_with_its_password_from_a_file(tmp_path, url: str) -> None:
+    file = tmp_path / "password"
+    file.write_text("open-sesame\n")
+    file.chmod(0o600)
+    given = {
+        "DASTAK__LIMITS__VALKEY_URL": url,
+        "DASTAK__LIMITS__VALKEY_PASSWORD_FILE": str(file),
+    }
+
+    limits = load(None, given).settings.limits
+
+    assert limits.valkey_url == url
+    assert limits.valkey_password is not None
+    assert limits.valkey_password.reveal() == "open-sesame"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://h", "no such server"),
+        ("valkey:", "no such server"),
+        ("valkey://u:secret@h", "valkey_password_file"),
+    ],
+)
+def test_url_of_shared_counts_that_is_none_or_shows_a_password_is_refused(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as refused:
+        load(None, {"DASTAK__LIMITS__VALKEY_URL": url})
+
+    assert "secret" not in str(refused.value)

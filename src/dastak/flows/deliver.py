@@ -26,11 +26,11 @@ from dastak.core.errors import (
     DastakError,
     RateLimited,
 )
-from dastak.core.events import CallNoted, FallbackDue, MessageDelivered, MessageRefused
+from dastak.core.events import FallbackDue, MessageDelivered, MessageRefused
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep
 from dastak.core.outcome import OUTCOMES, Outcome, When
 from dastak.core.policy import Channel
-from dastak.core.ports import Change, Ports
+from dastak.core.ports import Ports
 from dastak.core.verification import State, Verification
 from dastak.core.way_out import HeldElsewhere, Outgoing, Route
 from dastak.delivery.failover import (
@@ -46,13 +46,12 @@ from dastak.delivery.hedging import SILENT_S
 from dastak.flows.compose import code_of, text_of
 from dastak.flows.fall_back import situation, wanted
 from dastak.flows.record import Decision, in_same_hands, record
+from dastak.flows.spending import count_call
 
 # From the dial to the end of a call at the latest, with some to spare.
 CALL_S_MAX: Final = 150.0
 # Why a message is dropped that could leave, but not arrive in time.
 LATE: Final = "late"
-# The first step of a call where several nodes call, written before it is dialled: all of them count it.
-OFFERED: Final = "offered"
 # Of a call that nobody asked for.
 ARRIVED: Final = "text_arrived"
 
@@ -103,21 +102,10 @@ async def _call_barred(
     if message.tries:
         return None  # counted already
     try:
-        await _count_call(ports, verification, message, now)
+        await count_call(ports, verification, message, now)
     except RateLimited as often:
         return "call_limit", often.detail
     return None
-
-
-async def _count_call(ports: Ports, verification: Verification, message: Message, now: datetime) -> None:
-    """Count a call before it is dialled. Raises: RateLimited (the number was called too often)."""
-    judge = ports.calls.judge(verification.mode, verification.msisdn, message.key, now=now)
-    if judge is None:
-        ports.calls.take(verification.mode, verification.msisdn, now=now)
-        return
-    offered = CallNoted(_ms(now), message.key.ordinal, OFFERED)
-    await ports.store.decide(message.key, lambda _: Change(answer=None, trace=(offered,)), judge=judge)
-    ports.publish(verification, (offered,))
 
 
 async def _text_arrived(ports: Ports, verification: Verification, call: Message) -> bool:

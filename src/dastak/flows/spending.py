@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -10,14 +11,17 @@ from dastak.core.call_price import cost_micros
 from dastak.core.call_rules import MICROS_MAX
 from dastak.core.call_terms import CallBar
 from dastak.core.errors import Overloaded, Refused
-from dastak.core.events import CallPriced
+from dastak.core.events import CallNoted, CallPriced
 from dastak.core.message import Message, MessageState, MessageStep
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import Channel
-from dastak.core.ports import Ports
+from dastak.core.ports import Change, Ports
 from dastak.core.spend import Account, Correction, Reserve, Spend
 from dastak.core.tenant import Caller, Mode, Tenant
 from dastak.core.verification import Verification
+
+# The first step of a call where several nodes call, written before it is dialled: all of them count it.
+OFFERED: Final = "offered"
 
 
 @contextmanager
@@ -35,6 +39,17 @@ def counted_send(ports: Ports, caller: Caller, msisdn: Msisdn, client_ip: str | 
         if not error.may_be_done:
             ports.limits.give_back(caller, msisdn, client_ip)
         raise
+
+
+async def count_call(ports: Ports, verification: Verification, message: Message, now: datetime) -> None:
+    """Count a call before it is dialled. Raises: RateLimited (the number was called too often)."""
+    judge = ports.calls.judge(verification.mode, verification.msisdn, message.key, now=now)
+    if judge is None:
+        ports.calls.take(verification.mode, verification.msisdn, now=now)
+        return
+    offered = CallNoted(int(now.timestamp() * 1000), message.key.ordinal, OFFERED)
+    await ports.store.decide(message.key, lambda _: Change(answer=None, trace=(offered,)), judge=judge)
+    ports.publish(verification, (offered,))
 
 
 def spend_of(

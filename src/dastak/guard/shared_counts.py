@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from dastak.core.errors import Conflict
 
@@ -24,6 +25,7 @@ REST_S: Final = 1.0
 BATCH_MAX: Final = 256
 WAITING_MAX: Final = 4_096
 KEY_OCTETS: Final = 16
+SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
 assert ANSWER_S_MAX < FLIGHT_S_MAX
 
 # The cell rate algorithm of guard/buckets.py for each group of limits: all of them count, or none does. The
@@ -204,6 +206,15 @@ def client_of(url: str, password: str | None) -> Any:
         socket_connect_timeout=FLIGHT_S_MAX,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def check(url: str) -> None:
+    """Raises: ValueError (it names no such server, or has a password that everybody would see)."""
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        raise ValueError(f"valkey_url: {parts.scheme!r} is no such server; write valkey://host:6379")
+    if parts.password is not None:
+        raise ValueError("valkey_url: it has a password in it; write that to limits.valkey_password_file")
 
 
 def url_of_client(url: str) -> str:
