@@ -28,6 +28,8 @@ _OURS: Final = 0x4453
 _MIGRATING: Final = (_OURS, 2)
 _LOOK_EVERY_S: Final = 0.1
 _LOOKS_MAX: Final = 36_000
+# A server takes a moment to see that a client is gone.
+_GONE_LOOKS_MAX: Final = 20
 # Nobody arrives while older programs are shut out.
 _ARRIVING: Final = (_OURS, 4)
 # A connection of a program that knows 12 migrations holds lock 1012.
@@ -153,6 +155,12 @@ def _apply(connection: Connection, known: Mapping[str, str], name: str) -> None:
         connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index['name']}")
         connection.execute(f"CREATE {index['unique'] or ''}INDEX CONCURRENTLY {index['name']}{index['rest']}")
         script = ""
+    if migrate.shuts_out(known, name):
+        needed = migrate.runs_from(known, list(known).index(name) + 1)
+        for _ in range(_GONE_LOOKS_MAX):
+            if not _older(connection, needed):
+                break
+            time.sleep(_LOOK_EVERY_S)
     for _ in range(TRIES_MAX):
         try:
             with connection.transaction():
@@ -185,10 +193,13 @@ def _change(connection: Connection, known: Mapping[str, str], name: str, script:
 def _refuse_if_older(connection: Connection, name: str, needed: int) -> None:
     """Keep programs from arriving, and find those that are there. Raises: Conflict."""
     connection.execute("SELECT pg_advisory_xact_lock($1, $2)", _ARRIVING)
-    older = connection.execute(_OLDER, (_OURS, _KNOWS, _KNOWS + needed)).fetchall()
-    if older:
+    if older := _older(connection, needed):
         raise Conflict(
             f"Nodes of an older version are up and cannot use what {name} leaves, on: "
-            f"{', '.join(row[0] for row in older)}. Nothing was changed. Next: upgrade or stop them, then "
-            "dastak migrate"
+            f"{', '.join(older)}. Nothing was changed. Next: upgrade or stop them, then dastak migrate"
         )
+
+
+def _older(connection: Connection, needed: int) -> Sequence[str]:
+    """Return where programs are that know less."""
+    return [row[0] for row in connection.execute(_OLDER, (_OURS, _KNOWS, _KNOWS + needed)).fetchall()]
