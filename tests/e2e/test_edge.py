@@ -5,7 +5,6 @@ import gc
 import json
 import resource
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -16,10 +15,10 @@ from dastak.api.asgi_way import asgi
 from dastak.api.door import DESCRIPTORS_RESERVED, LINGERING_MAX, Door, DoorSettings
 from dastak.api.edge import PIPELINED_MAX, edge_protocol
 from dastak.api.exchange import Request, Response, answer
-from dastak.api.gate import Gate
+from dastak.api.gate import NOBODY, Gate
 from dastak.core.errors import Unauthenticated
 from dastak.core.tenant import Caller
-from dastak.guard.shedding import Shedding
+from dastak.guard.shedding import WINDOW_FIRST, Kind, Shedding
 
 # Short patience, so that a test of it is short; the ratios are those of the real settings.
 QUICK = DoorSettings(request_s=0.4, idle_s=0.5, linger_s=0.2, stalled_s=0.2, stalled_per_address_max=5)
@@ -40,9 +39,11 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def served(
-    settings: DoorSettings = QUICK, respond: Callable[[Request], Awaitable[Response]] = echo
+    settings: DoorSettings = QUICK,
+    respond: Callable[[Request], Awaitable[Response]] = echo,
+    shedding: Shedding | None = None,
 ) -> AsyncIterator[int]:
-    gate = Gate(Shedding(0.0), caller_of=nobody, time_s=time.monotonic, on_shed=lambda _kind: None)
+    gate = Gate(shedding or Shedding(0.0), caller_of=nobody, time_s=lambda: 0.0, on_shed=lambda _kind: None)
     async with Door(settings) as door:
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -405,3 +406,77 @@ async def test_garbage_behind_a_request_is_not_answered_in_its_place() -> None:
         answered = await exchange(port, post(b"", headers=b"") + b"\x16 not HTTP\r\n\r\n")
 
     assert answered == b""
+
+
+START = (
+    b"POST /v1/verifications HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\ncontent-length: 2\r\n\r\n{}"
+)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (START,),
+        (START[:40], START[40:]),
+        (START.replace(b"host: x", b"host: x\r\nexpect: nothing"),),
+        (START.replace(b"/v1/verifications", b"/v1/%76erifications"),),
+    ],
+    ids=["unread", "in pieces", "unusual", "encoded"],
+)
+async def test_start_that_is_too_much_is_refused_and_its_connection_goes_on(
+    pieces: tuple[bytes, ...],
+) -> None:
+    answered: list[str] = []
+
+    async def note(request: Request) -> Response:
+        answered.append(request.path)
+        return await echo(request)
+
+    shedding = Shedding(0.0)
+    crowd = [shedding.enter(Kind.LOOK, NOBODY, 0.0) for _ in range(WINDOW_FIRST)]
+    inside = [one for one in crowd if one is not None]
+    async with served(respond=note, shedding=shedding) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0)
+        refused = await reader.readuntil(b'"retry_after_s":1}')
+        for one in inside:
+            shedding.leave(one, 0.0, worked=False)
+        writer.write(START)
+        let_in = await reader.readuntil(b'"octets":2}')
+        writer.close()
+
+    assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"retry-after: 1\r\n" in refused
+    assert b"connection: close" not in refused
+    assert let_in.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answered == ["/v1/verifications"]
+
+
+async def test_refusal_is_the_same_whichever_way_it_took() -> None:
+    shedding = Shedding(0.0)
+    for _ in range(WINDOW_FIRST):
+        shedding.enter(Kind.LOOK, NOBODY, 0.0)
+    chunked = START.replace(b"content-length: 2", b"transfer-encoding: chunked").replace(
+        b"{}", b"2\r\n{}\r\n0\r\n\r\n"
+    )
+    asked = [START, chunked, START.replace(b"HTTP/1.1", b"HTTP/1.0")]
+    async with served(shedding=shedding) as port:
+        answers = [
+            await exchange(port, one.replace(b"host: x", b"connection: close\r\nhost: x")) for one in asked
+        ]
+        unread = await ask_once(port, START)
+
+    bodies = {answer.partition(b"\r\n\r\n")[2] for answer in [*answers, unread]}
+    assert len(bodies) == 1
+    assert b'"code":"too_busy"' in bodies.pop()
+
+
+async def ask_once(port: int, octets: bytes) -> bytes:
+    """Send a request and read until its refusal is whole."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(octets)
+    answer = await reader.readuntil(b'"retry_after_s":1}')
+    writer.close()
+    return answer
