@@ -176,18 +176,14 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
     directory, registers = await _tenancy(stack, store)
     limits = await make_limits(stack, settings, store, clock, keys)
     voices = await stack.enter_async_context(voices_of(settings, directory, store.voices))
-    box = await app_carriers.open_box(stack, settings)
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
-    simulated = app_carriers.make_simulated(box, inward.ears(test=True))
-    calls = app_carriers.make_simulated_calls(box, inward, voices.engine)
-    table = app_carriers.make_route_table(settings, simulated, calls, health)
+    box, simulated, calls, table = await app_carriers.open_ways(stack, settings, inward, health, voices)
     learn = (health.on_events, limits.calls.on_events, (hedges := HedgeBudget()).on_events)
     heard = (metrics.on_events, inward.settlement.on_events, partial(app_carriers.tell_calls, table), *learn)
     nodes = Among(settings, store.nodes)
-    trials, fleet = app_carriers.make_fleet(
-        settings, store, table, inward.ears(), keys=keys, voices=voices, work=nodes.shared
-    )
+    routes = app_carriers.Making(table, inward.ears(), keys, voices, nodes.shared)
+    trials, fleet = app_carriers.make_fleet(settings, store, routes)
     worker = Worker(retention=timedelta(days=settings.store.retention_days))
     ports = Ports(
         clock=clock,
@@ -215,14 +211,13 @@ async def _build(stack: AsyncExitStack, settings: Settings) -> House:
         lease=nodes.lease,
     )
     inward.begin(ports, store, directory.owners_of)
-    await nodes.join(stack, lambda: fleet.entries, worker)
+    await nodes.join(stack, fleet, worker)
     await _set_out(stack, (*simulated.values(), *calls), fleet, Outages(store, clock, lambda: fleet.entries))
     await nodes.set_to_work(stack, ports, worker, inward.settlement)
     metrics.watch("dastak_limits_unshared", limits.unshared)
     return _with_figures(House(
         ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
-        box, voices.engine, nodes,
-    ))  # fmt: skip
+        box, voices.engine, nodes))  # fmt: skip
 
 
 async def _tenancy(stack: AsyncExitStack, store: Database) -> tuple[Directory, Registers]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from dastak.app_voice import Voices
 from dastak.carriers.callback_address import callback_of
@@ -78,6 +78,16 @@ def make_route_table(
     )
 
 
+async def open_ways(
+    stack: AsyncExitStack, settings: Settings, inward: Inward, judge: Health, voices: Voices
+) -> tuple[Box | None, dict[str, SmppRoute], list[SipRoute], RouteTable]:
+    """Start the carrier in a box, make the routes to it, and what chooses among all routes."""
+    box = await open_box(stack, settings)
+    simulated = make_simulated(box, inward.ears(test=True))
+    calls = make_simulated_calls(box, inward, voices.engine)
+    return box, simulated, calls, make_route_table(settings, simulated, calls, judge)
+
+
 def make_simulated(box: Box | None, ears: Ears) -> dict[str, SmppRoute]:
     """Make the routes to the carrier in a box, if there is one."""
     binds = {} if box is None else box.binds
@@ -129,29 +139,30 @@ def _openers(settings: Settings) -> dict[str, Opener]:
     return {name: opener_of_file(name, smpp_settings(carrier)) for name, carrier in settings.carriers.items()}
 
 
-def make_fleet(
-    settings: Settings,
-    store: CarrierStore,
-    table: RouteTable,
-    ears: Ears,
-    *,
-    keys: KeyRing,
-    voices: Voices,
-    work: Does | None,
-) -> tuple[TrialDesk, Fleet]:
-    """Make the carriers of the settings file ready, and whatever is added to the database later.
+class Making(NamedTuple):
+    """What routes to carriers are made with.
 
-    Whoever tries a carrier stands before those who settle: a carrier brings receipts to any of its binds.
-
-    Args:
-        settings: As read at start.
-        store: Where carriers are written down.
-        table: Told of their routes.
+    Attributes:
+        table: Told of them.
         ears: Who hears what they bring.
         keys: Open their secrets.
         voices: What calls need.
         work: What this node does, where nodes share the work; then binds are opened as their slots are got.
     """
+
+    table: RouteTable
+    ears: Ears
+    keys: KeyRing
+    voices: Voices
+    work: Does | None
+
+
+def make_fleet(settings: Settings, store: CarrierStore, making: Making) -> tuple[TrialDesk, Fleet]:
+    """Make the carriers of the settings file ready, and whatever is added to the database later.
+
+    Whoever tries a carrier stands before those who settle: a carrier brings receipts to any of its binds.
+    """
+    table, ears, keys, voices, work = making
     callbacks = partial(callback_of, keys, settings.server.public_url)
     trials = TrialDesk(ears.take_receipt, fixed=_openers(settings), callback_of=callbacks)
     ears = ears._replace(take_receipt=trials.take)

@@ -1,17 +1,16 @@
 """Wire what nodes on one database share: who lives, who holds which binds, who has which message in hand."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from dastak.carriers.fleet import Fleet
 from dastak.config import ConfigError, Settings
-from dastak.core.carrier import Carrier
 from dastak.core.node import Beat, Does, Lease, NodeStore, Role, does, for_others, in_hand, read_roles
 from dastak.core.ports import Ports
-from dastak.core.way_out import Route
 from dastak.flows.settle import Settlement
 from dastak.flows.worker import Worker, every
 from dastak.nodes.bind_shares import BindShares
@@ -19,8 +18,6 @@ from dastak.nodes.pulse import Pulse
 
 # A receipt may come to another node than the answer to its submit, and overtake it.
 EARLY_EVERY_S: Final = 1.0
-
-Entries = Callable[[], Sequence[tuple[Carrier, Route]]]
 
 
 class Among:
@@ -81,9 +78,9 @@ class Among:
             "slots": self.slots(),
         }
 
-    async def join(self, stack: AsyncExitStack, entries: Entries, worker: Worker) -> None:
+    async def join(self, stack: AsyncExitStack, fleet: Fleet, worker: Worker) -> None:
         """Live from now on; the stack has it leave when all routes are closed."""
-        shares = self._shares = BindShares(self._store, entries)
+        shares = self._shares = BindShares(self._store, lambda: fleet.entries)
 
         def on_beat(beat: Beat) -> None:
             self.living = max(1, len(beat.nodes))

@@ -61,7 +61,7 @@ class CarrierThread:
 
     async def _end(self) -> None:
         self._carrier._server.close()
-        while self.links:  # its nodes were killed, or unbind
+        while self.links:  # noqa: ASYNC110 - waited for once, and its nodes were killed
             await asyncio.sleep(0.02)
 
 

@@ -18,10 +18,7 @@ from dastak.core import message as rules
 from dastak.core.call_terms import CALL_BARS
 from dastak.core.codes import MATCH_DIGITS
 from dastak.core.errors import (
-    OUTCOME_UNKNOWN,
     CarrierError,
-    CarrierFull,
-    CarrierRejected,
     CarrierUnavailable,
     DastakError,
     RateLimited,
@@ -45,7 +42,7 @@ from dastak.delivery.failover import (
 from dastak.delivery.hedging import SILENT_S
 from dastak.flows.compose import code_of, text_of
 from dastak.flows.fall_back import situation, wanted
-from dastak.flows.record import Decision, in_same_hands, record
+from dastak.flows.record import Decision, cause_of, in_same_hands, record, words_of
 from dastak.flows.spending import count_call
 
 # From the dial to the end of a call at the latest, with some to spare.
@@ -231,8 +228,8 @@ class _Delivery:
 
     def _refused(self, route: Route, refusal: CarrierError, left: Sequence[Route]) -> Next:
         """Note a refusal and decide what comes next."""
-        status, outcome = _words(refusal)
-        cause = _cause(status, outcome)
+        status, outcome = words_of(refusal)
+        cause = cause_of(status, outcome)
         step = self._next(cause, left)
         self._steps.append(step)
         self._refusals.append(self._refusal(route.name, status, outcome, step.why))
@@ -242,7 +239,7 @@ class _Delivery:
         """Note what a route said after another message followed; silent to the end, it may have this one."""
         if isinstance(refusal, CarrierUnavailable) and refusal.outcome_unknown:
             return MessageStep(self._message)
-        status, outcome = _words(refusal)
+        status, outcome = words_of(refusal)
         told = self._refusal(route.name, status, outcome)
         return await _write(
             self._ports, self._message, lambda found: (rules.refused_late(found, told), outcome)
@@ -297,7 +294,7 @@ class _Delivery:
         last = OUTCOMES[Outcome(self._refusals[-1].outcome)]
         if self._steps[-1].action is not Action.STOP or last.other_route is When.NEVER:
             return self._steps[-1]
-        causes = [_cause(told.status, Outcome(told.outcome)) for told in reversed(self._refusals)]
+        causes = [cause_of(told.status, Outcome(told.outcome)) for told in reversed(self._refusals)]
         steps = [self._next(cause, ()) for cause in causes]
         return next((step for step in steps if step.action is Action.SAME_ROUTE), self._steps[-1])
 
@@ -373,20 +370,6 @@ def _call(ports: Ports, verification: Verification, message: Message, now: datet
         brand=service.brand,
         tenant=verification.tenant,
     )
-
-
-def _words(refusal: CarrierError) -> tuple[str, Outcome]:
-    """Return the status of a refusal and what it means."""
-    if isinstance(refusal, CarrierRejected):
-        return refusal.status, Outcome(refusal.outcome)
-    if isinstance(refusal, CarrierFull):
-        return refusal.status, Outcome.THROTTLED
-    assert isinstance(refusal, CarrierUnavailable)
-    return refusal.status, Outcome.NETWORK_TEMPORARY
-
-
-def _cause(status: str, outcome: Outcome) -> Cause:
-    return Silence.NOT_TAKEN if status in (CarrierUnavailable.code, OUTCOME_UNKNOWN) else outcome
 
 
 async def _write(ports: Ports, message: Message, decide: Callable[[Message], Decision]) -> MessageStep:

@@ -7,12 +7,21 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from dastak.core.errors import Conflict, Refused
+from dastak.core.errors import (
+    OUTCOME_UNKNOWN,
+    CarrierError,
+    CarrierFull,
+    CarrierRejected,
+    CarrierUnavailable,
+    Conflict,
+    Refused,
+)
 from dastak.core.events import Event
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
+from dastak.core.outcome import Outcome
 from dastak.core.ports import Change, Held, Ports, Replayed
 from dastak.core.verification import Verification
-from dastak.delivery.failover import Cause
+from dastak.delivery.failover import Cause, Silence
 from dastak.flows.fall_back import Aftermath, fall_back, is_newest, may_follow
 from dastak.flows.spending import settled_call
 
@@ -99,6 +108,21 @@ def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
     if recorded.follow_up is not None:
         ports.hand_over(recorded.verification, recorded.follow_up)
     return recorded
+
+
+def words_of(refusal: CarrierError) -> tuple[str, Outcome]:
+    """Return the status of a refusal and what it means."""
+    if isinstance(refusal, CarrierRejected):
+        return refusal.status, Outcome(refusal.outcome)
+    if isinstance(refusal, CarrierFull):
+        return refusal.status, Outcome.THROTTLED
+    assert isinstance(refusal, CarrierUnavailable)
+    return refusal.status, Outcome.NETWORK_TEMPORARY
+
+
+def cause_of(status: str, outcome: Outcome) -> Cause:
+    """Return what a refusal is a cause of."""
+    return Silence.NOT_TAKEN if status in (CarrierUnavailable.code, OUTCOME_UNKNOWN) else outcome
 
 
 def _change(

@@ -59,6 +59,8 @@ GAUGES: Final[Table] = {
     "dastak_queue_delay_seconds": ("What answers of late took longer than the fastest: the queue.", ()),
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
     "dastak_messages_waiting": ("Messages that wait until a route has room.", ()),
+    "dastak_binds_held": ("Binds to carriers that this node holds of those that nodes share.", ()),
+    "dastak_nodes_living": ("Nodes that share the database and live, this one too.", ()),
     "dastak_calls_in_flight": ("Calls over SIP trunks that ring or speak now.", ()),
     "dastak_clock_offset_seconds": ("How far our clock is ahead of the wall clock.", ()),
     "dastak_store_writes": ("Whether the database took the last write: 1 or 0.", ()),
