@@ -22,6 +22,7 @@ LONG: Final = {
     "test_chaos_loads.py",
     "test_chaos_patroni.py",
     "test_exchange_foreign.py",
+    "test_every_call_is_answered_none_is_lost_and_none_stays[1500]",
     "test_systemd_boot.py",
 }
 
