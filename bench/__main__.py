@@ -57,6 +57,7 @@ class Scale(msgspec.Struct, frozen=True):
     fsync_s: float
     spoken_s: float
     speaking: tuple[int, ...]
+    climb: bool
     setups: int
     failed_texts: int
     renders: int
@@ -65,12 +66,12 @@ class Scale(msgspec.Struct, frozen=True):
 
 FULL = Scale(
     rounds=3, operations=20_000, open_s=20, pending=100_000, fsync_s=3.0, spoken_s=10.0,
-    speaking=(50, 200, 500, 750, 1_000), setups=10_000, failed_texts=1_000,
+    speaking=(50, 200, 500, 750, 1_000), climb=True, setups=10_000, failed_texts=1_000,
     renders=10_000, storm_s=10.0,
 )  # fmt: skip
 QUICK = Scale(
     rounds=1, operations=6_000, open_s=4, pending=10_000, fsync_s=0.5, spoken_s=2.0,
-    speaking=(500,), setups=2_000, failed_texts=200,
+    speaking=(500,), climb=False, setups=2_000, failed_texts=200,
     renders=1_000, storm_s=3.0,
 )  # fmt: skip
 
@@ -121,7 +122,9 @@ async def measure(scale: Scale, directory: Path) -> Report:
     tell("call set-ups")
     call_setups = await measure_setups(scale.setups)
     tell("speaking calls")
-    spoken_calls = await measure_spoken_calls(directory, seconds=scale.spoken_s, levels=scale.speaking)
+    spoken_calls = await measure_spoken_calls(
+        directory, seconds=scale.spoken_s, levels=scale.speaking, climb=scale.climb
+    )
     tell("pages, and a storm of logins")
     pages = await measure_pages(
         directory / "pages", renders=scale.renders, seconds=scale.storm_s, rounds=scale.rounds

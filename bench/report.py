@@ -14,7 +14,7 @@ from bench.cases import Failover, Latencies, Throughput
 from bench.footprint import Footprint
 from bench.pages import Pages, Rendered
 from bench.postgres_cases import OnPostgres
-from bench.spoken_calls import SpokenCalls
+from bench.spoken_calls import SpokenCalls, limit_of
 from bench.submits import Submits
 
 
@@ -163,6 +163,7 @@ def text(report: Report) -> str:
             tabulated(_LATENCIES, [_latency_row(case) for case in report.latencies]),
             tabulated(_FAILOVER, [_failover_row(report.failover)]),
             tabulated(_SPOKEN, [_spoken_row(case) for case in report.spoken_calls]),
+            limit_of(report.spoken_calls),
             f"call set-ups  {report.call_setups.per_cpu_s:,.0f} for a CPU second of the voice process, "
             f"{report.call_setups.per_s:,.0f} a second on the clock",
             tabulated(_PAGES, [_page_row(page) for page in report.pages.rendered]),
@@ -187,8 +188,8 @@ _FAILOVER = (
     "a bind is cut", "per s", "lost", "in doubt", "twice", "calm p99 ms", "cut p99 ms", "longest ms",
 )  # fmt: skip
 _SPOKEN = (
-    "speaking calls", "throughout", "CPU % each", "gap p50 ms", "gap p99 ms", "p99.9 ms", "longest ms",
-    "lost", "MiB", "API starts/s",
+    "speaking calls", "throughout", "CPU % each", "KiB each", "gap p50 ms", "gap p99 ms", "p99.9 ms",
+    "longest ms", "lost", "MiB", "API starts/s",
 )  # fmt: skip
 _PAGES = ("page", "per s", "p50 ms", "p99 ms", "CPU us", "octets")
 _TARGETS = ("target", "to reach", "measured", "")
@@ -248,6 +249,7 @@ def _spoken_row(case: SpokenCalls) -> Sequence[str]:
         str(case.wanted),
         str(case.calls),
         f"{case.cpu_share * 100:.3f}",
+        f"{case.kib_each:.1f}",
         *(f"{gap:.1f}" for gap in gaps),
         f"{case.lost} of {case.packets:,}",
         f"{case.resident_mib:.0f}",

@@ -18,11 +18,15 @@ from bench.load import Request, closed_loop, post
 from bench.loopback_carrier import Carrier
 from bench.phones import Heard
 from bench.processes import LOAD_CORE, SERVER_CORE, cpu_s, move, resident_mib
-from bench.scrape import figure, until_figure
+from bench.scrape import until_figure
 from bench.subject import make_installation
 
-TRUNKS = 2
 CALLS_A_TRUNK = 500
+# Packets further apart than this are heard; beyond it is the limit that is looked for.
+GAP_MS_MAX = 30.0
+# So many calls more each time, until the limit is found or this bench knows no more ports.
+STEP = 250
+CALLS_MAX = 3_000
 # Below what the system gives away by itself.
 FIRST_RTP_PORT = 20_000
 LOAD_CONNECTIONS = 64
@@ -39,6 +43,7 @@ class SpokenCalls(Heard, kw_only=True):
         begun_s: From the first request to the last phone that rings.
         loaded_per_s: What the API did meanwhile: starts, and the texts and receipts of each.
         resident_mib: Of the voice process.
+        kib_each: What it grew by, for one call.
     """
 
     wanted: int
@@ -46,38 +51,69 @@ class SpokenCalls(Heard, kw_only=True):
     begun_s: float
     loaded_per_s: float
     resident_mib: float
+    # Zero in runs that were kept before it was measured.
+    kib_each: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether all calls spoke throughout, evenly enough."""
+        return self.calls == self.wanted and self.gap_p99_ms <= GAP_MS_MAX
 
 
 async def measure_spoken_calls(
-    directory: Path, *, seconds: float, levels: tuple[int, ...]
+    directory: Path, *, seconds: float, levels: tuple[int, ...], climb: bool
 ) -> list[SpokenCalls]:
-    """Measure each number of calls, each with a fresh program."""
-    return [await _measure(directory / f"speaking-{calls}", calls, seconds) for calls in levels]
+    """Measure each number of calls, each with a fresh program.
+
+    Args:
+        directory: Empty; on the disk to measure.
+        seconds: How long each is measured.
+        levels: How many calls, upwards.
+        climb: Go on above the last level until one does not hold.
+    """
+    found = [await _measure(directory / f"speaking-{calls}", calls, seconds) for calls in levels]
+    while climb and found[-1].holds and (calls := found[-1].wanted + STEP) <= CALLS_MAX:
+        found.append(await _measure(directory / f"speaking-{calls}", calls, seconds))
+    return found
+
+
+def limit_of(found: list[SpokenCalls]) -> str:
+    """Say how many calls one process carries, as far as it was tried."""
+    held = max((case.wanted for case in found if case.holds), default=0)
+    missed = [case for case in found if not case.holds]
+    if not missed:
+        return f"the limit lies above {held:,} speaking calls, where no more were tried"
+    first = min(missed, key=lambda case: case.wanted)
+    return (
+        f"{held:,} speaking calls held; of {first.wanted:,} {first.calls:,} spoke throughout, "
+        f"with a gap of {first.gap_p99_ms:.1f} ms at p99 where {GAP_MS_MAX:.0f} are the most"
+    )
 
 
 async def _measure(directory: Path, calls: int, seconds: float) -> SpokenCalls:
+    trunks = -(-calls // CALLS_A_TRUNK)
     carrier, told = Carrier(), directory.with_suffix(".json")
     command = [sys.executable, "-m", "bench.phones", str(seconds), str(told)]
     phones = await asyncio.to_thread(subprocess.Popen, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         installation = await make_installation(directory, await carrier.listen())
         sip_port = int(await asyncio.to_thread(phones.stdout.readline))
-        await add_trunks(installation, sip_port)
+        await add_trunks(installation, sip_port, trunks=trunks)
         with installation.serve() as process:
             await process.until_listening(installation.port)
             await process.until_listening(installation.ops_port)
             key, ops = installation.api_key, installation.ops_port
             dastak = Dastak(process, installation.port, ops, key, carrier)
             voice = await process.child()
-            for number in range(TRUNKS):
+            for number in range(trunks):
                 await until_figure(ops, f'dastak_bound{{route="trunk{number}"}}', 1)
             move(process.process.pid, LOAD_CORE)
             move(voice, SERVER_CORE)
+            idle_mib = resident_mib(voice)
             began_s = time.perf_counter()
             await _ring(dastak, key, calls)
             begun_s = time.perf_counter() - began_s
             await asyncio.sleep(WARM_S)
-            assert await figure(ops, "dastak_calls_in_flight") == calls
             phones.stdin.write(b"measure\n")
             phones.stdin.flush()
             cpu_before_s, began_s = cpu_s(voice), time.perf_counter()
@@ -97,10 +133,11 @@ async def _measure(directory: Path, calls: int, seconds: float) -> SpokenCalls:
         begun_s=begun_s,
         loaded_per_s=answers / took_s,
         resident_mib=memory,
+        kib_each=(memory - idle_mib) * 1_024 / calls,
     )
 
 
-async def add_trunks(installation, sip_port: int, *, trunks: int = TRUNKS) -> None:
+async def add_trunks(installation, sip_port: int, *, trunks: int) -> None:
     """Add carriers that lead to the phones."""
     for number in range(trunks):
         first = FIRST_RTP_PORT + 2 * CALLS_A_TRUNK * number

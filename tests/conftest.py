@@ -17,11 +17,18 @@ settings.load_profile("dastak")
 # The gate has half an hour. These take a minute each, and what they look at is looked at by shorter ones as
 # well, or stands apart: `make test-all` plays them too.
 LONG: Final = {
-    "test_call_baresip.py",
+    # Of the adapter that is an extra the gate plays one whole call, one refusal and the settings.
+    "test_baresip_proves_itself_to_a_trunk_and_follows_its_route[tcp]",
+    "test_baresip_proves_itself_to_a_trunk_and_follows_its_route[udp]",
+    "test_call_that_is_called_off_while_it_rings_is_cancelled_by_baresip",
+    "test_person_who_hangs_up_on_baresip_is_told_so",
+    "test_phone_stops_ringing_by_baresip_when_the_program_is_killed",
+    "test_refusal_of_the_phone_is_told_by_baresip[603-declined-603 Decline]",
     "test_chaos_disks.py",
     "test_chaos_loads.py",
     "test_chaos_patroni.py",
     "test_exchange_foreign.py",
+    "test_every_call_is_answered_none_is_lost_and_none_stays[1500]",
     "test_systemd_boot.py",
 }
 

@@ -48,6 +48,10 @@ def voices() -> str:
         "English at last. The person is told so first, such as *this call is in Bengali*, in that language, "
         "and the timeline has the step `other_language`. A complete set of recordings of your own is always "
         "spoken. `dastak voice list` shows what an installation speaks.",
+        f"So by default `{LEAST}` counts as acceptable: that the digits are right is known, that the voice "
+        "is pleasant is not. `DASTAK__VOICE__LEAST=measured` leaves the five in which a recogniser told the "
+        "digits apart. Urdu is spoken in Urdu words by the Hindi voice, as none of the free voices knows "
+        "the vowels that Urdu does not write; the person is told so in the greeting.",
         "How it was judged: Whisper listened to digits after the telephone's band and mu-law. For the "
         "languages it does not know well it cannot tell a good voice from a bad one, so it says nothing of "
         "them; there the phonemes were read, which finds wrong words but not an ugly sound.",

@@ -8,13 +8,17 @@ import pytest
 from tests.support.authority import Authority
 from tests.support.calling_house import calling_house, code_heard, phone_in, press_gate
 from tests.support.kamailio import Kamailio
+from tests.support.needed import library
 from tests.support.serve_installation import free_port
 from tests.support.sipp import Sipp, answer, expect
 from tests.support.virtual_caller import CODES
 
-pytest.importorskip("baresip", reason="the extra voice-baresip is not installed")
-
 BY_BARESIP = {"adapter": "baresip", "probe_s": 0, "session_s": 0}
+
+
+@pytest.fixture(autouse=True)
+def _baresip() -> None:
+    library("baresip")
 
 
 def test_softphone_hears_the_code_by_baresip_after_the_digit(tmp_path: Path) -> None:

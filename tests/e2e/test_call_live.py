@@ -1,20 +1,24 @@
 """The call that follows a text that does not arrive, through the real program to a phone that listens."""
 
+import asyncio
+import struct
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import ViewportSize, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from dastak.voice.prompts import pack
+from dastak.voice.sound.g711 import pcm_to_ulaw
 from dastak.voice.speech import brand_file
 from tests.support.api_client import ApiClient
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.dastak_process import DastakProcess
 from tests.support.needed import program
 from tests.support.patience import until
-from tests.support.virtual_caller import Handset
+from tests.support.virtual_caller import CODES, Handset, digits_in, gate_in
 
 # Numbers whose texts do not arrive; the phone rings, is busy, declines, is a voicemail that plays keys.
 RINGS, BUSY, DECLINES, VOICEMAIL = (f"+120255501{xx}" for xx in ("05", "10", "11", "12"))
@@ -232,6 +236,72 @@ def test_person_may_ask_for_a_call_and_typing_the_code_of_the_text_ends_the_ring
 
     assert api.check(of, code).body["approved"] is True
     until(lambda: phone.state == "ended")
+
+
+# Keeps what the page's own sound device has played to its end, sample by sample.
+LISTENS: Final = """
+window.played = [];
+window.more = null;
+const start = AudioBufferSourceNode.prototype.start;
+AudioBufferSourceNode.prototype.start = function (...when) {
+  const samples = Array.from(this.buffer.getChannelData(0), (sample) => Math.round(sample * 32768));
+  this.addEventListener("ended", () => {
+    if (this.context.state !== "running") return;
+    window.played.push(...samples);
+    window.more?.();
+  });
+  return start.apply(this, when);
+};
+"""
+# Waits until half a second more was played than was seen before, and returns what is new.
+PLAYED: Final = """
+async (before) => {
+  while (window.played.length < before + 4000) await new Promise((more) => { window.more = more; });
+  return window.played.slice(before);
+}
+"""
+
+
+async def played(page: Page, holds: Callable[[bytes], Any]) -> Any:
+    """Wait until what the page has played to somebody's ears holds something, and return that."""
+    samples: list[int] = []
+    async with asyncio.timeout(40):
+        while True:
+            samples += await page.evaluate(PLAYED, len(samples))
+            if found := holds(pcm_to_ulaw(struct.pack(f"<{len(samples)}h", *samples))):
+                return found
+
+
+async def test_call_is_answered_by_a_click_and_the_code_that_the_page_plays_is_right(
+    dev: DastakProcess, api: ApiClient
+) -> None:
+    async with chromium() as browser, opened(browser, "about:blank", viewport=DESKTOP) as (page, faults):
+        await page.add_init_script(LISTENS)
+        await page.goto(f"{dev.phones_url}/{RINGS}")
+        await expect(page.locator("#line")).to_have_attribute("data-state", "live")
+        of = started(api, RINGS)
+        await page.get_by_role("button", name="Answer").click()
+        gate, before = await played(page, lambda heard: (key := gate_in(heard)) and (key, digits_in(heard)))
+        await page.get_by_role("button", name=gate, exact=True).click()
+        code = await played(page, lambda heard: CODES.fullmatch(digits_in(heard)))
+        await page.get_by_role("button", name="Hang up").click()
+        await expect(page.get_by_text("Call ended", exact=True)).to_be_visible()
+
+    assert before == ""
+    assert api.check(of, code[1]).body["approved"] is True
+    told = api.timeline(of)
+    # The carrier's word for the call may come before or after the phone rings.
+    found = [
+        one.get("step", one["type"]) for one in told if (one["type"], one.get("ordinal")) != ("submitted", 1)
+    ]
+    assert found == [
+        "started", "queued", "submitted", "undelivered", "fallback", "queued", "dialled",
+        "ringing", "answered", "right_key", "spoken", "spoken", "hung_up", "delivered", "approved",
+    ]  # fmt: skip
+    times = [datetime.fromisoformat(one["at"]) for one in told]
+    assert times == sorted(times)
+    assert times[0] < times[-1]
+    assert faults == []
 
 
 async def test_page_rings_takes_the_digit_and_is_usable_without_a_mouse(

@@ -192,18 +192,21 @@ async def test_too_many_wrong_codes_end_the_page_with_a_way_back(visit: Visits, 
         await person.page.wait_for_url(f"{site.url}?*")
 
 
-async def test_phone_that_is_off_is_told_without_reload_and_the_call_is_offered(visit: Visits) -> None:
+async def test_phone_that_is_off_is_told_without_reload_when_its_message_comes(
+    visit: Visits,
+) -> None:
     async with visit(OFF) as person:
         page = person.page
         await page.evaluate("window.stays = true")
 
         await expect(page.locator("#way")).to_have_text(
-            "Your phone seems to be switched off or out of reach. We can call you."
+            "Your phone seems to be switched off or out of reach. "
+            "The message comes when it is on again. If it does not, send the code again."
         )
-        await expect(page.locator("button[value=call]")).to_be_enabled()
         assert await page.evaluate("window.stays")
-        await page.click("button[value=call]")
-        await expect(page.locator("#errors")).to_contain_text("We call you now.")
+        # Who asks is not called at once, as after a text that a call could make good.
+        await expect(page.locator("button[value=call]")).to_be_disabled()
+        await expect(page.locator("a.link")).to_be_visible()
         assert person.faults == []
 
 

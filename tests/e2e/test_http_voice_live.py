@@ -1,6 +1,7 @@
 """A call by an HTTP carrier on a running program, as operator, vendor, person and thief see it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.support.voice_vendor import (
     VoiceVendor,
     VonageVoice,
 )
+from tests.support.weak_vendor import codes_said, exotel, infobip, text_address
 
 T = TypeVar("T")
 
@@ -256,6 +258,60 @@ async def test_weak_vendor_must_be_wanted(installation: Installation) -> None:
 
     assert (refused.status, taken.status) == (422, 201)
     assert "a voicemail too" in refused.body["detail"]
+
+
+async def test_exotel_fetches_the_text_once_and_the_code_it_says_approves(installation: Watched) -> None:
+    async with vendor_of(installation, exotel()) as vendor:
+        api, of, call = await called(installation, vendor)
+        address = text_address(call.status_url, call.script_url)
+        texts = [await vendor.get(address) for _ in range(2)]
+        await call.tell("completed")
+        delivered = await ask(event, api, of, "delivered")
+        codes = codes_said(texts[0].text)
+        checked = await ask(api.check, of, codes[0])
+        told, refused = await ask(api.timeline, of), await ask(installation.refused)
+
+    assert [text.status_code for text in texts] == [200, 404]
+    assert len(codes) == 2
+    assert len(set(codes)) == 1
+    assert checked.body["approved"] is True
+    assert delivered["evidence"] == "call:completed (without a digit before the code)"
+    assert [one["step"] for one in told if one["type"] == "call"][:2] == ["dialled", "answered"]
+    assert refused["replayed"] == 1
+    log = installation.program.log()
+    written = repr([(seen.target, seen.headers, seen.body) for seen in vendor.api.seen])
+    assert codes[0] not in written + call.status_url + address + log + repr(told)
+    assert address.split("/")[-2] not in log
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        ("DELIVERED", "delivered"),
+        ("UNDELIVERABLE:EC_VOICE_USER_BUSY", "busy"),
+        ("UNDELIVERABLE:EC_VOICE_ANSWERING_MACHINE", "no_human"),
+    ],
+)
+async def test_infobip_is_given_the_text_and_its_report_is_the_end(
+    installation: Watched, end: str, outcome: str
+) -> None:
+    async with vendor_of(installation, infobip()) as vendor:
+        api, of, call = await called(installation, vendor)
+        (message,) = json.loads(call.request.body)["messages"]
+        codes = codes_said(message["text"])
+        stranger = await vendor.post(f"{call.status_url[:-1]}x", vendor.shape.sign("", {"results": "[]"}))
+        await call.tell(end)
+        ended = await ask(event, api, of, "delivered" if outcome == "delivered" else "undelivered")
+        checked = await ask(api.check, of, codes[0])
+        told = await ask(api.timeline, of)
+
+    assert len(codes) == 2
+    assert len(set(codes)) == 1
+    assert ended.get("outcome", "delivered") == outcome
+    # What a machine heard stays right: the vendor asked nobody for a digit, and the operator chose it so.
+    assert checked.body["approved"] is True
+    assert stranger == 404
+    assert codes[0] not in installation.program.log() + repr(told)
 
 
 async def test_trial_calls_and_its_end_is_its_report(installation: Installation) -> None:

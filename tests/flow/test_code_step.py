@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dastak.core import oath
+from dastak.core.events import CallReported
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy, ResendCode
 from dastak.core.verification import Particulars, Reason, State, Verification
@@ -263,18 +264,37 @@ async def test_call_may_be_asked_for_before_another_text(house: House) -> None:
 
 async def test_call_may_be_asked_for_at_once_where_the_text_is_lost(house: House) -> None:
     with_calls(house)
-    page, _ = await started(house)
+    page, verification = await started(house)
     await house.deliver()
     waits = [(await page.look())["call_wait_s"]]
+    # No call comes by itself.
+    house.ports.calls.on_events(verification, [CallReported(int(house.clock.now().timestamp() * 1_000), 0)])
 
-    await house.receive("north-1", Outcome.ABSENT_SUBSCRIBER)
+    await house.receive("north-1", Outcome.EXPIRED)
     waits.append((await page.look())["call_wait_s"])
     watched = await page.step.watch(house.caller, page.id, WORDS)
 
     assert waits == [20, 0]
-    assert (watched["state"], watched["call"]) == ("off", True)
+    assert (watched["state"], watched["call"]) == ("stuck", True)
     assert (await page.do("resend")).status == 429
     assert (await page.do("call")).values["notice"].startswith("We call you now.")
+
+
+async def test_phone_that_is_away_is_promised_its_text_and_no_call(house: House) -> None:
+    with_calls(house)
+    page, _ = await started(house)
+    await house.deliver()
+    await house.receive("north-1", Outcome.ABSENT_SUBSCRIBER)
+
+    seen = await page.look()
+    watched = await page.step.watch(house.caller, page.id, WORDS)
+    called = await page.do("call")
+
+    assert (seen["way_state"], seen["call_wait_s"]) == ("off", 20)
+    assert "The message comes when it is on again." in seen["way"]
+    assert "call you" not in seen["way"]
+    assert watched["call"] is False
+    assert called.status == 429
 
 
 async def test_line_follows_the_receipts_and_approves_nothing(house: House) -> None:

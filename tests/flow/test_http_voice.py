@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -26,6 +26,7 @@ from dastak.voice.prompt_words import all_words
 from tests.support.samples import some_verification
 from tests.support.vendor_server import Say
 from tests.support.voice_vendor import PlivoVoice, Shape, Signed, TwilioVoice, VoiceVendor, VonageVoice
+from tests.support.weak_vendor import exotel, infobip
 
 PUBLIC = "https://otp.example.in"
 HOOK = f"{PUBLIC}/hooks/carriers/main/s3cr3t"
@@ -469,32 +470,8 @@ async def test_nobody_can_be_called_who_cannot_fetch() -> None:
             assert "server.public_url" in route.unheard
 
 
-class WeakVendor(TwilioVoice):
-    """One that says a text of ours; how it is asked matters elsewhere."""
-
-    def __init__(self, profile: str, ended: str, taken: bytes) -> None:
-        self.profile, self.ended, self._taken = profile, ended, taken
-
-    def settings(self) -> dict[str, Any]:
-        options = {"exotel": {"sid": "acme1", "flow": "12345"}, "infobip": {"host": "acme1.api.infobip.com"}}
-        account = {"account": "k"} if self.profile == "exotel" else {}
-        return {**account, "secret": "k3y", "options": options[self.profile], "without_gate": True}
-
-    def taken(self, ref: str) -> Say:
-        del ref
-        return Say(200, self._taken)
-
-    def asked(self, seen: Any) -> tuple[str, str]:
-        body = seen.body.decode()
-        if self.profile == "infobip":
-            return "", str(json.loads(body)["messages"][0]["notifyUrl"])
-        form = dict(parse_qsl(body))
-        return form["CustomField"], form["StatusCallback"]
-
-
 async def test_exotel_fetches_the_text_once_and_the_timeline_says_that_nobody_was_asked() -> None:
-    vendor = WeakVendor("exotel", "completed", b'{"Call":{"Sid":"CA01","Status":"in-progress"}}')
-    async with stage(vendor) as scene:
+    async with stage(exotel()) as scene:
         call = await scene.called()
         texts = [
             await scene.vendor.get(f"{HOOK}/text?CallSid=CA01&CustomField={call.script_url}")
@@ -520,8 +497,7 @@ async def test_exotel_fetches_the_text_once_and_the_timeline_says_that_nobody_wa
 
 
 async def test_exotel_whose_text_was_not_fetched_delivered_nothing() -> None:
-    vendor = WeakVendor("exotel", "completed", b'{"Call":{"Sid":"CA01"}}')
-    async with stage(vendor) as scene:
+    async with stage(exotel()) as scene:
         call = await scene.called()
         told = {"CallSid": "CA01", "Status": "completed"}
         await scene.vendor.post(call.status_url, Signed({"content-type": "application/json"}, json_of(told)))
@@ -538,8 +514,7 @@ async def test_exotel_whose_text_was_not_fetched_delivered_nothing() -> None:
     ],
 )
 async def test_infobip_is_given_the_text_and_tells_its_end(group: str, error: str, outcome: Outcome) -> None:
-    answer = {"messages": [{"messageId": "CA01", "status": {"groupName": "PENDING"}}]}
-    async with stage(WeakVendor("infobip", "", json_of(answer))) as scene:
+    async with stage(infobip()) as scene:
         call = await scene.called(locale="pa")
         told = {"results": [{"messageId": "CA01", "status": {"groupName": group}, "error": {"name": error}}]}
         await scene.vendor.post(call.status_url, Signed({"content-type": "application/json"}, json_of(told)))
@@ -577,7 +552,7 @@ async def test_nine_before_a_number_says_that_nobody_asked(scene: Stage) -> None
 
 
 async def test_vendor_without_keys_cannot_ask_for_a_number() -> None:
-    async with stage(WeakVendor("exotel", "completed", b'{"Call":{"Sid":"CA01"}}')) as scene:
+    async with stage(exotel()) as scene:
         with pytest.raises(CarrierRejected) as refusal:
             await scene.route.submit(outgoing(code="", match_digits=3))
 

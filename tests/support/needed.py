@@ -1,5 +1,6 @@
 """Find the programs that some tests talk to; without one a test is skipped, but never in the gate."""
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -22,6 +23,12 @@ def program(*names: str) -> str:
         if path is not None:
             return path
     return missing(f"needs {' or '.join(names)}, which is not installed")
+
+
+def library(module: str) -> None:
+    """Go on only where this module can be imported."""
+    if importlib.util.find_spec(module) is None:
+        missing(f"needs {module}, which is not installed")
 
 
 def installed_peer(package: str) -> str:

@@ -138,9 +138,9 @@ class Sipp:
         text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
         return text.split("-" * 47)[1:]
 
-    async def saw_everything(self) -> None:
+    async def saw_everything(self, within_s: float = END_S_MAX) -> None:
         """Wait until the whole scenario has been seen; fail if it was not."""
-        status = await asyncio.to_thread(self._process.wait, END_S_MAX)
+        status = await asyncio.to_thread(self._process.wait, within_s)
         assert status == 0, self.told()
 
     def stop(self) -> None:

@@ -26,6 +26,7 @@ from dastak.delivery.failover import Action, Silence, Situation, next_step
 from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import why_no_call
 from dastak.flows.hear import refuse_stopped
+from dastak.flows.phone_back import AWAY
 from dastak.flows.spending import counted_send, spend_of
 from dastak.flows.start import check_register, choose_channel
 from dastak.guard.destinations import check_destination
@@ -85,14 +86,18 @@ async def resend(
 
 
 def newest_is_lost(timeline: Sequence[AnyEvent]) -> bool:
-    """Say whether the newest message is known not to arrive."""
+    """Say whether the newest message is known not to arrive, at a phone that a call may still ring.
+
+    One that is off or out of reach rings for nobody: its text comes when it is back (`phone_back.py`).
+    """
     newest = max((event.ordinal for event in timeline if isinstance(event, MessageQueued)), default=None)
     ends = [
         event
         for event in timeline
         if isinstance(event, MessageDelivered | MessageUndelivered) and event.ordinal == newest
     ]
-    return bool(ends) and isinstance(ends[-1], MessageUndelivered)
+    end = ends[-1] if ends else None
+    return isinstance(end, MessageUndelivered) and end.outcome not in AWAY
 
 
 def _allowed(

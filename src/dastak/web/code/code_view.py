@@ -32,7 +32,7 @@ class CodeSight(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         factor: Where it asks for a code of the person's own.
         way: How far the newest message is.
-        lost: Whether it is known not to arrive.
+        lost: Whether it is known not to arrive, at a phone that may still ring.
         usual_s: How long its route usually takes.
     """
 

@@ -20,6 +20,7 @@ from dastak.core.events import (
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel
 from dastak.core.verification import State, Verification
+from dastak.flows.phone_back import AWAY
 
 
 class Way(StrEnum):
@@ -29,22 +30,16 @@ class Way(StrEnum):
     SENT = "sent"
     DELIVERED = "delivered"
     OFF = "off"
+    STUCK = "stuck"
     FAILED = "failed"
     CALLING = "calling"
     CALLED = "called"
     MISSED = "missed"
 
 
-# The phone is to blame, or nobody knows better; everything else is final.
-_OFF: Final = frozenset(
-    {
-        Outcome.ABSENT_SUBSCRIBER,
-        Outcome.HANDSET_OFF,
-        Outcome.HANDSET_BUSY_OR_MEMORY,
-        Outcome.EXPIRED,
-        Outcome.NETWORK_TEMPORARY,
-    }
-)
+# The text does not get through, and a call may; everything else but a phone that is away is final.
+_STUCK: Final = frozenset({Outcome.HANDSET_BUSY_OR_MEMORY, Outcome.EXPIRED, Outcome.NETWORK_TEMPORARY})
+_NOT_THROUGH: Final = frozenset({Way.OFF, Way.STUCK})
 
 
 def way_of(verification: Verification, timeline: Sequence[AnyEvent]) -> Way | None:
@@ -70,6 +65,11 @@ def way_of(verification: Verification, timeline: Sequence[AnyEvent]) -> Way | No
     return _newest(ways, _offered(timeline))
 
 
+def _hindered(outcome: str) -> Way | None:
+    """Return which hindrance an outcome is; None where it is none that passes."""
+    return Way.OFF if outcome in AWAY else Way.STUCK if outcome in _STUCK else None
+
+
 def _newest(ways: dict[int, Way], offered: set[int]) -> Way | None:
     if not ways:
         return None
@@ -77,8 +77,8 @@ def _newest(ways: dict[int, Way], offered: set[int]) -> Way | None:
     way = ways[newest]
     if way is Way.CALLING and newest not in offered:
         # Until it rings, the reason why we call says more.
-        return ways[newest - 1] if ways.get(newest - 1) in (Way.OFF, Way.FAILED) else way
-    if way in (Way.OFF, Way.FAILED, Way.MISSED) and Way.DELIVERED in ways.values():
+        return ways[newest - 1] if ways.get(newest - 1) in (*_NOT_THROUGH, Way.FAILED) else way
+    if way in (*_NOT_THROUGH, Way.FAILED, Way.MISSED) and Way.DELIVERED in ways.values():
         return Way.DELIVERED
     return way
 
@@ -94,10 +94,9 @@ def _after(event: AnyEvent, way: Way, *, called: bool) -> Way:
     if isinstance(event, MessageSubmitted):
         return Way.SENT if way is Way.SENDING else way
     if isinstance(event, MessageUndelivered):
-        off = event.outcome in _OFF
-        return Way.OFF if off else Way.MISSED if called else Way.FAILED
+        return _hindered(event.outcome) or (Way.MISSED if called else Way.FAILED)
     if isinstance(event, ReceiptNoted):
-        return Way.OFF if event.outcome in _OFF else way
+        return _hindered(event.outcome) or way
     if isinstance(event, MessageDropped):
         return Way.MISSED if called else Way.FAILED
     return way
