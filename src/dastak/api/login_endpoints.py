@@ -54,7 +54,7 @@ class LoginBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ) = UNSET
 
 
-class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CheckSecretBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a new secret takes the place of the one before it."""
 
     overlap_s: Annotated[
@@ -132,7 +132,7 @@ async def change_login_of(api: Api, call: Call) -> Response:
 @audited
 async def rotate_check_secret_of(api: Api, call: Call) -> Response:
     """POST /v1/admin/tenants/{tenant}/services/{service}/login/rotate-check-secret."""
-    body = call.body or RotateBody()
+    body = call.body or CheckSecretBody()
     service = await _service(api, call)
     return await api.once(
         call,
@@ -226,7 +226,7 @@ ENDPOINTS: Final = (
         scope=Scope.ADMIN,
         handler=rotate_check_secret_of,
         summary="Sign requests to your check of passwords with a new secret, for a while beside the old one",
-        takes=RotateBody,
+        takes=CheckSecretBody,
         optional_body=True,
         gives=LoginView,
         refusals=(404, 409),
