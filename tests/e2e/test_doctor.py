@@ -113,6 +113,12 @@ def damage_the_database(installation: Installation) -> str:
 
 def come_from_a_newer_program(installation: Installation) -> str:
     pragma(installation.database, "PRAGMA user_version = 99")
+    # How new a program must be to run on it.
+    pragma(
+        installation.database,
+        "INSERT INTO meta (name, value) VALUES ('runs_from', '99')"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
     return "schema 99"
 
 
