@@ -451,5 +451,5 @@ def test_settings_that_cannot_be_read_skip_the_rest(
 
 
 def pragma(database: Path, statement: str) -> None:
-    with contextlib.closing(sqlite3.connect(database)) as connection:
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute(statement)
