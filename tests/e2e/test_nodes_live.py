@@ -207,6 +207,8 @@ def test_role_on_a_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
         cwd=home.directory, log_file=home.directory / "log",
     )  # fmt: skip
     program.start()
+    status = program.process.wait(60)
+    program.kill()
 
-    assert program.process.wait(60) == 3
+    assert status == 3
     assert "needs PostgreSQL" in program.log()
