@@ -27,6 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 OFF, RINGS = "+12025550101", "+12025550116"
 # The same, and nobody else's in this file, so that the call is the one that was asked for.
 CALLED = "+12025550105"
+# A service whose people may ask again at once.
+PROMPT: Final = "prompt"
 SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
 OCTETS_MAX, REQUESTS_MAX, TARGET_PX_MIN = 10 * 1024, 3, 44
 
@@ -36,6 +38,9 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
     # Two phones get a page in each language.
     often = {f"DASTAK__LIMITS__TEST__{limit}__COUNT": "1000" for limit in ("NUMBER", "NUMBER_EVERYWHERE")}
     with DastakProcess(tmp_path_factory.mktemp("pages") / "data", environment=often) as running:
+        api = ApiClient(running.url, running.api_key)
+        at_once = {"name": PROMPT, "policy": {"resend_waits_s": [0, 0]}}
+        assert api.post("/v1/admin/tenants/default/services", at_once).status == 201
         yield running
 
 
@@ -251,6 +256,36 @@ async def test_buttons_wait_for_the_server_and_say_so_once(visit: Visits) -> Non
 
         await expect(button).to_be_enabled()
         await expect(waiting).to_have_text("You can ask again now.")
+
+
+async def test_resend_brings_the_same_code_once_more(visit: Visits, site: ReturnSite) -> None:
+    async with visit(service=PROMPT) as person:
+        first = person.code()
+        await person.page.click("button[value=resend]")
+        await expect(person.page.locator("#errors")).to_have_text("We have sent the code again. All messages carry the same code.")
+        again = person.api.next_text(person.to)
+        assert again["code"] == first
+        assert person.api.get(f"/v1/verifications/{person.of}").body["sends"] == 2
+
+        await person.type(first)
+
+        await person.is_back(site)
+
+
+async def test_code_of_a_call_that_was_asked_for_is_taken(visit: Visits, site: ReturnSite) -> None:
+    async with visit(service=PROMPT) as person:
+        phone = Handset(person.api, person.to)
+        await person.page.click("button[value=call]")
+        await expect(person.page.locator("#errors")).to_have_text("We call you now. Press the digit that you hear, then listen to the code.")
+        assert phone.rings()
+        phone.answer()
+        phone.press(phone.gate())
+        until(lambda: len(phone.code()) >= 6, within_s=30)
+        assert phone.code()[:6] == person.code()
+
+        await person.type(phone.code()[:6])
+
+        await person.is_back(site)
 
 
 _WEB_OTP = """

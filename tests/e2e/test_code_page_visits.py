@@ -204,7 +204,7 @@ def test_form_of_one_page_is_worth_nothing_on_another(api: ApiClient, to: str) -
     assert refused.status == 403
 
 
-def test_looking_sends_nothing_and_a_resend_is_sent_once(api: ApiClient, to: str) -> None:
+def test_looking_sends_nothing_and_an_early_resend_neither(api: ApiClient, to: str) -> None:
     of, url = made_page(api, to)
     browser = Visitor()
     for _ in range(5):
