@@ -167,7 +167,8 @@ def test_image_brings_what_is_run_and_tested_in_the_same_versions() -> None:
     )
 
     assert run_list < image_list <= tested
-    assert {name.partition("==")[0] for name in image_list - run_list} == {"psycopg", "psycopg-binary", "redis"}
+    added = {name.partition("==")[0] for name in image_list - run_list}
+    assert added == {"psycopg", "psycopg-binary", "redis"}
 
 
 def test_hadolint_finds_no_fault() -> None:

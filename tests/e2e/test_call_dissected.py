@@ -289,7 +289,7 @@ async def test_no_code_of_hundreds_is_anywhere_in_the_signalling(tmp_path: Path)
     wire, callees = await loop.create_datagram_endpoint(
         lambda: Callees(sound_port), local_addr=("127.0.0.1", 0)
     )
-    async with spoken_calls(callees.port, speech_of=lambda _: Words()) as line:
+    async with spoken_calls(callees.port, speech_of=lambda _locale, _tenant: Words()) as line:
         calls = [line.dial(code, to=f"+9198{number:08}", locale="en") for number, code in enumerate(codes)]
         outcomes = {await call.ends() for call in calls}
     for one in (nobody, wire):

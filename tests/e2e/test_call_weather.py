@@ -9,7 +9,7 @@ from typing import Final
 from dastak.core.outcome import Outcome
 from dastak.voice.ivr import BETWEEN_READINGS_S, FRAMES_PER_S, MENU_WAIT_S
 from dastak.voice.prompt_words import DIGITS, LETTERS, Known, all_words
-from dastak.voice.prompts import Pack, pack
+from dastak.voice.prompts import Pack, pack, shipped
 from dastak.voice.sound.g711 import SILENT_FRAME as SILENCE
 from tests.support.heard_digits import heard, samples
 from tests.support.spoken_call import GATE, spoken_calls
@@ -148,7 +148,7 @@ def sounding(recording: bytes) -> bytes:
     return recording
 
 
-def own_voice(language: str) -> Pack:
+def own_voice(language: str, _tenant: int) -> Pack:
     """Return the voice of a language, whatever is known of it."""
     return pack(language, least=Known.UNFIT)
 
@@ -158,12 +158,12 @@ async def test_announcement_is_recorded_sample_by_sample_in_every_language() -> 
     wanted = [
         (language, speech_of, dice.choice(DIGITS), "".join(dice.choices(characters, k=length)))
         for language in all_words()
-        for speech_of, characters, length in ((own_voice, DIGITS, 6), (pack, (*LETTERS, *DIGITS), 5))
+        for speech_of, characters, length in ((own_voice, DIGITS, 6), (shipped, (*LETTERS, *DIGITS), 5))
     ]
     async with AsyncExitStack() as stack:
 
-        async def scene(language: str, speech_of: Callable[[str], Pack], gate: str, code: str) -> str:
-            spoken = speech_of(language)
+        async def scene(language: str, speech_of: Callable[[str, int], Pack], gate: str, code: str) -> str:
+            spoken = speech_of(language, 0)
             before, after = announced(spoken, gate, code)
             phone = await stack.enter_async_context(talking_phone())
             line = await stack.enter_async_context(spoken_calls(phone.port, speech_of=speech_of))
