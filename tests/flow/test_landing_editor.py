@@ -314,7 +314,7 @@ def test_form_with_a_file_is_divided_at_its_boundary() -> None:
 
     found = read_parts(octets.removeprefix(b"\r\n") + b"\r\n--B--\r\n", b"B")
 
-    assert found == ({"a": "é"}, {"f": b"\r\n-\r\n--A"})
+    assert found == ({"a": "é"}, {"f": b"\r\n-\r\n--A"}, [])
 
 
 @pytest.mark.parametrize(
