@@ -119,7 +119,7 @@ async def test_page_can_be_read_and_used_by_everybody(
             assert await axe_violations(page) == []
             assert await shortcomings(page) == []
             assert faults == []
-            await page.get_by_role("button", name="Take 5 away, Urdu").click()
+            await page.get_by_role("button", name="Take away 5, Urdu").click()
             await page.get_by_text("Urdu: 1 of").wait_for(state="detached")
 
     assert operator.get(f"{HOME}/default/ur/5.wav").status_code == 404

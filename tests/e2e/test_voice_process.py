@@ -187,7 +187,7 @@ async def test_secrets_cross_the_socket_alone(house: House, directory: Path) -> 
     assert arguments[3] == "dastak.voice_process"
     assert arguments[4].isdigit()
     assert arguments[5:7] == ["info", "auto"]
-    assert set(json.loads(arguments[7])) == {"recordings", "brands", "least"}
+    assert set(json.loads(arguments[7])) == {"recordings", "brands", "least", "tenants"}
     assert PASSWORD not in names
     assert PASSWORD not in house.installation.program.log()
 
