@@ -24,7 +24,7 @@ class Leg:
 
     def __init__(self, dial: Dial, hearer: Hearer) -> None:
         self.hearer = hearer
-        self.ivr = ivr_of(dial.script, lambda _locale: Words(), hearer.on_step)
+        self.ivr = ivr_of(dial.script, lambda _locale, _tenant: Words(), hearer.on_step)
         self.answered = self.over = False
 
     def hang_up(self) -> None:
