@@ -10,12 +10,11 @@ from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import PASSWORD, LoginClient, some_number
-from tests.support.login_server import behind_proxy
+from tests.support.login_client import LoginClient
+from tests.support.login_server import behind_proxy, first_operator
 from tests.support.oidc_site import CALLBACK, CLIENTS, LOGGED_OUT
 
 HOME = "/console/clients"
-ACCOUNT = "/account/operators/console"
 SITE = {
     "name": "Shop",
     "redirect_uris": CALLBACK,
@@ -28,16 +27,7 @@ SITE = {
 
 
 dastak = behind_proxy
-
-
-@pytest.fixture(scope="module")
-def operator(dastak: DastakProcess) -> Iterator[LoginClient]:
-    number, api = some_number(), ApiClient(dastak.url, dastak.api_key)
-    with LoginClient(dastak.url) as browser:
-        browser.send(dastak.setup_url.removeprefix(dastak.url), {"password": PASSWORD})
-        browser.send(ACCOUNT, {"do": "number", "msisdn": number})
-        browser.send(f"{ACCOUNT}/code", {"do": "check", "code": api.next_text(number)["code"]})
-        yield browser
+operator = first_operator
 
 
 @pytest.fixture(autouse=True)

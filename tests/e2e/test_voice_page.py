@@ -1,7 +1,6 @@
 """Operators upload what calls say on a page of the console, listen to it, and take it away."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,32 +8,19 @@ import pytest
 
 from dastak.voice.recordings import telephone
 from dastak.voice.sound.g711 import ulaw_to_pcm
-from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import chromium, opened, shortcomings
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import BEHIND_PROXY, PASSWORD, LoginClient, some_number
+from tests.support.login_client import LoginClient
+from tests.support.login_server import behind_proxy, first_operator
 from tests.unit.test_recordings import tone, wav
 
 HOME = "/console/voice"
-ACCOUNT = "/account/operators/console"
 SEVEN, GREETING = wav(tone(700, 8000)), wav(tone(900, 44100, seconds=0.4), 44100)
 
 
-@pytest.fixture(scope="module")
-def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
-    with DastakProcess(tmp_path_factory.mktemp("voice") / "data", environment=BEHIND_PROXY) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def operator(dastak: DastakProcess) -> Iterator[LoginClient]:
-    number, api = some_number(), ApiClient(dastak.url, dastak.api_key)
-    with LoginClient(dastak.url) as browser:
-        browser.send(dastak.setup_url.removeprefix(dastak.url), {"password": PASSWORD})
-        browser.send(ACCOUNT, {"do": "number", "msisdn": number})
-        browser.send(f"{ACCOUNT}/code", {"do": "check", "code": api.next_text(number)["code"]})
-        yield browser
+dastak = behind_proxy
+operator = first_operator
 
 
 def upload(operator: LoginClient, files: dict[str, bytes], **changes: str) -> httpx.Response:
