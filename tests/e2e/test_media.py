@@ -363,11 +363,11 @@ async def test_mutated_packets_stop_nothing(
             phone.sends_report(mutated(report, chance), owner.leg.port)
         await phone.hears_more(1)
     await until(phone, lambda: owner.leg.counts.received + owner.leg.counts.junk >= 1_000)
-    while not owner.keys.empty():
-        owner.keys.get_nowait()
     phone.presses("*", owner.leg.port)
 
-    assert await owner.key() == "*"
+    # What was pressed among them may come before it.
+    while await owner.key() != "*":
+        pass
     assert owner.leg.counts.strangers == 0
     assert caplog.messages == []
     check_stream(phone.packets)
