@@ -145,6 +145,42 @@ async def test_work_whose_caller_was_sent_away_is_not_done_when_a_server_answers
     assert done == [3]
 
 
+async def test_work_that_comes_after_its_time_lets_go_of_what_the_work_before_it_has_locked() -> None:
+    url = shared_server().new_database()
+    lane = Lane(lambda: connect(url))
+    await lane.run(lambda connection: connection.execute("CREATE TABLE kept (n int)"))
+
+    def begins(connection: Connection) -> None:
+        connection.execute("BEGIN")
+        connection.execute("LOCK TABLE kept")
+
+    await lane.run(begins, ends=False)
+    over_s = asyncio.get_running_loop().time()
+    with pytest.raises(Overloaded, match="does not answer"):
+        await lane.run(lambda connection: connection.execute("COMMIT"), by_s=over_s)
+
+    with connect(url) as other, other.transaction():
+        other.execute("LOCK TABLE kept")
+    await lane.close()
+
+
+async def test_steps_of_a_batch_have_one_time_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, times = Lane.run, []
+
+    async def noted(lane: Lane, work: Any, *, ends: bool = True, by_s: float | None = None) -> Any:
+        times.append(by_s)
+        return await run(lane, work, ends=ends, by_s=by_s)
+
+    async with PostgresStore(shared_server().new_database()) as store:
+        monkeypatch.setattr(Lane, "run", noted)
+        await opened(store, 1)
+        monkeypatch.undo()
+
+    # The policy, what is read and what is written.
+    assert len(times) == 3
+    assert len(set(times) - {None}) == 1
+
+
 async def test_nobody_waits_twice_for_a_server_that_does_not_answer(
     server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,8 @@
 3. An operation that fails takes nobody with it: it fails before it changes anything, and when PostgreSQL
    refuses what one of them wrote, each is run in a batch of its own.
 4. When the answer to a COMMIT is lost, callers hear that the change may have been kept.
-5. Nobody waits twice for a server that does not answer: who stands behind such a batch is sent away with it.
+5. Nobody waits twice for a server that does not answer: a batch has one time for all its steps, and who
+   stands behind one that did not make it is sent away with it.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from dastak.store import rows
 from dastak.store.factor_tables import factor_of, kept_row
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.operations import Operation
-from dastak.store.postgres.postgres_lane import RETRY_AFTER_S, Connection, Lane
+from dastak.store.postgres.postgres_lane import RETRY_AFTER_S, Connection, Lane, answer_by_s
 from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
 from dastak.store.postgres.wanted import Wanted
 
@@ -139,11 +140,12 @@ class Batches:
 
     async def _one_batch(self, lane: Lane, batch: Sequence[_Waiting]) -> None:
         batch = [waiting for waiting in batch if not waiting.future.done()]
+        by_s = answer_by_s()
         try:
             try:
-                ran = await self._commit(lane, batch)
+                ran = await self._commit(lane, batch, by_s)
             except _CapReached:
-                ran = await self._commit(lane, batch, careful=True)
+                ran = await self._commit(lane, batch, by_s, careful=True)
         except (InvalidRequest, psycopg.IntegrityError) as error:
             if len(batch) == 1:
                 _tell([_Ran(batch[0].future, None, error)])
@@ -169,7 +171,7 @@ class Batches:
         self._waiting.clear()
 
     async def _commit(
-        self, lane: Lane, batch: Sequence[_Waiting], *, careful: bool = False
+        self, lane: Lane, batch: Sequence[_Waiting], by_s: float, *, careful: bool = False
     ) -> Sequence[_Ran]:
         """Run a batch and return what came of it, all of it durable. Raises: _CapReached."""
         wanted = Wanted(careful=careful)
@@ -177,11 +179,11 @@ class Batches:
             waiting.operation.want(wanted)
         new = {p for waiting in batch if (p := waiting.operation.policy) and p not in self._policies}
         if new:
-            await lane.run(lambda connection: self._number_policies(connection, new))
+            await lane.run(lambda connection: self._number_policies(connection, new), by_s=by_s)
         sheet = Sheet(self._policies, careful=careful, node=self._node())
-        await lane.run(lambda connection: self._read(connection, wanted, sheet), ends=False)
+        await lane.run(lambda connection: self._read(connection, wanted, sheet), ends=False, by_s=by_s)
         ran = [self._act(waiting, sheet) for waiting in batch]
-        await lane.run(lambda connection: self._keep(connection, sheet))
+        await lane.run(lambda connection: self._keep(connection, sheet), by_s=by_s)
         return [one for one in ran if one is not None]
 
     def _act(self, waiting: _Waiting, sheet: Sheet) -> _Ran | None:

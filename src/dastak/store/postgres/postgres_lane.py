@@ -56,6 +56,11 @@ _NESTED_LOOPS: Final = {
 log = logging.getLogger("dastak.store")
 
 
+def answer_by_s() -> float:
+    """Return the loop's time by which work that begins now is to be done."""
+    return asyncio.get_running_loop().time() + ANSWER_S_MAX
+
+
 def connect(url: str, *, password: str | None = None, in_sets: bool = False) -> Connection:
     """Open a connection that commits each statement unless it is told to begin.
 
@@ -123,12 +128,15 @@ class Lane:
         """Whether the last work was done."""
         return not self._failing
 
-    async def run(self, work: Callable[[Connection], T], *, ends: bool = True) -> T:
+    async def run(
+        self, work: Callable[[Connection], T], *, ends: bool = True, by_s: float | None = None
+    ) -> T:
         """Do work with the connection.
 
         Args:
             work: Run in the thread.
             ends: Whether a transaction that it leaves open is rolled back.
+            by_s: From `answer_by_s`, where several pieces of work are to be done by one time.
 
         Raises:
             Overloaded: The database cannot be asked, or did not answer; it says whether a commit may have
@@ -139,14 +147,17 @@ class Lane:
         job = self._thread.submit(self._in_thread, work, ends, late)
         answer = asyncio.wrap_future(job)
         try:
-            result = await asyncio.wait_for(asyncio.shield(answer), ANSWER_S_MAX)
+            async with asyncio.timeout_at(answer_by_s() if by_s is None else by_s):
+                result = await asyncio.shield(answer)
         except TimeoutError as error:
             answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             self._fail("it did not answer")
-            if job.cancel():
-                raise Overloaded("The database does not answer.", retry_after_s=RETRY_AFTER_S) from error
+            not_begun = job.cancel()
             late.set()
+            # A transaction that an earlier step has left open ends with its connection.
             self._cut()
+            if not_begun:
+                raise Overloaded("The database does not answer.", retry_after_s=RETRY_AFTER_S) from error
             self.doubts += 1
             detail = "The database does not answer; the change may have been kept."
             raise Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True) from error
