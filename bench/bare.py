@@ -7,8 +7,8 @@ import time
 import uvicorn
 import uvloop
 
-from dastak.api.door import Door, DoorSettings
 from dastak.api.asgi_way import asgi
+from dastak.api.door import Door, DoorSettings
 from dastak.api.edge import edge_protocol
 from dastak.api.exchange import Request, Response
 from dastak.api.gate import Gate
