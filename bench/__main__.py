@@ -130,7 +130,9 @@ async def measure(scale: Scale, directory: Path) -> Report:
         directory / "pages", renders=scale.renders, seconds=scale.storm_s, rounds=scale.rounds
     )
     tell("the same on PostgreSQL")
-    postgres = await measure_postgres(directory / "postgres", operations=scale.operations)
+    postgres = await measure_postgres(
+        directory / "postgres", operations=scale.operations, open_s=scale.open_s
+    )
     footprint, filled_mib = await fill(scale, directory / "fill")
     return Report(
         machine=machine(),

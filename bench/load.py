@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +12,9 @@ HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
 # In the place of a status: the connection ended before its answer.
 LOST = 0
+# What is sent away for now is asked again so much later, sooner than it was told to.
+TOO_BUSY = 503
+AGAIN_AFTER_S = 0.1
 
 
 class Request(NamedTuple):
@@ -40,13 +43,18 @@ class Figures:
 
     @property
     def per_s(self) -> float:
-        """Answers per second."""
+        """Requests per second that came to an end."""
         return len(self.latencies_s) / self.wall_s
 
     @property
     def failed(self) -> int:
-        """Answers that were not 2xx."""
-        return sum(count for status, count in self.statuses.items() if status // 100 != 2)
+        """Answers that were not 2xx and had no second try."""
+        return sum(count for status, count in self.statuses.items() if status // 100 != 2) - self.sent_away
+
+    @property
+    def sent_away(self) -> int:
+        """How often somebody was told to come again."""
+        return self.statuses[TOO_BUSY]
 
 
 def quantile_ms(latencies_s: Iterable[float], share: float) -> float:
@@ -115,16 +123,17 @@ async def connect(port: int, connections: int) -> list[Connection]:
 
 
 async def closed_loop(
-    port: int,
+    ports: Sequence[int],
     requests: Iterator[Request],
     *,
     connections: int,
     on_answer: Callable[[Answer], None],
 ) -> Figures:
-    """Send all requests; each connection sends its next one when it has its answer."""
+    """Send all requests, by as many connections to each port; each sends its next one once it is answered."""
     figures = Figures()
-    busy = connections
-    done = asyncio.get_running_loop().create_future()
+    busy = 0
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
 
     def ask(connection: Connection) -> None:
         request = next(requests, None)
@@ -132,16 +141,20 @@ async def closed_loop(
             retire()
             return
         began_s = time.perf_counter()
-        connection.ask(request.octets, partial(take, connection, request.subject, began_s))
+        connection.ask(request.octets, partial(take, connection, request, began_s))
 
-    def take(connection: Connection, subject: Any, began_s: float, status: int, body: bytes) -> None:
+    def take(connection: Connection, request: Request, began_s: float, status: int, body: bytes) -> None:
         at_s = time.perf_counter()
-        figures.latencies_s.append(at_s - began_s)
         figures.statuses[status] += 1
+        if status == TOO_BUSY:
+            octets, answered = request.octets, partial(take, connection, request, began_s)
+            loop.call_later(AGAIN_AFTER_S, connection.ask, octets, answered)
+            return
+        figures.latencies_s.append(at_s - began_s)
         if status == LOST:
             retire()
             return
-        on_answer(Answer(subject, status, body, at_s))
+        on_answer(Answer(request.subject, status, body, at_s))
         ask(connection)
 
     def retire() -> None:
@@ -150,7 +163,8 @@ async def closed_loop(
         if not busy:
             done.set_result(None)
 
-    opened = await connect(port, connections)
+    opened = [one for port in ports for one in await connect(port, connections // len(ports))]
+    busy = len(opened)
     began_s = time.perf_counter()
     for connection in opened:
         ask(connection)

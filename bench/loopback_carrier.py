@@ -44,6 +44,8 @@ class Carrier:
         self.answer_after_s, self.says = answer_after_s, f"stat:{stat} err:{err}"
         self.texts: dict[str, Text] = {}
         self.links: list[_Bind] = []
+        # What no bind is left for, until the next one comes.
+        self.kept_receipts: list[bytes] = []
         self.submitted = 0
         self.in_doubt = 0
         self.delivered = 0
@@ -95,15 +97,21 @@ class _Bind(asyncio.Protocol):
         self._carrier.links.append(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        """Pass on the receipts that nobody has confirmed."""
         self._carrier.links.remove(self)
+        self._carrier.kept_receipts += self._unconfirmed.values()
+        if self._carrier.links:
+            self._carrier.links[0].bring_kept()
 
     def cut(self) -> None:
         """Hang up now; what was not answered stays in doubt."""
-        carrier = self._carrier
-        carrier.in_doubt += self._unanswered
-        other = next(link for link in carrier.links if link is not self)
-        other.say(b"".join(other.receipt(body) for body in self._unconfirmed.values()))
+        self._carrier.in_doubt += self._unanswered
         self._transport.abort()
+
+    def bring_kept(self) -> None:
+        """Bring the receipts that another bind has left behind."""
+        kept, self._carrier.kept_receipts = self._carrier.kept_receipts, []
+        self.say(b"".join(map(self.receipt, kept)))
 
     def say(self, octets: bytes) -> None:
         self._transport.write(octets)
@@ -126,6 +134,8 @@ class _Bind(asyncio.Protocol):
                 output.append(frame(command_id | RESPONSE_BIT, 0, sequence_number, answer))
         if output:
             self.say(b"".join(output))
+            if self._carrier.kept_receipts:
+                self.bring_kept()
         if answers and self._carrier.answer_after_s:
             self._unanswered += len(answers)
             asyncio.get_running_loop().call_later(self._carrier.answer_after_s, self._answer_late, answers)

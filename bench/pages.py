@@ -112,7 +112,7 @@ async def _rendered(dastak: Dastak, name: str, octets: bytes, count: int) -> Ren
 
     before_s = dastak.process.cpu_s
     figures = await closed_loop(
-        dastak.port, iter([Request(name, octets)] * count), connections=CONNECTIONS, on_answer=take
+        [dastak.port], iter([Request(name, octets)] * count), connections=CONNECTIONS, on_answer=take
     )
     return Rendered(
         name=name,
@@ -163,7 +163,10 @@ async def _logins(installation: Installation, requests: Iterable[Request], until
     seen: list[int] = []
     ready = _while(lambda: not meanwhile.done(), requests)
     figures: Figures = await closed_loop(
-        installation.port, ready, connections=LOGIN_CONNECTIONS, on_answer=lambda one: seen.append(one.status)
+        [installation.port],
+        ready,
+        connections=LOGIN_CONNECTIONS,
+        on_answer=lambda one: seen.append(one.status),
     )
     await meanwhile
     assert set(seen) == {303}, f"logins were answered {sorted(set(seen))}"

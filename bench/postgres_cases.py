@@ -1,69 +1,126 @@
-"""The same cases on PostgreSQL: one node and two, the server on the core of the load."""
+"""The same cases on PostgreSQL: one node by itself, at half of what it can, and two nodes at once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from bench.cases import Dastak, Throughput
+from bench.cases import Dastak, Latencies, Node, Throughput, dispatch_case
 from bench.loopback_carrier import Carrier
 from bench.postgres_cluster import DURABLE, PostgresServer, programs
-from bench.processes import LOAD_CORE, children, cpu_s, move
-from bench.subject import make_installation
+from bench.processes import LOAD_CORE, children, cpu_s, let_go, move
+from bench.subject import Installation, make_installation
 
 CONNECTIONS = (64, 256)
 WARM = 1_000
+# Of two nodes each has one.
+BINDS = 2
+DISPATCH_PER_S = 500
+
+
+class Costed(msgspec.Struct, kw_only=True):
+    """A closed loop, and what one operation and all that follows from it costs in PostgreSQL."""
+
+    case: Throughput
+    server_us: float
 
 
 class OnPostgres(msgspec.Struct, kw_only=True):
-    """What one node on PostgreSQL does.
+    """What nodes on PostgreSQL do; everything is durable on the server before it is answered.
 
     Attributes:
-        version: Of the server, which shares a core with the load and the carrier.
-        cases: Starts, checks and both by turns, each durable on the server before it is answered.
-        server_us: For each case, what one operation and all that follows from it costs in PostgreSQL.
+        version: Of the server.
+        one_node: Starts, checks and both by turns. The node has a core; the server, the load and the carrier
+            share the other one.
+        by_a_clock: Starts of that node, 500 a second and half of what it can do.
+        two_nodes: The same as of one node. Nothing is kept on a core: two nodes, the server and the load
+            take turns on all there are.
     """
 
     version: str
-    cases: list[Throughput]
-    server_us: list[float]
+    one_node: list[Costed]
+    by_a_clock: list[Latencies]
+    two_nodes: list[Costed]
 
 
-async def measure_postgres(directory: Path, *, operations: int) -> OnPostgres | None:
-    """Run all cases on one node; None without a PostgreSQL server to start."""
+async def measure_postgres(directory: Path, *, operations: int, open_s: int) -> OnPostgres | None:
+    """Run all cases; None without a PostgreSQL server to start."""
     if programs() is None:
         return None
     server = PostgresServer(DURABLE)
     try:
         carrier = Carrier()
         url = server.new_database()
-        installation = await make_installation(directory, await carrier.listen(), url=url)
-        with installation.serve() as process:
-            await process.until_listening(installation.port)
-            await process.until_listening(installation.ops_port)
+        first = await make_installation(directory, await carrier.listen(), binds=BINDS, url=url)
+        with first.serve() as process:
+            dastak = await _warm(first, Node(process, first.port, first.ops_port), carrier)
             for pid in (server.pid, *children(server.pid)):
                 move(pid, LOAD_CORE)
-            ops, key = installation.ops_port, installation.api_key
-            dastak = Dastak(process, installation.port, ops, key, carrier)
-            await dastak.starts_case(CONNECTIONS[0], WARM)
-            await dastak.checks_case(CONNECTIONS[0])
-            figures = OnPostgres(version=server.version, cases=[], server_us=[])
-            for connections in CONNECTIONS:
-                await _measure(dastak, server, connections, operations, figures)
-            return figures
+            one_node = await _measure_all(dastak, server, operations)
+            most_per_s = next(c.case.per_s for c in one_node if c.case.name == "starts")
+            by_a_clock = []
+            for per_s in (DISPATCH_PER_S, int(most_per_s / 2)):
+                by_a_clock += await dispatch_case(dastak, per_s=per_s, count=per_s * open_s)
+            two_nodes = await _measure_two(first, dastak, server, operations)
+        return OnPostgres(
+            version=server.version, one_node=one_node, by_a_clock=by_a_clock, two_nodes=two_nodes
+        )
     finally:
         server.remove()
 
 
+async def _measure_two(
+    first: Installation, dastak: Dastak, server: PostgresServer, operations: int
+) -> list[Costed]:
+    """Let a second node come, and measure both."""
+    second = first.another_node()
+    with second.serve() as process:
+        node = Node(process, second.port, second.ops_port)
+        await _until_there(node)
+        dastak.nodes.append(node)
+        # The slots of binds move while it warms up.
+        await dastak.starts_case(CONNECTIONS[0], WARM)
+        await dastak.checks_case(CONNECTIONS[0])
+        pids = (dastak.process.process.pid, process.process.pid, server.pid, *children(server.pid))
+        for pid in pids:
+            let_go(pid)
+        try:
+            return await _measure_all(dastak, server, operations)
+        finally:
+            dastak.nodes.remove(node)
+
+
+async def _warm(installation: Installation, node: Node, carrier: Carrier) -> Dastak:
+    await _until_there(node)
+    dastak = Dastak(*node, installation.api_key, carrier)
+    await dastak.starts_case(CONNECTIONS[0], WARM)
+    await dastak.checks_case(CONNECTIONS[0])
+    return dastak
+
+
+async def _until_there(node: Node) -> None:
+    await node.process.until_listening(node.port)
+    assert node.ops_port is not None
+    await node.process.until_listening(node.ops_port)
+
+
+async def _measure_all(dastak: Dastak, server: PostgresServer, operations: int) -> list[Costed]:
+    figures: list[Costed] = []
+    for connections in CONNECTIONS:
+        figures += await _measure(dastak, server, connections, operations)
+    return figures
+
+
 async def _measure(
-    dastak: Dastak, server: PostgresServer, connections: int, operations: int, figures: OnPostgres
-) -> None:
+    dastak: Dastak, server: PostgresServer, connections: int, operations: int
+) -> Sequence[Costed]:
+    figures: list[Costed] = []
     before_s = server_s(server)
 
     def note(case: Throughput) -> None:
         nonlocal before_s
         after_s = server_s(server)
-        figures.cases.append(case)
-        figures.server_us.append((after_s - before_s) / case.operations * 1e6)
+        figures.append(Costed(case=case, server_us=(after_s - before_s) / case.operations * 1e6))
         before_s = after_s
 
     note(await dastak.starts_case(connections, operations))
@@ -72,6 +129,7 @@ async def _measure(
     before_s = server_s(server)
     note(await dastak.mixed_case(connections, operations))
     await dastak.checks_case(connections)
+    return figures
 
 
 def server_s(server: PostgresServer) -> float:

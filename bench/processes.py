@@ -98,6 +98,12 @@ def resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def let_go(pid: int) -> None:
+    """Let a process, with all its threads, run on every core."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), range(os.cpu_count() or 1))
+
+
 def move(pid: int, core: int) -> None:
     """Keep a process, with all its threads, on one core."""
     for task in Path(f"/proc/{pid}/task").iterdir():

@@ -153,7 +153,7 @@ async def _ring(dastak: Dastak, key: str, calls: int) -> None:
     for start in dastak.starts(calls):
         body = b'{"to":"+%s","channel":"voice"}' % start.subject.encode()
         requests.append(Request(start.subject, post("/v1/verifications", key, body)))
-    figures = await closed_loop(dastak.port, iter(requests), connections=16, on_answer=lambda _answer: None)
+    figures = await closed_loop([dastak.port], iter(requests), connections=16, on_answer=lambda _answer: None)
     assert not figures.failed, figures.statuses
     await until_figure(dastak.ops_port, "dastak_calls_in_flight", calls)
 
@@ -167,6 +167,6 @@ async def _load(dastak: Dastak, seconds: float) -> int:
             yield from dastak.starts(1)
 
     figures = await closed_loop(
-        dastak.port, until_the_end(), connections=LOAD_CONNECTIONS, on_answer=dastak.on_answer
+        [dastak.port], until_the_end(), connections=LOAD_CONNECTIONS, on_answer=dastak.on_answer
     )
     return len(figures.latencies_s)

@@ -49,6 +49,15 @@ class Installation(NamedTuple):
         """Give it a command."""
         await _dastak("--config", str(self.directory / "dastak.toml"), *arguments, url=self.url)
 
+    def another_node(self) -> "Installation":
+        """Return the same on other ports, to be served beside it; its database is PostgreSQL."""
+        port, ops_port = free_port(), free_port()
+        listens = {
+            "DASTAK__SERVER__LISTEN": f"127.0.0.1:{port}",
+            "DASTAK__SERVER__OPS_LISTEN": f"127.0.0.1:{ops_port}",
+        }
+        return self._replace(port=port, ops_port=ops_port, environment=self.environment | listens)
+
     def serve(self) -> Pinned:
         """Return the program, to be started by `with`."""
         command = ("-m", "dastak", "--config", str(self.directory / "dastak.toml"), "serve")
