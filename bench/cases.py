@@ -27,7 +27,7 @@ class Throughput(msgspec.Struct, kw_only=True):
     """A closed loop.
 
     Attributes:
-        sent_away: How often a request was told to come again, which it did; its time is from the first try on.
+        sent_away: How often a request was told to come again, and did; its time counts from the first try.
         cpu_us: Of the server, all threads, for one operation and all that follows from it until the last
             receipt is durable.
         load_cpu_us: Of the bench (client and carrier) for the same.
