@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from dastak import app_carriers, config_secrets
+from dastak import app_carriers, app_stop, config_secrets
 from dastak.api.asgi_way import asgi
 from dastak.api.call_hooks import call_routes
 from dastak.api.carrier_hooks import hook_routes
@@ -29,6 +29,7 @@ from dastak.app_gate import make_gate
 from dastak.app_limits import make_limits
 from dastak.app_nodes import Among
 from dastak.app_pages import people_routes, tell_leads
+from dastak.app_stop import StopStack
 from dastak.app_store import open_store, watch_store
 from dastak.app_voice import voices_of
 from dastak.carriers.fleet import Fleet
@@ -116,9 +117,10 @@ async def run(
         ConfigError: The key file cannot be used.
     """
     listener = _open(settings.server.listen)
-    async with AsyncExitStack() as stack:
+    async with StopStack() as stack:
         stack.callback(listener.close)
         house = await _build(stack, settings)
+        stack.by_s = app_stop.REQUESTS_BY_S
         at_home = is_loopback(address_of(settings.server.listen)[0])
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         public_url = (settings.server.public_url or url).rstrip("/")
@@ -137,8 +139,8 @@ async def run(
         if house.among.work.answers:
             people = _people(house, passwords, settings, public_url, answers)
         pages = _pages(house, answers(), people, dev=dev, at_home=at_home, test_key=test_key)
+        closing = partial(stack.begin, None if house.box is None else house.box.phones.close)
         running = Running(url, None if house.box is None else f"{url}/sim/phones")
-        closing = (lambda: None) if house.box is None else house.box.phones.close
         if settings.server.ops_listen is not None:
             ops = Starlette(routes=_ops_routes(house))
             await stack.enter_async_context(served_beside(ops, _open(settings.server.ops_listen)))
@@ -168,7 +170,7 @@ def _api(house: House, settings: Settings, public_url: str) -> Api:
     )
 
 
-async def _build(stack: AsyncExitStack, settings: Settings) -> House:
+async def _build(stack: StopStack, settings: Settings) -> House:
     """Open the parts from the ground up; the stack closes them the other way round."""
     keys = config_secrets.read_keys(settings)
     store = await stack.enter_async_context(open_store(settings))
@@ -231,12 +233,13 @@ async def _tenancy(stack: AsyncExitStack, store: Database) -> tuple[Directory, R
 
 
 async def _set_out(
-    stack: AsyncExitStack, simulated: Sequence[SmppRoute | SipRoute], fleet: Fleet, outages: Outages
+    stack: StopStack, simulated: Sequence[SmppRoute | SipRoute], fleet: Fleet, outages: Outages
 ) -> None:
     """Open all carriers, follow their changes, and write down when their links are down.
 
     Those in the box are waited for: they answer within a second, and who runs `dastak dev` begins at once.
     """
+    stack.by_s = app_stop.BINDS_BY_S
     for route in simulated:
         await stack.enter_async_context(route)
     await asyncio.gather(*(route.wait_bound() for route in simulated))

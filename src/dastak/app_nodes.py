@@ -2,11 +2,11 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from dastak.app_stop import LEFT_BY_S, MESSAGES_BY_S, StopStack
 from dastak.carriers.fleet import Fleet
 from dastak.config import ConfigError, Settings
 from dastak.core.node import Beat, Does, Lease, NodeStore, Role, does, for_others, in_hand, read_roles
@@ -78,7 +78,7 @@ class Among:
             "slots": self.slots(),
         }
 
-    async def join(self, stack: AsyncExitStack, fleet: Fleet, worker: Worker) -> None:
+    async def join(self, stack: StopStack, fleet: Fleet, worker: Worker) -> None:
         """Live from now on; the stack has it leave when all routes are closed."""
         shares = self._shares = BindShares(self._store, lambda: fleet.entries)
 
@@ -93,16 +93,18 @@ class Among:
         pulse = Pulse(
             self._store, name=self._name, roles=self._roles, up=shares.up, on_beat=on_beat, on_lost=on_lost
         )
+        stack.by_s = LEFT_BY_S
         await stack.enter_async_context(pulse)
 
     async def set_to_work(
-        self, stack: AsyncExitStack, ports: Ports, worker: Worker, settlement: Settlement
+        self, stack: StopStack, ports: Ports, worker: Worker, settlement: Settlement
     ) -> None:
         """Take this node's share of the binds and of what is due."""
         if not self._store.alone:
             assert self._shares is not None
             await stack.enter_async_context(self._shares)
             await stack.enter_async_context(every(EARLY_EVERY_S, partial(settlement.look_again, ports)))
+        stack.by_s = MESSAGES_BY_S
         if self.work.sends:
             await (await stack.enter_async_context(worker)).run(ports)
             await self._store.listen(worker.look_now)

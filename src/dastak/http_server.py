@@ -16,6 +16,8 @@ from dastak.api.gate import Gate
 
 # Of the five seconds that a stop may take.
 ANSWERS_S: Final = 2
+# And of those, what another application on another port may take.
+BESIDE_S: Final = 1
 # Allocations between two looks for garbage. Requests leave none that only the collector would find, so its
 # looks find nothing; at the default of 700 they take a tenth of all time.
 COLLECT_AFTER: Final = 100_000
@@ -101,7 +103,14 @@ async def serve(
 @contextlib.asynccontextmanager
 async def served_beside(pages: Any, listener: socket.socket) -> AsyncIterator[None]:
     """Serve another application on another port while the context lasts, for people we know."""
-    config = uvicorn.Config(pages, ws="none", lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        pages,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=BESIDE_S,
+    )
     server = _Beside(config)
     serving = asyncio.create_task(server.serve([listener]))
     try:

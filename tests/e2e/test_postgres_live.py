@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -187,6 +187,29 @@ def test_an_absent_database_is_told_and_the_service_recovers_by_itself(
     assert all(int(answer.headers["retry-after"]) > 0 for answer in (*starts, checked))
     assert again.status == 201
     assert [answer.status for answer in later] in ([200, 409], [409, 409])
+
+
+@pytest.mark.parametrize("broken", [frozen, stopped])
+def test_stop_ends_in_time_whatever_the_database_does(
+    house: House, server: PostgresServer, broken: "Callable[[PostgresServer], AbstractContextManager[None]]"
+) -> None:
+    asked = threading.Event()
+    with house.first, ThreadPoolExecutor(4) as pool:
+
+        def start(n: int) -> None:
+            with suppress(OSError, http.client.HTTPException):
+                while house.api.start(f"+91987655{n:04}").status != 503:
+                    pass
+                asked.set()
+
+        callers = [pool.submit(start, n) for n in range(4)]
+        with broken(server):
+            assert asked.wait(30)
+
+            # It fails after five seconds, and when it ends with a fault.
+            house.first.program.stop()
+            for caller in callers:
+                caller.result()
 
 
 def recovered(api: ApiClient) -> Answer | None:

@@ -144,6 +144,8 @@ async def _wait(period_s: float, bell: asyncio.Event | None) -> None:
     if bell is None:
         await asyncio.sleep(period_s)
         return
+    # Not `wait_for`, which forgets that it was cancelled when the bell rings at the same time.
     with suppress(TimeoutError):
-        await asyncio.wait_for(bell.wait(), period_s)
+        async with asyncio.timeout(period_s):
+            await bell.wait()
     bell.clear()

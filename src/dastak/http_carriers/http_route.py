@@ -99,7 +99,8 @@ class HttpRoute:
         """Let what is under way end, and disconnect."""
         await self._client.cool()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), ROOM_WITHIN_S + self.carrier.settings.total_s)
+            async with asyncio.timeout(ROOM_WITHIN_S + self.carrier.settings.total_s):
+                await self._idle.wait()
         await self._client.__aexit__(kind, error, trace)
 
     @property

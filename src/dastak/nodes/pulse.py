@@ -68,7 +68,8 @@ class Pulse:
         if self._end is not None:
             self._end.cancel()
         try:
-            await asyncio.wait_for(self._store.leave(), LEAVE_S_MAX)
+            async with asyncio.timeout(LEAVE_S_MAX):
+                await self._store.leave()
         except (DastakError, TimeoutError):
             log.warning("the other nodes could not be told that this one stops")
 

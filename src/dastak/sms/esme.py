@@ -127,13 +127,16 @@ class Esme:
         Receipts that are not acknowledged by then come again with the next bind.
         """
         self._stopping.set()
-        if self._link is not None and self._link.session.bound:
-            if self.in_flight:
-                await _wait(self._drained, DRAIN_S)
-            self._unbind()
-            await _wait(self._closed, UNBIND_S)
-        if self._link is not None:
-            self._link.close("stopped")
+        try:
+            if self._link is not None and self._link.session.bound:
+                if self.in_flight:
+                    await _wait(self._drained, DRAIN_S)
+                self._unbind()
+                await _wait(self._closed, UNBIND_S)
+        finally:
+            # Also for who is in a hurry: another node may have the slot at once.
+            if self._link is not None:
+                self._link.close("stopped")
         if self._keeper is not None:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):

@@ -28,7 +28,7 @@ from dastak.store import rows
 from dastak.store.factor_tables import factor_of, kept_row
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.operations import Operation
-from dastak.store.postgres.postgres_lane import RETRY_AFTER_S, Connection, Lane, answer_by_s
+from dastak.store.postgres.postgres_lane import CLOSE_S_MAX, RETRY_AFTER_S, Connection, Lane, answer_by_s
 from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
 from dastak.store.postgres.wanted import Wanted
 
@@ -120,12 +120,15 @@ class Batches:
         return future
 
     async def close(self) -> None:
-        """Finish what waits, then stop."""
+        """Finish what waits, if the database answers in time, then stop."""
         self._closing = True
         self._wake.set()
-        await asyncio.gather(*self._writers)
-        for lane in self._lanes:
-            await lane.close()
+        _, late = await asyncio.wait(self._writers, timeout=CLOSE_S_MAX)
+        for writer in late:
+            writer.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        self._send_away()
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
 
     async def _write(self, lane: Lane) -> None:
         while self._waiting or not self._closing:

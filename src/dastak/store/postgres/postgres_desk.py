@@ -1,5 +1,6 @@
 """The desk of a PostgreSQL database: what is seldom written is written by one node at a time."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -118,8 +119,7 @@ class PostgresDesk:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._writer.close()
-        await self._readers.close()
+        await asyncio.gather(self._writer.close(), self._readers.close())
 
 
 def _present(opens: Callable[[], Connection], stays: Callable[[Connection], None]) -> Connection:

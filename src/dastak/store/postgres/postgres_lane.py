@@ -4,6 +4,7 @@
 2. What does not answer in time is cut: its caller is told, and no later work waits behind it.
 3. What its caller was told to be undone is never done later, when a server answers at last.
 4. A commit that is on the server's own disk alone, though a standby should have it, is told as in doubt.
+5. To close waits for no server: what has not ended by then is cut, and its thread keeps no program alive.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -31,6 +33,8 @@ STATEMENT_MS_MAX: Final = 2_000
 ANSWER_S_MAX: Final = 2.5
 # A transaction whose client is gone must not keep its locks.
 IDLE_MS_MAX: Final = 5_000
+# Of the five seconds that a stop may take: what the last work has to end, and after a cut to find out.
+CLOSE_S_MAX: Final = 0.2
 RETRY_AFTER_S: Final = 5
 # When somebody cancels a commit that waits for its standby, PostgreSQL confirms it with such a warning.
 _UNCONFIRMED: Final = ("WARNING", "01000")
@@ -97,12 +101,51 @@ def connect(url: str, *, password: str | None = None, in_sets: bool = False) -> 
     return connection
 
 
+def cut(connection: Connection) -> None:
+    """Wake a thread that waits for a server: its socket is shut, from another thread."""
+    if connection.closed:
+        return
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        log.debug("the connection was closed before it could be cut")
+
+
 class _Late(Exception):  # noqa: N818 - a signal: its caller has been told
     """The connection came too late for the work that asked for it."""
 
 
 class _NotThere(Exception):  # noqa: N818 - a signal: the work was not begun
     """No connection could be opened."""
+
+
+class _Hand:
+    """One thread that does one thing after the other; unlike an executor's, no program waits for it."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        Thread(target=self._work, name=name, daemon=True).start()
+
+    def submit(self, job: Callable[[], T]) -> Future[T]:
+        """Do it when what was asked for before is done."""
+        future: Future[T] = Future()
+        self._jobs.put((future, job))
+        return future
+
+    def end(self) -> None:
+        """Let the thread end after what was asked for."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (asked := self._jobs.get()) is not None:
+            future, job = asked
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
 
 
 class Lane:
@@ -118,7 +161,7 @@ class Lane:
 
     def __init__(self, opens: Callable[[], Connection]) -> None:
         self._opens = opens
-        self._thread = ThreadPoolExecutor(1, "dastak-postgres")
+        self._thread = _Hand("dastak-postgres")
         self._connection: Connection | None = None
         self._failing = self._unconfirmed = False
         self.connects = self.doubts = 0
@@ -144,7 +187,7 @@ class Lane:
             InvalidRequest: A text has a character that PostgreSQL keeps nowhere.
         """
         late = Event()
-        job = self._thread.submit(self._in_thread, work, ends, late)
+        job = self._thread.submit(lambda: self._in_thread(work, ends, late))
         answer = asyncio.wrap_future(job)
         try:
             async with asyncio.timeout_at(answer_by_s() if by_s is None else by_s):
@@ -176,9 +219,16 @@ class Lane:
         return result
 
     async def close(self) -> None:
-        """Close the connection and end the thread."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown(wait=False)
+        """Close the connection and end the thread, once the last work is done or cut."""
+        closed = asyncio.wrap_future(self._thread.submit(self._close))
+        self._thread.end()
+        try:
+            await asyncio.wait((closed,), timeout=CLOSE_S_MAX)
+        finally:
+            if not closed.done():
+                self._cut()
+        if not closed.done():
+            await asyncio.wait((closed,), timeout=CLOSE_S_MAX)
 
     def _in_thread(self, work: Callable[[Connection], T], ends: bool, late: Event) -> T:
         connection = self._connection
@@ -224,15 +274,8 @@ class Lane:
             self._connection.close()
 
     def _cut(self) -> None:
-        """Wake the thread that waits: its socket is shut, from another thread."""
-        connection = self._connection
-        if connection is None or connection.closed:
-            return
-        try:
-            with socket.socket(fileno=os.dup(connection.fileno())) as ours:
-                ours.shutdown(socket.SHUT_RDWR)
-        except (OSError, psycopg.Error):
-            log.debug("the connection was closed before it could be cut")
+        if self._connection is not None:
+            cut(self._connection)
 
     def _fail(self, why: str) -> None:
         if not self._failing:
@@ -267,7 +310,8 @@ class Lanes:
     async def run(self, work: Callable[[Connection], T]) -> T:
         """See `Lane.run`; the wait for a free one counts as well."""
         try:
-            lane = await asyncio.wait_for(self._free.get(), ANSWER_S_MAX)
+            async with asyncio.timeout(ANSWER_S_MAX):
+                lane = await self._free.get()
         except TimeoutError as error:
             raise Overloaded("The database is behind.", retry_after_s=RETRY_AFTER_S) from error
         try:
@@ -276,6 +320,5 @@ class Lanes:
             self._free.put_nowait(lane)
 
     async def close(self) -> None:
-        """Close all of them."""
-        for lane in self._all:
-            await lane.close()
+        """Close all of them at once."""
+        await asyncio.gather(*(lane.close() for lane in self._all))

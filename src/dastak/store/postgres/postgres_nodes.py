@@ -10,7 +10,7 @@ import psycopg
 
 from dastak.core.node import DEAD_AFTER_S, MOURNED_S, Beat, Node, Role, Slot
 from dastak.store.postgres.dialect import statements
-from dastak.store.postgres.postgres_lane import Connection, Lane
+from dastak.store.postgres.postgres_lane import Connection, Lane, cut
 
 # How long a listener that lost its connection waits before it opens another one, and how often one looks
 # whether it shall end.
@@ -98,7 +98,7 @@ class PostgresNodes:
     async def close(self) -> None:
         """Close all connections; what this node holds stays its own until it left or is dead."""
         if self._listener is not None:
-            await asyncio.to_thread(self._listener.close)
+            self._listener.close()
         await self._lane.close()
 
     async def _run(self, statement: str, values: Sequence[Any], *, rows: bool = True) -> Sequence[Any]:
@@ -115,18 +115,21 @@ class _Listener:
     def __init__(self, opens: Callable[[], Connection], ring: Callable[[], object]) -> None:
         self._opens, self._ring = opens, ring
         self._closing = threading.Event()
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._listen, name="dastak-listen", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End it, and wait until it has ended."""
+        """End it; the server is not waited for, since there is nothing to be lost here."""
         self._closing.set()
-        self._thread.join()
+        if self._connection is not None:
+            cut(self._connection)
 
     def _listen(self) -> None:
         while not self._closing.is_set():
             try:
                 with self._opens() as connection:
+                    self._connection = connection
                     connection.execute("LISTEN dastak_due")
                     self._hear(connection)
             except psycopg.Error:

@@ -79,9 +79,7 @@ class PostgresStore(Subjects):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.nodes.close()
-        await self._batches.close()
-        await self._seldom.close()
+        await asyncio.gather(self.nodes.close(), self._batches.close(), self._seldom.close())
 
     @property
     def healthy(self) -> bool:

@@ -108,7 +108,8 @@ class EngineProcess:
             closed = self._closed[line.number] = asyncio.Event()
             self.send(CloseTrunk(line.number))
             with suppress(TimeoutError):
-                await asyncio.wait_for(closed.wait(), CLOSE_S_MAX)
+                async with asyncio.timeout(CLOSE_S_MAX):
+                    await closed.wait()
             self._closed.pop(line.number, None)
         self._lines.pop(line.number, None)
         if not self._lines and self._keeper is not None:
@@ -169,13 +170,15 @@ class EngineProcess:
         self._heard_at = loop.time()
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(wire.lost.wait(), SILENT_S_MAX / 2)
+                async with asyncio.timeout(SILENT_S_MAX / 2):
+                    await wire.lost.wait()
                 break
             if loop.time() - self._heard_at > SILENT_S_MAX:
                 process.kill()
                 return f"it said nothing for {SILENT_S_MAX:.0f} s"
         with suppress(TimeoutError):
-            status = await asyncio.wait_for(process.wait(), STOP_S_MAX)
+            async with asyncio.timeout(STOP_S_MAX):
+                status = await process.wait()
             return f"signal {-status}" if status < 0 else f"status {status}"
         return "it does not speak to us any more"
 
@@ -200,7 +203,8 @@ class EngineProcess:
 async def _end(process: Process) -> None:
     """Wait for the end of a process whose socket is closed; kill it if that does not come."""
     try:
-        await asyncio.wait_for(process.wait(), STOP_S_MAX)
+        async with asyncio.timeout(STOP_S_MAX):
+            await process.wait()
     except TimeoutError:
         with suppress(ProcessLookupError):
             process.kill()

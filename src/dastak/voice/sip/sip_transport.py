@@ -104,7 +104,8 @@ class SipLine:
             self._endpoint.leave(self.now())
             self._deliver()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._idle.wait()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
