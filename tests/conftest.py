@@ -32,7 +32,6 @@ LONG: Final = {
     "test_chaos_loads.py",
     "test_chaos_patroni.py",
     "test_exchange_foreign.py",
-    "test_node_that_was_stopped_for_longer_than_it_may_comes_back_and_changes_nothing",
     "test_rolling_upgrade.py",
     "test_systemd_boot.py",
 }

@@ -21,6 +21,8 @@ from tests.support.program import Program
 from tests.support.serve_installation import Installation, free_port
 
 MANY = 40
+BINDS = 7
+NEVER_S = 3600
 FIRST_NUMBER = 7_020_000_000
 
 
@@ -83,6 +85,10 @@ class Nodes:
     def binds(self) -> dict[str, int]:
         """Return how many binds each living node holds, by its role."""
         return {",".join(node["roles"]): node["binds"] for node in self.listed() if node["living"]}
+
+    def shares(self) -> list[int]:
+        """Return how many binds the living nodes hold, fewest first."""
+        return sorted(node["binds"] for node in self.listed() if node["living"])
 
     @contextmanager
     def node(self, role: str, name: str = "") -> "Iterator[tuple[Program, ApiClient, str]]":
@@ -177,7 +183,7 @@ def test_node_that_was_stopped_for_longer_than_it_may_comes_back_and_changes_not
     tmp_path: Path, server: PostgresServer
 ) -> None:
     carrying = CarrierThread()
-    with carrying:
+    with carrying as carrier:
         nodes = Nodes(tmp_path, server, carrying.port, binds=1)
         with (
             nodes.node("api") as (_, api, _),
@@ -186,8 +192,12 @@ def test_node_that_was_stopped_for_longer_than_it_may_comes_back_and_changes_not
         ):
             held_by = until(nodes.holder, within_s=60)
             stopped = next(program for program, _, at in (one, two) if at == held_by)
+            # What is answered has a receipt, which comes by a link that a stopped node does not read.
+            carrier.answer_after_s = NEVER_S
             ids = start_all(api, range(FIRST_NUMBER, FIRST_NUMBER + MANY))
+            until(lambda: carrier.submitted, within_s=60)
             os.kill(stopped.pid, signal.SIGSTOP)
+            carrier.answer_after_s = 0
             ids += start_all(api, range(FIRST_NUMBER + MANY, FIRST_NUMBER + 2 * MANY))
             until(lambda: nodes.holder() not in (None, held_by), within_s=60)
             until(lambda: all_delivered(api, ids), within_s=90)
@@ -198,6 +208,26 @@ def test_node_that_was_stopped_for_longer_than_it_may_comes_back_and_changes_not
             after = [api.timeline(one) for one in ids]
 
     assert after == before
+
+
+def test_binds_are_shared_anew_when_nodes_come_stop_and_die_and_are_never_too_many(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    carrying = CarrierThread()
+    with carrying:
+        nodes = Nodes(tmp_path, server, carrying.port, binds=BINDS)
+        with nodes.node("all", "one") as (first, _, _):
+            until(lambda: nodes.shares() == [BINDS] and len(carrying.links) == BINDS, within_s=60)
+            with nodes.node("carrier", "two") as (second, _, _):
+                until(lambda: nodes.shares() == [3, 4] and len(carrying.links) == BINDS, within_s=60)
+                with nodes.node("carrier", "three"):
+                    until(lambda: nodes.shares() == [2, 2, 3] and len(carrying.links) == BINDS, within_s=60)
+                    first.stop()
+                    until(lambda: nodes.shares() == [3, 4] and len(carrying.links) == BINDS, within_s=60)
+                    second.kill()
+                    until(lambda: nodes.shares() == [BINDS] and len(carrying.links) == BINDS, within_s=60)
+
+    assert carrying.links.most == BINDS
 
 
 def test_role_on_a_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
