@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dastak import __version__
 from dastak.core.errors import Conflict
 from dastak.core.message import CarrierRef, Message, MessageState, submitted
 from dastak.core.node import LEASE_S, MOURNED_S, Does, OneNode, Role, does, fair_share, read_roles
@@ -71,6 +72,10 @@ async def test_nodes_hear_of_each_other_and_of_what_each_holds(two: Two) -> None
         (1, two.second.nodes.number, True),
     ]
     assert [node.slots for node in listed] == [0, 2]
+    assert [node.version for node in listed] == [__version__] * 2
+    # Its clock and the server's are one; what it takes to ask makes the second one seem behind.
+    assert listed[1].ahead_s is not None
+    assert -60 < listed[1].ahead_s < 1
 
 
 async def test_claims_at_once_never_pass_the_allowance(two: Two) -> None:

@@ -38,6 +38,7 @@ def nodes(context: click.Context, *, as_json: bool) -> None:
         (
             node.n,
             node.name,
+            node.version,
             ",".join(node.roles),
             "dead" if node.dead else "living",
             f"{node.beat_age_s:.1f}",
@@ -46,13 +47,14 @@ def nodes(context: click.Context, *, as_json: bool) -> None:
         )
         for node in found
     ]
-    print_table(("node", "name", "roles", "state", "beat s ago", "binds", "in hand"), rows)
+    print_table(("node", "name", "version", "roles", "state", "beat s ago", "binds", "in hand"), rows)
 
 
 def _shown(node: Node) -> dict[str, object]:
     return {
         "node": node.n,
         "name": node.name,
+        "version": node.version,
         "roles": list(node.roles),
         "living": not node.dead,
         "beat_age_s": node.beat_age_s,

@@ -87,7 +87,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: For people: where it runs.
+        version: Of its program; empty is not told.
         beat_age_s: How long ago it was heard of, by the database's clock.
+        ahead_s: How far its clock was ahead of the database's then; None is not told.
         slots: How many binds it holds.
         messages: How many messages are in its hands.
     """
@@ -95,7 +97,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     name: str
     roles: tuple[Role, ...]
+    version: str = ""
     beat_age_s: float = 0.0
+    ahead_s: float | None = None
     dead: bool = False
     slots: int = 0
     messages: int = 0

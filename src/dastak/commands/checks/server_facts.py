@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from dastak.core.errors import Conflict
+from dastak.core.node import Beat
 from dastak.store.desk import Execute
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
         conflict: Why it has no schema of ours.
         commit_ms: How long a durable commit takes, the median of some.
         clock_ahead_ms: Its clock against ours.
+        beat: The nodes that live on it, and the binds they hold.
     """
 
     refusal: tuple[str, str] | None = None
@@ -52,6 +54,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     conflict: str | None = None
     commit_ms: float = 0.0
     clock_ahead_ms: float = 0.0
+    beat: Beat = Beat()
 
     @property
     def version(self) -> int:
@@ -94,6 +97,7 @@ def _look(url: str, password: str | None, read: "Callable[[Execute], T]") -> tup
     from dastak.store.postgres.postgres_desk import executing  # noqa: PLC0415
     from dastak.store.postgres.postgres_lane import connect  # noqa: PLC0415
     from dastak.store.postgres.postgres_migrate import plan  # noqa: PLC0415
+    from dastak.store.postgres.postgres_nodes import heard_of  # noqa: PLC0415
 
     with closing(connect(url, password=password)) as connection:
         ask = connection.execute
@@ -112,6 +116,7 @@ def _look(url: str, password: str | None, read: "Callable[[Execute], T]") -> tup
             return msgspec.structs.replace(facts, missing=missing), None
         with connection.transaction():
             ask("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            facts = msgspec.structs.replace(facts, beat=heard_of(connection))
             return facts, read(executing(connection, statements()))
 
 

@@ -214,15 +214,15 @@ SET due_at = $1, owner = NULL, fence = fence + 1,
 WHERE verification = $4 AND ordinal = $5
 
 -- name: join_nodes
-INSERT INTO node (name, roles, since, beat_at, dead)
-SELECT $1, $2, now_ms, now_ms, 0 FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms) AS clock
+INSERT INTO node (name, roles, version, since, beat_at, dead)
+SELECT $1, $2, $3, now_ms, now_ms, 0 FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms) AS clock
 RETURNING n
 
 -- name: beat
 -- $1 is who lives; $2 ms of silence are death, but who was away itself buries nobody: the database may have stood.
--- Statements of one WITH see the rows as they were before it.
+-- $4 is the time by its own clock. Statements of one WITH see the rows as they were before it.
 WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms),
-beaten AS (UPDATE node SET beat_at = clock.now_ms FROM clock WHERE n = $1 AND dead = 0 RETURNING n),
+beaten AS (UPDATE node SET beat_at = clock.now_ms, ahead_ms = $4::bigint - clock.now_ms FROM clock WHERE n = $1 AND dead = 0 RETURNING n),
 buried AS (
     UPDATE node SET dead = 1 FROM clock
     WHERE n <> $1 AND dead = 0 AND beat_at < clock.now_ms - $2
@@ -237,7 +237,8 @@ SELECT (SELECT count(*) FROM beaten), (SELECT count(*) FROM buried) + (SELECT co
 UPDATE carrier_lease SET is_up = (carrier = ANY($2))::int WHERE node = $1 AND is_up <> (carrier = ANY($2))::int
 
 -- name: nodes_listed
-SELECT n, name, roles, greatest(0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint - beat_at), dead FROM node ORDER BY n
+SELECT n, name, roles, greatest(0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint - beat_at), dead, version, ahead_ms
+FROM node ORDER BY n
 
 -- name: slots_held
 SELECT carrier, slot, node, is_up FROM carrier_lease WHERE node IN (SELECT n FROM node WHERE dead = 0) ORDER BY carrier, slot

@@ -2,12 +2,15 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import psycopg
 
+from dastak import __version__
 from dastak.core.node import DEAD_AFTER_S, MOURNED_S, Beat, Node, Role, Slot
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.postgres_lane import Connection, Lane, cut
@@ -41,25 +44,20 @@ class PostgresNodes:
 
     async def join(self, name: str, roles: Collection[Role]) -> int:
         """See `NodeStore.join`."""
-        [(self.number,)] = await self._run("join_nodes", (name, ",".join(roles)))
+        [(self.number,)] = await self._run("join_nodes", (name, ",".join(roles), __version__))
         return self.number
 
     async def beat(self, up: Collection[str]) -> Beat | None:
         """See `NodeStore.beat`."""
 
         def beat(connection: Connection) -> Beat | None:
-            silence = (self.number, int(DEAD_AFTER_S * 1000), int(MOURNED_S * 1000))
+            own_ms = time.time_ns() // 1_000_000
+            silence = (self.number, int(DEAD_AFTER_S * 1000), int(MOURNED_S * 1000), own_ms)
             beaten, dead = connection.execute(self._sql["beat"], silence).fetchone() or (0, 0)
             if not beaten:
                 return None
             connection.execute(self._sql["tell_up"], (self.number, sorted(up)))
-            nodes = (_node(row) for row in connection.execute(self._sql["nodes_listed"]).fetchall())
-            slots = connection.execute(self._sql["slots_held"]).fetchall()
-            return Beat(
-                tuple(node for node in nodes if not node.dead),
-                tuple(Slot(carrier, slot, node, bool(is_up)) for carrier, slot, node, is_up in slots),
-                dead > 0,
-            )
+            return heard_of(connection, mourned=dead > 0)
 
         heard = await self._lane.run(beat)
         self.mourning = heard is not None and heard.mourned
@@ -83,7 +81,7 @@ class PostgresNodes:
         """See `NodeStore.listed`."""
 
         def read(connection: Connection) -> list[Node]:
-            nodes = [_node(row) for row in connection.execute(self._sql["nodes_listed"]).fetchall()]
+            nodes = _nodes(connection)
             held = connection.execute(self._sql["slots_held"]).fetchall()
             in_hands = dict(connection.execute(self._sql["in_hands"]).fetchall())
             return [_holding(node, [n for _, _, n, _ in held].count(node.n), in_hands) for node in nodes]
@@ -107,6 +105,20 @@ class PostgresNodes:
             return cursor.fetchall() if rows else ()
 
         return await self._lane.run(run)
+
+
+def heard_of(connection: Connection, *, mourned: bool = False) -> Beat:
+    """Read who lives and what they hold."""
+    slots = connection.execute(statements()["slots_held"]).fetchall()
+    return Beat(
+        tuple(node for node in _nodes(connection) if not node.dead),
+        tuple(Slot(carrier, slot, node, bool(is_up)) for carrier, slot, node, is_up in slots),
+        mourned,
+    )
+
+
+def _nodes(connection: Connection) -> list[Node]:
+    return [_node(row) for row in connection.execute(statements()["nodes_listed"]).fetchall()]
 
 
 class _Listener:
@@ -143,19 +155,19 @@ class _Listener:
 
 
 def _node(row: Sequence[Any]) -> Node:
-    n, name, roles, age_ms, dead = row
+    n, name, roles, age_ms, dead, version, ahead_ms = row
     # A newer program may know more roles.
     known = tuple(Role(role) for role in roles.split(",") if role in set(Role))
-    return Node(n=n, name=name, roles=known, beat_age_s=age_ms / 1000, dead=bool(dead))
+    return Node(
+        n=n,
+        name=name,
+        roles=known,
+        version=version,
+        beat_age_s=age_ms / 1000,
+        ahead_s=None if ahead_ms is None else ahead_ms / 1000,
+        dead=bool(dead),
+    )
 
 
 def _holding(node: Node, slots: int, in_hands: dict[int, int]) -> Node:
-    return Node(
-        n=node.n,
-        name=node.name,
-        roles=node.roles,
-        beat_age_s=node.beat_age_s,
-        dead=node.dead,
-        slots=slots,
-        messages=in_hands.get(node.n, 0),
-    )
+    return msgspec.structs.replace(node, slots=slots, messages=in_hands.get(node.n, 0))
