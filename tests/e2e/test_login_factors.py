@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pyotp
 import pytest
 
+from dastak.core.sign_in_limits import RESYNCS
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_client import ACCOUNT, LOGIN, PASSWORD, LoginClient, some_number
@@ -42,6 +44,11 @@ def add_hotp(browser: LoginClient) -> pyotp.HOTP:
     return shared
 
 
+def resync(browser: LoginClient, first: str, second: str) -> httpx.Response:
+    """Type two codes in a row where a code is asked for."""
+    return browser.send(CODE, {"do": "resync", "first": first, "second": second})
+
+
 def sign_in_by(browser: LoginClient, name: str, way: str) -> str:
     """Pass the password, ask for a code by a way, and return the page that asks for it."""
     browser.send(ACCOUNT, {"do": "out"})
@@ -69,8 +76,70 @@ def test_key_fob_is_set_up_and_asked_for_and_each_code_counts_once(
     entered = inside.type_code(fob.at(1))
 
     assert "authenticator shows" in asked
+    assert "Sent to" not in asked, "nothing was sent"
     assert used.status_code == 422
     assert entered.headers["location"] == ACCOUNT
+
+
+def test_key_fob_that_is_far_ahead_is_brought_into_step_by_two_codes(
+    inside: LoginClient, person: dict[str, Any]
+) -> None:
+    fob = add_hotp(inside)
+    sign_in_by(inside, person["name"], "hotp")
+    ahead = inside.type_code(fob.at(25))
+    apart = resync(inside, fob.at(25), fob.at(27))
+    mended = resync(inside, fob.at(25), fob.at(26))
+    outside = inside.is_in()
+    used = inside.type_code(fob.at(26))
+    entered = inside.type_code(fob.at(27))
+
+    assert ahead.status_code == 422, "one code alone is not believed so far ahead"
+    assert apart.status_code == 422
+    assert "do not follow one another" in apart.text
+    assert mended.status_code == 200
+    assert "in step again" in mended.text
+    assert not outside, "two codes mend the fob and let nobody in"
+    assert used.status_code == 422
+    assert entered.headers["location"] == ACCOUNT
+
+
+def test_fob_that_wrong_codes_locked_is_opened_by_two_codes(
+    inside: LoginClient, person: dict[str, Any]
+) -> None:
+    fob = add_hotp(inside)
+    sign_in_by(inside, person["name"], "hotp")
+    while inside.get(CODE).status_code == 200:
+        last = inside.type_code(fob.at(40))
+    sign_in_by(inside, person["name"], "hotp")
+    resync(inside, fob.at(40), fob.at(41))
+    entered = inside.type_code(fob.at(42))
+
+    assert last.headers["location"].startswith(f"{LOGIN}?again=1")
+    assert entered.headers["location"] == ACCOUNT
+
+
+def test_tries_to_bring_a_fob_into_step_are_counted(inside: LoginClient, person: dict[str, Any]) -> None:
+    fob = add_hotp(inside)
+    sign_in_by(inside, person["name"], "hotp")
+    wrong = [resync(inside, fob.at(30), fob.at(20)).status_code for _ in range(RESYNCS.attempts)]
+    too_often = resync(inside, fob.at(20), fob.at(21))
+    ahead = inside.type_code(fob.at(22))
+    entered = inside.type_code(fob.at(1))
+
+    assert set(wrong) == {422}
+    assert too_often.status_code == 429
+    assert ahead.status_code == 422, "the right two were not looked at any more"
+    assert entered.headers["location"] == ACCOUNT, "and the login is as open as before"
+
+
+def test_nobody_brings_into_step_what_is_no_authenticator(
+    inside: LoginClient, person: dict[str, Any]
+) -> None:
+    shown = sign_in_by(inside, person["name"], "sms")
+    refused = resync(inside, "123456", "123457")
+
+    assert 'value="resync"' not in shown
+    assert refused.status_code == 403
 
 
 def test_printed_list_is_shown_once_and_asked_for_code_by_code(

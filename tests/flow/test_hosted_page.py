@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
+import pytest
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
@@ -90,3 +91,24 @@ async def test_page_whose_time_is_over_does_not_exist_even_for_its_browser(house
 
         assert [one.status_code for one in answers] == [404, 404]
         assert len(await house.all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("to", "query", "accepted", "language"),
+    [
+        ("+8801812345678", "", "fr", "bn"),
+        ("+8801812345678", "", "fr, hi;q=0.5", "hi"),
+        ("+8801812345678", "?lang=ta", "hi", "ta"),
+        ("+919876543210", "", "fr", "en"),
+    ],
+)
+async def test_language_is_that_of_the_numbers_country_where_neither_person_nor_browser_says_one(
+    house: House, to: str, query: str, accepted: str, language: str
+) -> None:
+    open_service = replace(house.caller.service, countries=("IN", "BD"))
+    caller = replace(house.caller, service=open_service)
+    verification = await house.start(to, caller=caller)
+    async with visiting(house, verification) as browser:
+        shown = await browser.get(URL + query, headers={"accept-language": accepted})
+
+        assert f'<html lang="{language}"' in shown.text

@@ -1,15 +1,17 @@
 """What all pages stand on: languages, forms, cookies and the headers of every answer."""
 
+import phonenumbers
 import pytest
 from starlette.requests import Request
 
 from dastak.core.errors import Forbidden, InvalidRequest
 from dastak.core.ids import digest_of
+from dastak.core.msisdn import Msisdn
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
 from dastak.web.page_answers import FORM_OCTETS_MAX, headers, read_form, refuse_foreign
 from dastak.web.page_files import PageFiles
 from dastak.web.page_templates import PageTemplates
-from dastak.web.page_words import LANGUAGES, choose_language, words_of
+from dastak.web.page_words import HOME_LANGUAGES, LANGUAGES, choose_language, home_language, words_of
 
 ORIGIN = "https://otp.example.in"
 
@@ -43,6 +45,26 @@ def test_language_is_the_one_asked_for_then_the_browsers_then_the_pages(
     asked: str | None, accepted: str | None, chosen: str
 ) -> None:
     assert choose_language(asked, accepted, fallback="mr") == chosen
+
+
+@pytest.mark.parametrize(
+    ("msisdn", "language"),
+    [
+        ("+8801812345678", "bn"),
+        ("+923012345678", "ur"),
+        ("+447400123456", "en"),
+        ("+12015550123", "en"),
+        ("+919876543210", "mr"),  # no language is read by nine of ten there
+        ("+33612345678", "mr"),  # not one of ours
+    ],
+)
+def test_language_of_a_number_is_what_its_country_reads(msisdn: str, language: str) -> None:
+    assert home_language(Msisdn(msisdn), fallback="mr") == language
+
+
+def test_countries_and_languages_of_the_table_exist() -> None:
+    assert set(HOME_LANGUAGES) <= set(phonenumbers.SUPPORTED_REGIONS) | {"DG", "GS", "PN", "UM"}
+    assert set(HOME_LANGUAGES.values()) <= set(LANGUAGES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -35,6 +35,7 @@ FROM_THERE: Final = Budget("account_from_network", 10, 30 * 60)
 KNOWN_BROWSER: Final = Budget("known_browser", 10, 30 * 60)
 STRANGERS: Final = Budget("account", 100, 24 * 3600)
 SECOND_STEP: Final = Budget("second_step", 20, 24 * 3600)
+RESYNCS: Final = Budget("resyncs", 10, 24 * 3600)
 ADDRESS: Final = Budget("address", 60, 3600)
 NETWORK: Final = Budget("network", 200, 3600)
 SIGN_UPS: Final = Budget("sign_ups", 20, 3600)
@@ -48,7 +49,7 @@ RESET_CODES: Final = Budget("reset_codes", 5, 24 * 3600)
 # Each instant is kept, so this bounds a row.
 ATTEMPTS_KEPT_MAX: Final = 200
 BUDGETS: Final = (
-    *(FROM_THERE, KNOWN_BROWSER, STRANGERS, SECOND_STEP, ADDRESS, NETWORK, SIGN_UPS),
+    *(FROM_THERE, KNOWN_BROWSER, STRANGERS, SECOND_STEP, RESYNCS, ADDRESS, NETWORK, SIGN_UPS),
     *(RESETS_ADDRESS, RESETS_NETWORK, RESETS_HOURLY, RESETS, RESETS_KNOWN, RESET_CODES),
 )
 assert max(budget.attempts for budget in BUDGETS) <= ATTEMPTS_KEPT_MAX

@@ -7,10 +7,11 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 import msgspec
 
-from dastak.core.errors import NotFound, Refused
+from dastak.core.errors import InvalidRequest, NotFound, Refused
 from dastak.core.factor import FactorState
 from dastak.core.ids import FactorId
 from dastak.core.login_settings import LoginSettings
@@ -26,12 +27,16 @@ from dastak.core.person import (
     with_owned,
 )
 from dastak.core.policy import FACTORS, Channel
+from dastak.core.sign_in_limits import RESYNCS, Claim, key_of
 from dastak.core.sign_in_state import FRESH, BrowserSession, is_fresh
 from dastak.core.tenant import Caller
 from dastak.core.verification import Verification
 from dastak.flows import factors
 from dastak.flows.factors import Enrolled, Enrolment
-from dastak.flows.sign_in import Visitor, line_of
+from dastak.flows.sign_in import Visitor, line_of, refuse_source
+
+# What makes codes one after another, and so can be out of step with us.
+STEPPING: Final = (Channel.TOTP, Channel.HOTP)
 
 
 def may_change(login: LoginPorts, settings: LoginSettings, person: Person, session: BrowserSession) -> bool:
@@ -128,6 +133,37 @@ async def drop_factor(
         await _remove(login, caller, before)
     await login.people.note_line(person.id, line_of(login, visitor, f"{kind}_removed"))
     return moved
+
+
+async def bring_in_step(
+    login: LoginPorts,
+    caller: Caller,
+    person: Person,
+    kind: Channel,
+    codes: Sequence[str],
+    *,
+    visitor: Visitor,
+) -> bool:
+    """Bring a person's authenticator into step by two codes in a row; that alone lets nobody in.
+
+    Returns:
+        False when the codes do not follow one another within reach.
+
+    Raises:
+        Refused: The person has no such authenticator.
+        RateLimited: Too many tries today; each is counted before its codes are looked at.
+    """
+    mine = owned(person, kind)
+    if kind not in STEPPING or mine is None:
+        raise Refused("You have no such factor.", reason="no_factor")
+    await refuse_source(login, (Claim(key_of(login.ports.keys, RESYNCS, person.id), RESYNCS),))
+    try:
+        await factors.resync(login.ports, caller, FactorId(bytes.fromhex(mine)), codes)
+    except InvalidRequest:
+        await login.people.note_line(person.id, line_of(login, visitor, "wrong_code"))
+        return False
+    await login.people.note_line(person.id, line_of(login, visitor, f"{kind}_in_step"))
+    return True
 
 
 async def prefer(login: LoginPorts, settings: LoginSettings, person: Person, kind: Channel) -> Person:

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec.toml
 
+from dastak.core.msisdn import Msisdn, parse
+
 LANGUAGE_DEFAULT: Final = "en"
 # In their own names, for a reader looks for the word of the own language.
 LANGUAGES: Final[Mapping[str, str]] = {
@@ -26,6 +28,21 @@ LANGUAGES: Final[Mapping[str, str]] = {
     "ur": "اردو",
 }
 DIRECTIONS: Final[Mapping[str, str]] = {"ur": "rtl"}
+# The countries where nine of ten people use one of our languages, and it is official. India is not among
+# them, for no language of it has more than four of ten: there the service's own language stands.
+# Source: Unicode CLDR, supplemental data, `territoryInfo`, as Babel 2.19 carries it.
+HOME_LANGUAGES: Final[Mapping[str, str]] = {
+    "BD": "bn",
+    "PK": "ur",
+    **dict.fromkeys(
+        (
+            *("AI", "AU", "BB", "BM", "BS", "CK", "DG", "DM", "FJ", "GB", "GD", "GG", "GS", "GU", "GY", "IE"),
+            *("IM", "IO", "JE", "JM", "KI", "KN", "KY", "LC", "MH", "MP", "NF", "NR", "NZ", "PN", "SB", "TC"),
+            *("UM", "US", "VC", "VG"),
+        ),
+        "en",
+    ),
+}
 # A browser names a few; who sends more is no browser.
 ACCEPTED_MAX: Final = 20
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
@@ -84,6 +101,11 @@ def choose_language(
             weighed.append((-_weight(weight), place, primary))
     best = min(weighed, default=None)
     return fallback if best is None or best[0] == 0 else best[2]
+
+
+def home_language(msisdn: Msisdn, *, fallback: str) -> str:
+    """Return what people read where a number is at home, or the page's own language."""
+    return HOME_LANGUAGES.get(parse(msisdn).country, fallback)
 
 
 def _weight(parameter: str) -> float:

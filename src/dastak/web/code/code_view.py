@@ -94,6 +94,7 @@ def values_of(
     pending = verification.state is State.PENDING and seen.now < verification.expires_at
     length, letters = shape_of(seen)
     sends_left = may_send(seen)
+    sent = masked and seen.factor is None  # nobody sends what an authenticator shows
     return {
         "kind": "over" if not pending else "match" if verification.particulars.match else "code",
         "form": "",
@@ -107,7 +108,7 @@ def values_of(
         "hint": _hint(seen, words, length, letters) if pending else "",
         "input_mode": "text" if letters or _lists(seen) else "numeric",
         "number": seen.number or "",
-        "sent_to": words.say("code_sent_to", digits=masked[-MASKED_DIGITS_MAX:]) if masked else "",
+        "sent_to": words.say("code_sent_to", digits=masked[-MASKED_DIGITS_MAX:]) if sent else "",
         "error": said.error,
         "notice": said.notice,
         "typed": said.typed,

@@ -28,7 +28,7 @@ from dastak.web.code.asked_once import ask_again
 from dastak.web.code_step import CodeStep
 from dastak.web.page_answers import headers, read_form, refuse_foreign, see_other
 from dastak.web.page_house import PageHouse
-from dastak.web.page_words import LANGUAGE_DEFAULT, LANGUAGES, Words, choose_language, words_of
+from dastak.web.page_words import LANGUAGE_DEFAULT, LANGUAGES, Words, choose_language, home_language, words_of
 
 _OK: Final = 200
 _UNPROCESSABLE: Final = 422
@@ -120,7 +120,7 @@ class HostedPages:
             sessions=sessions,
             secret=secret,
             caller=caller,
-            words=_words(request, page, caller),
+            words=await self._words(request, page, caller),
             fresh=fresh,
         )
 
@@ -132,6 +132,17 @@ class HostedPages:
         )
         assert isinstance(told, Verification)
         ports.publish(told, events)
+
+    async def _words(self, request: Request, page: CodePage, caller: Caller) -> Words:
+        """Return the language chosen here or by the maker; else the browser's, number's, service's."""
+        chosen = request.query_params.get("lang")
+        asked = chosen if chosen in LANGUAGES else page.language
+        language = choose_language(asked, request.headers.get("accept-language"), fallback="")
+        if language:
+            return words_of(language)
+        own = caller.service.locale.partition("-")[0].lower()
+        fallback = own if own in LANGUAGES else LANGUAGE_DEFAULT
+        return words_of(home_language((await self._asked(page)).msisdn, fallback=fallback))
 
     async def _asked(self, page: CodePage) -> Verification:
         return (await self._house.ports.store.find(page.tenant, page.asks_for)).verification
@@ -221,12 +232,3 @@ def _shown(page: CodePage, asked: Verification) -> Mapping[str, Any]:
         "may_change_number": _may_change(page, asked),
         "masked": asked.msisdn if page.may_change_number else "",
     }
-
-
-def _words(request: Request, page: CodePage, caller: Caller) -> Words:
-    """Return the language chosen on the page or by its maker, else the browser's, else the service's."""
-    chosen = request.query_params.get("lang")
-    asked = chosen if chosen in LANGUAGES else page.language
-    own = caller.service.locale.partition("-")[0].lower()
-    fallback = own if own in LANGUAGES else LANGUAGE_DEFAULT
-    return words_of(choose_language(asked, request.headers.get("accept-language"), fallback=fallback))

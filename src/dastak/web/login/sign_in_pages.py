@@ -15,6 +15,7 @@ from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
 from dastak.core.verification import Reason
 from dastak.flows import sign_in as flow
+from dastak.flows.enrol import STEPPING, bring_in_step
 from dastak.web.browser_session import form_token
 from dastak.web.code_step import CodeOutcome
 from dastak.web.login.forgotten_pages import forgotten_address
@@ -162,6 +163,7 @@ async def _show_second(
     status: int = 200,
     *,
     error: str = "",
+    mended: bool | None = None,
 ) -> Response:
     now_asked: Channel | None = None
     if session.asked is not None:
@@ -177,6 +179,9 @@ async def _show_second(
         "poll": place.path(LOGIN_PATH, "code", "watch") if values else "",
         "asked": bool(values),
         "others": others,
+        "steps": now_asked in STEPPING,
+        "in_step": mended is True,
+        "out_of_step": mended is False,
         "trouble": error or ("" if values else place.words.say("sorry_busy")),
     }
     return place.show("login_code.html", shown, status)
@@ -196,16 +201,21 @@ async def _take_code(place: Place) -> Response:
         return await _use(place, session, person, do.removeprefix("use-"))
     if session.asked is None:
         return see_other(place.path(LOGIN_PATH, "code"))
+    if do == "resync":
+        return await _resync(place, session, person, form)
     outcome = await place.rooms.step.act(
         place.caller, session.asked, form, place.words, masked=_masked(person)
     )
+    return await _after_code(place, session, person, outcome)
+
+
+async def _after_code(
+    place: Place, session: BrowserSession, person: Person, outcome: CodeOutcome
+) -> Response:
+    """Let somebody in whose code was right; who typed wrong ones too often begins again."""
     if outcome.approved:
         held = await place.login.ports.store.find(place.caller.tenant.n, outcome.verification)
         return await let_in(place, session, held.verification.particulars.channel)
-    return await _not_yet(place, session, person, outcome)
-
-
-async def _not_yet(place: Place, session: BrowserSession, person: Person, outcome: CodeOutcome) -> Response:
     judged = outcome.judgement
     if judged is not None:
         await flow.note(place.login, place.visitor, session, "wrong_code")
@@ -235,6 +245,18 @@ async def _take_recovery(place: Place, session: BrowserSession, person: Person, 
         values = await place.rooms.step.look(place.caller, session.asked, place.words, masked=_masked(person))
     error = place.words.say("login_recovery_wrong")
     return await _show_second(place, session, person, values, 422, error=error)
+
+
+async def _resync(place: Place, session: BrowserSession, person: Person, form: Mapping[str, str]) -> Response:
+    """Bring the authenticator that is asked for into step; its next code is asked for as before."""
+    assert session.asked is not None
+    held = await place.login.ports.store.find(place.caller.tenant.n, session.asked)
+    kind, codes = held.verification.particulars.channel, (form.get("first", ""), form.get("second", ""))
+    mended = await bring_in_step(place.login, place.caller, person, kind, codes, visitor=place.visitor)
+    values = await place.rooms.step.look(place.caller, session.asked, place.words, masked=_masked(person))
+    error = "" if mended else place.words.say("resync_wrong")
+    status = 200 if mended else 422
+    return await _show_second(place, session, person, values, status, error=error, mended=mended)
 
 
 async def let_in(place: Place, session: BrowserSession, channel: Channel | None) -> Response:
