@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from dastak.config import Settings, brands_folder, sources_of
+from dastak.config import Settings
+from dastak.config_voice import brands_folder, sources_of
 from dastak.core.policy import Channel
 from dastak.core.voice_store import VoiceStore
 from dastak.flows.worker import every

@@ -26,7 +26,6 @@ from dastak.sms.smpp_settings import BINDS_MAX, BindKind, SmppSettings, Tls
 from dastak.store import database_url
 from dastak.voice.prompt_words import Known
 from dastak.voice.prompts import LEAST
-from dastak.voice.speech import Sources
 
 MASK: Final = "********"
 # Routes into the carrier in a box are called sim_1 and so on.
@@ -298,11 +297,15 @@ class VoiceSettings(_Section, frozen=True, kw_only=True):
 
     Attributes:
         recordings: A folder with recordings of your own; a change in it is heard within seconds.
-        brands: Where the spoken names of brands are kept; the folder brands beside the database if absent.
+        kept: A folder for what is made here for calls: the spoken names of brands, and what tenants recorded.
+            If absent it is that of the database; where that is a server, that of the key file, or the
+            working directory where that one cannot be written.
+        brands: Where the spoken names of brands are kept; the folder brands in `kept` if absent.
         least: How much must be known of a language's voice; else the nearest language is spoken.
     """
 
     recordings: Path | None = None
+    kept: Path | None = None
     brands: Path | None = None
     least: Known = LEAST
 
@@ -352,26 +355,6 @@ class Settings(_Section, frozen=True, kw_only=True):
     login: SignInSettings = SignInSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     log: LogSettings = LogSettings()
-
-
-def sources_of(settings: Settings) -> Sources:
-    """Return where what calls speak comes from."""
-    voice = settings.voice
-    recordings = None if voice.recordings is None else str(voice.recordings)
-    brands = brands_folder(settings)
-    return Sources(
-        recordings=recordings,
-        brands=str(brands),
-        tenants=str(brands.with_name("tenants-voices")),
-        least=voice.least,
-    )
-
-
-def brands_folder(settings: Settings) -> Path:
-    """Return where the spoken names of brands are kept."""
-    if settings.voice.brands is not None or database_url.is_postgres(settings.store.url):
-        return settings.voice.brands or Path("brands").absolute()
-    return database_url.sqlite_path(settings.store.url).absolute().parent / "brands"
 
 
 def smpp_settings(carrier: CarrierSettings) -> SmppSettings:

@@ -110,6 +110,29 @@ CASES = [
         {'dastak_database_clock_offset_seconds{instance="a"}': "-0.2x10"},
     ),
     Case(
+        "DastakDatabaseStandbyLags",
+        "5m",
+        {
+            'patroni_xlog_location{scope="dastak",instance="db1"}': "0+33554432x10",
+            'patroni_xlog_location{scope="dastak",instance="db3"}': "0x10",
+            'patroni_xlog_received_location{scope="dastak",instance="db1"}': "0x10",
+            'patroni_xlog_received_location{scope="dastak",instance="db3"}': "0x10",
+            'patroni_replica{scope="dastak",instance="db1"}': "0x10",
+            'patroni_replica{scope="dastak",instance="db3"}': "1x10",
+        },
+        {"scope": "dastak", "instance": "db3"},
+        "The standby at db3 is 160MiB behind the primary of dastak",
+        # Who is the primary has received nothing, and a standby that is a moment behind is none that lags.
+        {
+            'patroni_xlog_location{scope="dastak",instance="db1"}': "50331648+33554432x10",
+            'patroni_xlog_location{scope="dastak",instance="db3"}': "0x10",
+            'patroni_xlog_received_location{scope="dastak",instance="db1"}': "0x10",
+            'patroni_xlog_received_location{scope="dastak",instance="db3"}': "50331000+33554432x10",
+            'patroni_replica{scope="dastak",instance="db1"}': "0x10",
+            'patroni_replica{scope="dastak",instance="db3"}': "1x10",
+        },
+    ),
+    Case(
         "DastakNoCarrierBound",
         "3m",
         {

@@ -12,6 +12,7 @@ from dastak.core.tenant import Mode
 from dastak.telemetry import metrics
 from tests.support.dastak_process import DastakProcess
 from tests.support.deployed import METRIC, RECORDED, RUNBOOKS, alert_rules, queries, recording_rules
+from tests.support.needed import missing
 
 # What Prometheus adds to each figure, and what stands for the buckets of a histogram.
 ADDED: Final = {"instance", "job", "le"}
@@ -26,6 +27,9 @@ EVENTS: Final = {
     "dastak_verifications_total": set(metrics._VERIFICATION.values()),
     "dastak_messages_total": set(metrics._MESSAGE.values()),
 }
+# The figures of those who keep the database, and where they are made.
+PATRONI = re.compile(r"\bpatroni_\w+")
+PATRONI_SHOWS = Path("/usr/lib/python3/dist-packages/patroni/api.py")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,8 @@ def test_every_label_asked_for_is_there() -> None:
                     assert is_possible(name, label, word), f"{word} in {query}"
         # What is summed by a label that nobody has gives one line without a name.
         for labels in re.findall(r"(?:by|on) ?\(([^)]*)\)", query):
+            if PATRONI.search(query):
+                continue  # its labels are its own
             known = {label for name in METRIC.findall(query) for label in LABELS.get(name, ())}
             assert {label.strip() for label in labels.split(",")} <= {*known, *ADDED, "route"}, query
 
@@ -90,4 +96,16 @@ def test_runbook_names_figures_that_are_shown(page: Path, shown: set[str]) -> No
 
 def test_alerts_are_of_our_own_figures() -> None:
     for name, rule in alert_rules().items():
-        assert METRIC.search(rule["expr"]) or RECORDED.search(rule["expr"]) or name == "DastakDown"
+        ours = METRIC.search(rule["expr"]) or RECORDED.search(rule["expr"])
+        assert ours or PATRONI.search(rule["expr"]) or name == "DastakDown"
+
+
+def test_figures_of_patroni_are_those_that_it_shows() -> None:
+    if not PATRONI_SHOWS.exists():
+        missing("needs Patroni, which is not installed")
+    asked = {name for found in queries().values() for query in found for name in PATRONI.findall(query)}
+
+    shown = set(PATRONI.findall(PATRONI_SHOWS.read_text()))
+
+    assert asked
+    assert asked - shown == set()

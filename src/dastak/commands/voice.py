@@ -16,8 +16,9 @@ from dastak.commands.checks.diagnosis import Scene
 from dastak.commands.checks.voice_checks import calling
 from dastak.commands.doctor import look_at
 from dastak.commands.printing import json_option, print_json, print_table, progress
-from dastak.config import ConfigError, sources_of
+from dastak.config import ConfigError
 from dastak.config_read import load
+from dastak.config_voice import sources_of
 from dastak.voice.ivr import Ivr, Speech
 from dastak.voice.prompt_words import CLIPS, all_words
 from dastak.voice.recordings import RecordingsFolder, listened_to, remarks

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from dastak.commands.checks.diagnosis import Check, Fault, Scene
-from dastak.config import sources_of
+from dastak.config_voice import sources_of
 from dastak.core.carrier import CarrierKind
 from dastak.core.policy import Channel
 from dastak.core.tenant import Service
