@@ -153,7 +153,8 @@ async def drawn(browser: Browser, pictures: dict[str, bytes], tmp_path: Path) ->
         f'<img alt="" src="data:image/png;base64,{base64.b64encode(pictures[name]).decode()}">'
         for name in ("sign up", "password", "code", "pay", "phone", "account")
     )
-    look = "body{margin:0;padding:24px;display:flex;flex-wrap:wrap;gap:24px;background:#d9e2dc}img{border-radius:18px}"
+    look = "body{margin:0;padding:24px;display:flex;flex-wrap:wrap;gap:24px;background:#d9e2dc}"
+    look += "img{border-radius:18px}"
     page = await browser.new_page(viewport={"width": 390 * 3 + 96, "height": PHONE["height"] * 2 + 72})
     await page.set_content(f"<style>{look}</style>{images}")
     target = PICTURE if os.environ.get("DASTAK_WRITE_PICTURES") == "1" else tmp_path / "bank.png"
