@@ -49,11 +49,15 @@ def another(code: str) -> str:
     return f"{(int(code) + 500_000) % 1_000_000:06d}"
 
 
-async def signed_up(page: Page, name: str, to: str) -> None:
+async def sign_up_filled_in(page: Page, name: str, to: str) -> None:
     await page.get_by_role("link", name="Open an account").click()
     await page.get_by_label("Username").fill(name)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_label("Mobile number").fill(f"{to[:3]} {to[3:8]} {to[8:]}")
+
+
+async def signed_up(page: Page, name: str, to: str) -> None:
+    await sign_up_filled_in(page, name, to)
     await page.get_by_role("button", name="Open the account").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Two-factor login")
 
@@ -84,9 +88,13 @@ async def logged_out(page: Page) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
 
 
-async def password_given(page: Page, name: str, password: str = PASSWORD) -> None:
+async def password_filled_in(page: Page, name: str, password: str = PASSWORD) -> None:
     await page.get_by_label("Username").fill(name)
     await page.get_by_label("Password").fill(password)
+
+
+async def password_given(page: Page, name: str, password: str = PASSWORD) -> None:
+    await password_filled_in(page, name, password)
     await page.get_by_role("button", name="Log in").click()
 
 
@@ -95,13 +103,20 @@ async def test_customer_signs_up_logs_in_with_a_code_and_pays(
 ) -> None:
     pictures = {}
     async with opened(browser, f"{house.bank_url}/", viewport=PHONE) as (page, faults):
-        await signed_up(page, "asha", to)
+        await sign_up_filled_in(page, "asha", to)
+        pictures["sign up"] = await page.screenshot()
+        await page.get_by_role("button", name="Open the account").click()
         proved = await switched_on(page, phones, to)
         await logged_out(page)
-        await password_given(page, "asha")
+        await password_filled_in(page, "asha")
+        pictures["password"] = await page.screenshot()
+        await page.get_by_role("button", name="Log in").click()
         login = phones.next_text(to)
         await expect(page).to_have_url(re.compile("/v/"))
         shown = await page.content()
+        await page.locator("#code").fill(login["code"])
+        await expect(page.locator("#way")).to_have_attribute("data-way", "delivered")
+        pictures["code"] = await page.screenshot()
         await typed_at_dastak(page, login["code"])
         await expect(page.get_by_role("heading", level=1)).to_have_text("Namaste, asha")
 
@@ -118,6 +133,7 @@ async def test_customer_signs_up_logs_in_with_a_code_and_pays(
         pictures["account"] = await page.screenshot()
         await page.goto(f"{house.phones_url}/{to}")
         await expect(page.locator(".bubble")).to_have_count(3)
+        await expect(page.locator(".bubble").nth(1)).to_contain_text(login["code"])
         pictures["phone"] = await page.screenshot()
         await drawn(browser, pictures, tmp_path)
 
@@ -132,13 +148,14 @@ async def test_customer_signs_up_logs_in_with_a_code_and_pays(
 
 
 async def drawn(browser: Browser, pictures: dict[str, bytes], tmp_path: Path) -> None:
-    """Set the pictures side by side; it is the README's when that is wanted."""
+    """Set the pictures out in the order of the walk; it is the README's when that is wanted."""
     images = "".join(
         f'<img alt="" src="data:image/png;base64,{base64.b64encode(pictures[name]).decode()}">'
-        for name in ("pay", "phone", "account")
+        for name in ("sign up", "password", "code", "pay", "phone", "account")
     )
-    look = "body{margin:0;padding:24px;display:flex;gap:24px;background:#d9e2dc}img{border-radius:18px}"
-    page = await browser.new_page(viewport={"width": 390 * 3 + 96, "height": PHONE["height"] + 48})
+    look = "body{margin:0;padding:24px;display:flex;flex-wrap:wrap;gap:24px;background:#d9e2dc}"
+    look += "img{border-radius:18px}"
+    page = await browser.new_page(viewport={"width": 390 * 3 + 96, "height": PHONE["height"] * 2 + 72})
     await page.set_content(f"<style>{look}</style>{images}")
     target = PICTURE if os.environ.get("DASTAK_WRITE_PICTURES") == "1" else tmp_path / "bank.png"
     await page.screenshot(path=target)

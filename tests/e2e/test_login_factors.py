@@ -13,7 +13,7 @@ import pytest
 from dastak.core.sign_in_limits import RESYNCS
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import ACCOUNT, LOGIN, PASSWORD, LoginClient, some_number
+from tests.support.login_client import ACCOUNT, LOGIN, PASSWORD, LoginClient, some_name, some_number
 from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import Site, answer_of
 from tests.support.patience import until
@@ -23,6 +23,7 @@ from tests.support.virtual_caller import CODES, Handset
 dastak = behind_proxy
 TWO = "urn:dastak:acr:password-and-code"
 CODE = f"{LOGIN}/code"
+MATCHING = {"factors": ["sms", "voice"], "mode": "test", "open_sign_up": True}
 
 
 @pytest.fixture
@@ -168,6 +169,44 @@ def test_code_is_spoken_to_whoever_wants_a_call(
     entered = inside.type_code(spoken_code(api, person["number"]))
 
     assert entered.headers["location"] == ACCOUNT
+
+
+def test_call_of_a_service_that_matches_numbers_lets_in_whoever_types_the_one_of_the_page(
+    dastak: DastakProcess, api: ApiClient
+) -> None:
+    login, account, number = "/login/default/matching", "/account/default/matching", some_number()
+    policy = {"channels": ["sms", "voice"], "match": True}
+    service = {"name": "matching", "countries": ["IN"], "policy": policy}
+    assert api.post("/v1/admin/tenants/default/services", service).status == 201
+    opened = api.patch("/v1/admin/tenants/default/services/matching/login", MATCHING)
+    assert opened.status == 200, opened
+    name = some_name()
+    with LoginClient(dastak.url) as browser:
+        browser.send(f"{login}/sign-up", {"username": name, "password": PASSWORD})
+        browser.send(account, {"do": "number", "msisdn": number})
+        texted = api.next_text(number)["code"]
+        browser.send(f"{account}/code", {"do": "check", "code": texted})
+        browser.send(account, {"do": "out"})
+        browser.pass_password(name, path=login)
+        browser.send(f"{login}/code", {"do": "use-voice"})
+        page = browser.get(f"{login}/code").text
+        phone = Handset(api, number)
+        assert phone.rings()
+        phone.answer()
+        until(lambda: phone.hears("match"), within_s=20)
+        early = browser.send(f"{login}/code", {"do": "check"})
+        for key in page.partition("<bdi>")[2].partition("</bdi>")[0]:
+            phone.press(key)
+        entered = until(lambda: _entered(browser, f"{login}/code"), within_s=20)
+
+    assert 'id="code"' not in page, "nothing is typed into the page"
+    assert early.status_code == 422
+    assert entered.headers["location"] == account
+
+
+def _entered(browser: LoginClient, path: str) -> httpx.Response | None:
+    answer = browser.send(path, {"do": "check"})
+    return answer if answer.status_code == 303 else None
 
 
 def test_site_is_told_that_the_code_came_by_a_call(

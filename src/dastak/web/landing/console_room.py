@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from dastak.core.errors import NotFound
 from dastak.core.landing import LandingPage, Variant
@@ -22,6 +23,8 @@ from dastak.web.page_house import Handler, PageHouse
 from dastak.web.page_words import LANGUAGES, words_of
 
 HOME: Final = "/console/pages"
+# What stands below it about one page.
+ONE: Final = "/{page:int}"
 FORM: Final = "landing"
 
 
@@ -69,6 +72,10 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
             return await handler(request, author)
 
         return self.house.for_people(answered)
+
+    def route(self, path: str, handler: "Guarded", method: str = "GET") -> Route:
+        """Return the route of a path below `HOME`, for those who are signed in."""
+        return Route(HOME + path, self.guarded(handler), methods=[method])
 
     async def page(self, request: Request, author: Author) -> tuple[LandingPage, Design]:
         """Return the page of an address, and its draft. Raises: NotFound (none of this author's)."""

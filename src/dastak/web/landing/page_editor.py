@@ -23,7 +23,7 @@ from dastak.core.landing import (
 )
 from dastak.core.tenant import Mode, Service
 from dastak.tenancy.console_service import console_service
-from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
+from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom
 from dastak.web.landing.design import UTM_NAMES, Corner, Design, Font, encode
 from dastak.web.landing.editor_form import KIND_TITLES, Edited, read_design, with_picture
 from dastak.web.landing.lead_fields import one_line
@@ -63,16 +63,16 @@ class PageEditor:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        guarded, one = self._room.guarded, f"{HOME}/{{page:int}}"
+        route = self._room.route
         return [
-            Route(HOME, guarded(self.overview)),
-            Route(f"{HOME}/new", guarded(self.ask_new)),
-            Route(f"{HOME}/new", guarded(self.begin), methods=["POST"]),
-            Route(one, guarded(self.edit)),
-            Route(one, guarded(self.save), methods=["POST"]),
-            Route(f"{one}/preview", guarded(self.preview)),
+            route("", self.overview),
+            route("/new", self.ask_new),
+            route("/new", self.begin, "POST"),
+            route(ONE, self.edit),
+            route(ONE, self.save, "POST"),
+            route(f"{ONE}/preview", self.preview),
             # The console may have a host of its own, where there are no pages for visitors.
-            Route(f"{one}/image/{{name:str}}", guarded(self.picture)),
+            route(f"{ONE}/image/{{name:str}}", self.picture),
             Route(f"{HOME}/look/{{name:str}}", self._room.house.for_people(look)),
         ]
 

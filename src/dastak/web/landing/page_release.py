@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.landing import SLUG_CHARACTERS_MAX, LandingPage, PageImage, PageState, PageVersion, Variant
-from dastak.web.landing.console_room import HOME, Author, ConsoleRoom, pictures_of
+from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom, pictures_of
 from dastak.web.landing.design import decode
 from dastak.web.landing.lead_fields import one_line
 from dastak.web.page_answers import page, read_form, see_other
@@ -32,11 +32,11 @@ class PageRelease:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        guarded, one = self._room.guarded, f"{HOME}/{{page:int}}"
+        route = self._room.route
         return [
-            Route(f"{one}/publish", guarded(self.ask)),
-            Route(f"{one}/publish", guarded(self.act), methods=["POST"]),
-            Route(f"{one}/versions/{{version:int}}", guarded(self.version)),
+            route(f"{ONE}/publish", self.ask),
+            route(f"{ONE}/publish", self.act, "POST"),
+            route(f"{ONE}/versions/{{version:int}}", self.version),
         ]
 
     async def ask(self, request: Request, author: Author) -> Response:

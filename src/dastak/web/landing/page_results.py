@@ -22,7 +22,7 @@ from dastak.core.landing import (
 )
 from dastak.core.lead_hook import HookState
 from dastak.web.landing.comparison import Arm, compare
-from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
+from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom
 from dastak.web.landing.design import decode
 from dastak.web.landing.lead_export import columns_of, csv_of
 from dastak.web.landing.lead_parquet import (
@@ -63,13 +63,13 @@ class PageResults:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        guarded, one = self._room.guarded, f"{HOME}/{{page:int}}"
+        route = self._room.route
         return [
-            Route(f"{one}/leads", guarded(self.leads)),
-            Route(f"{one}/leads", guarded(self.delete), methods=["POST"]),
-            Route(f"{one}/leads.csv", guarded(self.export)),
-            Route(f"{one}/leads.parquet", guarded(self.export_parquet)),
-            Route(f"{one}/results", guarded(self.results)),
+            route(f"{ONE}/leads", self.leads),
+            route(f"{ONE}/leads", self.delete, "POST"),
+            route(f"{ONE}/leads.csv", self.export),
+            route(f"{ONE}/leads.parquet", self.export_parquet),
+            route(f"{ONE}/results", self.results),
         ]
 
     async def leads(self, request: Request, author: Author) -> Response:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dastak.core.errors import InvalidRequest
-from dastak.web.landing.console_room import HOME, Author, ConsoleRoom
+from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom
 from dastak.web.page_answers import read_form, see_other
 
 _UNPROCESSABLE: Final = 422
@@ -25,7 +25,7 @@ class PageWebhook:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [Route(f"{HOME}/{{page:int}}/webhook", self._room.guarded(self.act), methods=["POST"])]
+        return [self._room.route(f"{ONE}/webhook", self.act, "POST")]
 
     async def act(self, request: Request, author: Author) -> Response:
         """POST a button."""
