@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from dastak.core.ids import digest_of
 from tests.support.api_client import ApiClient
-from tests.support.browser import chromium
+from tests.support.browser import opened
 from tests.support.dastak_process import DastakProcess
 from tests.support.landing_makers import (
     become_operator,
@@ -24,6 +24,7 @@ from tests.support.landing_makers import (
     some_visitor,
     write,
 )
+from tests.support.login_client import some_address
 from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import command
 from tests.support.patience import until
@@ -44,15 +45,16 @@ def api(dastak: DastakProcess) -> ApiClient:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
-async def page_that_leads_on(dastak: DastakProcess, api: ApiClient) -> AsyncIterator[None]:
+async def page_that_leads_on(browser: Browser, dastak: DastakProcess, api: ApiClient) -> AsyncIterator[None]:
     service = "/v1/admin/tenants/default/services/default"
     assert api.patch(service, {"domains": ["shop.example"]}).status == 200
-    async with chromium() as browser:
-        page = await (await office(browser, become_operator(dastak))).new_page()
-        await begin_page(page, dastak.url, "diwali")
-        await write(page, "[name$='.go_to']", WELCOME)
-        await expect(page.locator("#saved")).to_contain_text("Ready to publish")
-        await publish(page, "First version")
+    profile = await office(browser, become_operator(dastak))
+    page = await profile.new_page()
+    await begin_page(page, dastak.url, "diwali")
+    await write(page, "[name$='.go_to']", WELCOME)
+    await expect(page.locator("#saved")).to_contain_text("Ready to publish")
+    await publish(page, "First version")
+    await profile.close()
     yield
 
 
@@ -87,6 +89,31 @@ async def test_lead_is_given_once_and_whole(dastak: DastakProcess, api: ApiClien
     assert [one["field"] for one in given.body["consents"]] == ["agree"]
     assert again == (404, "not_found")
     assert token not in dastak.log()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["", "no-javascript"])
+async def test_browser_is_sent_on_to_another_origin_and_the_policy_lets_it(
+    browser: Browser, dastak: DastakProcess, api: ApiClient, scripts: bool
+) -> None:
+    number, headers = some_visitor(), {"x-forwarded-for": some_address()}
+    shop = "<!doctype html><title>Shop</title><link rel=icon href=data:,><h1>Welcome</h1>"
+    async with opened(
+        browser, f"{dastak.url}/f/diwali?lang=en", extra_http_headers=headers, java_script_enabled=scripts
+    ) as (page, faults):
+        await page.route(
+            "https://shop.example/**", lambda route: route.fulfill(body=shop, content_type="text/html")
+        )
+        await page.fill("#f-name", "Ravi")
+        await page.fill("#f-number", number)
+        await page.check("#f-agree")
+        await page.click("main form button")
+        await page.fill("#code", (await asyncio.to_thread(api.next_text, number))["code"])
+        await page.click("button[value=check]")
+        await page.wait_for_url(f"{WELCOME}&dastak_token=*")
+        token = parse_qs(urlsplit(page.url).query)["dastak_token"][0]
+
+    assert faults == []
+    assert api.post(EXCHANGE, {"token": token}).body["msisdn"] == number
 
 
 async def test_of_many_servers_at_once_one_gets_the_lead(dastak: DastakProcess, api: ApiClient) -> None:

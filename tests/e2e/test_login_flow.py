@@ -1,6 +1,7 @@
 """Sign up, sign in with two factors, lose the phone, be remembered: the login's pages as forms over HTTP."""
 
 import time
+from typing import Any
 
 import pyotp
 import pytest
@@ -12,6 +13,7 @@ from tests.support.login_client import (
     LOGIN,
     PASSWORD,
     LoginClient,
+    hidden_fields,
     some_name,
     some_number,
     with_number,
@@ -184,3 +186,26 @@ def test_next_is_reached_by_a_page_in_between(dastak: DastakProcess) -> None:
 
     assert entered.headers["location"] == f"{LOGIN}/on?next=%2Fhealthz%3Fa%3D1"
     assert 'content="0;url=/healthz?a=1"' in between.text
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_another_language_leads_to_the_same_place_afterwards(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any], refused: bool
+) -> None:
+    wanted = f"{ACCOUNT}?from=a%20b"
+    with LoginClient(dastak.url) as browser:
+        page = browser.http.get(LOGIN, params={"next": wanted, "fresh": "1"})
+        if refused:
+            hidden = hidden_fields(page.text)
+            page = browser.http.post(LOGIN, data={**hidden, "username": person["name"], "password": "wrong"})
+        nav = "<form" + page.text.partition("<nav")[2].partition("<form")[2]
+        chosen = browser.http.get(LOGIN, params={**hidden_fields(nav), "lang": "ta"})
+        hidden = hidden_fields(chosen.text)
+        sent = {**hidden, "username": person["name"], "password": PASSWORD}
+        browser.http.post(LOGIN, data=sent)
+        entered = browser.type_code(api.next_text(person["number"])["code"])
+        gone_on = browser.get(entered.headers["location"])
+
+    assert '<html lang="ta"' in chosen.text
+    assert (hidden["next"], hidden["fresh"]) == (wanted, "1")
+    assert 'url=/account/default/default?from=a%20b"' in gone_on.text

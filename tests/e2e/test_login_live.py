@@ -1,21 +1,18 @@
-"""The login in a real browser: usable without script, on a small screen, in every direction, by everybody.
+"""The login in a real browser: usable without script and on a small screen.
 
-`DASTAK_LOGIN_PICTURES=DIRECTORY` keeps a picture of every state in every language there, to be looked at.
+How each of its pages looks in each language is seen in test_page_states.py.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import pyotp
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from dastak.web.page_words import LANGUAGES
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import opened, shortcomings
@@ -34,7 +31,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
 SERVICE: Final = "/v1/admin/tenants/default/services/default"
-PICTURES: Final = os.environ.get("DASTAK_LOGIN_PICTURES")
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +72,6 @@ async def next_code(dastak: DastakProcess, number: str) -> str:
     text = await asyncio.to_thread(api.next_text, number)
     code: str = text["code"]
     return code
-
-
-async def link_for(dastak: DastakProcess, name: str) -> str:
-    api = ApiClient(dastak.url, dastak.api_key)
-    made = await asyncio.to_thread(api.post, f"{SERVICE}/login/password-links", {"username": name})
-    link: str = made.body["link"]
-    return link
 
 
 async def add_number(page: Page, dastak: DastakProcess, number: str) -> None:
@@ -191,84 +180,6 @@ async def test_authenticator_is_scanned_and_asked_for_first(browser: Browser, da
 
         assert drawn > 0
         assert page.url == dastak.url + ACCOUNT
-
-
-# All thirteen when their pictures are wanted; else one that reads each way.
-@pytest.mark.parametrize("language", list(LANGUAGES) if PICTURES else ["ta", "ur"])
-async def test_every_page_is_for_everybody(browser: Browser, dastak: DastakProcess, language: str) -> None:
-    name, number = some_name(), some_number()
-    found: dict[str, list[str]] = {}
-
-    async def look(page: Page, what: str) -> None:
-        wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
-        found[what] = [
-            *await axe_violations(page),
-            *await shortcomings(page),
-            *(["it scrolls sideways"] if wide else []),
-        ]
-        if PICTURES:
-            await page.screenshot(path=Path(PICTURES, f"{len(found):02}-{language}.png"), full_page=True)
-
-    start = f"{LOGIN}/sign-up?lang={language}"
-    async with at(browser, dastak, start, bypass_csp=True) as page:
-        await look(page, "sign-up")
-        await send(page, "button:not([name])", username=name, password="password")
-        await look(page, "sign-up, refused")
-        await send(page, "button:not([name])", username=name, password=PASSWORD)
-        await page.goto(f"{dastak.url}{ACCOUNT}?lang={language}")
-        await look(page, "account, invited")
-        await send(page, "button[value=number]", msisdn="12")
-        await look(page, "account, bad number")
-        await send(page, "button[value=number]", msisdn=number)
-        await look(page, "account, code")
-        await send(page, "button[value=check]", code=await next_code(dastak, number))
-        codes = await page.locator(".printed li").all_inner_texts()
-        await look(page, "recovery codes")
-        await page.goto(f"{dastak.url}{ACCOUNT}?lang={language}")
-        await send(page, "button[value=add-totp]")
-        await look(page, "authenticator")
-        shared = pyotp.TOTP((await page.locator(".secret").inner_text()).replace(" ", ""))
-        await send(page, "button[value=check]", code=shared.now())
-        await page.goto(f"{dastak.url}{ACCOUNT}?lang={language}")
-        await look(page, "account")
-        await send(page, "button[value=out]")
-        await look(page, "login")
-        await send(page, "button:not([name])", username=name, password="a wrong but long one")
-        await look(page, "login, refused")
-        await send(page, "button:not([name])", username=name, password=PASSWORD)
-        await look(page, "code of the authenticator")
-        await page.locator("details:has(#first) summary").click()
-        await look(page, "two codes in a row")
-        await send(page, "button[value=resync]", first="123456", second="123456")
-        await look(page, "not two in a row")
-        await send(page, "button[value=use-sms]")
-        await look(page, "code")
-        await page.locator("details:has(#recovery) summary").click()
-        await send(page, "button[value=recover]", recovery="AAAAA-AAAAA")
-        await look(page, "code, wrong recovery code")
-        await page.goto(f"{dastak.url}{LOGIN}/forgotten?lang={language}")
-        await look(page, "forgotten")
-        await next_code(dastak, number)  # that of the sign-in
-        await send(page, "button:not([name])", username=name)
-        await look(page, "forgotten, code")
-        await send(page, "button[value=check]", code="12")
-        await look(page, "forgotten, bad code")
-        await send(page, "button[value=check]", code=await next_code(dastak, number))
-        await look(page, "forgotten, new password")
-        await send(page, "button:not([name])", recovery="AAAAA-AAAAA", new="another bridge of limes")
-        await look(page, "forgotten, wrong recovery code")
-        await send(page, "button:not([name])", recovery=codes[0], new="another bridge of limes")
-        await look(page, "forgotten, done")
-        await page.goto(f"{await link_for(dastak, name)}?lang={language}")
-        await look(page, "link")
-        await send(page, "button:not([name])")
-        await look(page, "link, new password")
-        await page.goto(f"{dastak.url}/login/default/nobody?lang={language}")
-        await look(page, "sorry")
-        direction = await page.evaluate("document.documentElement.dir + document.documentElement.lang")
-
-    assert {what: faults for what, faults in found.items() if faults} == {}
-    assert direction == ("rtl" if language == "ur" else "ltr") + language
 
 
 async def test_console_is_for_everybody(browser: Browser, dastak: DastakProcess) -> None:

@@ -78,7 +78,12 @@ async def watch(page: Page) -> list[str]:
     return faults
 
 
-async def shortcomings(page: Page) -> list[str]:
-    """Return what would keep somebody from reading or using the page as it now is."""
-    found: list[str] = await page.evaluate(_PAGE_CHECKS)
+async def shortcomings(page: Page, *, target_px_min: int = 24) -> list[str]:
+    """Return what would keep somebody from reading or using the page as it now is.
+
+    Args:
+        page: As it stands.
+        target_px_min: What a button has to measure each way, and a link that stands alone.
+    """
+    found: list[str] = await page.evaluate(_PAGE_CHECKS, target_px_min)
     return found

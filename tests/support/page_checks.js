@@ -1,5 +1,5 @@
 // What would keep somebody from reading or using the present page, in words; an empty list is what we want.
-() => {
+(targetPxMin) => {
   const all = (selector) => [...document.querySelectorAll(selector)].filter((each) => each.checkVisibility());
   const told = (each) => each.outerHTML.slice(0, 120);
 
@@ -27,10 +27,14 @@
   const controls = all("button, a, input, select, summary");
   const named = (each) => each.getAttribute("aria-label") || each.textContent.trim() || each.labels?.length;
   const nameless = [...controls, ...all("[role=region]")].filter((each) => !named(each));
-  // 24 by 24: success criterion 2.5.8, which excepts links within a sentence.
+  // 24 by 24: success criterion 2.5.8; 44 by 44: 2.5.5. Both except links within a sentence; what a label ticks
+  // is as large as that label, the links of a list of errors stand in its sentences, and nobody aims at a trap.
+  const sentence = (each) => getComputedStyle(each).display === "inline" &&
+    (each.closest(".errors") || each.parentElement.textContent.trim() !== each.textContent.trim());
+  const target = (each) => (each.matches("[type=checkbox], [type=radio]") && each.labels[0]) || each;
   const small = controls.filter((each) => {
-    const {width, height} = each.getBoundingClientRect();
-    return getComputedStyle(each).display !== "inline" && Math.min(width, height) < 24;
+    const {width, height} = target(each).getBoundingClientRect();
+    return each.tabIndex >= 0 && !sentence(each) && Math.min(width, height) < targetPxMin;
   });
 
   const ids = [...document.querySelectorAll("[id]")].map((each) => each.id);

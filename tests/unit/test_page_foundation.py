@@ -1,5 +1,7 @@
 """What all pages stand on: languages, forms, cookies and the headers of every answer."""
 
+from pathlib import Path
+
 import phonenumbers
 import pytest
 from starlette.requests import Request
@@ -7,6 +9,7 @@ from starlette.requests import Request
 from dastak.core.errors import Forbidden, InvalidRequest
 from dastak.core.ids import digest_of
 from dastak.core.msisdn import Msisdn
+from dastak.web import page_files
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
 from dastak.web.page_answers import FORM_OCTETS_MAX, headers, read_form, refuse_foreign
 from dastak.web.page_files import PageFiles
@@ -24,6 +27,20 @@ def asking(headers: dict[str, str], body: bytes = b"") -> Request:
     return Request(
         {"type": "http", "method": "POST", "headers": raw, "path": "/", "query_string": b""}, receive
     )
+
+
+def test_scripts_are_served_without_what_only_their_readers_need() -> None:
+    folder = Path(page_files.__file__).with_name("assets")
+    served = PageFiles()
+    for script in folder.glob("*.js"):
+        written = script.read_text(encoding="utf-8")
+        lines = served.octets(script.name).decode().splitlines()
+
+        assert [line for line in lines if line.strip() != line or line.startswith("//") or not line] == []
+        assert len("".join(lines)) < len(written)
+        # A text over several lines would lose what they begin with.
+        assert [line for line in written.splitlines() if line.count("`") % 2] == [], script.name
+        assert "/*" not in written, script.name
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ def _drawn(place: Place, person: Person, waiting: Enrolled, seed: bytes) -> dict
     secret = base64.b32encode(seed).decode("ascii").rstrip("=")
     address = link(waiting.factor, secret, issuer=place.caller.service.brand, account=person.username)
     grouped = " ".join(secret[n : n + 4] for n in range(0, len(secret), 4))
-    drawn = segno.make(address, error="m", micro=False).svg_data_uri(scale=4, border=4, light="#fff")
+    # As PNG it has a sixth of the octets that SVG would have.
+    drawn = segno.make(address, error="m", micro=False).png_data_uri(scale=4, border=4)
     return {"seed": grouped, "qr": str(drawn)}
 
 

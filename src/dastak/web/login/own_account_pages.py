@@ -91,7 +91,6 @@ async def show_account(
         "error": "",
         "field": "",
         "typed": "",
-        "kept": "",
         "username": person.username,
         "masked": _masked(person),
         "between": between,

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -72,7 +71,6 @@ async def _first_step(place: Place) -> Response:
             "fresh": "1" if fresh else "",
             "username": said.get("hint", "")[:64],
             "error": place.words.say("login_again") if said.get("again") == "1" else "",
-            "kept": f"next={quote(wanted)}&" if wanted else "",
         },
     )
 
@@ -99,14 +97,13 @@ async def _take_password(place: Place) -> Response:
     username, password = form.get("username", ""), form.get("password", "")
     passed = await flow.pass_password(place.login, settings, visitor, username, password)
     if passed is None:
-        kept = {
+        typed = {
             "next": next_path(form.get("next")),
             "fresh": form.get("fresh", ""),
             "username": username[:64],
             "error": place.words.say("login_wrong"),
-            "kept": "",
         }
-        return _show_first(place, kept, 422)
+        return _show_first(place, typed, 422)
     secret, device = place.cookies.new(), place.rooms.devices.new()
     wish = flow.wished(
         place.login,

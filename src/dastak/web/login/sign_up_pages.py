@@ -44,7 +44,6 @@ def _page(place: Place, values: Mapping[str, Any], status: int = 200) -> Respons
         "username": "",
         "error": "",
         "field": "",
-        "kept": "",
         "sign_in": place.sign_in(next=values["next"]),
         **values,
     }

@@ -30,6 +30,8 @@ from dastak.web.page_answers import read_form, refuse_foreign, see_other
 
 # A request line has 4 KiB at most, and the way's mark needs some of it.
 QUERY_OCTETS_MAX: Final = 3500
+# How the forms of all steps ask for another language.
+_LANGUAGE: Final = "lang-"
 
 
 class AuthorizePages:
@@ -90,6 +92,8 @@ class AuthorizePages:
         if isinstance(way, Response):
             return way
         way.check_form(form)
+        if form.get("do", "").startswith(_LANGUAGE):
+            return see_other(way.path_in(form["do"].removeprefix(_LANGUAGE)))
         if form.get("do") in ("allow", "deny"):
             login = await self._login(way)
             if login is None or not await self._fits_hint(way.asked, login):

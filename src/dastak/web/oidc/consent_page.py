@@ -47,7 +47,6 @@ class ConsentPage:
                 "digits": "" if login.msisdn is None else login.msisdn[-2:],
                 "meanings": [_MEANINGS[scope] for scope in way.asked.scopes],
                 "form": way.form(secret),
-                "kept": way.kept,
             },
             forms_to=way.forms_to,
         )

@@ -153,7 +153,6 @@ class PhoneLogin:
                 "typed": typed,
                 "wrong": wrong,
                 "form": way.form(secret),
-                "kept": way.kept,
                 "back": denial(way.asked, self._provider.issuer),
             },
             _UNPROCESSABLE if wrong else 200,
@@ -168,7 +167,6 @@ class PhoneLogin:
         site = way.client.name
         around = {
             "form": way.form(secret),
-            "kept": way.kept,
             "poll": poll,
             # They came from the site, and know nothing of the service whose codes it sends.
             "no_phone": way.words.say("code_no_phone", brand=site),

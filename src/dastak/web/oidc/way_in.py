@@ -77,10 +77,15 @@ class WayIn(msgspec.Struct, frozen=True, kw_only=True):
         """Where this way may end, for the policy of its pages."""
         return (origin_of(self.asked.redirect_uri),)
 
-    @property
-    def kept(self) -> str:
-        """What stands in the address before another choice of language."""
-        return f"{self.query}&"
+    def path_in(self, language: str) -> str:
+        """Return where this page is in another language.
+
+        Raises:
+            InvalidRequest: It has no words in that one.
+        """
+        if language not in LANGUAGES:
+            raise InvalidRequest("There is no such language.")
+        return f"{self.request.url.path}?{self.query}&lang={language}"
 
     def form(self, secret: str) -> str:
         """Return the hidden field of this way's forms."""

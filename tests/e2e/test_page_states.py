@@ -1,0 +1,120 @@
+"""All pages in all states, one law for each: usable by everybody, small, sealed, and asking nobody else.
+
+The states are the tables of tests/support/page_tours.py. `DASTAK_PAGE_PICTURES=DIRECTORY` plays them in all
+thirteen languages and keeps a picture of each state there, to be looked at.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, ViewportSize, expect
+
+from dastak.web.page_words import LANGUAGES
+from tests.support.api_client import ApiClient
+from tests.support.dastak_process import DastakProcess
+from tests.support.landing_makers import CONSOLE, become_operator, office
+from tests.support.login_client import ACCOUNT, BEHIND_PROXY, some_address
+from tests.support.oidc_site import Site
+from tests.support.page_inspector import FINGER_PX_MIN, Inspector
+from tests.support.page_tours import ACCOUNTS, CODE_PAGES, LANDING, OIDC, SERVICE, Tour, Traveller
+from tests.support.plain_browser import PlainBrowser
+from tests.support.return_site import ReturnSite
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
+PICTURES: Final = os.environ.get("DASTAK_PAGE_PICTURES")
+# One that reads each way, one with long words, and one whose letters stand high.
+READ: Final = tuple(LANGUAGES) if PICTURES else ("en", "ta", "ur", "ml")
+TOURS: Final[dict[str, Tour]] = {
+    "accounts": ACCOUNTS,
+    "oidc": OIDC,
+    "code pages": CODE_PAGES,
+    "landing": LANDING,
+}
+OCTETS_MAX: Final = 10 * 1024
+# Texts, colours and blocks of a customer.
+LANDING_OCTETS_MAX: Final = 20_000
+# The list of one's own sign-ins: still in the ten segments that come at once (RFC 6928, section 2).
+ACCOUNT_OCTETS_MAX: Final = 10 * 1460
+
+
+@pytest.fixture(scope="module")
+def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
+    often = {f"DASTAK__LIMITS__TEST__{limit}__COUNT": "1000" for limit in ("NUMBER", "NUMBER_EVERYWHERE")}
+    with DastakProcess(tmp_path_factory.mktemp("all") / "data", environment=BEHIND_PROXY | often) as process:
+        # A link back is a part of the page, and has to fit as well.
+        set_site = {"site_url": "https://shop.example"}
+        api = ApiClient(process.url, process.api_key)
+        assert api.patch(f"{SERVICE}/login", set_site).status == 200
+        yield process
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def landing_pages(browser: Browser, dastak: DastakProcess) -> AsyncIterator[None]:
+    """Publish a page in all languages that are read here, and close another."""
+    profile = await office(browser, become_operator(dastak))
+    page = await profile.new_page()
+    for slug in ("seen", "gone"):
+        await page.goto(f"{dastak.url}{CONSOLE}/new")
+        await page.fill("#brand", "Sundar Sweets")
+        await page.fill("#slug", slug)
+        for language in READ:
+            await page.check(f"#lang-{language}")
+        await page.click("main form button")
+        await page.click("[value=publish]")
+        await page.fill("#reason", "First")
+        await page.click("[value=publish]")
+        await expect(page.locator("td", has_text="First")).to_be_visible()
+    async with page.expect_navigation():
+        await page.click("[value=close]")
+    await profile.close()
+    yield
+
+
+def octets_max(page: Page, dastak: DastakProcess) -> int:
+    """Return what a page may weigh, with all that it loads."""
+    path = page.url.removeprefix(dastak.url)
+    if path.startswith("/f/"):
+        return LANDING_OCTETS_MAX
+    return ACCOUNT_OCTETS_MAX if path.startswith(ACCOUNT) else OCTETS_MAX
+
+
+@pytest.mark.parametrize("language", READ)
+@pytest.mark.parametrize("kind", TOURS)
+async def test_page_is_for_everybody_small_and_sealed(
+    browser: Browser, dastak: DastakProcess, kind: str, language: str
+) -> None:
+    found: dict[str, list[str]] = {}
+    profile = await browser.new_context(
+        viewport=SMALL,
+        locale=f"{language}-IN",
+        extra_http_headers={"x-forwarded-for": some_address()},
+    )
+    with ReturnSite() as back, PlainBrowser(dastak.url) as program:
+        site = Site(dastak, program, redirect_uris=[back.url], sector="shop.example", ask_consent=True)
+        page = await profile.new_page()
+        inspector = Inspector(
+            page,
+            dastak.url,
+            target_px_min=FINGER_PX_MIN,
+            elsewhere=(back.url,),
+        )
+        await inspector.begin()
+        who = Traveller(page, dastak, site, back.url, language)
+        for state, step in TOURS[kind].items():
+            await step(who)
+            found[state] = await inspector.faults(language, octets_max(page, dastak))
+            if PICTURES:
+                picture = f"{kind}-{len(found):02}-{language}.png"
+                await page.screenshot(path=Path(PICTURES, picture), full_page=True)
+        direction = await page.get_attribute("html", "dir")
+    await profile.close()
+
+    wrong = [f"{state}: {fault}" for state, faults in found.items() for fault in faults]
+    assert not wrong, "\n".join(wrong)
+    assert direction == ("rtl" if language == "ur" else "ltr")
