@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "List, add, prove and remove authenticators and printed lists.",
     ),
     "why": ("why:why", "Tell why a code did or did not arrive, and what to do next."),
+    "dead-letters": ("dead_letters:dead_letters", "List the messages that could not be written, and why."),
     "keys": ("admin_keys:keys", "Create, list, rotate and revoke API keys."),
     "tenants": ("admin:tenants", "Create, list, show and change tenants."),
     "services": ("admin:services", "Create, list and change services."),

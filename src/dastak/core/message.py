@@ -130,6 +130,15 @@ class Receipt(msgspec.Struct, frozen=True):
         return (self.carrier, *self.alternatives)
 
 
+class DeadLetter(NamedTuple):
+    """A message that could not be written, however often it was tried, and was put away."""
+
+    tenant: int
+    key: MessageKey
+    at_ms: int
+    why: str
+
+
 class RecordedText(NamedTuple):
     """One text that was sent, as routing saw it; `route` took it, or nobody.
 

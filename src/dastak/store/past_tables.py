@@ -6,11 +6,13 @@ from itertools import takewhile
 from typing import Final
 
 from dastak.core.call_report import CallReport, ReportPage
-from dastak.core.message import RecordedText
+from dastak.core.message import DeadLetter, RecordedText
 from dastak.core.past_use import PastCall, PastSend
 from dastak.store import rows
-from dastak.store.desk import NEWEST, Desk, Execute, newest
+from dastak.store.desk import NEWEST, PAGE_MAX, Desk, Execute, newest
 
+# A second's work for the database.
+LOOKED_THROUGH_MAX: Final = 100_000
 # Verifications read at a time; of those that are too old no more than so many are read.
 _CHUNK_MAX: Final = 1_000
 
@@ -49,6 +51,12 @@ class PastTables:
         found = await self._desk.list(lambda execute: execute("newest_texts", (limit,)).fetchall())
         of_time = takewhile(lambda row: row[0] >= since_ms, found)
         return [rows.recorded_text_of(row) for row in of_time]
+
+    async def dead_letters(self, *, limit: int) -> Sequence[DeadLetter]:
+        """Return those among the newest `LOOKED_THROUGH_MAX` verifications, newest first."""
+        asked = (LOOKED_THROUGH_MAX, min(limit, PAGE_MAX))
+        found = await self._desk.list(lambda execute: execute("dead_letters", asked).fetchall())
+        return [rows.dead_letter_of(row) for row in found]
 
     async def reports(self, tenant: int, *, before: int | None = None, limit: int = 50) -> ReportPage:
         """See `Store.reports`."""

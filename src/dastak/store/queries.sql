@@ -181,6 +181,14 @@ SELECT v.created_at, v.tenant, v.msisdn, m.segments, rtrim(m.trace, ' ')
 FROM verification AS v CROSS JOIN message AS m ON m.verification = v.n
 WHERE v.mode <> 0 AND m.channel = 0 ORDER BY v.n DESC LIMIT ?1
 
+-- name: dead_letters
+-- Nobody keeps a list of them: the newest ?1 verifications are looked through.
+SELECT v.tenant, v.id, m.ordinal, rtrim(m.trace, ' ')
+FROM (SELECT n, tenant, id FROM verification ORDER BY n DESC LIMIT ?1) AS v
+JOIN message AS m ON m.verification = v.n
+WHERE m.trace LIKE '%["dropped",%,"broken",%'
+ORDER BY v.n DESC, m.ordinal LIMIT ?2
+
 -- name: newest_instant
 SELECT max(
     coalesce((SELECT created_at FROM verification ORDER BY n DESC LIMIT 1), 0),

@@ -8,10 +8,18 @@ from typing import Any, Final
 import msgspec
 
 from dastak.core.call_report import CallReport
-from dastak.core.events import CallNoted, Event, MessageRefused, MessageSubmitted, from_lines, to_lines
+from dastak.core.events import (
+    CallNoted,
+    Event,
+    MessageDropped,
+    MessageRefused,
+    MessageSubmitted,
+    from_lines,
+    to_lines,
+)
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
-from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, RecordedText
+from dastak.core.message import CarrierRef, DeadLetter, Message, MessageKey, MessageState, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.past_use import PastCall, PastSend
 from dastak.core.policy import Channel, Policy
@@ -321,6 +329,13 @@ def report_of(row: Row) -> CallReport:
     """Read a report of a call."""
     n, tenant, verification, mode, msisdn, at = row
     return CallReport(n, tenant, verification, _MODE_OF[mode], Msisdn(f"+{msisdn}"), from_ms(at))
+
+
+def dead_letter_of(row: Row) -> DeadLetter:
+    """Return what a row of `dead_letters` says."""
+    tenant, id_, ordinal, trace = row
+    dropped = next(event for event in from_lines(trace) if isinstance(event, MessageDropped))
+    return DeadLetter(tenant, MessageKey(VerificationId(id_), ordinal), dropped.at_ms, dropped.why)
 
 
 def recorded_text_of(row: Sequence[Any]) -> RecordedText:
