@@ -1,13 +1,15 @@
 """Measure this machine: `python -m bench [--quick] [--json FILE] [--data-dir DIRECTORY]`."""
 
 import argparse
+import asyncio
 import gc
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import uvloop
@@ -23,7 +25,7 @@ from bench.cases import (
     dispatch_case,
     failover_case,
 )
-from bench.footprint import measure_footprint, size_mib
+from bench.footprint import Footprint, measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
 from bench.growth import Growth, growth_text, measure_growth
 from bench.load import Request, post
@@ -45,6 +47,7 @@ CYCLES_PER_S = 200
 FAILOVER_PER_S = 500
 # So long a carrier thinks about a text: without it nothing would be in doubt when a link is cut.
 CARRIER_THINKS_S = 0.1
+Found = TypeVar("Found")
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -76,7 +79,7 @@ QUICK = Scale(
 )  # fmt: skip
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rough look in under a minute")
     parser.add_argument("--json", type=Path, help=f"where to keep it; {KEPT} or {GROWTH_KEPT} if absent")
@@ -88,7 +91,7 @@ def main() -> None:
     asked = parser.parse_args()
     asked.data_dir.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(dir=asked.data_dir)).resolve()
-    os.sched_setaffinity(0, {min(LOAD_CORE, os.cpu_count() - 1)})
+    os.sched_setaffinity(0, {min(LOAD_CORE, (os.cpu_count() or 1) - 1)})
     # The collector of the bench would stop its clock.
     gc.disable()
     try:
@@ -104,52 +107,78 @@ def main() -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     print(text(report) if isinstance(report, Report) else growth_text(report))
+    return 1 if isinstance(report, Report) and report.failures else 0
+
+
+class Cases:
+    """The cases of one run: one that fails is told and does not lose what the others measured."""
+
+    def __init__(self) -> None:
+        self.failures: dict[str, str] = {}
+
+    async def run(self, name: str, case: Callable[[], Awaitable[Found]]) -> Found | None:
+        """Run a case; whatever goes wrong in it is kept beside its name."""
+        tell(name)
+        try:
+            return await case()
+        except Exception as error:
+            self.failures[name] = f"{type(error).__name__}: {error}"
+            tell(f"FAILED: {name}: {self.failures[name]}")
+            return None
 
 
 async def measure(scale: Scale, directory: Path) -> Report:
     """Run all cases, one after the other."""
-    tell(f"disk, {scale.fsync_s} s")
-    fsyncs = measure_fsyncs(directory, seconds=scale.fsync_s)
-    tell("a busy neighbour core")
-    slower = slowdown()
-    bare = await measure_bare(scale, directory)
-    tell("submit_sm against a bulk sink")
-    submits = await measure_submits(directory, count=2 * scale.operations, rounds=scale.rounds)
-    rounds, latencies, started_mib, ended_mib = await measure_program(scale, directory / "cases")
-    failover = await measure_failover(scale, directory / "failover")
-    tell("texts that fail, and the calls that follow")
-    latencies.append(await measure_first_ring(directory / "ring", count=scale.failed_texts))
-    tell("call set-ups")
-    call_setups = await measure_setups(scale.setups)
-    tell("speaking calls")
-    spoken_calls = await measure_spoken_calls(
-        directory, seconds=scale.spoken_s, levels=scale.speaking, climb=scale.climb
+    cases = Cases()
+    run, at = cases.run, directory
+    to_thread = asyncio.to_thread
+    fsyncs = await run("disk", lambda: to_thread(measure_fsyncs, at, seconds=scale.fsync_s))
+    slower = await run("a busy neighbour core", lambda: to_thread(slowdown))
+    bare = await run("bare server", lambda: measure_bare(scale, at))
+    submits = await run(
+        "submit_sm against a bulk sink",
+        lambda: measure_submits(at, count=2 * scale.operations, rounds=scale.rounds),
     )
-    tell("pages, and a storm of logins")
-    pages = await measure_pages(
-        directory / "pages", renders=scale.renders, seconds=scale.storm_s, rounds=scale.rounds
+    program = await run("the program", lambda: measure_program(scale, at / "cases"))
+    rounds, latencies, started_mib, ended_mib = program or ([], [], None, None)
+    failover = await run("a bind is cut", lambda: measure_failover(scale, at / "failover"))
+    ring = await run(
+        "texts that fail, and the calls that follow",
+        lambda: measure_first_ring(at / "ring", count=scale.failed_texts),
     )
-    tell("the same on PostgreSQL")
-    postgres = await measure_postgres(
-        directory / "postgres", operations=scale.operations, open_s=scale.open_s
+    call_setups = await run("call set-ups", lambda: measure_setups(scale.setups))
+    spoken_calls = await run(
+        "speaking calls",
+        lambda: measure_spoken_calls(at, seconds=scale.spoken_s, levels=scale.speaking, climb=scale.climb),
     )
-    footprint, filled_mib = await fill(scale, directory / "fill")
+    pages = await run(
+        "pages, and a storm of logins",
+        lambda: measure_pages(
+            at / "pages", renders=scale.renders, seconds=scale.storm_s, rounds=scale.rounds
+        ),
+    )
+    postgres = await run(
+        "the same on PostgreSQL",
+        lambda: measure_postgres(at / "postgres", operations=scale.operations, open_s=scale.open_s),
+    )
+    footprint, filled_mib = await run("footprint", lambda: fill(scale, at / "fill")) or (None, None)
     return Report(
         machine=machine(),
         neighbour_slowdown=slower,
         fsyncs=fsyncs,
-        bare=bare,
+        bare=bare or [],
         throughput=middle(rounds),
         rounds=rounds,
-        latencies=latencies,
-        submits=submits,
+        latencies=[*latencies, *([ring] if ring else [])],
+        submits=submits or [],
         failover=failover,
-        spoken_calls=spoken_calls,
+        spoken_calls=spoken_calls or [],
         call_setups=call_setups,
         pages=pages,
         postgres=postgres,
         memory=Memory(started_mib=started_mib, ended_mib=ended_mib, filled_mib=filled_mib),
         footprint=footprint,
+        failures=cases.failures,
     )
 
 
@@ -211,8 +240,8 @@ async def measure_failover(scale: Scale, directory: Path) -> Failover:
         return await failover_case(dastak, per_s=FAILOVER_PER_S, count=FAILOVER_PER_S * scale.open_s)
 
 
-async def fill(scale: Scale, directory: Path) -> tuple[object, float]:
-    """Fill a fresh database with pending verifications and measure it."""
+async def fill(scale: Scale, directory: Path) -> tuple[Footprint, float]:
+    """Fill a fresh database with pending verifications and measure it, as many as were let in."""
     carrier = Carrier()
     installation = await make_installation(directory, await carrier.listen())
     empty_mib = size_mib(installation.database)
@@ -223,10 +252,9 @@ async def fill(scale: Scale, directory: Path) -> tuple[object, float]:
         dastak = Dastak(process, installation.port, installation.ops_port, installation.api_key, carrier)
         await dastak.starts_case(CONNECTIONS[-1], scale.pending)
         filled_mib = process.resident_mib
+        accepted = len(dastak.pending)
     tell("sweep")
-    return await measure_footprint(
-        installation.database, empty_mib=empty_mib, pending=scale.pending
-    ), filled_mib
+    return await measure_footprint(installation.database, empty_mib=empty_mib, pending=accepted), filled_mib
 
 
 def middle(rounds: Sequence[Throughput]) -> list[Throughput]:
@@ -242,4 +270,4 @@ def tell(progress: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -49,7 +50,7 @@ class _Peer(asyncio.DatagramProtocol):
         self.callee = SipCallee(does)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
         self.callee.port = transport.get_extra_info("sockname")[1]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -111,11 +112,13 @@ async def measure_setups(count: int) -> CallSetups:
     async with EngineLine(engine, settings) as line:
         while not line.available:  # noqa: ASYNC110 - waited for once
             await asyncio.sleep(0.05)
-        move(engine.pid, SERVER_CORE)
+        pid = engine.pid
+        assert pid is not None
+        move(pid, SERVER_CORE)
         await _all_over(line, WARM)
-        cpu_before_s, began_s = cpu_s(engine.pid), time.perf_counter()
+        cpu_before_s, began_s = cpu_s(pid), time.perf_counter()
         answered = await _all_over(line, count)
-        took_s, used_s = time.perf_counter() - began_s, cpu_s(engine.pid) - cpu_before_s
+        took_s, used_s = time.perf_counter() - began_s, cpu_s(pid) - cpu_before_s
     peer.close()
     assert answered == count, f"{answered} of {count} calls were answered"
     return CallSetups(calls=count, per_s=count / took_s, per_cpu_s=count / used_s)

@@ -2,8 +2,10 @@
 
 import sqlite3
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
@@ -21,6 +23,15 @@ _LATER_BITS = 22
 _CHUNK = 500_000
 # What a copy has of its own; all other columns are the seed's.
 _OWN = ("n", "id", "msisdn", "created_at", "expires_at", "last_sent_at")
+
+
+class Place(NamedTuple):
+    """SQL for where copies go: a series of rows, their numbers and ids, and when the first began."""
+
+    series: str
+    n: str
+    row_id: str
+    began_ms: int
 
 
 def grow_sqlite(file: Path, *, to: int, seeds: int) -> None:
@@ -44,18 +55,18 @@ def grow_sqlite(file: Path, *, to: int, seeds: int) -> None:
         (base,) = connection.execute("SELECT max(n) FROM verification").fetchone()
         began_ms = _began_ms()
         for begin in range(first, to, _CHUNK):
-            values = {
-                "series": (
+            at = Place(
+                series=(
                     f"(WITH RECURSIVE c(i) AS (SELECT {begin} UNION ALL SELECT i + 1 FROM c "
                     f"WHERE i + 1 < {min(to, begin + _CHUNK)}) SELECT i FROM c) AS g"
                 ),
-                "n": f"{base - first + 1} + g.i",
-                "row_id": "randomblob(16)",
-                "began_ms": began_ms,
-            }
+                n=f"{base - first + 1} + g.i",
+                row_id="randomblob(16)",
+                began_ms=began_ms,
+            )
             connection.execute("BEGIN")
-            connection.execute(_copy(columns, seeds, **values))
-            connection.execute(_copy_letters(letters, seeds, **values))
+            connection.execute(_copy(columns, seeds, at))
+            connection.execute(_copy_letters(letters, seeds, at))
             connection.execute("COMMIT")
         assert connection.execute("SELECT count(*) FROM verification").fetchone() == (max(first, to),)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -78,17 +89,17 @@ def grow_postgres(url: str, *, to: int, seeds: int) -> None:
         connection.execute("ANALYZE seed")
         for name, _ in dropped:
             connection.execute(f"DROP INDEX {name}")
-        (first,) = connection.execute("SELECT count(*) FROM verification").fetchone()
+        (first,) = connection.execute("SELECT count(*) FROM verification").fetchone() or (0,)
         began_ms = _began_ms()
         for begin in range(first, to, _CHUNK):
-            values = {
-                "series": f"generate_series({begin}::bigint, {min(to, begin + _CHUNK) - 1}) AS g(i)",
-                "n": f"((({began_ms} - {_SINCE_MS} + g.i)::bigint) << {_LATER_BITS})",
-                "row_id": "decode(md5(g.i::text || 'grown'), 'hex')",
-                "began_ms": began_ms,
-            }
-            connection.execute(_copy(columns, seeds, **values))
-            connection.execute(_copy_letters(letters, seeds, **values))
+            at = Place(
+                series=f"generate_series({begin}::bigint, {min(to, begin + _CHUNK) - 1}) AS g(i)",
+                n=f"((({began_ms} - {_SINCE_MS} + g.i)::bigint) << {_LATER_BITS})",
+                row_id="decode(md5(g.i::text || 'grown'), 'hex')",
+                began_ms=began_ms,
+            )
+            connection.execute(_copy(columns, seeds, at))
+            connection.execute(_copy_letters(letters, seeds, at))
         for _, sql in dropped:
             connection.execute(sql)
         assert connection.execute("SELECT count(*) FROM verification").fetchone() == (max(first, to),)
@@ -107,29 +118,28 @@ def _began_ms() -> int:
     return int(time.time() * 1000) - _DAY_MS - _PAST_MAX
 
 
-def _columns(names: object) -> list[str]:
+def _columns(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in _OWN]
 
 
-def _letters(names: object) -> list[str]:
+def _letters(names: Iterable[str]) -> list[str]:
     return [name for name in names if name != "verification"]
 
 
-def _copy(columns: list[str], seeds: int, *, series: str, n: str, row_id: str, began_ms: int) -> str:
+def _copy(columns: list[str], seeds: int, at: Place) -> str:
     kept = ", ".join(columns)
     return (
         f"INSERT INTO verification (n, id, msisdn, created_at, expires_at, {kept})"
-        f" SELECT {n}, {row_id}, {_FIRST_MSISDN} + (g.i * {_STRIDE}) % {_RANGE}, {began_ms} + g.i,"
-        f" {began_ms} + g.i + 300000, {kept}"
-        f" FROM {series} JOIN seed ON seed.s = g.i % {seeds}"
+        f" SELECT {at.n}, {at.row_id}, {_FIRST_MSISDN} + (g.i * {_STRIDE}) % {_RANGE}, {at.began_ms} + g.i,"
+        f" {at.began_ms} + g.i + 300000, {kept}"
+        f" FROM {at.series} JOIN seed ON seed.s = g.i % {seeds}"
     )
 
 
-def _copy_letters(letters: list[str], seeds: int, *, series: str, n: str, row_id: str, began_ms: int) -> str:
-    del row_id, began_ms
+def _copy_letters(letters: list[str], seeds: int, at: Place) -> str:
     kept = ", ".join(letters)
     of = ", ".join(f"m.{name}" for name in letters)
     return (
-        f"INSERT INTO message (verification, {kept}) SELECT {n}, {of}"
-        f" FROM {series} JOIN seed ON seed.s = g.i % {seeds} JOIN message AS m ON m.verification = seed.n"
+        f"INSERT INTO message (verification, {kept}) SELECT {at.n}, {of}"
+        f" FROM {at.series} JOIN seed ON seed.s = g.i % {seeds} JOIN message AS m ON m.verification = seed.n"
     )

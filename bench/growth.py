@@ -89,7 +89,7 @@ class _Sqlite:
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("page_count", "freelist_count", "page_size")
             )
-        return (pages - free) * size
+        return int((pages - free) * size)
 
     def move(self) -> None:
         """It is the program itself."""
@@ -117,7 +117,7 @@ class _Postgres:
             move(pid, LOAD_CORE)
 
     def octets(self) -> int:
-        return self._one("SELECT pg_database_size(current_database())")[0]
+        return int(self._one("SELECT pg_database_size(current_database())")[0])
 
     def used_s(self) -> float:
         return server_s(self._server)

@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._answered: Callable[[int, bytes], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def ask(self, octets: bytes, answered: Callable[[int, bytes], None]) -> None:
         """Send a request; `answered` gets status and body."""

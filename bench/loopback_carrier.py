@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from dastak.sms.pdu import Framer, decode_sm, encode_body, encode_sm, frame
 from dastak.sms.pdu_bodies import BindResp, MessageIdResp, Sm
@@ -55,7 +55,8 @@ class Carrier:
         """Begin on a free port and return it."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Bind(self), "127.0.0.1", 0)
-        return self._server.sockets[0].getsockname()[1]
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
 
     def take(self, sm: Sm) -> str:
         """Note a text and return its id."""
@@ -93,7 +94,7 @@ class _Bind(asyncio.Protocol):
         self._unconfirmed: dict[int, bytes] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._carrier.links.append(self)
 
     def connection_lost(self, _error: Exception | None) -> None:

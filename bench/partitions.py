@@ -135,7 +135,9 @@ def _deleted(connection: psycopg.Connection, table: str, rows: int) -> tuple[flo
 
 
 def _log(connection: psycopg.Connection) -> int:
-    return connection.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").fetchone()[0]
+    row = connection.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ class Phones:
                 elif key.data == self._order:
                     self._order()
                 else:
+                    assert isinstance(key.fileobj, socket.socket)
                     self._drain(key.fileobj)
 
     def result(self, seconds: float) -> Heard:
@@ -107,7 +108,8 @@ class Phones:
         phone.bind(("127.0.0.1", 0))
         phone.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._add(phone, phone)
-        return phone.getsockname()[1]
+        port: int = phone.getsockname()[1]
+        return port
 
     def _add(self, end: socket.socket, data: object) -> None:
         end.setblocking(False)
@@ -149,7 +151,7 @@ class Phones:
 
 
 if __name__ == "__main__":
-    os.sched_setaffinity(0, {min(LOAD_CORE, os.cpu_count() - 1)})
+    os.sched_setaffinity(0, {min(LOAD_CORE, (os.cpu_count() or 1) - 1)})
     gc.disable()
     with suppress(PermissionError):
         os.nice(NICE)

@@ -81,7 +81,8 @@ class PostgresServer:
     def version(self) -> str:
         """Its name and number."""
         with psycopg.connect(self.url) as connection:
-            return str(connection.execute("SHOW server_version").fetchone()[0])
+            (version,) = connection.execute("SHOW server_version").fetchone() or ("unknown",)
+            return str(version)
 
     def start(self) -> None:
         """Start it and wait until it answers."""

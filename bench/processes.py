@@ -107,4 +107,4 @@ def let_go(pid: int) -> None:
 def move(pid: int, core: int) -> None:
     """Keep a process, with all its threads, on one core."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {min(core, os.cpu_count() - 1)})
+        os.sched_setaffinity(int(task.name), {min(core, (os.cpu_count() or 1) - 1)})

@@ -3,9 +3,10 @@
 import os
 import platform
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -17,17 +18,19 @@ from bench.postgres_cases import Costed, OnPostgres
 from bench.spoken_calls import SpokenCalls, limit_of
 from bench.submits import Submits
 
+Found = TypeVar("Found")
+
 
 class Memory(msgspec.Struct, kw_only=True):
     """Resident memory of the server in MiB: just started, after all cases, after filling the database."""
 
-    started_mib: float
-    ended_mib: float
-    filled_mib: float
+    started_mib: float | None
+    ended_mib: float | None
+    filled_mib: float | None
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """One run.
+    """One run; a case that failed has no figures.
 
     Attributes:
         neighbour_slowdown: How many times as long Python takes on the server's core while the load's core
@@ -42,31 +45,33 @@ class Report(msgspec.Struct, kw_only=True):
         call_setups: Calls that are answered and hung up at once.
         pages: Pages for people, and what logins do to codes.
         postgres: The closed loops on PostgreSQL, where that is installed.
+        failures: Which cases failed, and how.
     """
 
     machine: dict[str, str]
-    neighbour_slowdown: float
-    fsyncs: dict[str, float]
+    neighbour_slowdown: float | None
+    fsyncs: dict[str, float] | None
     bare: list[Throughput]
     throughput: list[Throughput]
     rounds: list[Throughput]
     latencies: list[Latencies]
     submits: list[Submits]
-    failover: Failover
+    failover: Failover | None
     spoken_calls: list[SpokenCalls]
-    call_setups: CallSetups
-    pages: Pages
+    call_setups: CallSetups | None
+    pages: Pages | None
     postgres: OnPostgres | None
     memory: Memory
-    footprint: Footprint
+    footprint: Footprint | None
+    failures: dict[str, str]
 
 
 class Reached(msgspec.Struct):
-    """A target and what was measured."""
+    """A target and what was measured; what was not measured is not reached."""
 
     what: str
     target: str
-    measured: float
+    measured: float | None
     reached: bool
 
 
@@ -90,24 +95,24 @@ def machine() -> dict[str, str]:
 def targets(report: Report) -> list[Reached]:
     """Set every target beside its figure; of two concurrencies the better one counts."""
 
-    def best(name: str) -> float:
-        return max(case.per_s for case in report.throughput if case.name == name)
+    def best(name: str) -> float | None:
+        return max((case.per_s for case in report.throughput if case.name == name), default=None)
 
-    def p99(name: str) -> float:
-        return next(case.p99_ms for case in report.latencies if case.name == name)
+    def p99(name: str) -> float | None:
+        return next((case.p99_ms for case in report.latencies if case.name == name), None)
 
-    def at_least(what: str, bound: float, measured: float) -> Reached:
-        return Reached(what, f">= {bound:,.0f}", measured, measured >= bound)
+    def at_least(what: str, bound: float, measured: float | None) -> Reached:
+        return Reached(what, f">= {bound:,.0f}", measured, measured is not None and measured >= bound)
 
-    def at_most(what: str, bound: float, measured: float) -> Reached:
-        return Reached(what, f"<= {bound:,.0f}", measured, measured <= bound)
+    def at_most(what: str, bound: float, measured: float | None) -> Reached:
+        return Reached(what, f"<= {bound:,.0f}", measured, measured is not None and measured <= bound)
 
-    at_500 = next(case for case in report.spoken_calls if case.wanted == 500)
+    at_500 = next((case for case in report.spoken_calls if case.wanted == 500), None)
     submits = {case.name: case.cpu_us for case in report.submits}
     footprint, failover = report.footprint, report.failover
-    settled = max(case.settled_per_s for case in report.throughput if case.name == "starts")
-    failed = sum(case.failed for case in (*report.rounds, *report.latencies))
-    postgres = report.postgres
+    settled = max((case.settled_per_s for case in report.throughput if case.name == "starts"), default=None)
+    failed = sum(of.failed for of in report.rounds) + sum(of.failed for of in report.latencies)
+    postgres, setups, pages = report.postgres, report.call_setups, report.pages
 
     def at_256(name: str, postgres: OnPostgres) -> float:
         return max(
@@ -130,53 +135,101 @@ def targets(report: Report) -> list[Reached]:
         at_least("mixed/s, durable, one core", 7_500, best("mixed")),
         at_most("201 to submit_sm at 500/s, p99 ms", 20, p99("201 to submit_sm")),
         at_most("start to approved, p99 ms", 300, p99("start to approved")),
-        at_most("submit_sm through one bind, CPU us", 40, submits["submit_sm"]),
-        at_most("submit_sm and its receipt, CPU us", 60, submits["submit_sm and its receipt"]),
+        at_most("submit_sm through one bind, CPU us", 40, submits.get("submit_sm")),
+        at_most("submit_sm and its receipt, CPU us", 60, submits.get("submit_sm and its receipt")),
         at_least("start, submit, receipt, settled /s", 2_000, settled),
-        at_most("a bind is cut: texts lost", 0, failover.lost),
-        at_most("a bind is cut: twice without being in doubt", 0, failover.twice - failover.in_doubt),
-        at_most("a bind is cut: extra p99 ms", 1_000, failover.cut_p99_ms - failover.calm_p99_ms),
+        at_most("a bind is cut: texts lost", 0, _of(failover, lambda it: it.lost)),
+        at_most(
+            "a bind is cut: twice without being in doubt", 0, _of(failover, lambda it: it.twice - it.in_doubt)
+        ),
+        at_most(
+            "a bind is cut: extra p99 ms", 1_000, _of(failover, lambda it: it.cut_p99_ms - it.calm_p99_ms)
+        ),
         at_most("negative receipt to INVITE, p99 ms", 100, p99("negative receipt to INVITE")),
-        at_least("call set-ups for a CPU second", 1_500, report.call_setups.per_cpu_s),
-        at_least("500 speaking calls: spoke throughout", 500, at_500.calls),
-        at_most("500 speaking calls: gap between packets, p99 ms", 30, at_500.gap_p99_ms),
-        at_most("storm of logins: start to approved, p99, % more", 10, report.pages.storm_costs_percent),
-        at_most("disk per 100,000 pending, MiB", 31, footprint.per_100k_mib),
-        at_most("disk left after the sweep, MiB", 1, footprint.swept_mib - footprint.empty_mib),
+        at_least("call set-ups for a CPU second", 1_500, _of(setups, lambda it: it.per_cpu_s)),
+        at_least("500 speaking calls: spoke throughout", 500, _of(at_500, lambda it: it.calls)),
+        at_most("500 speaking calls: gap between packets, p99 ms", 30, _of(at_500, lambda it: it.gap_p99_ms)),
+        at_most(
+            "storm of logins: start to approved, p99, % more",
+            10,
+            _of(pages, lambda it: it.storm_costs_percent),
+        ),
+        at_most("disk per 100,000 pending, MiB", 31, _of(footprint, lambda it: it.per_100k_mib)),
+        at_most("disk left after the sweep, MiB", 1, _of(footprint, lambda it: it.swept_mib - it.empty_mib)),
         at_most("answers that were not 2xx", 0, failed),
     ]
 
 
 def text(report: Report) -> str:
-    """Return all tables."""
+    """Return all tables; of what was not measured a line that says so, and how each case failed."""
     floor = {case.connections: case.per_s for case in report.bare}
-    fsyncs = report.fsyncs
-    memory, footprint = report.memory, report.footprint
     return "\n\n".join(
         (
             "\n".join(f"{name:14}{value}" for name, value in report.machine.items()),
-            f"a busy neighbour core slows this one {report.neighbour_slowdown:.2f} times\n"
-            f"fsync of 4 KiB  {fsyncs['per_s']:,.0f}/s, p50 {fsyncs['p50_ms']:.2f} ms, "
-            f"p99 {fsyncs['p99_ms']:.2f} ms",
+            _told("a busy neighbour core", report.neighbour_slowdown, _neighbour_line),
+            _told("fsync", report.fsyncs, _fsyncs_line),
             tabulated(
                 _THROUGHPUT, [_throughput_row(case, floor) for case in (*report.bare, *report.throughput)]
             ),
             tabulated(_SUBMITS, [_submits_row(case) for case in report.submits]),
             tabulated(_LATENCIES, [_latency_row(case) for case in report.latencies]),
-            tabulated(_FAILOVER, [_failover_row(report.failover)]),
+            tabulated(_FAILOVER, [_failover_row(case) for case in (report.failover,) if case]),
             tabulated(_SPOKEN, [_spoken_row(case) for case in report.spoken_calls]),
-            limit_of(report.spoken_calls),
-            f"call set-ups  {report.call_setups.per_cpu_s:,.0f} for a CPU second of the voice process, "
-            f"{report.call_setups.per_s:,.0f} a second on the clock",
-            tabulated(_PAGES, [_page_row(page) for page in report.pages.rendered]),
-            _logins_line(report.pages),
-            _postgres_table(report.postgres),
-            f"memory        {memory.started_mib:.0f} MiB started, {memory.ended_mib:.0f} after the cases, "
-            f"{memory.filled_mib:.0f} in a fresh one after {footprint.pending:,} starts\n"
-            f"disk          {footprint.empty_mib:.1f} MiB empty, {footprint.full_mib:.1f} with "
-            f"{footprint.pending:,} pending, {footprint.swept_mib:.1f} after the sweep",
+            _told("speaking calls", report.spoken_calls or None, limit_of),
+            _told("call set-ups", report.call_setups, _setups_line),
+            _told("pages", report.pages, _pages_text),
+            _told("PostgreSQL", report.postgres, _postgres_table),
+            _memory_line(report.memory),
+            _told("disk", report.footprint, _disk_line),
             tabulated(_TARGETS, [_target_row(reached) for reached in targets(report)]),
+            *(f"FAILED: {case}: {how}" for case, how in report.failures.items()),
         )
+    )
+
+
+def _of(found: Found | None, figure: Callable[[Found], float]) -> float | None:
+    return None if found is None else figure(found)
+
+
+def _told(name: str, found: Found | None, tell: Callable[[Found], str]) -> str:
+    return f"{name}: not measured" if found is None else tell(found)
+
+
+def _neighbour_line(slowdown: float) -> str:
+    return f"a busy neighbour core slows this one {slowdown:.2f} times"
+
+
+def _fsyncs_line(found: dict[str, float]) -> str:
+    return (
+        f"fsync of 4 KiB  {found['per_s']:,.0f}/s, p50 {found['p50_ms']:.2f} ms, p99 {found['p99_ms']:.2f} ms"
+    )
+
+
+def _setups_line(found: CallSetups) -> str:
+    return (
+        f"call set-ups  {found.per_cpu_s:,.0f} for a CPU second of the voice process, "
+        f"{found.per_s:,.0f} a second on the clock"
+    )
+
+
+def _pages_text(found: Pages) -> str:
+    return f"{tabulated(_PAGES, [_page_row(page) for page in found.rendered])}\n\n{_logins_line(found)}"
+
+
+def _memory_line(memory: Memory) -> str:
+    started, ended, filled = (
+        "-" if mib is None else f"{mib:.0f}"
+        for mib in (memory.started_mib, memory.ended_mib, memory.filled_mib)
+    )
+    return (
+        f"memory        {started} MiB started, {ended} after the cases, {filled} in a fresh one when filled"
+    )
+
+
+def _disk_line(footprint: Footprint) -> str:
+    return (
+        f"disk          {footprint.empty_mib:.1f} MiB empty, {footprint.full_mib:.1f} with "
+        f"{footprint.pending:,} pending, {footprint.swept_mib:.1f} after the sweep"
     )
 
 
@@ -212,9 +265,7 @@ _POSTGRES = (
 )
 
 
-def _postgres_table(found: OnPostgres | None) -> str:
-    if found is None:
-        return "PostgreSQL    not installed, so not measured"
+def _postgres_table(found: OnPostgres) -> str:
     nodes = (("one node", found.one_node), ("two nodes, on the same cores", found.two_nodes))
     tables = (
         f"PostgreSQL {found.version}, {name}\n{tabulated(_POSTGRES, [*map(_postgres_row, cases)])}"
@@ -321,8 +372,8 @@ def _target_row(reached: Reached) -> Sequence[str]:
     return (
         reached.what,
         reached.target,
-        f"{reached.measured:,.1f}",
-        "reached" if reached.reached else "MISSED",
+        "-" if reached.measured is None else f"{reached.measured:,.1f}",
+        "not measured" if reached.measured is None else "reached" if reached.reached else "MISSED",
     )
 
 

@@ -7,6 +7,7 @@ It takes any bind, answers every submit_sm, and with `--receipts` brings a recei
 import asyncio
 import struct
 import sys
+from typing import cast
 
 import uvloop
 
@@ -26,7 +27,7 @@ class Sink(asyncio.Protocol):
         self._count = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         data = self._tail + data

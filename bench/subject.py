@@ -108,7 +108,8 @@ async def _dastak(*arguments: str, url: str | None = None) -> None:
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        port: int = listener.getsockname()[1]
+    return port
 
 
 async def _admit(url: str) -> str:

@@ -6,6 +6,8 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from chaos.outcome_table import Outcome, Report, table, unplayed
 from chaos.stage import FULL, QUICK, CannotPlay, Stage
 
 KEPT = Path("chaos/results/latest.json")
+# A scene that takes longer hangs: it is told as one that ended too early, and the next one is played.
+SCENE_S_MAX = 1_200.0
 
 
 def main() -> int:
@@ -45,23 +49,31 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(dir=asked.data_dir)).resolve()
     try:
         stage = Stage(directory, scale=scale, seed=asked.seed, database_url=asked.database_url)
-        outcomes = asyncio.run(play(stage, wanted))
+        report = Report(
+            at="",
+            machine=machine(),
+            database=database_of(wanted, asked.database_url),
+            quick=asked.quick,
+            outcomes=[],
+        )
+        outcomes = asyncio.run(play(stage, wanted, lambda done: keep(report, done, asked.json)))
     finally:
         shutil.rmtree(directory)
-    report = Report(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=machine(),
-        database=database_of(wanted, asked.database_url),
-        quick=asked.quick,
-        outcomes=outcomes,
-    )
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     print(table(outcomes))
     return int(any(outcome.broken for outcome in outcomes))
 
 
-async def play(stage: Stage, wanted: list[str]) -> list[Outcome]:
+def keep(report: Report, outcomes: list[Outcome], file: Path) -> None:
+    """Write what was played so far, so that a run that is ended has not been for nothing."""
+    report.at = datetime.now(UTC).isoformat(timespec="seconds")
+    report.outcomes = tuple(outcomes)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    new.replace(file)
+
+
+async def play(stage: Stage, wanted: list[str], kept: Callable[[list[Outcome]], None]) -> list[Outcome]:
     """Play these scenes, one after the other; a SIGTERM ends them with all that they started."""
     playing = asyncio.current_task()
     assert playing is not None
@@ -69,19 +81,25 @@ async def play(stage: Stage, wanted: list[str]) -> list[Outcome]:
     if stage.scale.per_s is None:
         tell("what this machine can carry")
         stage.per_s = 0.6 * await capacity(stage)
-    outcomes = []
+    outcomes: list[Outcome] = []
     for fault in wanted:
+        began_s = time.monotonic()
         if fault not in SCENES:
             tell(f"{fault} is not played: {FAULTS[fault].not_here}")
             continue
         tell(f"{fault}: {FAULTS[fault].what}, {stage.per_s:.0f} people a second")
         try:
-            outcomes.append(await SCENES[fault](stage))
+            async with asyncio.timeout(SCENE_S_MAX):
+                outcomes.append(await SCENES[fault](stage))
+            broken = ", ".join(sorted(outcomes[-1].broken))
+            came_to = f"BROKEN {broken}" if broken else "held"
+            tell(f"{fault} took {time.monotonic() - began_s:.0f} s: {came_to}")
         except CannotPlay as reason:
             tell(f"{fault} is not played: {reason}")
         except Exception as error:
             tell(f"{fault} ended too early: {error!r}")
             outcomes.append(unplayed(fault, FAULTS[fault].what, stage.seed, stage.per_s, repr(error)))
+        kept(outcomes)
     return outcomes
 
 

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from chaos.books import NO_ANSWER, NOT_SENT
+from chaos.asked_calls import NO_ANSWER, NOT_SENT
 
 # Longer than Dastak may take to refuse; a customer's program gives up then.
 ANSWER_S_MAX: Final = 10.0

@@ -11,11 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-# In the place of a status: nothing was sent, or the answer never came.
-NOT_SENT: Final = -1
-NO_ANSWER: Final = 0
-# Wrong codes that may be judged for one verification.
-ATTEMPTS_MAX: Final = 5
+from chaos.asked_calls import ATTEMPTS_MAX, NO_ANSWER, NOT_SENT, Call
+from chaos.attempt_register import in_some_order
+
 # How late an approval may be, on the harness's clock.
 LATE_S_MAX: Final = 2.0
 # After these refusals a carrier may have the text all the same.
@@ -27,20 +25,6 @@ GONE: Final = "gone"
 ENDS: Final = frozenset({"delivered", "undelivered", "dropped"})
 # Sentences about one invariant that are kept; the rest is counted.
 EXAMPLES_MAX: Final = 3
-
-
-class Call(NamedTuple):
-    """One request of a customer's program and what came of it."""
-
-    kind: str
-    number: str
-    asked_s: float
-    answered_s: float
-    status: int
-    id: str = ""
-    approved: bool = False
-    replayed: bool = False
-    retry_after_s: int | None = None
 
 
 class Arrival(NamedTuple):
@@ -140,6 +124,8 @@ class Books:
         broken["I6"] += self._approvals_too_late(ttl_s)
         broken["I7"] += self._deliveries_that_go_back(told)
         broken["I9"] += self._submits_no_carrier_knows(told)
+        broken["one at a time"] += self._answers_in_no_order(told)
+        broken["I14"] += self._reads_that_find_nothing()
         return Findings(
             requests=sum(call.status != NOT_SENT for call in self.calls),
             accepted=len(self.accepted),
@@ -244,6 +230,25 @@ class Books:
                     yield f"{number}: message {ordinal} was delivered and then {event['type']}"
                 if event["type"] == "delivered":
                     delivered.add(ordinal)
+
+    def _answers_in_no_order(self, told: Mapping[str, Told]) -> Iterable[str]:
+        """Checks and reads of one verification must look as if one came after the other."""
+        asked: defaultdict[str, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            asked[call.number].append(call)
+        return [
+            f"{number} got answers that no order of its requests gives"
+            for number in self.accepted
+            if told[number].state != GONE and not in_some_order(asked[number], told[number].state)
+        ]
+
+    def _reads_that_find_nothing(self) -> Iterable[str]:
+        """People read only after their 2xx."""
+        return [
+            f"{call.number} was accepted and is not there to read"
+            for call in self.calls
+            if call.kind == "read" and call.status == 404
+        ]
 
     def _submits_no_carrier_knows(self, told: Mapping[str, Told]) -> Iterable[str]:
         """What is counted as submitted must be there; what is charged is one and the same."""

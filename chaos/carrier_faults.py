@@ -91,7 +91,7 @@ async def throttling(stage: Stage) -> Outcome:
             await house.until_asked(stage.scale.requests_min)
             house.fault_ended_s = time.monotonic()
         told = await house.told()
-        findings = house.books.close(told, ttl_s=300)
+        findings = await house.join(told)
         kinds = Counter(event["type"] for one in told.values() for event in one.events)
         refused = Counter(
             event["status"] for one in told.values() for event in one.events if event["type"] == "refused"
@@ -117,7 +117,7 @@ async def strange_receipts(stage: Stage) -> Outcome:
             house.fault_ended_s = time.monotonic()
         await asyncio.sleep(2 * SHUFFLE_S)  # the last copies come after the code was used
         told = await house.told()
-        findings = house.books.close(told, ttl_s=300)
+        findings = await house.join(told)
         for number, one in told.items():
             house.expect("I7", count(one.events, "delivered") > 0, f"{number} was never settled")
         await _metrics_agree(house, findings.approved)

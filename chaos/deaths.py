@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 
-from chaos.books import NO_ANSWER
+from chaos.asked_calls import NO_ANSWER
 from chaos.outcome_table import Outcome
 from chaos.people import Habits
 from chaos.stage import House, Stage

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from chaos.api_lines import ANSWER_S_MAX
-from chaos.books import Call
+from chaos.asked_calls import Call
 from chaos.fault_proxy import FaultProxy, Mode, Weather
 from chaos.outcome_table import Outcome
 from chaos.people import PATH, Habits
@@ -146,7 +146,7 @@ async def older_copy(stage: Stage) -> Outcome:
         forgotten = await _type_all_again(house)
         house.fault_ended_s = time.monotonic()
         house.recoveries.append(house.fault_ended_s - stopped_s)
-        findings = house.books.close(told, ttl_s=300)
+        findings = await house.join(told)
         used_since = sum(call.approved and call.asked_s > copied_s for call in house.books.calls)
         house.expect("F24", voided > 0, "nothing was pending in the copy, so nothing was tried")
         house.expect("F24", used_since > 0, "no code was used after the copy, so nothing was tried")
@@ -182,7 +182,7 @@ async def poison(stage: Stage) -> Outcome:
         if not stage.scale.waits_for_expiry:
             await house.lines.ask("POST", f"{PATH}/{verification}/cancel")
         told = await house.told(settle_s=2 * TTL_S)
-        findings = house.books.close(told, ttl_s=TTL_S)
+        findings = await house.join(told, ttl_s=TTL_S)
         house.expect("F28", told[poisoned].state != "pending", "what cannot be written never ends")
         others = {number for number in told if number != poisoned and told[number].state != "approved"}
         house.expect("F28", not others, f"{len(others)} others were not approved")

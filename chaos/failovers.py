@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.postgres_cluster import DURABLE, FOLLOWER, PostgresServer, programs
-from chaos.books import NO_ANSWER, Call
+from chaos.asked_calls import NO_ANSWER, Call
 from chaos.outcome_table import Outcome
 from chaos.patroni_cluster import NODES, PatroniCluster, why_not
 from chaos.people import Habits

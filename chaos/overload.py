@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.load import LOST
-from chaos.books import Call
+from chaos.asked_calls import Call
 from chaos.capacity import most
 from chaos.flood import Orders, Reply
 from chaos.flood import flood as ask_all

@@ -14,13 +14,15 @@ from typing import Any, Final
 import msgspec
 
 from chaos.api_lines import Answer, ApiLines
-from chaos.books import NO_ANSWER, NOT_SENT, Books, Call
+from chaos.asked_calls import NO_ANSWER, NOT_SENT, Call
+from chaos.books import Books
+from chaos.code_traces import CODE_DIGITS
 from chaos.watched_carrier import Phones
 
 PATH: Final = "/v1/verifications"
 # People who are in the house at once; more are turned away at the door, and counted.
 PEOPLE_MAX: Final = 20_000
-# One in so many reads the state right after its start.
+# One in so many reads the state right after its start, and again after its checks.
 READS_EVERY: Final = 5
 _TRY_AGAIN: Final = frozenset({NOT_SENT, NO_ANSWER, 429, 503})
 
@@ -140,10 +142,14 @@ class Crowd:
             await self._once("wrong", number, path, {"code": wrong(code)})
         right = (self._insist("check", number, path, {"code": code}) for _ in range(2))
         await asyncio.gather(*right)
+        if int(number) % READS_EVERY == 0:
+            await self._insist("read", number, f"{PATH}/{verification}", None)
 
     def _asks(self, number: str) -> dict[str, Any]:
-        ttl_s = self.habits.ttl_s
-        return {"to": number} if ttl_s is None else {"to": number, "policy": {"ttl_s": ttl_s}}
+        policy = {"length": CODE_DIGITS}
+        if self.habits.ttl_s is not None:
+            policy["ttl_s"] = self.habits.ttl_s
+        return {"to": number, "policy": policy}
 
     async def _insist(
         self, kind: str, number: str, path: str, body: dict[str, Any] | None, *, key: str = ""
@@ -182,6 +188,7 @@ class Crowd:
                 approved=answer.body.get("approved") is True,
                 replayed="idempotency-replayed" in answer.headers,
                 retry_after_s=answer.retry_after_s,
+                state=str(answer.body.get("state", "")),
             )
         )
         return answer

@@ -12,6 +12,7 @@ import msgspec
 
 from chaos.api_lines import ApiLines
 from chaos.books import GONE, TERMINAL, Books, Findings, Told
+from chaos.code_traces import traces
 from chaos.fault_proxy import FaultProxy
 from chaos.outcome_table import Outcome
 from chaos.people import PATH, Crowd, Habits
@@ -27,6 +28,8 @@ TTL_S: Final = 300.0
 # How many verifications are asked after at once when the books are closed.
 ASKERS: Final = 32
 NUMBERS_EACH: Final = 1_000_000
+# Verifications that another tenant asks for.
+STRANGE_QUESTIONS_MAX: Final = 50
 
 # By when it must be well again, as the facts of the field ask for; of F1 and F2 that is a second process.
 RECOVERS_S_MAX: Final[Mapping[str, float]] = {
@@ -190,7 +193,32 @@ class House:
             ttl_s: How long a code lives.
             settle_s: How long a verification may take to end; zero takes all as they are.
         """
-        return self.books.close(await self.told(settle_s=settle_s), ttl_s=ttl_s)
+        return await self.join(await self.told(settle_s=settle_s), ttl_s=ttl_s)
+
+    async def join(self, told: Mapping[str, Told], *, ttl_s: float = TTL_S) -> Findings:
+        """Close the books with what was told already."""
+        await self._look_for_codes()
+        await self._ask_as_a_stranger()
+        return self.books.close(told, ttl_s=ttl_s)
+
+    async def _look_for_codes(self) -> None:
+        """I10: no code that reached a phone lies in a file of the installation."""
+        codes = tuple(self.phones.codes.values())
+        for file, count in (await asyncio.to_thread(traces, codes, self.victim.directory)).items():
+            self.breach("I10", f"{count} codes are in {file}")
+
+    async def _ask_as_a_stranger(self) -> None:
+        """I13: another tenant is told of nobody's verification."""
+        strange = ApiLines(self.lines.port, self.victim.stranger_key, connections=ASKERS)
+        try:
+            asked = list(self.books.accepted.values())[-STRANGE_QUESTIONS_MAX:]
+            answers = await asyncio.gather(*(strange.ask("GET", f"{PATH}/{id_}") for id_ in asked))
+        finally:
+            strange.close()
+        told = sum(answer.status == 200 for answer in answers)
+        self.expect("I13", not told, f"another tenant was told of {told} verifications")
+        ruled = sum(answer.status == 404 for answer in answers)
+        self.expect("I13", ruled > 0 or not asked, "a stranger got no answer, so nothing was tried")
 
     async def _settled(self, verification: str, give_up_s: float) -> Told:
         while True:

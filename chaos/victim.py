@@ -31,6 +31,10 @@ ROUTING: Final[Mapping[str, str]] = {
 }
 
 
+# A tenant that has nothing, and asks for what others have.
+STRANGER: Final = "stranger"
+
+
 class Victim:
     """One directory with an installation, and the program that runs on it.
 
@@ -42,6 +46,7 @@ class Victim:
         port: Where it answers.
         environment: Of the program at its next start.
         password: What carriers know it by.
+        stranger_key: Of another tenant.
     """
 
     def __init__(self, directory: Path, *, database_url: str | None = None) -> None:
@@ -55,6 +60,7 @@ class Victim:
             "DASTAK__SERVER__LISTEN": f"127.0.0.1:{self.port}",
             "DASTAK__SERVER__OPS_LISTEN": f"127.0.0.1:{self.ops_port}",
         }
+        self.stranger_key = ""
         self._database_url = database_url
         if database_url is not None:
             self.environment["DASTAK__STORE__URL"] = database_url
@@ -85,6 +91,11 @@ class Victim:
             # What init makes is a file; a server's database begins with nobody in it.
             await self.command("tenants", "create", "default")
             await self.command("services", "create", "default", "--countries", "IN")
+        await self.command("tenants", "create", STRANGER)
+        await self.command("services", "create", STRANGER, "--tenant", STRANGER, "--countries", "IN")
+        of = ("--tenant", STRANGER, "--service", STRANGER)
+        made = await self.command("keys", "create", "--mode", "live", "--name", "chaos", *of)
+        self.stranger_key = str(made["key"])
         made = await self.command("keys", "create", "--mode", "live", "--name", "chaos")
         return str(made["key"])
 

@@ -24,6 +24,7 @@ LONG: Final = {
     "test_person_who_hangs_up_on_baresip_is_told_so",
     "test_phone_stops_ringing_by_baresip_when_the_program_is_killed",
     "test_refusal_of_the_phone_is_told_by_baresip[603-declined-603 Decline]",
+    "test_bench_whole.py",
     "test_call_crash_ends.py",
     "test_call_languages.py",
     "test_call_load.py",

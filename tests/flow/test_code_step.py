@@ -207,6 +207,14 @@ async def test_code_very_long_past_sends_nothing(house: House) -> None:
     assert len(await house.all()) == 1
 
 
+async def test_number_that_nobody_has_is_told_apart_from_a_time_that_is_over(house: House) -> None:
+    page, _ = await started(house)
+    await house.deliver()
+    await house.receive("north-1", Outcome.UNKNOWN_NUMBER)
+
+    assert (await page.look())["notice"] == "We cannot send a text to this number."
+
+
 async def test_locked_number_gets_one_answer_for_right_and_wrong(house: House) -> None:
     for _ in range(2):
         page, verification = await started(house)

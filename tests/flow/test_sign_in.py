@@ -16,9 +16,10 @@ from dastak.core.people_store import LoginPorts, PeopleStore
 from dastak.core.person import Person
 from dastak.core.policy import Channel
 from dastak.core.sign_in_limits import ADDRESS, FROM_THERE, Claim
-from dastak.core.sign_in_state import BrowserSession, Stage
+from dastak.core.sign_in_state import FRESH, BrowserSession, Stage
 from dastak.core.tenant import Mode
 from dastak.flows import sign_in
+from dastak.flows.enrol import may_change
 from dastak.flows.sign_in import Passed, Visitor
 from dastak.flows.sign_up import sign_up
 from dastak.tenancy.password_hashes import PasswordHashes
@@ -248,3 +249,39 @@ async def test_password_that_protects_nothing_is_refused(tmp_path: Path, passwor
     async with a_login(tmp_path) as login:
         with pytest.raises(InvalidRequest):
             await sign_up(login.ports, SETTINGS, HOME, "Asha", password)
+
+
+async def test_factors_are_changed_for_ten_minutes_after_a_code_and_by_no_password_alone(
+    tmp_path: Path,
+) -> None:
+    async with a_login(tmp_path) as login:
+        person = await login.person(msisdn=MSISDN, proved_at=NOW)
+        passed = await login.begin(b"1", remember=True)
+        known = await login.finish(passed)
+        inside = await login.ports.people.session_of(b"1+")
+        trusted = await login.begin(b"2", known)
+        assert inside is not None
+
+        def may(session: BrowserSession) -> bool:
+            return may_change(login.ports, SETTINGS, person, session)
+
+        at_once = [may(one) for one in (passed, inside, trusted)]
+        login.clock.advance(FRESH.total_seconds() - 1)
+        just = may(inside)
+        login.clock.advance(1)
+
+        assert trusted.stage is Stage.SIGNED_IN, "a remembered browser is in, and proved nothing more"
+        assert at_once == [False, True, False]
+        assert [just, may(inside)] == [True, False]
+
+
+async def test_who_has_no_factor_yet_sets_the_first_one_up_soon_after_the_password(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        person = await login.person()
+        session = await login.begin(b"1")
+
+        at_once = may_change(login.ports, SETTINGS, person, session)
+        login.clock.advance(FRESH.total_seconds())
+        later = may_change(login.ports, SETTINGS, person, session)
+
+        assert [at_once, later] == [True, False]

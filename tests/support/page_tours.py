@@ -22,8 +22,8 @@ SERVICE: Final = "/v1/admin/tenants/default/services/default"
 CHECK: Final = "button[value=check]"
 PLAIN: Final = "button:not([name])"
 NEW_PASSWORD: Final = "another bridge of limes"
-# A number that nobody has, a phone that is off, and one that rings: docs/how-to/try-the-call.md.
-UNKNOWN, OFF, RINGS = "+12025550102", "+12025550101", "+12025550116"
+# A number that nobody has, and a phone that is off: docs/how-to/try-the-call.md.
+UNKNOWN, OFF = "+12025550102", "+12025550101"
 
 
 class Traveller:
@@ -283,7 +283,6 @@ CODE_PAGES: Final[Tour] = {
     "list": lambda who: _factor(who, "hash_chain"),
     "phone is off": lambda who: _until_way(who, OFF, "off"),
     "nobody's number": _failed,
-    "phone rings": lambda who: _until_way(who, RINGS, "calling"),
     "number to match": lambda who: who.hosted(match=True, channel="voice"),
     "number to match, not heard": sends(CHECK),
     "other number": _another_number,

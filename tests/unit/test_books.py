@@ -2,7 +2,8 @@
 
 import pytest
 
-from chaos.books import GONE, NO_ANSWER, Books, Call, Findings, Told
+from chaos.asked_calls import NO_ANSWER, Call
+from chaos.books import GONE, Books, Findings, Told
 
 NUMBER, ID = "+919000000001", "ver_1"
 SUBMITTED = {"type": "submitted", "ordinal": 0, "route": "north", "carrier_ref": "m1"}
@@ -125,13 +126,13 @@ def test_second_approval_is_found_in_the_answers_and_in_the_timeline() -> None:
     books.note(call("check", at_s=1.7, approved=True))
 
     assert in_timeline.approved_twice == 1
-    assert replayed.approved_twice == 0
+    assert (replayed.approved_twice, replayed.broken) == (0, {})
     assert closed(books).approved_twice == 1
-    assert list(closed(books).broken) == ["I4"]
+    assert list(closed(books).broken) == ["I4", "one at a time"]
 
 
 def test_approval_that_is_gone_is_found() -> None:
-    assert list(closed(sound(), state="pending").broken) == ["I4"]
+    assert list(closed(sound(), state="pending").broken) == ["I4", "one at a time"]
 
 
 def test_forgotten_and_boundless_attempts_are_found() -> None:
@@ -144,7 +145,7 @@ def test_forgotten_and_boundless_attempts_are_found() -> None:
 
 def test_approval_after_the_end_of_the_code_is_found() -> None:
     books = sound()
-    books.note(call("check", at_s=1.0, approved=False))
+    books.note(call("check", at_s=1.4, status=409))
     late = Books()
     late.note(call("start", status=201, id=ID))
     late.arrive("north", NUMBER, "m1", b"424242 is your code", 1.2)
@@ -169,3 +170,17 @@ def test_requests_that_were_never_sent_are_not_counted_as_asked() -> None:
 
     assert books.requests_between(0.0, 10.0) == 4
     assert books.first_good_after(1.35) == pytest.approx(1.5)
+
+
+def test_read_that_finds_nothing_after_its_start_is_found() -> None:
+    books = sound()
+    books.note(call("read", status=404))
+
+    assert list(closed(books).broken) == ["I14"]
+
+
+def test_read_that_sees_the_past_is_found() -> None:
+    books = sound()
+    books.note(call("read", at_s=2.0, state="pending"))
+
+    assert list(closed(books).broken) == ["one at a time"]

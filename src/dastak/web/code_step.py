@@ -50,6 +50,8 @@ _TYPED_SHOWN_MAX: Final = 100
 _OK: Final = 200
 _UNPROCESSABLE: Final = 422
 _TOO_MANY: Final = 429
+# What the page says of a verification that ended; of any other end that its time is over.
+_ENDED: Final = {State.APPROVED: "error_used", State.FAILED: "way_failed"}
 
 
 class CodeOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,7 +304,7 @@ class CodeStep:
         words, brand = asking.words, self._brand(verification)
         if verification.state is State.PENDING and self._ports.clock.now() < verification.expires_at:
             return await self._answer(asking, Said(error=words.say("match_waiting")), _UNPROCESSABLE)
-        name = "error_used" if verification.state is State.APPROVED else "error_over"
+        name = _ENDED.get(verification.state, "error_over")
         return await self._answer(asking, Said(error=words.say(name, brand=brand)), _UNPROCESSABLE)
 
     async def _answer(self, asking: _Asking, said: Said, status: int = _OK) -> CodeOutcome:
@@ -312,7 +314,7 @@ class CodeStep:
     async def _values(self, asking: _Asking, said: Said) -> Mapping[str, Any]:
         seen = await see(self._ports, asking.verification)
         if not said.error and asking.verification.state is not State.PENDING:
-            name = "error_used" if asking.verification.state is State.APPROVED else "error_over"
+            name = _ENDED.get(asking.verification.state, "error_over")
             said = msgspec.structs.replace(said, notice=asking.words.say(name, brand=seen.brand))
         return values_of(
             seen, asking.words, said, may_change_number=asking.may_change_number, masked=asking.masked

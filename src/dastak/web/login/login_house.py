@@ -1,6 +1,5 @@
 """What the login's pages share: whose page it is, who stands before it, and how a code is asked for."""
 
-import base64
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -220,8 +219,3 @@ def client_address(request: Request, proxies: int) -> str:
 def is_between(session: BrowserSession | None) -> bool:
     """Say whether the password was right and nothing more."""
     return session is not None and session.stage is Stage.PASSWORD_PASSED
-
-
-def data_image(svg: bytes) -> str:
-    """Write an image into a page, where no file of it shall be."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
