@@ -13,7 +13,7 @@ TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="
 
 # As typed: at the start of a line of code, or of a span of code, perhaps after a prompt or a pipe.
 MAKE = re.compile(r"(?:^ *|`|[|&] )make ([a-z]+)", re.MULTILINE)
-DASTAK = re.compile(r"(?:^ *|`|[|&(] ?)(?:\.venv/bin/)?dastak ([a-z]+)", re.MULTILINE)
+DASTAK = re.compile(r"(?:^ *|`|[|&(] ?)(?:\.venv/bin/)?dastak ([a-z]+(?:-[a-z]+)*)", re.MULTILINE)
 
 
 def name_of(path: Path) -> str:
