@@ -209,8 +209,8 @@ async def test_many_changes_are_moved_out_of_the_log(
     monkeypatch.setattr(group_commit, "CHECKPOINT_CHANGES", 100)
     before = (tmp_path / "d.db").stat().st_size
 
-    for start in range(0, 5_000, 500):
-        await asyncio.gather(*(note(group, disk, n) for n in range(start, start + 500)))
+    for start in range(0, 5_000, 50):
+        await asyncio.gather(*(note(group, disk, n) for n in range(start, start + 50)))
     await note(group, disk, 5_000)
 
     assert (tmp_path / "d.db").stat().st_size > before
