@@ -30,13 +30,12 @@ SMALL: Final[ViewportSize] = {"width": 320, "height": 640}
 PICTURES: Final = os.environ.get("DASTAK_PAGE_PICTURES")
 # One that reads from right to left; in `make test-all` also ours, one with long words, and one whose letters
 # stand high.
-LONG: Final = ("en", "ta", "ml") if os.environ.get("DASTAK_LONG") == "1" else ()
-READ: Final = tuple(LANGUAGES) if PICTURES else ("ur", *LONG)
+ALL: Final = os.environ.get("DASTAK_LONG") == "1" or bool(PICTURES)
+READ: Final = tuple(LANGUAGES) if PICTURES else ("ur", *(("en", "ta", "ml") if ALL else ()))
 TOURS: Final[dict[str, Tour]] = {
     "accounts": ACCOUNTS,
-    "oidc": OIDC,
     "code pages": CODE_PAGES,
-    "landing": LANDING,
+    **({"oidc": OIDC, "landing": LANDING} if ALL else {}),
 }
 OCTETS_MAX: Final = 10 * 1024
 # Texts, colours and blocks of a customer.

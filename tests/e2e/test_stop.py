@@ -77,7 +77,7 @@ def test_requests_before_sigterm_are_answered_and_queued_messages_go_on(tmp_path
         started = {number: id_ for caller in callers for number, id_ in caller.started.items()}
         states = {api.get(f"/v1/verifications/{id_}").body["state"] for id_ in started.values()}
         queued = [number for number in started if number.endswith("1")]
-        texts = [api.next_text(number) for number in queued]
+        texts = [api.next_text(number, timeout_s=30) for number in queued]
     finally:
         process.kill()
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from dastak.core.errors import Overloaded
 from dastak.store import group_commit
 from dastak.store.group_commit import GroupCommit
+from tests.support.patience import let_in
 
 ROOT = Path(__file__).parents[2]
 INSERT = "INSERT INTO fact (n) VALUES (?)"
@@ -210,7 +212,7 @@ async def test_many_changes_are_moved_out_of_the_log(
     before = (tmp_path / "d.db").stat().st_size
 
     for start in range(0, 5_000, 50):
-        await asyncio.gather(*(note(group, disk, n) for n in range(start, start + 50)))
+        await asyncio.gather(*(let_in(partial(note, group, disk, n)) for n in range(start, start + 50)))
     await note(group, disk, 5_000)
 
     assert (tmp_path / "d.db").stat().st_size > before

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from dastak.store import backup, migrate, rows, sqlite_file
 from dastak.store.restore import restore
 from dastak.store.sqlite import SqliteStore
 from dastak.store.statements import load
+from tests.support.patience import let_in
 from tests.support.samples import (
     NOW,
     checking,
@@ -44,7 +46,8 @@ async def opened(store: SqliteStore, count: int, first: int = 0) -> list[Verific
         for n in range(first, first + count)
     ]
     for start in range(0, count, 64):
-        await asyncio.gather(*(store.open(some_opening(v)) for v in verifications[start : start + 64]))
+        openings = [some_opening(v) for v in verifications[start : start + 64]]
+        await asyncio.gather(*(let_in(partial(store.open, opening)) for opening in openings))
     return verifications
 
 
@@ -74,10 +77,9 @@ async def test_pending_verification_and_its_delivered_message_take_few_octets(tm
             carriers = {
                 v.id: CarrierRef("simulator", v.id.hex()[:8]) for v in await opened(store, 640, start)
             }
-            submits = (
-                store.decide(MessageKey(id_, 0), submitting(carrier)) for id_, carrier in carriers.items()
-            )
-            await asyncio.gather(*submits)
+            submits = [(MessageKey(id_, 0), submitting(carrier)) for id_, carrier in carriers.items()]
+            for some in range(0, len(submits), 64):
+                await asyncio.gather(*(store.decide(*submit) for submit in submits[some : some + 64]))
             receipts = (store.decide(each, settling(each, Outcome.DELIVERED)) for each in carriers.values())
             await asyncio.gather(*receipts)
 

@@ -1,9 +1,12 @@
 """Wait for what another process will do, without guessing how long it takes."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
+
+from dastak.core.errors import Overloaded
 
 T = TypeVar("T")
 
@@ -18,3 +21,14 @@ def until(look: Callable[[], T], *, within_s: float = 10.0) -> T:
         assert time.monotonic() < end, f"still {seen!r} after {within_s} s"
         pause.wait(LOOK_EVERY_S)
     return seen
+
+
+async def let_in(act: Callable[[], Awaitable[T]]) -> T:
+    """Do something as soon as the database is not behind: a disk that others use stops now and then."""
+    while True:
+        try:
+            return await act()
+        except Overloaded as behind:
+            if behind.may_be_done:
+                raise
+        await asyncio.sleep(LOOK_EVERY_S)

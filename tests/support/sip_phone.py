@@ -25,6 +25,7 @@ class SipPhone:
         self.connections = 0
         self.called: asyncio.Queue[int] = asyncio.Queue()
         self._writer: asyncio.StreamWriter | None = None
+        self._serving: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
 
     async def hears(self, method: str) -> SipMessage:
         """Wait for the next message, which has to be of this kind."""
@@ -43,7 +44,10 @@ class SipPhone:
         self._writer.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         self._writer = writer
+        self._serving[writer] = task
         self.connections += 1
         self.called.put_nowait(self.connections)
         framer = StreamFramer()
@@ -52,6 +56,12 @@ class SipPhone:
                 self.heard.put_nowait(parse(message))
         writer.close()
 
+    async def end(self) -> None:
+        """End all connections, so that none outlives the loop."""
+        for writer in self._serving:
+            writer.transport.abort()
+        await asyncio.gather(*self._serving.values(), return_exceptions=True)
+
 
 @asynccontextmanager
 async def sip_phone(tls: ssl.SSLContext | None = None) -> AsyncIterator[SipPhone]:
@@ -59,4 +69,7 @@ async def sip_phone(tls: ssl.SSLContext | None = None) -> AsyncIterator[SipPhone
     phone = SipPhone()
     async with await asyncio.start_server(phone.serve, "127.0.0.1", 0, ssl=tls) as server:
         phone.port = server.sockets[0].getsockname()[1]
-        yield phone
+        try:
+            yield phone
+        finally:
+            await phone.end()
