@@ -40,7 +40,7 @@ class Throughput(msgspec.Struct, kw_only=True):
     connections: int
     operations: int
     failed: int
-    sent_away: int
+    sent_away: int = 0
     per_s: float
     p50_ms: float
     p99_ms: float
