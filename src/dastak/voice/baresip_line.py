@@ -141,10 +141,14 @@ class BaresipLine:
         await self._stack.leave()
 
     @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return len(self._legs)
+
+    @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        is_open = self._runtime is not None and not self._stack.died.is_set()
-        return is_open and len(self._legs) < self.calls_max
+        return self._runtime is not None and not self._stack.died.is_set()
 
     @property
     def died(self) -> asyncio.Event:

@@ -118,7 +118,7 @@ class TrunkLine:
     @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        return self._open and self.sip.standing.available and len(self._calls) < self.calls_max
+        return self._open and self.sip.standing.available
 
     @property
     def reason(self) -> str:
