@@ -31,6 +31,7 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F23": deaths.restarts,
     "F24": disk_faults.older_copy,
     "F26": overload.soak,
+    "F27": carrier_faults.lossy_link,
     "F28": disk_faults.poison,
     "F29": failovers.machine_lost,
     "F30": failovers.primary_cut_off,

@@ -92,9 +92,8 @@ FAULTS: Final[Mapping[str, Listed]] = {
     ),
     "F26": Listed("a long soak", "memory and file handles stay flat, all books balance"),
     "F27": Listed(
-        "5 to 30 % of packets to a carrier are lost",
-        "",
-        "not yet: it needs a packet filter in a network namespace; F13 loses all of them",
+        "packets to a carrier and back are lost: one in twenty, then three in ten",
+        "texts go by the other carrier within seconds where this one is too slow",
     ),
     "F28": Listed(
         "a message that cannot be written", "it is a dead letter after three tries; nobody else waits for it"

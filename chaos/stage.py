@@ -1,6 +1,7 @@
 """Where a scene is played: two carriers, the program between, people who come and go, and their books."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,7 +35,7 @@ STRANGE_QUESTIONS_MAX: Final = 50
 # By when it must be well again, as the facts of the field ask for; of F1 and F2 that is a second process.
 RECOVERS_S_MAX: Final[Mapping[str, float]] = {
     "F3": 10.0, "F6": 5.0, "F7": 5.0, "F10": 5.0, "F12": 2.0,
-    "F13": 30.0, "F19": 10.0, "F20": 10.0, "F23": 10.0,
+    "F13": 30.0, "F19": 10.0, "F20": 10.0, "F23": 10.0, "F27": 60.0,
 }  # fmt: skip
 
 
@@ -137,10 +138,11 @@ class House:
         wanted = len(self.books.accepted) + count
         await until(lambda: len(self.books.accepted) >= wanted, within_s=60, what=f"{count} accepted starts")
 
-    async def until_asked(self, count: int) -> None:
-        """Wait until so many requests were answered or lost since the fault began."""
+    async def until_asked(self, count: int, *, since_s: float | None = None) -> None:
+        """Wait until so many requests were answered or lost since the fault began, or since then."""
+        began_s = self.fault_began_s if since_s is None else since_s
         await until(
-            lambda: self.books.requests_between(self.fault_began_s, time.monotonic()) >= count,
+            lambda: self.books.requests_between(began_s, time.monotonic()) >= count,
             within_s=300,
             what=f"{count} requests inside the fault",
         )
@@ -265,6 +267,7 @@ class Stage:
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
         database_url: str | None = None,
+        door: socket.socket | None = None,
         **carrier: str | float,
     ) -> AsyncIterator[House]:
         """Open a house of two carriers, with the program running.
@@ -277,6 +280,7 @@ class Stage:
             environment: For the program.
             directory: Where the installation is, instead of a new directory.
             database_url: Of an empty database, instead of a new one where this run keeps its rows.
+            door: Where the carrier that is asked first is found, instead of a port of this machine.
             carrier: Settings of both carriers.
         """
         self._houses += 1
@@ -298,6 +302,7 @@ class Stage:
                     password=victim.password,
                     chance=self.chance(f"{name}-{side}"),
                     faults=faults,
+                    door=door if side == "north" else None,
                 )
                 setattr(house, side, await stack.enter_async_context(watched))
                 victim.add_carrier(watched, **{"priority": priority, "window": 100, **carrier})

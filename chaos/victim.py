@@ -102,7 +102,7 @@ class Victim:
     def add_carrier(self, carrier: WatchedCarrier, **settings: str | float) -> None:
         """Write a carrier into the settings."""
         wanted = {
-            "host": "127.0.0.1",
+            "host": carrier.host,
             "port": carrier.port,
             "system_id": SYSTEM_ID,
             "password": self.password,

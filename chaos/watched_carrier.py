@@ -1,6 +1,7 @@
 """A simulated SMPP carrier behind a fault proxy, which writes down every text that reaches a phone."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -58,7 +59,10 @@ class Phones:
 
 
 class WatchedCarrier:
-    """One carrier; Dastak binds to `port`, and what is between is `proxy`.
+    """One carrier; Dastak binds to `host` and `port`, and what is between is `proxy`.
+
+    Args:
+        door: Where Dastak finds it, instead of a port of this machine.
 
     Attributes:
         asked: How many submit_sm came.
@@ -74,8 +78,10 @@ class WatchedCarrier:
         password: str,
         chance: Random,
         faults: Sequence[Fault],
+        door: socket.socket | None = None,
     ) -> None:
         self.name = name
+        self._door = door
         self._books, self._phones = books, phones
         self.script = _Counting(chance, faults)
         account = Account(system_id=SYSTEM_ID, password=password)
@@ -84,7 +90,7 @@ class WatchedCarrier:
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
         await self._stack.enter_async_context(self.smsc)
-        self.proxy = await self._stack.enter_async_context(FaultProxy(self.smsc.port))
+        self.proxy = await self._stack.enter_async_context(FaultProxy(self.smsc.port, door=self._door))
         return self
 
     async def __aexit__(
@@ -93,8 +99,13 @@ class WatchedCarrier:
         await self._stack.aclose()
 
     @property
-    def port(self) -> int:
+    def host(self) -> str:
         """Where Dastak binds."""
+        return self.proxy.host
+
+    @property
+    def port(self) -> int:
+        """Where Dastak binds there."""
         return self.proxy.port
 
     @property
