@@ -3,7 +3,16 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from chaos import carrier_faults, clock_faults, count_faults, deaths, disk_faults, failovers, overload
+from chaos import (
+    carrier_faults,
+    clock_faults,
+    count_faults,
+    deaths,
+    disk_faults,
+    failed_texts,
+    failovers,
+    overload,
+)
 from chaos.outcome_table import Outcome
 from chaos.stage import Stage
 
@@ -24,6 +33,7 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F13": carrier_faults.silent_link,
     "F14": carrier_faults.throttling,
     "F15": carrier_faults.strange_receipts,
+    "F16": failed_texts.failed_texts,
     "F17": carrier_faults.slow_carrier,
     "F18": clock_faults.steps,
     "F19": overload.flood,

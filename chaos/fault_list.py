@@ -56,9 +56,8 @@ FAULTS: Final[Mapping[str, Listed]] = {
     "F14": Listed("a carrier throttles three of ten", "no text is dropped, the other carrier takes over"),
     "F15": Listed("receipts come five times, shuffled and early", "each text is settled exactly once"),
     "F16": Listed(
-        "a text fails, and the call follows",
-        "",
-        "played elsewhere: `tests/e2e/test_call_failover.py`, and timed by `make bench`",
+        "half of the texts fail; later carriers say so again, and then that they arrived after all",
+        "whose text failed is called within a second, once, and nobody else is",
     ),
     "F17": Listed(
         "a carrier answers after four seconds",

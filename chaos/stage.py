@@ -108,9 +108,9 @@ class House:
         database_line: What is between the program and the server of its database, where there is one.
     """
 
-    def __init__(self, stage: "Stage", victim: Victim) -> None:
+    def __init__(self, stage: "Stage", victim: Victim, phones: Phones) -> None:
         self.stage, self.victim = stage, victim
-        self.books, self.phones = Books(), Phones()
+        self.books, self.phones = Books(), phones
         self.north: WatchedCarrier
         self.south: WatchedCarrier
         self.lines: ApiLines
@@ -122,10 +122,11 @@ class House:
         self.fault_began_s = self.fault_ended_s = time.monotonic()
 
     @asynccontextmanager
-    async def load(self) -> AsyncIterator[None]:
-        """Let people come while the context lasts, then wait until all have finished."""
+    async def load(self, *, per_s: float | None = None) -> AsyncIterator[None]:
+        """Let people come while the context lasts (`per_s`, or as usual), then until all have finished."""
         over = False
-        streaming = asyncio.create_task(self.crowd.stream(self.stage.per_s, until=lambda: over))
+        coming = self.crowd.stream(per_s or self.stage.per_s, until=lambda: over)
+        streaming = asyncio.create_task(coming)
         try:
             yield
         finally:
@@ -268,6 +269,7 @@ class Stage:
         directory: Path | None = None,
         database_url: str | None = None,
         door: socket.socket | None = None,
+        phones: Phones | None = None,
         **carrier: str | float,
     ) -> AsyncIterator[House]:
         """Open a house of two carriers, with the program running.
@@ -281,6 +283,7 @@ class Stage:
             directory: Where the installation is, instead of a new directory.
             database_url: Of an empty database, instead of a new one where this run keeps its rows.
             door: Where the carrier that is asked first is found, instead of a port of this machine.
+            phones: Of all people, instead of ones that show every text.
             carrier: Settings of both carriers.
         """
         self._houses += 1
@@ -291,7 +294,7 @@ class Stage:
                 url = through(proxy.port, await new_database(self.database_url))
             victim = Victim(directory or self.directory / name, database_url=url)
             victim.environment.update(environment or {})
-            house = House(self, victim)
+            house = House(self, victim, phones or Phones())
             house.database_line = proxy
             key = await victim.install()
             for priority, (side, faults) in enumerate((("north", north), ("south", south))):

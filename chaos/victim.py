@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.processes import Pinned
-from bench.scrape import figure
+from bench.scrape import figure, until_figure
+from bench.spoken_calls import FIRST_RTP_PORT
 from bench.subject import free_port
 from chaos.watched_carrier import SYSTEM_ID, WatchedCarrier, until
 
@@ -31,6 +32,8 @@ ROUTING: Final[Mapping[str, str]] = {
 }
 
 
+# What phones are shown that are called.
+CALLER: Final = "+911600123456"
 # A tenant that has nothing, and asks for what others have.
 STRANGER: Final = "stranger"
 
@@ -111,6 +114,19 @@ class Victim:
         lines = [f"{name} = {json.dumps(value)}" for name, value in wanted.items()]
         with (self.directory / "dastak.toml").open("a") as file:
             file.write("\n".join((f"\n[carriers.{carrier.name}]", *lines, "")))
+
+    async def add_trunk(self, name: str, port: int, *, calls_max: int) -> None:
+        """Add a SIP trunk on this machine while it runs, and wait until it is there."""
+        wanted = (
+            "host=127.0.0.1",
+            f"port={port}",
+            f"caller={CALLER}",
+            f"calls_max={calls_max}",
+            f"rtp_ports=[{FIRST_RTP_PORT}, {FIRST_RTP_PORT + 2 * calls_max - 1}]",
+        )
+        settings = [word for one in wanted for word in ("--set", one)]
+        await self.command("carrier", "add", name, "--kind", "sip", *settings)
+        await until_figure(self.ops_port, f'dastak_bound{{route="{name}"}}', 1)
 
     async def command(self, *arguments: str) -> Any:
         """Give it a command and return what it prints as JSON."""

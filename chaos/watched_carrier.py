@@ -40,8 +40,13 @@ class Phones:
         self.codes: dict[str, str] = {}
         self._waiting: dict[str, asyncio.Event] = {}
 
+    def take(self, carrier: "WatchedCarrier", message: SimMessage) -> None:
+        """Let a carrier bring a text."""
+        del carrier
+        self.show(message.msisdn, code_in(message))
+
     def show(self, number: str, code: str) -> None:
-        """Let a text arrive."""
+        """Let a code be known to who has the phone."""
         self.codes[number] = code
         if (event := self._waiting.pop(number, None)) is not None:
             event.set()
@@ -126,7 +131,12 @@ class WatchedCarrier:
     def _take(self, message: SimMessage) -> None:
         text = message.sm.short_message
         self._books.arrive(self.name, message.msisdn, message.message_id, text, time.monotonic())
-        self._phones.show(message.msisdn, text.split()[0].decode("ascii"))
+        self._phones.take(self, message)
+
+
+def code_in(message: SimMessage) -> str:
+    """Return the code of a text."""
+    return message.sm.short_message.split()[0].decode("ascii")
 
 
 async def until(condition: Callable[[], Any], *, within_s: float, what: str) -> None:
