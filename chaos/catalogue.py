@@ -11,6 +11,7 @@ from chaos import (
     disk_faults,
     failed_texts,
     failovers,
+    memory_faults,
     overload,
 )
 from chaos.outcome_table import Outcome
@@ -40,6 +41,7 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F20": overload.retry_storm,
     "F23": deaths.restarts,
     "F24": disk_faults.older_copy,
+    "F25": memory_faults.out_of_memory,
     "F26": overload.soak,
     "F27": carrier_faults.lossy_link,
     "F28": disk_faults.poison,

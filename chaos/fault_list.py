@@ -85,9 +85,8 @@ FAULTS: Final[Mapping[str, Listed]] = {
     "F23": Listed("`SIGTERM` and a new start under load", "nobody is cut off, nothing lost, nothing twice"),
     "F24": Listed("the database is put back to an older copy", "no code that was used since is good again"),
     "F25": Listed(
-        "out of memory",
-        "",
-        "the kernel ends the program as F1 does; a limit needs cgroups that few machines let us make",
+        "out of memory: the kernel kills the program, or gives it no more for a while",
+        "as F2; without memory it refuses or ends, and all is well when there is memory again",
     ),
     "F26": Listed("a long soak", "memory and file handles stay flat, all books balance"),
     "F27": Listed(
