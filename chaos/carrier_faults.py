@@ -13,7 +13,7 @@ from chaos.machine_network import MachineNetwork, can_be_made
 from chaos.outcome_table import Outcome
 from chaos.people import Habits
 from chaos.stage import CannotPlay, House, Stage
-from chaos.watched_carrier import until
+from chaos.watched_carrier import WatchedCarrier, until
 from dastak.simulator.faults import Fault, IdForm
 
 # How long a link holds its breath, so that a cut finds a full window.
@@ -46,8 +46,9 @@ async def cut_link(stage: Stage) -> Outcome:
             await until(lambda: house.north.asked >= asked + wanted, within_s=30, what="a window of submits")
             in_doubt = house.north.asked - asked
             cut_s = time.monotonic()
-            house.figures["bound again after s"] = await _bound_again(
-                house, lambda: (house.north.proxy.reset(), house.north.proxy.turn(Weather()))
+            house.north.proxy.reset()
+            house.figures["bound again after s"] = await bound_again(
+                house.north, lambda: house.north.proxy.turn(Weather())
             )
             await house.until_asked(stage.scale.requests_min)
             house.fault_ended_s = time.monotonic()
@@ -78,7 +79,7 @@ async def silent_link(stage: Stage) -> Outcome:
             await house.until_asked(stage.scale.requests_min)
             healed_s = time.monotonic()
             house.fault_ended_s = healed_s
-            house.recoveries.append(await _bound_again(house, lambda: house.north.proxy.turn(Weather())))
+            house.recoveries.append(await bound_again(house.north, lambda: house.north.proxy.turn(Weather())))
             await house.until_accepted(10)
         findings = await house.close()
         house.expect("F13", len(house.books.arrivals) > before, "no text came while one carrier was silent")
@@ -195,14 +196,14 @@ async def slow_carrier(stage: Stage) -> Outcome:
         )
 
 
-async def _bound_again(house: House, act: Callable[[], object]) -> float:
-    """Do something to the link of north, and return how long its next bind takes."""
-    joined, began_s = house.north.proxy.joined, time.monotonic()
+async def bound_again(carrier: WatchedCarrier, act: Callable[[], None]) -> float:
+    """Do something to the link of a carrier, and return how long its next bind takes."""
+    joined, began_s = carrier.proxy.joined, time.monotonic()
     act()
     await until(
-        lambda: house.north.proxy.joined > joined and house.north.bound,
+        lambda: carrier.proxy.joined > joined and carrier.bound,
         within_s=60,
-        what="north is bound again",
+        what=f"{carrier.name} is bound again",
     )
     return time.monotonic() - began_s
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from chaos import (
+    absent_services,
     carrier_faults,
     clock_faults,
     count_faults,
@@ -39,6 +40,7 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F18": clock_faults.steps,
     "F19": overload.flood,
     "F20": overload.retry_storm,
+    "F22": absent_services.absent_services,
     "F23": deaths.restarts,
     "F24": disk_faults.older_copy,
     "F25": memory_faults.out_of_memory,

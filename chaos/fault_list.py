@@ -77,10 +77,9 @@ FAULTS: Final[Mapping[str, Listed]] = {
         "`tests/e2e/test_lead_webhook_live.py`",
     ),
     "F22": Listed(
-        "DNS, the key service and the DLT register are gone",
-        "",
-        "keys are in a file and the register is in the database; a name that no longer resolves is a carrier "
-        "that is down, as in F13",
+        "no name server answers, then one hangs; links are cut meanwhile, and the file of keys is gone",
+        "texts go on; a link comes back at the address that its carrier had last (the DLT register is in the "
+        "database)",
     ),
     "F23": Listed("`SIGTERM` and a new start under load", "nobody is cut off, nothing lost, nothing twice"),
     "F24": Listed("the database is put back to an older copy", "no code that was used since is good again"),

@@ -270,6 +270,7 @@ class Stage:
         database_url: str | None = None,
         door: socket.socket | None = None,
         phones: Phones | None = None,
+        started_by: Sequence[str] = (),
         **carrier: str | float,
     ) -> AsyncIterator[House]:
         """Open a house of two carriers, with the program running.
@@ -284,6 +285,7 @@ class Stage:
             database_url: Of an empty database, instead of a new one where this run keeps its rows.
             door: Where the carrier that is asked first is found, instead of a port of this machine.
             phones: Of all people, instead of ones that show every text.
+            started_by: A command that becomes the program.
             carrier: Settings of both carriers.
         """
         self._houses += 1
@@ -294,6 +296,7 @@ class Stage:
                 url = through(proxy.port, await new_database(self.database_url))
             victim = Victim(directory or self.directory / name, database_url=url)
             victim.environment.update(environment or {})
+            victim.started_by = started_by
             house = House(self, victim, phones or Phones())
             house.database_line = proxy
             key = await victim.install()

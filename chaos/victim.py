@@ -7,7 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ class Victim:
     Attributes:
         port: Where it answers.
         environment: Of the program at its next start.
+        started_by: A command that becomes the program, at its next start.
         password: What carriers know it by.
         stranger_key: Of another tenant.
     """
@@ -63,6 +64,7 @@ class Victim:
             "DASTAK__SERVER__LISTEN": f"127.0.0.1:{self.port}",
             "DASTAK__SERVER__OPS_LISTEN": f"127.0.0.1:{self.ops_port}",
         }
+        self.started_by: Sequence[str] = ()
         self.stranger_key = ""
         self._database_url = database_url
         if database_url is not None:
@@ -73,6 +75,11 @@ class Victim:
     def database(self) -> Path:
         """Its database, where that is a file."""
         return self.directory / "dastak.db"
+
+    @property
+    def keys(self) -> Path:
+        """The file of its keys."""
+        return self.directory / "secrets.json"
 
     @property
     def pid(self) -> int:
@@ -157,7 +164,7 @@ class Victim:
         """Start it, and wait for nothing."""
         assert self._running is None, "it runs already"
         arguments = ("-m", "dastak", "--config", str(self.directory / "dastak.toml"), "serve")
-        running = Pinned(*arguments, environment=self.environment, log=self.log)
+        running = Pinned(*arguments, environment=self.environment, log=self.log, by=self.started_by)
         running.__enter__()
         self._running = running
 
