@@ -270,8 +270,8 @@ def count(events: Iterable[Mapping[str, Any]], kind: str) -> int:
 
 def doubts(events: Sequence[Mapping[str, Any]]) -> int:
     """Count how often another text had to follow although a carrier may have brought the one before."""
-    refused = sum(event["type"] == "refused" and event["status"] in IN_DOUBT for event in events)
-    return refused + count(events, "overdue") + count(events, "resumed")
+    refused = [event for event in events if event["type"] == "refused" and event["status"] in IN_DOUBT]
+    return len(refused) + count(events, "overdue") + count(events, "resumed")
 
 
 def _shortened(said: Sequence[str]) -> Sequence[str]:
