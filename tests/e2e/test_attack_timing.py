@@ -1,7 +1,7 @@
 """How long a refusal takes tells nothing about the code, and a delay of five milliseconds would be told.
 
 Three kinds of wrong guesses in random order: first digit right, none right, and none right with a delay that
-is planted in the time taken, as if the server needed so much longer for them.
+is added to the time taken, as if the server needed so much longer for them.
 """
 
 import random
@@ -45,7 +45,7 @@ def guess(code: str, kind: str) -> str:
     return (code[0] if kind == FIRST_RIGHT else other(code[0])) + "".join(map(other, code[1:]))
 
 
-def test_right_first_digit_takes_no_longer_than_a_wrong_one_and_a_planted_delay_is_found(
+def test_right_first_digit_takes_no_longer_than_a_wrong_one(
     api: ApiClient,
 ) -> None:
     shots = []
@@ -60,9 +60,8 @@ def test_right_first_digit_takes_no_longer_than_a_wrong_one_and_a_planted_delay_
     for kind, verification, code in shots:
         began_s = time.perf_counter()
         answer = api.check(verification, code)
-        if kind == DELAYED:
-            time.sleep(PLANTED_S)
-        times_s[kind].append(time.perf_counter() - began_s)
+        took_s = time.perf_counter() - began_s
+        times_s[kind].append(took_s + (PLANTED_S if kind == DELAYED else 0))
         assert answer.body["reason"] == "wrong_code"
 
     beside = compare(times_s[FIRST_RIGHT], times_s[NONE_RIGHT])
