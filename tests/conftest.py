@@ -29,6 +29,8 @@ LONG: Final = {
     "test_call_srtp.py",
     "test_call_goes_to_the_second_server_of_a_name_when_the_first_one_is_dead",
     "test_page_is_built_by_keyboard_and_its_visitors_become_leads",
+    "test_stranger_gets_the_hosted_page_of_nobody_whatever_becomes_of_the_message[called]",
+    "test_stranger_gets_the_same_of_a_login_whatever_becomes_of_the_message[called]",
     "test_call_languages.py",
     "test_call_load.py",
     "test_chaos_counts.py",
