@@ -29,6 +29,8 @@ LONG: Final = {
     "test_call_srtp.py",
     "test_call_goes_to_the_second_server_of_a_name_when_the_first_one_is_dead",
     "test_page_is_built_by_keyboard_and_its_visitors_become_leads",
+    "test_stranger_gets_the_hosted_page_of_nobody_whatever_becomes_of_the_message[called]",
+    "test_stranger_gets_the_same_of_a_login_whatever_becomes_of_the_message[called]",
     "test_call_languages.py",
     "test_call_load.py",
     "test_chaos_counts.py",
@@ -37,6 +39,8 @@ LONG: Final = {
     "test_chaos_patroni.py",
     "test_exchange_foreign.py",
     "test_rolling_upgrade.py",
+    "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[many]",
+    "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[too-many]",
     "test_systemd_boot.py",
 }
 

@@ -21,6 +21,7 @@ from tests.support.patience import until
 SERVICE: Final = "/v1/admin/tenants/default/services/default"
 CHECK: Final = "button[value=check]"
 PLAIN: Final = "button:not([name])"
+FOB_STEP: Final = "button[value=step-hotp]"
 NEW_PASSWORD: Final = "another bridge of limes"
 # A number that nobody has, and a phone that is off: docs/how-to/try-the-call.md.
 UNKNOWN, OFF = "+12025550102", "+12025550101"
@@ -38,6 +39,7 @@ class Traveller:
         number: The phone.
         kept: Recovery codes, which are shown once and typed later.
         newest: The code that came last.
+        fob: The key fob, once there is one.
     """
 
     def __init__(self, page: Page, dastak: DastakProcess, site: Site, back: str, language: str) -> None:
@@ -47,6 +49,7 @@ class Traveller:
         self.name, self.number = some_name(), some_number()
         self.kept: list[str] = []
         self.newest = ""
+        self.fob: pyotp.HOTP | None = None
 
     async def open(self, path: str) -> None:
         await self.page.goto(path if path.startswith("http") else self.url + path)
@@ -114,7 +117,8 @@ def _sets_up(kind: str) -> Step:
 
 async def _prove_fob(who: Traveller) -> None:
     secret = (await who.page.locator(".secret").inner_text()).replace(" ", "")
-    await who.send(CHECK, code=pyotp.HOTP(secret).at(0))
+    who.fob = pyotp.HOTP(secret)
+    await who.send(CHECK, code=who.fob.at(0))
 
 
 async def _prove_list(who: Traveller) -> None:
@@ -142,6 +146,15 @@ async def _wrong_recovery_code(who: Traveller) -> None:
 
 async def _open_two_codes(who: Traveller) -> None:
     await who.page.locator("details:has(#first) summary").click()
+
+
+async def _open_two_codes_of_fob(who: Traveller) -> None:
+    await who.page.locator("details:has(#first-hotp) summary").click()
+
+
+async def _bring_in_step(who: Traveller) -> None:
+    assert who.fob is not None
+    await who.send(FOB_STEP, **{"first-hotp": who.fob.at(25), "second-hotp": who.fob.at(26)})
 
 
 async def _link(who: Traveller) -> None:
@@ -176,6 +189,9 @@ ACCOUNTS: Final[Tour] = {
     "authenticator, bad code": sends(CHECK, code="12"),
     "key fob": _sets_up("hotp"),
     "account with a key fob": _prove_fob,
+    "account, two codes of the fob": _open_two_codes_of_fob,
+    "account, fob not in step": sends(FOB_STEP, **{"first-hotp": "123456", "second-hotp": "123456"}),
+    "account, fob in step": _bring_in_step,
     "printed list": _sets_up("hash_chain"),
     "account with a list": _prove_list,
     "account, wrong password": sends("button[value=password]", old="x", new=NEW_PASSWORD),
