@@ -1,6 +1,6 @@
 """Every page of the console and of the page builder in every state, in the order in which one meets them.
 
-The tables are read as those of `page_tours.py`.
+The tables are read as those of `page_tours.py`; what came last (`newest`) is the number of the page in work.
 """
 
 from typing import Final
@@ -63,9 +63,9 @@ async def _come_and_prove(who: Traveller) -> None:
     await who.open(f"/f/{who.name.replace('.', '-')}")
     await who.page.check("#f-agree")
     await who.send("main form button", **{"f-name": "Ravi", "f-number": who.number})
-    number, page = who.number, who.newest
+    page = who.newest
     await who.type_code()
-    who.number, who.newest = number, page
+    who.newest = page
     await _under("/leads")(who)
 
 
