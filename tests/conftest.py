@@ -39,6 +39,8 @@ LONG: Final = {
     "test_chaos_patroni.py",
     "test_exchange_foreign.py",
     "test_rolling_upgrade.py",
+    "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[many]",
+    "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[too-many]",
     "test_systemd_boot.py",
 }
 
