@@ -12,6 +12,7 @@ from chaos import (
     disk_faults,
     failed_texts,
     failovers,
+    lead_faults,
     memory_faults,
     overload,
 )
@@ -40,6 +41,7 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F18": clock_faults.steps,
     "F19": overload.flood,
     "F20": overload.retry_storm,
+    "F21": lead_faults.sink_down,
     "F22": absent_services.absent_services,
     "F23": deaths.restarts,
     "F24": disk_faults.older_copy,

@@ -100,7 +100,6 @@ async def failed_texts(stage: Stage) -> Outcome:
             house.fault_begins()
             await house.until_asked(stage.scale.requests_min)
             house.fault_ended_s = time.monotonic()
-        await house.told()  # until every call is over
         phones.say_again()
         told = await _until_said(house, phones)
         await asyncio.sleep(stage.scale.settle_s)  # a call that follows would come at once

@@ -71,10 +71,9 @@ FAULTS: Final[Mapping[str, Listed]] = {
     ),
     "F20": Listed("refused people ask again at once", "it recovers while they do"),
     "F21": Listed(
-        "the sink of webhooks is down for an hour",
-        "",
-        "Dastak sends no webhooks of verifications yet; those of leads are tried in "
-        "`tests/e2e/test_lead_webhook_live.py`",
+        "the servers that take the webhooks of leads are down; later they are up and saved again",
+        "each lead is told, signed, with one id, to its own page's owner alone (no other webhook tells of "
+        "verifications yet)",
     ),
     "F22": Listed(
         "no name server answers, then one hangs; links are cut meanwhile, and the file of keys is gone",

@@ -77,6 +77,11 @@ class Victim:
         return self.directory / "dastak.db"
 
     @property
+    def database_url(self) -> str:
+        """What its rows are reached by."""
+        return self._database_url or f"sqlite://{self.database}"
+
+    @property
     def keys(self) -> Path:
         """The file of its keys."""
         return self.directory / "secrets.json"
