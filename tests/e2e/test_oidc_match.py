@@ -10,10 +10,10 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.support.api_client import ApiClient
-from tests.support.browser import opened, shortcomings
 from tests.support.dastak_process import DastakProcess
 from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import Site, answer_of
+from tests.support.page_inspector import FINGER_PX_MIN, Inspector
 from tests.support.patience import until
 from tests.support.plain_browser import PlainBrowser, Sheet
 from tests.support.return_site import ReturnSite
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 dastak = behind_proxy
 BY_CALL: Final = 'value="begin_call"'
+OCTETS_MAX: Final = 10 * 1024
 _ROOT: Final = "/v1/admin/tenants/default/services"
 
 
@@ -138,20 +139,22 @@ async def test_open_page_goes_on_to_the_site_when_the_number_was_typed(
 ) -> None:
     with ReturnSite() as back:
         site = site_of("text-first", redirect_uris=[back.url], sector="shop.example")
-        url = f"{dastak.url}/authorize?{site.query(redirect_uri=back.url)}"
-        async with opened(browser, url, locale="en-IN", viewport={"width": 320, "height": 640}) as (
-            page,
-            faults,
-        ):
-            assert await shortcomings(page, target_px_min=44) == []
-            await page.fill("#number", site.number)
-            await page.click("button[value=begin_call]")
-            await expect(page).to_have_title("Type this number into your phone")
-            number = await page.locator(".number").inner_text()
-            phone = taken(api, site.number)
+        profile = await browser.new_context(locale="en-IN", viewport={"width": 320, "height": 640})
+        page = await profile.new_page()
+        inspector = Inspector(page, dastak.url, target_px_min=FINGER_PX_MIN, elsewhere=(back.url,))
+        await inspector.begin()
+        await page.goto(f"{dastak.url}/authorize?{site.query(redirect_uri=back.url)}")
+        found = await inspector.faults("en", OCTETS_MAX)
+        await page.fill("#number", site.number)
+        await page.click("button[value=begin_call]")
+        await expect(page).to_have_title("Type this number into your phone")
+        found += await inspector.faults("en", OCTETS_MAX)
+        number = await page.locator(".number").inner_text()
+        phone = taken(api, site.number)
 
-            for key in number:
-                phone.press(key)
+        for key in number:
+            phone.press(key)
 
-            await page.wait_for_url(f"{back.url}?*code=*")
-            assert faults == []
+        await page.wait_for_url(f"{back.url}?*code=*")
+        await profile.close()
+        assert found == []

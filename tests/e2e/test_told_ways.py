@@ -38,7 +38,8 @@ SCRIPTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sent": {"missing_receipt": 1.0},
     "delivered": {},
     "off": {"stat": "UNDELIV", "err": "027"},
-    "failed": {"stat": "UNDELIV", "err": "001"},
+    # There is no page of what has failed already.
+    "failed": {"stat": "UNDELIV", "err": "001", "receipt": 2.0},
     "calling": BARRED,
     "called": BARRED,
     "missed": {**BARRED, "call": "busy"},
