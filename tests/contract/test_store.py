@@ -787,7 +787,10 @@ async def test_latest_at_is_the_newest_instant_known(store: Store) -> None:
 
 
 async def test_list_pages_newest_first_without_gap_or_repeat(store: Store) -> None:
-    verifications = [await opened(store, msisdn=some_msisdn(n)) for n in range(25)]
+    verifications = []
+    for n in range(25):
+        verifications.append(await opened(store, msisdn=some_msisdn(n)))
+        await asyncio.sleep(0.002)  # within one millisecond two nodes have no order
 
     seen: list[Verification] = []
     cursor, pages = None, 0
