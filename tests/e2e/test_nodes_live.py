@@ -140,7 +140,7 @@ def start_all(api: ApiClient, numbers: range) -> list[str]:
 
 
 def delivered(api: ApiClient, one: str) -> bool:
-    return any(event["type"].endswith("delivered") for event in api.timeline(one))
+    return any(event["type"] == "delivered" for event in api.timeline(one))
 
 
 def all_delivered(api: ApiClient, ids: list[str]) -> bool:
@@ -236,6 +236,39 @@ def test_binds_are_shared_anew_when_nodes_come_stop_and_die_and_are_never_too_ma
                     until(lambda: nodes.shares() == [BINDS] and len(carrying.links) == BINDS, within_s=60)
 
     assert carrying.links.most == BINDS
+
+
+def test_receipt_that_comes_to_another_node_finds_its_message_however_its_id_is_spelled(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    carrying = CarrierThread()
+    with carrying as carrier:
+        carrier.crosswise = True
+        # It counts down and reports in decimal: 16 was the id of an earlier text before it means the tenth.
+        carrier.message_id = lambda n: f"{4 * MANY - n:x}"
+        carrier.reports = lambda sm, message_id: (
+            str(int(message_id, 16)),
+            "stat:UNDELIV err:001" if lost(sm.destination_addr) else "stat:DELIVRD err:000",
+        )
+        nodes = Nodes(tmp_path, server, carrying.port, binds=2)
+        with nodes.node("all", "one") as (_, api, _one), nodes.node("all", "two"):
+            until(lambda: nodes.shares() == [1, 1] and len(carrying.links) == 2, within_s=60)
+            ids = start_all(api, range(FIRST_NUMBER, FIRST_NUMBER + 2 * MANY))
+            until(lambda: all(ended(api, one) for one in ids), within_s=90)
+            arrived = [delivered(api, one) for one in ids]
+
+    assert carrier.submitted == 2 * MANY
+    assert arrived == [not lost(f"{FIRST_NUMBER + n}") for n in range(2 * MANY)]
+
+
+def lost(number: str) -> bool:
+    """Say of which numbers the carrier reports that they got nothing."""
+    return int(number[-4:]) % 5 < 2
+
+
+def ended(api: ApiClient, one: str) -> bool:
+    """Say whether a receipt told the end of a text."""
+    return any(event["type"].endswith("delivered") for event in api.timeline(one))
 
 
 @pytest.mark.parametrize("roles", [("all",), ("api", "carrier")])
