@@ -15,8 +15,9 @@ import pytest
 from dastak.app_store import watch_store
 from dastak.core.errors import Overloaded
 from dastak.store.postgres import postgres_lane
-from dastak.store.postgres.batches import LANES
-from dastak.store.postgres.postgres_lane import Connection, Lane, connect
+from dastak.store.postgres.batches import LANES, Batches
+from dastak.store.postgres.operations import Look
+from dastak.store.postgres.postgres_lane import FREE_SHARE, Connection, Lane, Lanes, connect
 from dastak.store.postgres.postgres_store import PostgresStore
 from dastak.telemetry.metrics import Metrics
 from tests.support.postgres_server import PostgresServer, own_server, shared_server
@@ -202,6 +203,56 @@ async def test_nobody_waits_twice_for_a_server_that_does_not_answer(
     assert [type(one) for one in told] == [Overloaded] * (LANES + 1)
     # Its lane never heard of it.
     assert told[-1].__cause__ is None
+
+
+async def test_nobody_waits_for_a_second_try_to_connect() -> None:
+    tries, over = [], Event()
+
+    def opens() -> Connection:
+        tries.append(None)
+        over.wait()
+        raise psycopg.OperationalError("timeout expired")
+
+    batches = Batches(opens, octets_max=1_000)
+    # Each lane gets one, and one is left over.
+    asked = []
+    for _ in range(LANES + 1):
+        asked.append(batches.run(Look()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    over.set()
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    await batches.close()
+
+    assert [type(one) for one in told] == [Overloaded] * (LANES + 1)
+    assert len(tries) == LANES
+
+
+async def test_wait_for_a_free_connection_is_of_the_time_for_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, begun, busy, times = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event(), []
+    real, ahead_s = loop.time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead_s[0])
+
+    async def noted(_lane: Lane, _work: Any, *, by_s: float | None = None) -> None:
+        times.append(by_s)
+        begun.set()
+        await busy.wait()
+
+    monkeypatch.setattr(Lane, "run", noted)
+    lanes = Lanes(lambda: connect(""), 1)
+    asked = [asyncio.create_task(lanes.run(lambda connection: connection.closed)) for _ in range(2)]
+    await begun.wait()
+    ahead_s[0] = FREE_SHARE * postgres_lane.ANSWER_S_MAX / 2
+    busy.set()
+    await asyncio.gather(*asked)
+    await lanes.close()
+
+    first_s, second_s = times
+    assert first_s is not None
+    assert second_s is not None
+    assert second_s - first_s < ahead_s[0]
 
 
 async def test_figures_tell_how_a_node_stands_with_its_database(server: PostgresServer) -> None:

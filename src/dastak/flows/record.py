@@ -1,5 +1,6 @@
 """Write down what became of a message and what follows from it, in one commit."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -127,6 +128,13 @@ def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
     if recorded.follow_up is not None:
         ports.hand_over(recorded.verification, recorded.follow_up)
     return recorded
+
+
+async def pause(ports: Ports, seconds: float) -> None:
+    """Wait, by the clock of the flows."""
+    over = asyncio.Event()
+    ports.clock.ring(seconds, over.set)
+    await over.wait()
 
 
 def words_of(refusal: CarrierError) -> tuple[str, Outcome]:

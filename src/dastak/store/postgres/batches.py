@@ -28,7 +28,14 @@ from dastak.store import rows
 from dastak.store.factor_tables import factor_of, kept_row
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.operations import Operation
-from dastak.store.postgres.postgres_lane import CLOSE_S_MAX, RETRY_AFTER_S, Connection, Lane, answer_by_s
+from dastak.store.postgres.postgres_lane import (
+    CLOSE_S_MAX,
+    RETRY_AFTER_S,
+    Connection,
+    Lane,
+    NotThere,
+    answer_by_s,
+)
 from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
 from dastak.store.postgres.wanted import Wanted
 
@@ -159,7 +166,7 @@ class Batches:
             self._policies.clear()
             self._failing = True
             _tell([_Ran(waiting.future, None, error) for waiting in batch])
-            if isinstance(error.__cause__, TimeoutError):
+            if isinstance(error.__cause__, TimeoutError | NotThere):
                 self._send_away()
         else:
             self._failing = False
