@@ -3,8 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from functools import partial
 from threading import Event
 from typing import Any
@@ -20,27 +19,12 @@ from dastak.store.postgres.operations import Look
 from dastak.store.postgres.postgres_lane import FREE_SHARE, Connection, Lane, Lanes, connect
 from dastak.store.postgres.postgres_store import PostgresStore
 from dastak.telemetry.metrics import Metrics
-from tests.support.postgres_server import PostgresServer, own_server, shared_server
+from tests.support.patience import let_in
+from tests.support.postgres_server import PostgresServer, shared_server
 from tests.support.samples import NOW, some_id, some_msisdn, some_opening, some_verification
 
 # A backend that has committed on its own disk and waits for the standby to have it as well.
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own, whose settings may be changed."""
-    server = own_server()
-    yield server
-    server.remove()
-
-
-async def in_the_end(act: Callable[[], Awaitable[Any]]) -> Any:
-    """Do something again until the database answers."""
-    async with asyncio.timeout(20):
-        while True:
-            with suppress(Overloaded):
-                return await act()
 
 
 async def opened(store: PostgresStore, number: int) -> None:
@@ -71,7 +55,7 @@ async def test_commit_that_no_standby_confirmed_is_told_as_in_doubt(
             await opening
 
         server.set("synchronous_standby_names", "")
-        await in_the_end(lambda: opened(store, 3))
+        await let_in(lambda: opened(store, 3), in_doubt=True)
 
     assert told.value.may_be_done
     assert isinstance(told.value.__cause__, psycopg.OperationalError)
@@ -90,7 +74,7 @@ async def test_connection_to_a_server_that_can_only_be_read_is_opened_again(serv
         await until_refused(lambda: lane.run(write))
     healthy = lane.healthy
     server.set("default_transaction_read_only", "off")
-    await in_the_end(lambda: lane.run(write))
+    await let_in(lambda: lane.run(write), in_doubt=True)
     await lane.close()
 
     assert isinstance(told.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
@@ -106,7 +90,7 @@ async def test_store_finds_out_by_itself_that_it_is_well_again(server: PostgresS
         server.start()
 
         # Nobody starts or checks anything: the sweep of each second is all there is.
-        await in_the_end(lambda: store.sweep(NOW, keep_after=NOW, limit=10))
+        await let_in(lambda: store.sweep(NOW, keep_after=NOW, limit=10), in_doubt=True)
 
         assert (healthy, store.healthy, told.value.retry_after_s) == (False, True, 5)
 
