@@ -13,6 +13,7 @@ import pytest
 
 from dastak.app_store import watch_store
 from dastak.core.errors import Overloaded
+from dastak.core.ports import Filter
 from dastak.store.postgres import postgres_lane
 from dastak.store.postgres.batches import LANES, Batches
 from dastak.store.postgres.operations import Look
@@ -187,6 +188,25 @@ async def test_nobody_waits_twice_for_a_server_that_does_not_answer(
     assert [type(one) for one in told] == [Overloaded] * (LANES + 1)
     # Its lane never heard of it.
     assert told[-1].__cause__ is None
+
+
+async def test_batch_goes_on_while_another_one_forgets_what_it_knew_of_policies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = Batches._read
+
+    def forgetting(batches: Batches, *what: Any) -> None:
+        # As a batch of the other lane does that fails meanwhile.
+        batches._policies.clear()
+        read(batches, *what)
+
+    monkeypatch.setattr(Batches, "_read", forgetting)
+    async with PostgresStore(shared_server().new_database()) as store:
+        await opened(store, 1)
+        await opened(store, 2)
+        found = await store.list(Filter(tenant=1))
+
+    assert len(found.verifications) == 2
 
 
 async def test_nobody_waits_for_a_second_try_to_connect() -> None:
