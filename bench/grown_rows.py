@@ -1,5 +1,6 @@
 """Give a database a long past: copies of what it has, each with an id, a number and a moment of its own."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterable
@@ -70,6 +71,9 @@ def grow_sqlite(file: Path, *, to: int, seeds: int) -> None:
             connection.execute("COMMIT")
         assert connection.execute("SELECT count(*) FROM verification").fetchone() == (max(first, to),)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    # Gigabytes that the kernel still has to write would be waited for by the first fsync that is measured.
+    with file.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def grow_postgres(url: str, *, to: int, seeds: int) -> None:

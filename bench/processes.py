@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SERVER_CORE = 0
@@ -16,17 +16,30 @@ LISTEN_S_MAX = 30
 
 
 class Pinned:
-    """A Python process of ours on one core; a context that stops it."""
+    """A Python process of ours on one core; a context that stops it.
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None, log: Path) -> None:
-        self._arguments = arguments
+    Args:
+        arguments: For the interpreter.
+        environment: Beside ours.
+        log: For what it says.
+        by: A command that becomes what is written behind it, such as `unshare --mount`.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        log: Path,
+        by: Sequence[str] = (),
+    ) -> None:
+        self._arguments = (*by, sys.executable, *arguments)
         self._environment = {**os.environ, **(environment or {})}
         self._log = log
 
     def __enter__(self) -> "Pinned":
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *self._arguments],
+                self._arguments,
                 stdout=log,
                 stderr=log,
                 env=self._environment,

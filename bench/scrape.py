@@ -34,9 +34,9 @@ async def figure(port: int, name: str) -> float:
 
 
 async def until_figure(port: int, name: str, least: float, *, timeout_s: float = 15.0) -> None:
-    """Wait until a figure is at least so much."""
+    """Wait until a figure is there and is at least so much."""
     async with asyncio.timeout(timeout_s):
-        while await figure(port, name) < least:  # noqa: ASYNC110 - it is in another process
+        while float((await _scrape(port)).get(name.encode(), "-inf")) < least:  # noqa: ASYNC110 - it is in another process
             await asyncio.sleep(0.1)
 
 

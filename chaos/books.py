@@ -72,6 +72,7 @@ class Books:
     Attributes:
         accepted: The verification of each number whose start was answered 201.
         others: Numbers that somebody outside these books has asked for, and answers for.
+        trunks: Routes of calls, whose ids are the program's own.
     """
 
     def __init__(self) -> None:
@@ -79,6 +80,7 @@ class Books:
         self.arrivals: dict[str, list[Arrival]] = defaultdict(list)
         self.accepted: dict[str, str] = {}
         self.others: set[str] = set()
+        self.trunks: set[str] = set()
 
     def note(self, call: Call) -> None:
         """Write down a request with its answer."""
@@ -255,7 +257,9 @@ class Books:
         for number in self.accepted:
             known = {text.message_id for text in self.arrivals.get(number, ())}
             for event in told[number].events:
-                if event["type"] == "submitted" and event["carrier_ref"] not in known | {""}:
+                if event["type"] != "submitted" or event["route"] in self.trunks:
+                    continue
+                if event["carrier_ref"] not in known | {""}:
                     yield f"{number}: a submit is told that no carrier has"
 
 
@@ -266,8 +270,8 @@ def count(events: Iterable[Mapping[str, Any]], kind: str) -> int:
 
 def doubts(events: Sequence[Mapping[str, Any]]) -> int:
     """Count how often another text had to follow although a carrier may have brought the one before."""
-    refused = sum(event["type"] == "refused" and event["status"] in IN_DOUBT for event in events)
-    return refused + count(events, "overdue") + count(events, "resumed")
+    refused = [event for event in events if event["type"] == "refused" and event["status"] in IN_DOUBT]
+    return len(refused) + count(events, "overdue") + count(events, "resumed")
 
 
 def _shortened(said: Sequence[str]) -> Sequence[str]:

@@ -1,6 +1,7 @@
-"""Carriers fail under load: F12, F13, F14, F15 and F17."""
+"""Carriers fail under load: F12, F13, F14, F15, F17 and F27."""
 
 import asyncio
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -8,10 +9,11 @@ from typing import Final
 
 from chaos.books import count
 from chaos.fault_proxy import Mode, Weather
+from chaos.machine_network import MachineNetwork, can_be_made
 from chaos.outcome_table import Outcome
 from chaos.people import Habits
-from chaos.stage import House, Stage
-from chaos.watched_carrier import until
+from chaos.stage import CannotPlay, House, Stage
+from chaos.watched_carrier import WatchedCarrier, until
 from dastak.simulator.faults import Fault, IdForm
 
 # How long a link holds its breath, so that a cut finds a full window.
@@ -20,6 +22,9 @@ WINDOW = 100
 SLOW_RESPONSE_S = 4.0
 SHUFFLE_S = 1.0
 P99 = "to phone p99 s"
+# Of a hundred packets in each direction. Twice the time of F13, where none passes, is allowed.
+LOSSES: Final = (5, 30)
+LOSSY_S_MAX: Final = 10.0
 # People who still look at the text when the link is cut: their codes are not used yet.
 SLOW = Habits(types_after_s=6.0)
 
@@ -41,8 +46,9 @@ async def cut_link(stage: Stage) -> Outcome:
             await until(lambda: house.north.asked >= asked + wanted, within_s=30, what="a window of submits")
             in_doubt = house.north.asked - asked
             cut_s = time.monotonic()
-            house.figures["bound again after s"] = await _bound_again(
-                house, lambda: (house.north.proxy.reset(), house.north.proxy.turn(Weather()))
+            house.north.proxy.reset()
+            house.figures["bound again after s"] = await bound_again(
+                house.north, lambda: house.north.proxy.turn(Weather())
             )
             await house.until_asked(stage.scale.requests_min)
             house.fault_ended_s = time.monotonic()
@@ -73,13 +79,53 @@ async def silent_link(stage: Stage) -> Outcome:
             await house.until_asked(stage.scale.requests_min)
             healed_s = time.monotonic()
             house.fault_ended_s = healed_s
-            house.recoveries.append(await _bound_again(house, lambda: house.north.proxy.turn(Weather())))
+            house.recoveries.append(await bound_again(house.north, lambda: house.north.proxy.turn(Weather())))
             await house.until_accepted(10)
         findings = await house.close()
         house.expect("F13", len(house.books.arrivals) > before, "no text came while one carrier was silent")
         took = _to_phone_s(house, house.fault_began_s, healed_s)
         house.expect_within("seconds to the phone, p99", took.get(P99, 0.0), 5.0)
         return stage.outcome("F13", "carrier link swallows everything", house, findings, **took)
+
+
+async def lossy_link(stage: Stage) -> Outcome:
+    """F27: packets to the first carrier and back are lost: one in twenty, then three in ten."""
+    if shutil.which("nft") is None or not await asyncio.to_thread(can_be_made):
+        raise CannotPlay("it needs nft (nftables), and network namespaces, which root alone may make")
+    async with (
+        MachineNetwork(["carrier"]) as network,
+        stage.house("f27", door=network.door("carrier"), enquire_link_s=2, response_timeout_s=5) as house,
+    ):
+        spans: dict[str, tuple[float, float]] = {}
+        async with house.load():
+            await house.until_accepted(10)
+            house.fault_begins()
+            for percent in LOSSES:
+                began_s, asked = time.monotonic(), house.north.asked
+                network.lose("carrier", percent)
+                await asyncio.sleep(stage.scale.settle_s)
+                await house.until_asked(stage.scale.requests_min, since_s=began_s)
+                spans[f"at {percent} %"] = began_s, time.monotonic()
+                house.figures[f"packets lost at {percent} %"] = lost = network.lost("carrier")
+                house.figures[f"texts by it at {percent} %"] = house.north.asked - asked
+                house.expect("F27", lost > 0, f"no packet was lost at {percent} %, so nothing was tried")
+            house.fault_ended_s = time.monotonic()
+            network.lose("carrier", 0)
+            await _carries_again(house, since_s=house.fault_ended_s)
+            await house.until_accepted(10)
+        findings = await house.close()
+        for when, span in spans.items():
+            took = _to_phone_s(house, *span)
+            house.expect_within(f"seconds to the phone {when}, p99", took.get(P99, 0.0), LOSSY_S_MAX)
+            house.figures |= {f"{name} {when}": seconds for name, seconds in took.items()}
+        return stage.outcome("F27", "5 and 30 % of packets lost", house, findings)
+
+
+async def _carries_again(house: House, *, since_s: float) -> None:
+    """Wait until north brings a text again, and note how long that takes."""
+    asked = house.north.asked
+    await until(lambda: house.north.asked > asked, within_s=60, what="a text by north")
+    house.recoveries.append(time.monotonic() - since_s)
 
 
 async def throttling(stage: Stage) -> Outcome:
@@ -150,14 +196,14 @@ async def slow_carrier(stage: Stage) -> Outcome:
         )
 
 
-async def _bound_again(house: House, act: Callable[[], object]) -> float:
-    """Do something to the link of north, and return how long its next bind takes."""
-    joined, began_s = house.north.proxy.joined, time.monotonic()
+async def bound_again(carrier: WatchedCarrier, act: Callable[[], None]) -> float:
+    """Do something to the link of a carrier, and return how long its next bind takes."""
+    joined, began_s = carrier.proxy.joined, time.monotonic()
     act()
     await until(
-        lambda: house.north.proxy.joined > joined and house.north.bound,
+        lambda: carrier.proxy.joined > joined and carrier.bound,
         within_s=60,
-        what="north is bound again",
+        what=f"{carrier.name} is bound again",
     )
     return time.monotonic() - began_s
 

@@ -3,7 +3,19 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from chaos import carrier_faults, clock_faults, count_faults, deaths, disk_faults, failovers, overload
+from chaos import (
+    absent_services,
+    carrier_faults,
+    clock_faults,
+    count_faults,
+    deaths,
+    disk_faults,
+    failed_texts,
+    failovers,
+    lead_faults,
+    memory_faults,
+    overload,
+)
 from chaos.outcome_table import Outcome
 from chaos.stage import Stage
 
@@ -24,13 +36,18 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F13": carrier_faults.silent_link,
     "F14": carrier_faults.throttling,
     "F15": carrier_faults.strange_receipts,
+    "F16": failed_texts.failed_texts,
     "F17": carrier_faults.slow_carrier,
     "F18": clock_faults.steps,
     "F19": overload.flood,
     "F20": overload.retry_storm,
+    "F21": lead_faults.sink_down,
+    "F22": absent_services.absent_services,
     "F23": deaths.restarts,
     "F24": disk_faults.older_copy,
+    "F25": memory_faults.out_of_memory,
     "F26": overload.soak,
+    "F27": carrier_faults.lossy_link,
     "F28": disk_faults.poison,
     "F29": failovers.machine_lost,
     "F30": failovers.primary_cut_off,

@@ -55,7 +55,6 @@ async def primary_killed(stage: Stage) -> Outcome:
                 house.figures["promoted after s"] = time.monotonic() - killed_s
                 await house.recovered(killed_s, within_s=RECOVERS_S_MAX)
                 await _go_on(house)
-                house.fault_ended_s = time.monotonic()
             return await _close(house, "F5", "primary killed, standby promoted")
 
 
@@ -133,9 +132,9 @@ async def switchover(stage: Stage) -> Outcome:
             asked_s = time.monotonic()
             await cluster.control("switchover", "--candidate", new, "--force")
             await house.recovered(time.monotonic(), within_s=RECOVERS_S_MAX)
+            house.figures["switched after s"] = house.fault_ended_s - asked_s
             await _go_on(house)
             await _until_back(house, cluster, old)
-            house.figures["switched after s"] = house.fault_ended_s - asked_s
         house.expect("F32", await cluster.named("leader") == new, "another machine is the primary")
         return await _close(house, "F32", "switchover")
 
@@ -152,6 +151,7 @@ async def etcd_lost(stage: Stage) -> Outcome:
             await asyncio.sleep(LEASES * cluster.lease_s)
             await house.recovered(time.monotonic(), within_s=RECOVERS_S_MAX)
             await house.until_asked(stage.scale.requests_min)
+            house.fault_ended_s = time.monotonic()
             for name in NODES:
                 cluster.start(name, "etcd")
             await cluster.until_whole()
@@ -191,9 +191,10 @@ async def _followed() -> AsyncIterator[tuple[PostgresServer, PostgresServer]]:
 
 
 async def _go_on(house: House) -> None:
-    """Let people come until there is something to compare with."""
+    """Let people come until there is something to compare with; what is broken is mended only then."""
     await asyncio.sleep(house.stage.scale.settle_s)
     await house.until_asked(house.stage.scale.requests_min)
+    house.fault_ended_s = time.monotonic()
 
 
 async def _until_back(house: House, cluster: PatroniCluster, name: str) -> None:

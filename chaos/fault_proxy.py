@@ -19,6 +19,7 @@ import msgspec
 CHUNK_OCTETS_MAX: Final = 65_536
 # Chunks of one direction that wait for their time; then reading pauses.
 CHUNKS_MAX: Final = 1_000
+HERE: Final = "127.0.0.1"
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -72,16 +73,18 @@ class FaultProxy:
     Args:
         target: The port of the server, on this machine.
         port: Where to listen; 0 takes a free one.
+        door: A socket to listen on instead, as one on another machine of a network in a box.
 
     Attributes:
-        port: Where it listens.
+        host: Where it listens, and `port`.
         weather: How the line is; set it by `turn`.
         swallowed: How many octets were lost.
         joined: How many connections have passed through it so far.
     """
 
-    def __init__(self, target: int, *, port: int = 0) -> None:
-        self.port = port
+    def __init__(self, target: int, *, port: int = 0, door: socket.socket | None = None) -> None:
+        self.host, self.port = HERE, port
+        self._door = door
         self.weather = Weather()
         self.swallowed = self.joined = 0
         self._target = target
@@ -94,8 +97,10 @@ class FaultProxy:
         return len(self._pairs)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        if self._door is None:
+            self._door = socket.create_server((self.host, self.port))
+        self._server = await asyncio.start_server(self._accept, sock=self._door)
+        self.host, self.port = self._door.getsockname()
         return self
 
     async def __aexit__(
@@ -133,7 +138,7 @@ class FaultProxy:
             _reset(writer)
             return
         try:
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
+            from_server, to_server = await asyncio.open_connection(HERE, self._target)
         except OSError:
             _reset(writer)
             return

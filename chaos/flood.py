@@ -112,7 +112,7 @@ class _Flood:
 
     async def one_after_the_other(self) -> None:
         await closed_loop(
-            self._orders.port,
+            [self._orders.port],
             self.requests(),
             connections=TOGETHER,
             on_answer=lambda answer: self.note(answer.subject, answer.at_s, answer.status, answer.body),

@@ -2,14 +2,18 @@
 
 1. Whatever runs on a machine is found by its namespace and ended with it: nothing outlives the network.
 2. Nothing outside is changed but for one interface of this machine, which goes with the network.
-3. A cable that is pulled out refuses nothing: what is sent is gone, as in a broken network.
+3. A cable that is pulled out, or that loses packets, refuses nothing: what is sent is gone.
 """
 
 import asyncio
+import ctypes
 import os
+import re
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -23,6 +27,22 @@ END_S_MAX: Final = 10.0
 # 198.18.0.0/15 is for measurements between networks; nobody is reached by it.
 NETWORK: Final = "198.18.{}."
 HERE: Final = 254
+SPACES: Final = Path("/run/netns")
+CLONE_NEWNET: Final = 0x4000_0000
+# Both directions of one cable, as its switch sees them: nobody who sends is told of what is lost.
+LOSSES: Final = """
+table netdev {name} {{
+    chain sent {{
+        type filter hook ingress device "{name}" priority 0
+        ip saddr {address} numgen random mod 100 < {percent} counter drop
+    }}
+    chain received {{
+        type filter hook ingress device "here" priority 0
+        ip daddr {address} numgen random mod 100 < {percent} counter drop
+    }}
+}}
+"""
+LOST: Final = re.compile(r"counter packets (\d+)")
 # Names of interfaces have fifteen letters at most.
 _networks = count(os.getpid() % 200)
 
@@ -103,6 +123,38 @@ class MachineNetwork:
     def mend(self, name: str) -> None:
         """Put it back."""
         _ip("-n", self._switch, "link", "set", "dev", name, "master", "br0")
+
+    def lose(self, name: str, percent: int) -> None:
+        """Lose so many of a hundred packets between a machine and this one, in each direction; 0 is none."""
+        rules = f"table netdev {name} {{}}\ndelete table netdev {name}\n"
+        if percent:
+            rules += LOSSES.format(name=name, address=self.addresses[name], percent=percent)
+        self._filter("-f", "-", rules=rules)
+
+    def lost(self, name: str) -> int:
+        """Return how many packets were lost since `lose` was called with more than none."""
+        return sum(map(int, LOST.findall(self._filter("list", "table", "netdev", name))))
+
+    def door(self, name: str) -> socket.socket:
+        """Listen on a machine, from this process: a socket stays on the machine where it was made."""
+        with ThreadPoolExecutor(1) as visitor:  # only this thread goes there, and it ends there
+            return visitor.submit(self._open_door, name).result()
+
+    def _open_door(self, name: str) -> socket.socket:
+        with (SPACES / self._space(name)).open() as space:
+            if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), f"cannot enter {name}")
+        return socket.create_server((self.addresses[name], 0))
+
+    def _filter(self, *arguments: str, rules: str = "") -> str:
+        return subprocess.run(
+            ["ip", "netns", "exec", self._switch, "nft", *arguments],
+            input=rules,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S_MAX,
+        ).stdout
 
     def processes(self, name: str) -> set[int]:
         """Return what runs on a machine."""

@@ -192,7 +192,8 @@ class PatroniCluster:
     def _followers(self, address: str) -> int:
         """Ask a primary itself how many standbys follow it: Patroni tells what was so some seconds ago."""
         with self._connect(address, POSTGRES_PORT) as connection:
-            return int(connection.execute(STREAMING).fetchone()[0])
+            [(count,)] = connection.execute(STREAMING)
+            return int(count)
 
     def _connect(self, host: str, port: int) -> "psycopg.Connection[Any]":
         return psycopg.connect(

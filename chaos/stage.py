@@ -1,6 +1,7 @@
 """Where a scene is played: two carriers, the program between, people who come and go, and their books."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,7 +35,7 @@ STRANGE_QUESTIONS_MAX: Final = 50
 # By when it must be well again, as the facts of the field ask for; of F1 and F2 that is a second process.
 RECOVERS_S_MAX: Final[Mapping[str, float]] = {
     "F3": 10.0, "F6": 5.0, "F7": 5.0, "F10": 5.0, "F12": 2.0,
-    "F13": 30.0, "F19": 10.0, "F20": 10.0, "F23": 10.0,
+    "F13": 30.0, "F19": 10.0, "F20": 10.0, "F23": 10.0, "F27": 60.0,
 }  # fmt: skip
 
 
@@ -107,9 +108,9 @@ class House:
         database_line: What is between the program and the server of its database, where there is one.
     """
 
-    def __init__(self, stage: "Stage", victim: Victim) -> None:
+    def __init__(self, stage: "Stage", victim: Victim, phones: Phones) -> None:
         self.stage, self.victim = stage, victim
-        self.books, self.phones = Books(), Phones()
+        self.books, self.phones = Books(), phones
         self.north: WatchedCarrier
         self.south: WatchedCarrier
         self.lines: ApiLines
@@ -121,10 +122,11 @@ class House:
         self.fault_began_s = self.fault_ended_s = time.monotonic()
 
     @asynccontextmanager
-    async def load(self) -> AsyncIterator[None]:
-        """Let people come while the context lasts, then wait until all have finished."""
+    async def load(self, *, per_s: float | None = None) -> AsyncIterator[None]:
+        """Let people come while the context lasts (`per_s`, or as usual), then until all have finished."""
         over = False
-        streaming = asyncio.create_task(self.crowd.stream(self.stage.per_s, until=lambda: over))
+        coming = self.crowd.stream(per_s or self.stage.per_s, until=lambda: over)
+        streaming = asyncio.create_task(coming)
         try:
             yield
         finally:
@@ -137,10 +139,11 @@ class House:
         wanted = len(self.books.accepted) + count
         await until(lambda: len(self.books.accepted) >= wanted, within_s=60, what=f"{count} accepted starts")
 
-    async def until_asked(self, count: int) -> None:
-        """Wait until so many requests were answered or lost since the fault began."""
+    async def until_asked(self, count: int, *, since_s: float | None = None) -> None:
+        """Wait until so many requests were answered or lost since the fault began, or since then."""
+        began_s = self.fault_began_s if since_s is None else since_s
         await until(
-            lambda: self.books.requests_between(self.fault_began_s, time.monotonic()) >= count,
+            lambda: self.books.requests_between(began_s, time.monotonic()) >= count,
             within_s=300,
             what=f"{count} requests inside the fault",
         )
@@ -265,6 +268,9 @@ class Stage:
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
         database_url: str | None = None,
+        door: socket.socket | None = None,
+        phones: Phones | None = None,
+        started_by: Sequence[str] = (),
         **carrier: str | float,
     ) -> AsyncIterator[House]:
         """Open a house of two carriers, with the program running.
@@ -277,6 +283,9 @@ class Stage:
             environment: For the program.
             directory: Where the installation is, instead of a new directory.
             database_url: Of an empty database, instead of a new one where this run keeps its rows.
+            door: Where the carrier that is asked first is found, instead of a port of this machine.
+            phones: Of all people, instead of ones that show every text.
+            started_by: A command that becomes the program.
             carrier: Settings of both carriers.
         """
         self._houses += 1
@@ -287,7 +296,8 @@ class Stage:
                 url = through(proxy.port, await new_database(self.database_url))
             victim = Victim(directory or self.directory / name, database_url=url)
             victim.environment.update(environment or {})
-            house = House(self, victim)
+            victim.started_by = started_by
+            house = House(self, victim, phones or Phones())
             house.database_line = proxy
             key = await victim.install()
             for priority, (side, faults) in enumerate((("north", north), ("south", south))):
@@ -298,6 +308,7 @@ class Stage:
                     password=victim.password,
                     chance=self.chance(f"{name}-{side}"),
                     faults=faults,
+                    door=door if side == "north" else None,
                 )
                 setattr(house, side, await stack.enter_async_context(watched))
                 victim.add_carrier(watched, **{"priority": priority, "window": 100, **carrier})

@@ -7,12 +7,13 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from bench.processes import Pinned
-from bench.scrape import figure
+from bench.scrape import figure, until_figure
+from bench.spoken_calls import FIRST_RTP_PORT
 from bench.subject import free_port
 from chaos.watched_carrier import SYSTEM_ID, WatchedCarrier, until
 
@@ -31,6 +32,8 @@ ROUTING: Final[Mapping[str, str]] = {
 }
 
 
+# What phones are shown that are called.
+CALLER: Final = "+911600123456"
 # A tenant that has nothing, and asks for what others have.
 STRANGER: Final = "stranger"
 
@@ -45,6 +48,7 @@ class Victim:
     Attributes:
         port: Where it answers.
         environment: Of the program at its next start.
+        started_by: A command that becomes the program, at its next start.
         password: What carriers know it by.
         stranger_key: Of another tenant.
     """
@@ -60,6 +64,7 @@ class Victim:
             "DASTAK__SERVER__LISTEN": f"127.0.0.1:{self.port}",
             "DASTAK__SERVER__OPS_LISTEN": f"127.0.0.1:{self.ops_port}",
         }
+        self.started_by: Sequence[str] = ()
         self.stranger_key = ""
         self._database_url = database_url
         if database_url is not None:
@@ -72,10 +77,25 @@ class Victim:
         return self.directory / "dastak.db"
 
     @property
+    def database_url(self) -> str:
+        """What its rows are reached by."""
+        return self._database_url or f"sqlite://{self.database}"
+
+    @property
+    def keys(self) -> Path:
+        """The file of its keys."""
+        return self.directory / "secrets.json"
+
+    @property
     def pid(self) -> int:
         """The process to send signals to."""
         assert self._running is not None, "it does not run"
         return self._running.process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and neither killed nor found dead."""
+        return self._running is not None
 
     @property
     def process(self) -> Pinned:
@@ -102,7 +122,7 @@ class Victim:
     def add_carrier(self, carrier: WatchedCarrier, **settings: str | float) -> None:
         """Write a carrier into the settings."""
         wanted = {
-            "host": "127.0.0.1",
+            "host": carrier.host,
             "port": carrier.port,
             "system_id": SYSTEM_ID,
             "password": self.password,
@@ -111,6 +131,19 @@ class Victim:
         lines = [f"{name} = {json.dumps(value)}" for name, value in wanted.items()]
         with (self.directory / "dastak.toml").open("a") as file:
             file.write("\n".join((f"\n[carriers.{carrier.name}]", *lines, "")))
+
+    async def add_trunk(self, name: str, port: int, *, calls_max: int) -> None:
+        """Add a SIP trunk on this machine while it runs, and wait until it is there."""
+        wanted = (
+            "host=127.0.0.1",
+            f"port={port}",
+            f"caller={CALLER}",
+            f"calls_max={calls_max}",
+            f"rtp_ports=[{FIRST_RTP_PORT}, {FIRST_RTP_PORT + 2 * calls_max - 1}]",
+        )
+        settings = [word for one in wanted for word in ("--set", one)]
+        await self.command("carrier", "add", name, "--kind", "sip", *settings)
+        await until_figure(self.ops_port, f'dastak_bound{{route="{name}"}}', 1)
 
     async def command(self, *arguments: str) -> Any:
         """Give it a command and return what it prints as JSON."""
@@ -136,7 +169,7 @@ class Victim:
         """Start it, and wait for nothing."""
         assert self._running is None, "it runs already"
         arguments = ("-m", "dastak", "--config", str(self.directory / "dastak.toml"), "serve")
-        running = Pinned(*arguments, environment=self.environment, log=self.log)
+        running = Pinned(*arguments, environment=self.environment, log=self.log, by=self.started_by)
         running.__enter__()
         self._running = running
 

@@ -1,6 +1,7 @@
 """A simulated SMPP carrier behind a fault proxy, which writes down every text that reaches a phone."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -39,8 +40,13 @@ class Phones:
         self.codes: dict[str, str] = {}
         self._waiting: dict[str, asyncio.Event] = {}
 
+    def take(self, carrier: "WatchedCarrier", message: SimMessage) -> None:
+        """Let a carrier bring a text."""
+        del carrier
+        self.show(message.msisdn, code_in(message))
+
     def show(self, number: str, code: str) -> None:
-        """Let a text arrive."""
+        """Let a code be known to who has the phone."""
         self.codes[number] = code
         if (event := self._waiting.pop(number, None)) is not None:
             event.set()
@@ -58,7 +64,10 @@ class Phones:
 
 
 class WatchedCarrier:
-    """One carrier; Dastak binds to `port`, and what is between is `proxy`.
+    """One carrier; Dastak binds to `host` and `port`, and what is between is `proxy`.
+
+    Args:
+        door: Where Dastak finds it, instead of a port of this machine.
 
     Attributes:
         asked: How many submit_sm came.
@@ -74,8 +83,10 @@ class WatchedCarrier:
         password: str,
         chance: Random,
         faults: Sequence[Fault],
+        door: socket.socket | None = None,
     ) -> None:
         self.name = name
+        self._door = door
         self._books, self._phones = books, phones
         self.script = _Counting(chance, faults)
         account = Account(system_id=SYSTEM_ID, password=password)
@@ -84,7 +95,7 @@ class WatchedCarrier:
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
         await self._stack.enter_async_context(self.smsc)
-        self.proxy = await self._stack.enter_async_context(FaultProxy(self.smsc.port))
+        self.proxy = await self._stack.enter_async_context(FaultProxy(self.smsc.port, door=self._door))
         return self
 
     async def __aexit__(
@@ -93,8 +104,13 @@ class WatchedCarrier:
         await self._stack.aclose()
 
     @property
-    def port(self) -> int:
+    def host(self) -> str:
         """Where Dastak binds."""
+        return self.proxy.host
+
+    @property
+    def port(self) -> int:
+        """Where Dastak binds there."""
         return self.proxy.port
 
     @property
@@ -115,7 +131,12 @@ class WatchedCarrier:
     def _take(self, message: SimMessage) -> None:
         text = message.sm.short_message
         self._books.arrive(self.name, message.msisdn, message.message_id, text, time.monotonic())
-        self._phones.show(message.msisdn, text.split()[0].decode("ascii"))
+        self._phones.take(self, message)
+
+
+def code_in(message: SimMessage) -> str:
+    """Return the code of a text."""
+    return message.sm.short_message.split()[0].decode("ascii")
 
 
 async def until(condition: Callable[[], Any], *, within_s: float, what: str) -> None:

@@ -11,9 +11,10 @@ from chaos.outcome_table import HEAD, Report, cells
 from tools.markdown import join, table
 
 RESULTS: Final = Path(__file__).resolve().parent.parent / "chaos" / "results"
-# The runs that are kept: where, and of what. The last is of scenes that bring a PostgreSQL of their own.
+# The runs that are kept: where, and of what.
 KEPT: Final = (
     ("reference.json", "The run that is kept"),
+    ("later.json", "The run of faults that came later"),
     ("postgres.json", "The run on a line to PostgreSQL that fails"),
     ("cluster.json", "The run on PostgreSQL that dies"),
 )

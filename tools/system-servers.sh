@@ -29,6 +29,7 @@ promtool:prometheus
 patroni:patroni
 etcd:etcd-server
 ip:iproute2
+nft:nftables
 valkey-server redis-server:redis-server
 systemd-analyze:systemd
 '

@@ -177,9 +177,9 @@ async def _build(stack: StopStack, settings: Settings) -> House:
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     box, simulated, calls, table = await app_carriers.open_ways(stack, settings, inward, health, voices)
-    learn = (health.on_events, limits.calls.on_events, (hedges := HedgeBudget()).on_events)
-    heard = (metrics.on_events, inward.settlement.on_events, partial(app_carriers.tell_calls, table), *learn)
-    nodes = Among(settings, store.nodes)
+    nodes, hedges = Among(settings, store.nodes), HedgeBudget()
+    then = (health.on_events, limits.calls.on_events, hedges.on_events, nodes.worker.on_events)
+    heard = (metrics.on_events, inward.settlement.on_events, partial(app_carriers.tell_calls, table), *then)
     routes = app_carriers.Making(table, inward.ears(), keys, voices, nodes.shared)
     trials, fleet = app_carriers.make_fleet(settings, store, routes)
     outages = Outages(store, clock, lambda: fleet.entries)

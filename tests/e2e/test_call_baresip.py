@@ -75,6 +75,7 @@ def test_call_that_is_called_off_while_it_rings_is_cancelled_by_baresip(tmp_path
             trunk.stop()
 
         assert lost["outcome"] == "not_answered"
+        assert "Expires: 7\n" in next(one for one in trunk.messages() if "INVITE sip:" in one)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

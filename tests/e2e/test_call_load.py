@@ -52,8 +52,8 @@ def test_every_call_is_answered_none_is_lost_and_none_stays(tmp_path: Path, call
             outcomes = Counter(asking.map(lambda of: _ended(house, of), begun))
             steps = [house.steps(of) for of in begun]
             asyncio.run(phones.saw_everything(END_S_MAX))
-            # The trunk has all its channels back: so many calls are under way at one time as before.
-            until(lambda: house.carrier()["available"])
+            # The trunk has all its channels back.
+            until(lambda: house.carrier()["in_flight"] == 0)
         finally:
             phones.stop()
 

@@ -50,6 +50,11 @@ def resync(browser: LoginClient, first: str, second: str) -> httpx.Response:
     return browser.send(CODE, {"do": "resync", "first": first, "second": second})
 
 
+def step(browser: LoginClient, first: str, second: str, *, way: str = "hotp") -> httpx.Response:
+    """Type two codes in a row where one looks after one's account."""
+    return browser.send(ACCOUNT, {"do": f"step-{way}", "first": first, "second": second})
+
+
 def sign_in_by(browser: LoginClient, name: str, way: str) -> str:
     """Pass the password, ask for a code by a way, and return the page that asks for it."""
     browser.send(ACCOUNT, {"do": "out"})
@@ -141,6 +146,61 @@ def test_nobody_brings_into_step_what_is_no_authenticator(
 
     assert 'value="resync"' not in shown
     assert refused.status_code == 403
+
+
+def test_key_fob_that_is_far_ahead_is_brought_into_step_on_ones_own_account(
+    inside: LoginClient, person: dict[str, Any]
+) -> None:
+    before = inside.get(ACCOUNT).text
+    fob = add_hotp(inside)
+    apart = step(inside, fob.at(25), fob.at(27))
+    mended = step(inside, fob.at(25), fob.at(26))
+    again = step(inside, fob.at(25), fob.at(26))
+    sign_in_by(inside, person["name"], "hotp")
+    used = inside.type_code(fob.at(26))
+    entered = inside.type_code(fob.at(27))
+
+    assert "step-" not in before, "there is nothing yet that could be out of step"
+    assert [one.status_code for one in (apart, mended, again)] == [422, 200, 422]
+    assert "do not follow one another" in apart.text
+    assert 'href="#first-hotp"' in apart.text
+    assert "in step again" in mended.text
+    assert used.status_code == 422
+    assert entered.headers["location"] == ACCOUNT
+
+
+def test_tries_on_ones_own_account_and_at_the_login_are_counted_together(
+    inside: LoginClient, person: dict[str, Any]
+) -> None:
+    fob = add_hotp(inside)
+    wrong = [step(inside, fob.at(30), fob.at(20)).status_code for _ in range(RESYNCS.attempts)]
+    too_often = step(inside, fob.at(20), fob.at(21))
+    sign_in_by(inside, person["name"], "hotp")
+    at_login = resync(inside, fob.at(20), fob.at(21))
+
+    assert set(wrong) == {422}
+    assert (too_often.status_code, at_login.status_code) == (429, 429)
+
+
+@pytest.mark.parametrize("way", ["hotp", "sms", "hash_chain", "nothing"])
+def test_what_one_does_not_have_or_has_no_steps_is_not_brought_into_step(
+    inside: LoginClient, way: str
+) -> None:
+    assert step(inside, "123456", "123457", way=way).status_code == 403
+
+
+def test_authenticator_is_not_brought_into_step_between_password_and_code(
+    inside: LoginClient, person: dict[str, Any]
+) -> None:
+    fob = add_hotp(inside)
+    inside.send(ACCOUNT, {"do": "out"})
+    inside.pass_password(person["name"])
+    between = inside.send(ACCOUNT, {"do": "step-hotp", "first": fob.at(25), "second": fob.at(26)}, page=CODE)
+    asked = inside.send(CODE, {"do": "use-hotp"})
+    ahead = inside.type_code(fob.at(27))
+
+    assert between.headers["location"] == CODE
+    assert (asked.status_code, ahead.status_code) == (303, 422)
 
 
 def test_printed_list_is_shown_once_and_asked_for_code_by_code(

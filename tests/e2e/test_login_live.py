@@ -138,6 +138,35 @@ async def test_person_without_script_sets_a_forgotten_password_anew(
         await expect(page.get_by_text("Password set anew")).to_be_visible()
 
 
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+async def test_key_fob_is_brought_into_step_on_ones_own_account(
+    browser: Browser, dastak: DastakProcess, script: bool
+) -> None:
+    name, number = some_name(), some_number()
+    async with at(browser, dastak, f"{LOGIN}/sign-up", java_script_enabled=script) as page:
+        await sign_up(page, name)
+        await add_number(page, dastak, number)
+        await page.goto(dastak.url + ACCOUNT)
+        await send(page, "button[value=add-hotp]")
+        fob = pyotp.HOTP((await page.locator(".secret").inner_text()).replace(" ", ""))
+        await send(page, "button[value=check]", code=fob.at(0))
+        await page.get_by_text("Type two in a row").click()
+        await send(page, "button[value=step-hotp]", **{"first-hotp": fob.at(25), "second-hotp": fob.at(27)})
+        await expect(page.locator("#errors")).to_contain_text("do not follow one another")
+        await expect(page.locator("#errors")).to_be_focused()
+        await page.locator("#errors a").click()
+        await expect(page.locator("#first-hotp")).to_be_focused()
+
+        await send(page, "button[value=step-hotp]", **{"first-hotp": fob.at(25), "second-hotp": fob.at(26)})
+
+        await expect(page.get_by_role("status")).to_have_text("Your authenticator is in step again.")
+        await send(page, "button[value=out]")
+        await send(page, "button:not([name])", username=name, password=PASSWORD)
+        await send(page, "button[value=use-hotp]")
+        await send(page, "button[value=check]", code=fob.at(27))
+        assert page.url == dastak.url + ACCOUNT
+
+
 async def test_remembered_browser_is_listed_and_forgotten(browser: Browser, dastak: DastakProcess) -> None:
     name, number = some_name(), some_number()
     async with at(browser, dastak, f"{LOGIN}/sign-up") as page:

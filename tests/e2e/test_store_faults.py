@@ -29,12 +29,15 @@ class Disk(sqlite3.Connection):
     def __init__(self, *arguments, **settings) -> None:
         super().__init__(*arguments, **settings)
         self.failure: int | None = None
+        self.lacks_memory = False
         self.answers = threading.Event()
         self.answers.set()
 
     def execute(self, sql, *parameters):
         if sql == "COMMIT":
             assert self.answers.wait(10)
+            if self.lacks_memory:
+                raise MemoryError
             if self.failure is not None:
                 error = sqlite3.OperationalError("disk I/O error")
                 error.sqlite_errorcode, error.sqlite_errorname = self.failure, "SQLITE_IOERR"
@@ -68,6 +71,20 @@ def note(group: GroupCommit, disk: Disk, n: int) -> "asyncio.Future[object]":
 
 def noted(disk: Disk) -> list[int]:
     return [n for (n,) in disk.execute("SELECT n FROM fact ORDER BY n")]
+
+
+async def test_commit_that_lacks_memory_is_in_doubt_and_nothing_is_acknowledged_after_it(
+    group: GroupCommit, disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.lacks_memory = True
+    answers = await asyncio.gather(*(note(group, disk, n) for n in range(5)), return_exceptions=True)
+    disk.lacks_memory = False
+    later = await asyncio.gather(note(group, disk, 9), return_exceptions=True)
+
+    assert [(type(answer), answer.may_be_done) for answer in answers] == [(Overloaded, True)] * 5
+    assert [type(answer) for answer in later] == [Overloaded]
+    assert not group.healthy
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [MemoryError]
 
 
 async def test_failed_commit_refuses_its_whole_batch_and_keeps_none_of_it(

@@ -1,7 +1,7 @@
 """What finds no room waits in the lane, leaves by expiry and in turns, and is dropped when it is late."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -10,18 +10,21 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core.errors import TooLate
-from dastak.core.events import MessageDropped, MessageQueued, MessageSubmitted
+from dastak.core.events import Event, MessageDropped, MessageQueued, MessageSubmitted
 from dastak.core.message import MessageState
 from dastak.core.node import LEASE_S
-from dastak.core.policy import Policy
+from dastak.core.outcome import Outcome
+from dastak.core.policy import Channel, Policy
 from dastak.core.tenant import Mode
+from dastak.core.verification import Verification
 from dastak.delivery import lane as lane_module
-from dastak.delivery.failover import USEFUL_LIFE_S
+from dastak.delivery.failover import CALL_S, USEFUL_LIFE_S
 from dastak.delivery.lane_pace import SURE_AFTER_S
 from dastak.delivery.routing import RouteTable, Unjudged
 from dastak.delivery.time_to_leave import TimeToLeave
 from dastak.flows import worker as worker_module
 from dastak.flows.worker import Worker
+from tests.flow.test_fall_back import with_calls
 from tests.flow.test_worker import Gate
 from tests.support.house import House, ScriptedRoute, open_house
 from tests.support.samples import some_msisdn
@@ -147,6 +150,68 @@ async def test_message_that_became_late_in_the_lane_is_dropped_and_the_event_say
         )
         assert await house.message_state(started) is MessageState.EXPIRED
         assert worker.waiting == 0
+
+
+@pytest.fixture
+def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "DUE_EVERY_S", 3600.0)
+
+
+@asynccontextmanager
+async def full_trunk(house: House) -> AsyncIterator[tuple[Worker, ScriptedRoute]]:
+    """Have a call ring on a trunk of one channel, which it keeps."""
+    trunk = with_calls(house)
+
+    async def rings() -> None:
+        trunk.in_flight_max = 0
+
+    trunk.in_flight_max, trunk.script = 1, [rings]
+    async with Worker(retention=timedelta(days=1)) as worker:
+        tell = house.ports.publish
+
+        def publish(verification: Verification, events: Sequence[Event]) -> None:
+            tell(verification, events)
+            worker.on_events(verification, events)
+
+        house.ports = replace(house.ports, hand_over=worker.hand_over, publish=publish)
+        await worker.run(house.ports)
+        await house.start(channel=Channel.VOICE)
+        await house.sees(MessageSubmitted)
+        yield worker, trunk
+
+
+@pytest.mark.usefixtures("nobody_looks")
+async def test_call_waits_while_all_channels_are_in_use_and_leaves_the_moment_one_is_free(
+    tmp_path: Path,
+) -> None:
+    async with open_house(tmp_path) as house, full_trunk(house) as (worker, trunk):
+        await house.start(some_msisdn(1), channel=Channel.VOICE)
+        assert (worker.waiting, len(trunk.offered)) == (1, 1)
+
+        trunk.in_flight_max = 1
+        await house.receive("trunk-1", Outcome.NOT_ANSWERED)
+        await house.sees(MessageSubmitted, 2)
+
+        assert (worker.waiting, len(trunk.offered)) == (0, 2)
+
+
+@pytest.mark.usefixtures("nobody_looks")
+async def test_call_that_waited_until_its_code_lives_too_short_is_dropped_and_the_event_says_so(
+    tmp_path: Path,
+) -> None:
+    async with open_house(tmp_path) as house, full_trunk(house) as (_, trunk):
+        started = await house.start(some_msisdn(1), channel=Channel.VOICE)
+        house.clock.advance(started.policy.ttl_s - CALL_S + 0.5)
+        trunk.in_flight_max = 1
+        await house.receive("trunk-1", Outcome.NOT_ANSWERED)
+
+        [dropped] = await house.sees(MessageDropped)
+
+        assert (dropped.cause, dropped.why) == (
+            "late",
+            "after its wait for room on trunk the code lives 19.5 s more, and a call needs 20.0 s",
+        )
+        assert len(trunk.offered) == 1
 
 
 async def test_message_is_dropped_when_no_route_is_fast_enough_for_its_life(house: House) -> None:

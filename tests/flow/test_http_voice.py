@@ -372,10 +372,12 @@ async def test_vendor_that_says_no_says_why(status: int, body: bytes, outcome: O
 async def test_no_more_calls_than_are_allowed() -> None:
     async with stage(TwilioVoice(), calls_max=1) as scene:
         call = await scene.called()
+        full = scene.route.in_flight_max
         with pytest.raises(CarrierFull):
             await scene.route.submit(outgoing())
         await call.tell("busy")
 
+        assert (full, scene.route.in_flight_max) == (0, 1)
         assert await scene.called()
 
 

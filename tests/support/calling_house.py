@@ -118,13 +118,19 @@ def calling_house(directory: Path, **settings: str) -> Iterator[CallingHouse]:
 
 @contextmanager
 def phone_in(
-    directory: Path, *, number: str = TO, name: str = "phone", options: str = "", registrar: int = 0
+    directory: Path,
+    *,
+    number: str = TO,
+    name: str = "phone",
+    answers: str = "auto",
+    options: str = "",
+    registrar: int = 0,
 ) -> Iterator[BaresipPhone]:
-    """Run a softphone in a folder below this one; it answers by itself. For the rest see `baresip`."""
+    """Run a softphone in a folder below this one. For the rest see `baresip`."""
     folder = directory / name
     folder.mkdir()
-    with baresip(folder, number=number, options=options, registrar=registrar) as answering:
-        yield answering
+    with baresip(folder, number=number, answers=answers, options=options, registrar=registrar) as phone:
+        yield phone
 
 
 def press_gate(phone: BaresipPhone, spoken: Pack = ENGLISH) -> None:

@@ -28,6 +28,7 @@ class Inspector:
         page: Not opened yet.
         home: Where the program answers; nobody else may be asked for anything.
         target_px_min: How high and wide a button is at least.
+        requests_max: For a page with all that it loads.
         elsewhere: Sites that a walk ends at.
     """
 
@@ -37,10 +38,11 @@ class Inspector:
         home: str,
         *,
         target_px_min: int,
+        requests_max: int = REQUESTS_MAX,
         elsewhere: tuple[str, ...] = (),
     ) -> None:
         self._page, self._home, self._elsewhere = page, home, elsewhere
-        self._target_px_min = target_px_min
+        self._target_px_min, self._requests_max = target_px_min, requests_max
         self._asked: list[Request] = []
         self._answers: list[Response] = []
         self._strangers: list[str] = []
@@ -99,7 +101,7 @@ class Inspector:
         ]
         sizes = {one.url: (await one.sizes())["responseBodySize"] for one in first}
         return [
-            *([f"makes {len(first)} requests"] if len(first) > REQUESTS_MAX else []),
+            *([f"makes {len(first)} requests"] if len(first) > self._requests_max else []),
             *([f"has {sum(sizes.values())} octets"] if sum(sizes.values()) > octets_max else []),
         ]
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import pyotp
-from playwright.async_api import Page
+from playwright.async_api import Page, Route
 
 from tests.support.api_client import ApiClient
 from tests.support.code_visitor import made_page
@@ -21,9 +21,10 @@ from tests.support.patience import until
 SERVICE: Final = "/v1/admin/tenants/default/services/default"
 CHECK: Final = "button[value=check]"
 PLAIN: Final = "button:not([name])"
+FOB_STEP: Final = "button[value=step-hotp]"
 NEW_PASSWORD: Final = "another bridge of limes"
-# A number that nobody has, and a phone that is off: docs/how-to/try-the-call.md.
-UNKNOWN, OFF = "+12025550102", "+12025550101"
+# A phone that is off: docs/how-to/try-the-call.md.
+OFF = "+12025550101"
 
 
 class Traveller:
@@ -31,6 +32,7 @@ class Traveller:
 
     Attributes:
         page: The tab.
+        dastak: The program, for what is done at its command line.
         api: What the caller's own server does meanwhile.
         site: A site that has people logged in by us.
         language: What the browser prefers.
@@ -38,15 +40,18 @@ class Traveller:
         number: The phone.
         kept: Recovery codes, which are shown once and typed later.
         newest: The code that came last.
+        fob: The key fob, once there is one.
     """
 
     def __init__(self, page: Page, dastak: DastakProcess, site: Site, back: str, language: str) -> None:
         self.page, self.site, self.back, self.language = page, site, back, language
+        self.dastak = dastak
         self.url = dastak.url
         self.api = ApiClient(dastak.url, dastak.api_key)
         self.name, self.number = some_name(), some_number()
         self.kept: list[str] = []
         self.newest = ""
+        self.fob: pyotp.HOTP | None = None
 
     async def open(self, path: str) -> None:
         await self.page.goto(path if path.startswith("http") else self.url + path)
@@ -114,7 +119,8 @@ def _sets_up(kind: str) -> Step:
 
 async def _prove_fob(who: Traveller) -> None:
     secret = (await who.page.locator(".secret").inner_text()).replace(" ", "")
-    await who.send(CHECK, code=pyotp.HOTP(secret).at(0))
+    who.fob = pyotp.HOTP(secret)
+    await who.send(CHECK, code=who.fob.at(0))
 
 
 async def _prove_list(who: Traveller) -> None:
@@ -142,6 +148,27 @@ async def _wrong_recovery_code(who: Traveller) -> None:
 
 async def _open_two_codes(who: Traveller) -> None:
     await who.page.locator("details:has(#first) summary").click()
+
+
+async def _open_two_codes_of_fob(who: Traveller) -> None:
+    await who.page.locator("details:has(#first-hotp) summary").click()
+
+
+async def _bring_in_step(who: Traveller) -> None:
+    assert who.fob is not None
+    await who.send(FOB_STEP, **{"first-hotp": who.fob.at(25), "second-hotp": who.fob.at(26)})
+
+
+async def _on_the_way(who: Traveller) -> None:
+    """Be sent on after a sign-in, by a page that is held still for longer than anybody looks."""
+    await who.page.route("**/on?next=**", _hold_still)
+    await who.open(f"{LOGIN}/on?next=/authorize")
+
+
+async def _hold_still(route: Route) -> None:
+    answer = await route.fetch()
+    held = (await answer.text()).replace('content="0;', 'content="86400;')
+    await route.fulfill(response=answer, body=held)
 
 
 async def _link(who: Traveller) -> None:
@@ -176,10 +203,14 @@ ACCOUNTS: Final[Tour] = {
     "authenticator, bad code": sends(CHECK, code="12"),
     "key fob": _sets_up("hotp"),
     "account with a key fob": _prove_fob,
+    "account, two codes of the fob": _open_two_codes_of_fob,
+    "account, fob not in step": sends(FOB_STEP, **{"first-hotp": "123456", "second-hotp": "123456"}),
+    "account, fob in step": _bring_in_step,
     "printed list": _sets_up("hash_chain"),
     "account with a list": _prove_list,
     "account, wrong password": sends("button[value=password]", old="x", new=NEW_PASSWORD),
     "account, recovery codes anew": _new_codes,
+    "on the way to a site": _on_the_way,
     "account, another factor first": _put_text_first,
     "login": sends("button[value=out]"),
     "login, refused": lambda who: who.send(PLAIN, username=who.name, password="a wrong but long one"),
@@ -245,7 +276,10 @@ async def _until_way(who: Traveller, to: str, way: str) -> None:
 
 
 async def _failed(who: Traveller) -> None:
-    of = await who.hosted(UNKNOWN)
+    # Told only when the page is made, for there is none of what has failed.
+    unknown = {"number": some_number(), "stat": "UNDELIV", "err": "001", "receipt": 2.0}
+    assert who.api.put("/sim/faults", [unknown]).status == 200
+    of = await who.hosted(str(unknown["number"]))
     until(lambda: who.api.get(f"/v1/verifications/{of}").body["state"] == "failed")
     await who.page.reload()
 

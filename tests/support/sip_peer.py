@@ -23,12 +23,14 @@ CALLEE = Callee(
 class Conversation:
     """One call, everything it said, and the time."""
 
-    def __init__(self, trunk: SipTrunk = TRUNK, *, digest: DigestClient | None = None) -> None:
+    def __init__(
+        self, trunk: SipTrunk = TRUNK, *, callee: Callee = CALLEE, digest: DigestClient | None = None
+    ) -> None:
         numbers = itertools.count()
         self.draw = lambda: f"tok{next(numbers)}"
         self.now = 0.0
         self.digest = digest or DigestClient(Credentials("shop", "secret"), self.draw)
-        self.call = SipCall(trunk, CALLEE, self.digest, self.draw, now=0.0)
+        self.call = SipCall(trunk, callee, self.digest, self.draw, now=0.0)
         self.events: list[CallEvent] = []
         (packet,) = self.packets()
         self.invite = parse(packet.octets)

@@ -99,6 +99,38 @@ def test_cancel_ends_a_call_that_rings() -> None:
     assert caller.news() == [Over("CANCEL")]
 
 
+@pytest.mark.parametrize("rings", [True, False])
+def test_invitation_that_expires_ends_a_call_that_nobody_answered_or_called_off(rings: bool) -> None:
+    caller = SipCaller(first=invite(headers=[("Expires", "9")]))
+    if rings:
+        caller.call.ring(0.0)
+        caller.packets()
+    before, (terminated, *_) = caller.wait(8.9), caller.wait(9.0)
+
+    assert before == []
+    assert (terminated.method, terminated.status) == ("INVITE", 487)
+    assert caller.news() == [Over("expired")]
+    assert caller.call.log[-2:] == ["the invitation expired", "487 Request Terminated"]
+
+
+def test_invitation_that_was_answered_expires_no_more() -> None:
+    caller = SipCaller(first=invite(headers=[("Expires", "9")]))
+    caller.answered()
+
+    assert caller.wait(60.0) == []
+    assert caller.call.state is CalledState.TALKING
+
+
+@pytest.mark.parametrize("said", ["", "soon", "-1", "9.5", "9" * 11])
+def test_expiry_that_cannot_be_read_is_none(said: str) -> None:
+    caller = SipCaller(first=invite(headers=[("Expires", said)]))
+    caller.call.ring(0.0)
+    caller.packets()
+
+    assert caller.wait(200.0) == []
+    assert caller.call.state is CalledState.RINGING
+
+
 def test_cancel_of_nothing_and_of_an_answered_call_change_nothing() -> None:
     caller = SipCaller()
     caller.answered()

@@ -1,6 +1,6 @@
 import pytest
 
-from dastak.core.errors import CarrierUnavailable
+from dastak.core.errors import CarrierFull, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.voice.engine.engine_line import EngineLeg, EngineLine
 from dastak.voice.engine.engine_messages import (
@@ -130,15 +130,19 @@ async def test_line_without_a_process_or_a_trunk_takes_no_call(up: bool, stands:
     assert line.in_flight == 1
 
 
-async def test_line_is_available_while_the_trunk_stands_and_calls_are_left() -> None:
+async def test_line_takes_as_many_calls_as_the_trunk_has_channels_and_is_available_meanwhile() -> None:
     line, _, hearer, _ = await dialled()
-    first = line.available
     line.dial(DIAL, hearer)
-    full = line.available
+    with pytest.raises(CarrierFull):
+        line.dial(DIAL, hearer)
+    full = line.available, line.in_flight
     line.hear(CallOver(2, Outcome.BUSY, "SIP 486"))
+    line.dial(DIAL, hearer)
+    again = line.in_flight
     line.stand(False, "no answer to OPTIONS")
 
-    assert (first, full, line.available, line.reason) == (True, False, False, "no answer to OPTIONS")
+    assert (full, again) == ((True, 2), 2)
+    assert (line.available, line.reason) == (False, "no answer to OPTIONS")
 
 
 async def test_closed_line_ends_what_was_not_told() -> None:

@@ -138,11 +138,11 @@ class LaneMachine(RuleBasedStateMachine):
         self.now_s += later_s
         taken, late = self.lane.take(self.now_s, ready=lambda route: route != blocked)
         for gone in late:
-            assert self.inside.pop(gone.waiting.what).expires_s - self.now_s <= gone.waiting.median_s
+            assert self.inside.pop(gone.waiting.what).expires_s - self.now_s <= gone.waiting.needed_s
         if taken is None:
             assert all(one.route == blocked for one in self.inside.values())
             return
-        assert self.inside.pop(taken.what).expires_s - self.now_s > taken.median_s
+        assert self.inside.pop(taken.what).expires_s - self.now_s > taken.needed_s
         assert taken.route != blocked
         same = [one for one in self.inside.values() if (one.tenant, one.route) == (taken.tenant, taken.route)]
         assert all(one.expires_s >= taken.expires_s for one in same)

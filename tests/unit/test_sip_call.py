@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -52,6 +53,7 @@ def test_invite_says_who_calls_whom_and_from_where() -> None:
     assert invite.first("Content-Type") == "application/sdp"
     assert invite.tokens("Supported") == {"timer"}
     assert invite.first("Session-Expires") == "90;refresher=uas"
+    assert invite.first("Expires") == "27"
     assert invite.all("P-Asserted-Identity") == []
 
 
@@ -332,6 +334,34 @@ def test_cancel_waits_for_the_first_provisional() -> None:
     assert methods(talk.reply(487)) == ["ACK"]
     assert talk.news() == []
     assert talk.call.state is CallState.OVER
+
+
+@pytest.mark.parametrize(("rings_until", "limit"), [(9.2, 9.2), (60.0, 25.0)])
+def test_earlier_limit_of_call_and_trunk_ends_the_ringing_before_the_invitation_expires(
+    rings_until: float, limit: float
+) -> None:
+    talk = Conversation(callee=msgspec.structs.replace(CALLEE, rings_until=rings_until))
+    talk.reply(180)
+
+    before, (cancel, *_) = talk.wait(limit - 0.1), talk.wait(limit)
+
+    assert (before, cancel.method) == ([], "CANCEL")
+    assert limit + 2 <= int(talk.invite.first("Expires")) < limit + 3
+
+
+def test_invitation_that_is_said_anew_expires_when_the_first_one_did() -> None:
+    talk = Conversation()
+    talk.wait(10.4)
+
+    _, again = talk.reply(407, headers=(ASK,))
+
+    assert (again.method, again.first("Expires")) == ("INVITE", "17")
+
+
+def test_invitation_that_comes_too_late_expires_at_once() -> None:
+    talk = Conversation(callee=msgspec.structs.replace(CALLEE, rings_until=-3.0))
+
+    assert talk.invite.first("Expires") == "2"
 
 
 def test_ring_limit_without_any_answer_is_unreachable() -> None:

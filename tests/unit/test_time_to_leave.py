@@ -161,11 +161,15 @@ def test_nothing_is_refused_where_a_call_follows_at_once() -> None:
     assert ways.refuses()
 
 
-def test_call_that_cannot_leave_in_time_is_refused() -> None:
+def test_call_is_refused_where_no_trunk_was_up_for_long_and_not_for_those_that_wait() -> None:
     ways = Ways("north", calls=["trunk"])
+    call = asked(particulars=Particulars(channel=Channel.VOICE))
     ways.queues = {"trunk": Queue({TENANT: 9_000}, 1.0)}
+    behind_others = ways.refuses(call)
+    ways.is_down("trunk", 9_000)
 
-    assert ways.refuses(asked(particulars=Particulars(channel=Channel.VOICE)))
+    assert not behind_others
+    assert ways.refuses(call)
     assert ways.to_leave.counts()["voice",] == 1
 
 

@@ -62,6 +62,10 @@ class Line:
         self.legs: list[Leg] = []
         self.dialled = asyncio.Event()
 
+    @property
+    def in_flight(self) -> int:
+        return sum(not leg.over for leg in self.legs)
+
     def dial(self, dial: Dial, hearer: Hearer) -> Leg:
         self.dials.append(dial)
         self.legs.append(Leg(dial, hearer))
@@ -110,6 +114,17 @@ def outgoing() -> Outgoing:
 @pytest.fixture
 async def desk() -> Desk:
     return Desk()
+
+
+async def test_call_that_rang_keeps_its_channel_until_it_ends(desk: Desk) -> None:
+    task, leg = await desk.dialled()
+    searching = desk.route.in_flight_max
+    leg.hearer.on_ringing("180")
+    await task
+    rang = desk.route.in_flight_max
+    leg.hang_up()
+
+    assert (searching, rang, desk.route.in_flight_max) == (7, 6, 7)
 
 
 async def test_message_is_taken_when_the_phone_rings_and_delivered_when_the_code_was_spoken(

@@ -16,6 +16,7 @@ from dastak.commands.doctor import look_at
 from dastak.config import ConfigError, Settings
 from dastak.config_read import Loaded, load
 from dastak.telemetry.logs import setup_logs
+from dastak.telemetry.no_memory import end_without_memory
 
 if TYPE_CHECKING:
     from dastak.app import Running
@@ -33,6 +34,7 @@ def serve(context: click.Context, listen: str | None, role: str | None) -> None:
     """Run the service until SIGTERM or Ctrl-C; what is queued stays in the database."""
     loaded = load(context.obj, os.environ, {"server.listen": listen, "server.role": role})
     setup_logs(loaded.settings.log.level, loaded.settings.log.format)
+    end_without_memory()
     refuse_unsafe(loaded)
     run_app(loaded.settings, dev=False, ready=_say)
 

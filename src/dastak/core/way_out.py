@@ -100,7 +100,7 @@ class Route(Protocol):
 
     @property
     def in_flight_max(self) -> int:
-        """How many messages may be under way with it at once; the others wait in the lane."""
+        """How many messages may be on their way to it at once; the others wait in the lane."""
 
     async def submit(self, outgoing: Outgoing) -> CarrierRef:
         """Hand a message over.

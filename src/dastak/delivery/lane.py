@@ -24,14 +24,14 @@ class Waiting(NamedTuple, Generic[T]):
         what: Whatever the caller wants back.
         route: The first one it would be offered to.
         expires_s: The end of its code's life.
-        median_s: How long the route needs to a phone, half of the time.
+        needed_s: With no more life than this it is not sent any more.
     """
 
     what: T
     tenant: int
     route: str
     expires_s: float
-    median_s: float = 0.0
+    needed_s: float = 0.0
 
 
 class GivenUp(NamedTuple, Generic[T]):
@@ -139,7 +139,7 @@ class OtpLane(Generic[T]):
                 ((route, self._next_tenant(route)) for route in open_routes), key=lambda way: self._rank(*way)
             )
             waiting = self._remove(route, tenant, 0)
-            if waiting.expires_s - now_s > waiting.median_s:
+            if waiting.expires_s - now_s > waiting.needed_s:
                 self._route_turns.serve(route)
                 self._tenant_turns.setdefault(route, _Turns()).serve(tenant)
                 return waiting, late

@@ -71,9 +71,11 @@ class TimeToLeave:
 
     def _wait_s(self, verification: Verification) -> float:
         """Return how long a message would wait; 0 is not at all, or not known."""
-        ways, shortest_s = self._ways(verification, verification.particulars.channel), inf
+        channel, shortest_s = verification.particulars.channel, inf
+        ways = self._ways(verification, channel)
         for route in ways:
-            queue = self._queue_of(route)
+            # Calls last longer than a pace is counted: how fast they leave is not known.
+            queue = self._queue_of(route) if channel is Channel.SMS else None
             wait_s = 0.0 if queue is None else queue_s(queue, verification.tenant)
             if not route.available:
                 wait_s = max(wait_s, self._down_s(route.name))

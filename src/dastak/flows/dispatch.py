@@ -2,7 +2,7 @@
 
 1. A message that finds room leaves at once, and so does one that nobody can take now: its refusal is quick.
 2. While a route is full the next one in order is asked; only when all are full a message waits.
-3. Who waits leaves by the rules of `delivery/lane.py`, as soon as another message has ended: nobody polls.
+3. Who waits leaves by the rules of `delivery/lane.py`, when another message or call has ended: nobody polls.
 4. What is late is dropped, with an event. Whom a crowded lane puts out, the lease of its row brings back.
 """
 
@@ -14,16 +14,18 @@ from typing import Final, NamedTuple
 
 from dastak.core.errors import DastakError
 from dastak.core.message import Message, MessageKey
+from dastak.core.policy import Channel
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.core.way_out import Queue, Route
-from dastak.delivery.failover import USEFUL_LIFE_S
+from dastak.delivery.failover import CALL_S, USEFUL_LIFE_S
 from dastak.delivery.lane import GivenUp, OtpLane, Waiting
 from dastak.delivery.lane_pace import LanePace
 from dastak.flows.dead_letter import broke
 from dastak.flows.deliver import LATE, deliver, drop, ways_of
 
 IN_FLIGHT_MAX: Final = 10_000
+_NEED: Final = {Channel.SMS: "half of all texts need", Channel.VOICE: "a call needs"}
 
 log = logging.getLogger("dastak.dispatch")
 
@@ -200,7 +202,11 @@ class Dispatch:
         verification, message = held
         fresh = _fresh(ways, message)
         route = fresh[0].name if fresh else ""
-        median_s = self._ports.routes.median_s(route, verification.msisdn) if route else 0.0
+        if message.channel is Channel.VOICE:
+            needed_s = CALL_S
+        else:
+            median_s = self._ports.routes.median_s(route, verification.msisdn) if route else 0.0
+            needed_s = max(USEFUL_LIFE_S, median_s)
         now_s = self._ports.clock.now().timestamp()
         if not self._lane.waiting_for(route):
             self._paces[route] = LanePace(now_s)
@@ -210,7 +216,7 @@ class Dispatch:
             verification.tenant,
             route,
             verification.expires_at.timestamp(),
-            max(USEFUL_LIFE_S, median_s),
+            needed_s,
         )
         for given_up in self._lane.add(waiting):
             self._give_up(given_up, now_s)
@@ -221,8 +227,8 @@ class Dispatch:
         if given_up.why == LATE:
             why = (
                 f"after its wait for room on {waiting.route} the code lives "
-                f"{waiting.expires_s - now_s:.1f} s more, and half of all texts need "
-                f"{waiting.median_s:.1f} s"
+                f"{waiting.expires_s - now_s:.1f} s more, and {_NEED[message.channel]} "
+                f"{waiting.needed_s:.1f} s"
             )
             self._begin(message, (), drop(self._ports, message, LATE, why=why))
         else:

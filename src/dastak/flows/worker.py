@@ -7,12 +7,13 @@ is found there too, at once where a bell rings.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
+from dastak.core.events import Event, MessageDelivered, MessageUndelivered
 from dastak.core.message import Message, MessageState
 from dastak.core.node import LEASE_S
 from dastak.core.ports import Ports
@@ -63,6 +64,12 @@ class Worker:
         """Deliver a message that was just committed, as soon as a route has room for it."""
         if self._dispatch is not None:
             self._dispatch.offer(verification, message)
+
+    def on_events(self, _verification: Verification, told: Sequence[Event]) -> None:
+        """Let the next one leave when a call is over: it kept its channel until now."""
+        if self.waiting and any(isinstance(event, MessageDelivered | MessageUndelivered) for event in told):
+            assert self._dispatch is not None
+            self._dispatch.go_on()
 
     def look_now(self) -> None:
         """Look for what is due without waiting; whoever rings may be wrong."""

@@ -105,6 +105,7 @@ class HttpVoiceRoute:
         )
         self._turnstile = Turnstile(carrier.rate_per_s)
         self._ending: set[asyncio.Task[None]] = set()
+        self._asking = 0
 
     async def __aenter__(self) -> Self:
         """Open, and begin to connect."""
@@ -129,8 +130,8 @@ class HttpVoiceRoute:
 
     @property
     def in_flight_max(self) -> int:
-        """How many calls may be under way at once."""
-        return self.carrier.settings.calls_max
+        """How many calls may be asked for at once: one that the vendor took keeps its place until it ends."""
+        return self.carrier.settings.calls_max - (len(self.desk) - self._asking)
 
     @property
     def in_flight(self) -> int:
@@ -172,7 +173,7 @@ class HttpVoiceRoute:
         """
         if not self.available:
             raise CarrierUnavailable(f"Nobody can be called now: {self.unheard or self.reason}.")
-        if len(self.desk) >= self.in_flight_max:
+        if len(self.desk) >= self.carrier.settings.calls_max:
             raise CarrierFull("As many calls as are allowed are under way with this carrier.")
         if outgoing.match_digits and not self.carrier.profile.gated:
             raise CarrierRejected(
@@ -181,12 +182,15 @@ class HttpVoiceRoute:
                 outcome=Outcome.ROUTE_CONFIG,
             )
         call = self.desk.begin(outgoing)
+        self._asking += 1
         try:
             ref = await self._create(call)
         except BaseException:
             # If it calls all the same, it finds nothing to say.
             self.desk.forget(call)
             raise
+        finally:
+            self._asking -= 1
         if call.why_ended:
             self._end_soon(call)
         return self.desk.named(call, ref)

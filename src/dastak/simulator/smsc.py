@@ -16,7 +16,8 @@ from typing import Annotated, Final, Self
 import msgspec
 
 from dastak.core.pace import Pace
-from dastak.simulator.faults import FaultScript
+from dastak.simulator.faults import Fate, FaultScript
+from dastak.simulator.receipt_text import receipt_body
 from dastak.simulator.receipts_out import ReceiptsOut
 from dastak.simulator.smsc_bind import Served, SimMessage, SmscBind
 from dastak.sms.pdu import encode_body, encode_sm
@@ -132,6 +133,17 @@ class Smsc:
     def send_text(self, system_id: str, sm: Sm) -> None:
         """Bring a text from a phone to an account."""
         self._served[system_id].out.add(encode_sm(sm))
+
+    def report(self, message: SimMessage, stat: str, err: str) -> None:
+        """Send one more receipt of a text, as a carrier does that changes its mind."""
+        body = receipt_body(
+            message.sm,
+            message.message_id,
+            Fate(stat=stat, err=err),
+            submitted_at=message.submitted_at,
+            done_at=self._now(),
+        )
+        self._served[message.account].out.add(body)
 
     def send_alert(self, system_id: str, msisdn: str) -> None:
         """Tell an account's binds that a phone is back."""

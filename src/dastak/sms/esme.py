@@ -21,6 +21,7 @@ from dastak.core.errors import CarrierFull, CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.core.pace import Pace
 from dastak.sms.in_hand import InHand
+from dastak.sms.last_address import LastAddress
 from dastak.sms.pdu import (
     CSTRING_OCTETS_MAX,
     LONG_PASSWORD,
@@ -100,7 +101,7 @@ class Esme:
         self._chance = chance or random.SystemRandom()
         self._start_after_s = start_after_s
         self._statuses = settings.statuses
-        self._ssl = settings.tls.context() if settings.tls else None
+        self._carrier = LastAddress(settings)
         self._in_hand = InHand(settings.queue_max, settings.response_timeout_s)
         self._link: SmppLink | None = None
         self._tap: Tap | None = None
@@ -320,14 +321,10 @@ class Esme:
     async def _bind_once(self) -> None:
         """Connect, bind, and return when the link is gone."""
         settings = self.settings
-        name = (settings.tls.server_name or settings.host) if settings.tls else None
         self._closed.clear()
         self._drained.clear()
         try:
-            async with asyncio.timeout(settings.connect_timeout_s):
-                _, link = await self._loop.create_connection(
-                    self._new_link, settings.host, settings.port, ssl=self._ssl, server_hostname=name
-                )
+            link = await self._carrier.connect(self._new_link)
         except OSError as error:  # refused, no such name, a certificate not believed, no answer in time
             self._move(BindState.DOWN, f"cannot connect: {_words(error)}")
             return

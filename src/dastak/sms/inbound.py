@@ -133,7 +133,8 @@ class Inbound:
 
     def _hand_on(self, report: _Report) -> None:
         dlr, refs, operator, delivery = report
-        evidence = f"stat:{dlr.stat} err:{dlr.err}"
+        # Zeros say that there is no error, as most receipts do, and most of the database are receipts.
+        evidence = f"stat:{dlr.stat} err:{dlr.err}" if dlr.err.strip("0") else f"stat:{dlr.stat}"
         outcome = dlr.outcome
         judged = self.parts.judge(refs, outcome)
         if judged is not None:

@@ -6,7 +6,8 @@
 3. An operation that fails takes nobody with it: if it wrote nothing the batch goes on, and if it did, the
    batch is rolled back and run again with a savepoint around each.
 4. When the disk fails, every operation of the batch is refused and none of it is kept.
-5. When an fsync fails nobody can say what is on the disk: nothing is acknowledged any more until a new start.
+5. When an fsync fails, or a statement lacks memory, nobody can say what is on the disk: nothing
+   is acknowledged any more until a new start.
 """
 
 import asyncio
@@ -38,7 +39,6 @@ _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DISK: Final = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
 }
@@ -90,7 +90,7 @@ class GroupCommit:
         # Changes whenever somebody else has committed.
         self._version = 0
         self._wake = asyncio.Event()
-        self._writer = self._loop.create_task(self._write())
+        self._writer = self._loop.create_task(self._write_all())
 
     @property
     def healthy(self) -> bool:
@@ -123,6 +123,14 @@ class GroupCommit:
         self._wake.set()
         await self._writer
         self._helper.shutdown()
+
+    async def _write_all(self) -> None:
+        try:
+            await self._write()
+        except MemoryError:  # Python's word for SQLITE_NOMEM
+            log.exception("the database lacks memory")
+            self._broken = True
+            _overload((*self._batch, *self._waiting), "The database cannot write now.", may_be_done=True)
 
     async def _write(self) -> None:
         while self._waiting or not self._closing:

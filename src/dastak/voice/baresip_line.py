@@ -26,6 +26,7 @@ from dastak.voice.sip.call_outcomes import (
     read_overrides,
     status_words,
 )
+from dastak.voice.sip.sip_asking import expires_after
 from dastak.voice.sip.sip_sockets import is_address
 from dastak.voice.sip_settings import SipSettings
 from dastak.voice.sound.g711 import FRAME_MS, FRAME_OCTETS, ulaw_to_pcm
@@ -140,10 +141,14 @@ class BaresipLine:
         await self._stack.leave()
 
     @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return len(self._legs)
+
+    @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        is_open = self._runtime is not None and not self._stack.died.is_set()
-        return is_open and len(self._legs) < self.calls_max
+        return self._runtime is not None and not self._stack.died.is_set()
 
     @property
     def died(self) -> asyncio.Event:
@@ -166,9 +171,9 @@ class BaresipLine:
     async def begin(self, leg: "BaresipLeg", dial: Dial) -> Any:
         """Send the INVITE; what is told of the call goes to the leg."""
         caller = dial.caller if dial.caller in self._agents else self.settings.caller
-        headers = None
+        headers = dict([expires_after(leg.ring_s)])
         if self.settings.assert_identity:
-            headers = {"P-Asserted-Identity": f"<sip:{caller}@{self.domain}>"}
+            headers["P-Asserted-Identity"] = f"<sip:{caller}@{self.domain}>"
         uri = f"sip:{dial.msisdn}@{self.domain};transport={self.settings.transport}"
         self._dialling += 1
         try:
@@ -220,11 +225,13 @@ class BaresipLeg:
     """One call; a `dastak.voice.line.Leg`.
 
     Attributes:
+        ring_s: How long it may ring.
         events: What the library tells of it, and what we want of it ourselves (`CallEnd`).
     """
 
     def __init__(self, line: BaresipLine, dial: Dial, hearer: Hearer) -> None:
         self._line, self._dial, self._hearer = line, dial, hearer
+        self.ring_s = min(line.settings.ring_s, dial.ring_s)
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self._ivr: Ivr | None = None
         self._rung = False
@@ -241,8 +248,8 @@ class BaresipLeg:
         loop = asyncio.get_running_loop()
         clocks = [
             loop.call_later(self._line.heard_s, self._unheard),
-            loop.call_later(self._dial.ring_s, self._ring_out),
-            loop.call_later(self._dial.ring_s + self._line.settings.talk_s, self.hang_up),
+            loop.call_later(self.ring_s, self._ring_out),
+            loop.call_later(self.ring_s + self._line.settings.talk_s, self.hang_up),
         ]
         call = None
         try:

@@ -106,9 +106,13 @@ class Line(Protocol):
     def calls_max(self) -> int:
         """How many calls may be under way at once."""
 
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+
     def dial(self, dial: Dial, hearer: Hearer) -> Leg:
         """Ring a phone; the hearer is told only after this returned.
 
         Raises:
-            CarrierUnavailable: There is no line now.
+            CarrierUnavailable: There is no line now. CarrierFull: as many calls as may be are under way.
         """

@@ -118,7 +118,7 @@ class TrunkLine:
     @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        return self._open and self.sip.standing.available and len(self._calls) < self.calls_max
+        return self._open and self.sip.standing.available
 
     @property
     def reason(self) -> str:
@@ -144,6 +144,7 @@ class TrunkLeg:
 
     def __init__(self, line: TrunkLine, dial: Dial, hearer: Hearer) -> None:
         self._line, self._dial, self._hearer = line, dial, hearer
+        self._rings_until = line.sip.now() + dial.ring_s
         self._call: LineCall | None = None
         self._media: MediaLeg | None = None
         self._ours: Ours | None = None
@@ -161,8 +162,6 @@ class TrunkLeg:
 
     async def run(self) -> None:
         """Call, and tell what happens until it is over."""
-        # The trunk's own limit is often longer than the code has to live.
-        rung_out = asyncio.get_running_loop().call_later(self._dial.ring_s, self._ring_out)
         try:
             self._media = self._line.media.open(
                 on_key=self._key, on_end=self.hang_up, symmetric=self._line.symmetric
@@ -190,13 +189,8 @@ class TrunkLeg:
             self.hang_up()
             self._over(Outcome.NETWORK_TEMPORARY, "a defect of ours")
         finally:
-            rung_out.cancel()
             if self._media is not None:
                 self._media.close()
-
-    def _ring_out(self) -> None:
-        if self._audio is None:
-            self.hang_up()
 
     def _callee(self, ours: Ours) -> Callee:
         dialled = self._dial.caller
@@ -206,6 +200,7 @@ class TrunkLeg:
             uri=f"sip:{self._dial.msisdn}@{self._line.domain}",
             caller=NameAddr(f"sip:{caller}@{self._line.domain}"),
             offer=write_offer(ours),
+            rings_until=self._rings_until,
         )
 
     def _take(self, event: CallEvent) -> None:

@@ -80,7 +80,7 @@ class VoiceRoute:
         self._take_receipt, self._take_step = take_receipt, take_step
         self._chance = chance or random.SystemRandom()
         self._calls: dict[VerificationId, _Call] = {}
-        self._dialled = 0
+        self._dialled = self._searching = 0
 
     @property
     def available(self) -> bool:
@@ -89,21 +89,22 @@ class VoiceRoute:
 
     @property
     def in_flight_max(self) -> int:
-        """How many calls may be under way at once."""
-        return self._line.calls_max
+        """How many phones may be searched for at once: a call that rang keeps its channel until it ends."""
+        return self._line.calls_max - (self._line.in_flight - self._searching)
 
     async def submit(self, outgoing: Outgoing) -> CarrierRef:
         """Ring; return as soon as the phone does.
 
         Raises:
             CarrierRejected: It did not ring, and why.
-            CarrierUnavailable: The trunk does not answer.
+            CarrierUnavailable: The trunk does not answer. CarrierFull: it has no channel left.
         """
         self._dialled += 1
         ref = CarrierRef(self.name, f"{outgoing.key.verification.hex()[:12]}-{self._dialled}")
         call = _Call(self, ref, outgoing)
         of = outgoing.key.verification
         self._calls[of] = call
+        self._searching += 1
         try:
             call.leg = self._line.dial(self._dial(outgoing), call)
             self._take_step(outgoing.key, "dialled", "INVITE")
@@ -113,6 +114,7 @@ class VoiceRoute:
             call.hang_up("nothing was heard of the trunk")
             raise CarrierUnavailable("The trunk does not answer.") from None
         finally:
+            self._searching -= 1
             if not call.taken:
                 self._forget(of, call)
         return ref

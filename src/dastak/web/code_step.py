@@ -142,7 +142,7 @@ class CodeStep:
     async def watch(
         self, caller: Caller, verification_id: VerificationId, words: Words
     ) -> Mapping[str, str | bool]:
-        """Return what a page that stays open asks every two seconds: how far the newest message is.
+        """Return what a page that stays open asks again and again: how far the newest message is.
 
         Returns:
             `state` and its sentence `line`; whether a call may be asked for now; whether all is over.

@@ -2,12 +2,14 @@
 
 1. States change by `CALLED_TRANSITIONS` alone, and a call is told to be over exactly once.
 2. A final answer is said again until its ACK comes; without one the call ends after 32 s.
-3. What shall go wrong is in the fault that the call is given, and stands in its log when it does.
-4. What was said before the call was ours to answer, such as a challenge, is no business of this machine.
+3. A phone stops ringing when its invitation expires, whether or not anybody says CANCEL.
+4. What shall go wrong is in the fault that the call is given, and stands in its log when it does.
+5. What was said before the call was ours to answer, such as a challenge, is no business of this machine.
 
-Source: RFC 3261, sections 9.2, 13.3, 14.2, 15 and 17.2; RFC 4028 session timers.
+Source: RFC 3261, sections 9.2, 13.3, 14.2, 15, 17.2 and 20.19; RFC 4028 session timers.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -32,6 +34,8 @@ SDP: Final[Header] = ("Content-Type", "application/sdp")
 CANCELED: Final = Refusal(487, "Request Terminated", None)
 GONE: Final = (481, "Call/Transaction Does Not Exist")
 LOG_MAX: Final = 200
+_EXPIRES: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
+_UNANSWERED: Final = frozenset({CalledState.INVITED, CalledState.RINGING})
 
 
 class _Phone:
@@ -87,6 +91,8 @@ class CalledCall:
             for _ in range(script.fault.forks)
         ]
         self._first = self._phones[0]
+        expires_s = invite.first("Expires")
+        self._expires_at = now + int(expires_s) if _EXPIRES.fullmatch(expires_s) else None
         self._timer = SessionTimer(invite)
         self._acks_to_lose, self._byes_to_lose = script.fault.lost_acks, script.fault.lost_byes
         self._requests = CalledRequests(timing, reliable=hop.reliable, send=self.packets.append)
@@ -99,6 +105,8 @@ class CalledCall:
         times = [one.deadline for one in self._transactions()]
         if self.state is CalledState.TALKING:
             times.append(self._timer.deadline)
+        elif self.state in _UNANSWERED:
+            times.append(self._expires_at)
         return min((time for time in times if time is not None), default=None)
 
     @property
@@ -176,6 +184,10 @@ class CalledCall:
                     self._bye(now)
         for method in self._requests.tick(now):
             self._unanswered(method, now)
+        if self._expires_at is not None and self._expires_at <= now and self._move(CalledInput.REFUSES):
+            self.note("the invitation expired")
+            self._refuse(CANCELED, (), now)
+            self._over("expired")
         if self.state is CalledState.TALKING:
             if self._timer.refresh_due(now):
                 self._ask("UPDATE", self._timer.refreshing, now)
@@ -217,7 +229,7 @@ class CalledCall:
             return
         self._answer(asked, 200, "OK", now=now)
         self.note("CANCEL")
-        crosses = self.script.fault.late_answer and self.state in {CalledState.INVITED, CalledState.RINGING}
+        crosses = self.script.fault.late_answer and self.state in _UNANSWERED
         if crosses:
             self.events.append(Crossed())
         elif self._move(CalledInput.CANCEL):

@@ -1,7 +1,8 @@
 """A SIP trunk as the main program sees it: a line whose calls are made by the voice process.
 
 1. A call whose voice process died is over at once, by what it came to: a code that was spoken is delivered.
-2. A line whose trunk is not open, or whose voice process is gone, takes no call.
+2. A line whose trunk is not open, or whose voice process is gone, takes no call; nor does one whose channels
+   are all in use.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections import Counter
 from types import TracebackType
 from typing import Protocol, Self
 
-from dastak.core.errors import CarrierUnavailable
+from dastak.core.errors import CarrierFull, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.voice.engine.engine_messages import (
     CallAnswered,
@@ -96,7 +97,7 @@ class EngineLine:
     @property
     def available(self) -> bool:
         """Whether it can ring now."""
-        return self._open.is_set() and self._engine.up and self.in_flight < self.calls_max
+        return self._open.is_set() and self._engine.up
 
     async def wait_open(self) -> None:
         """Return as soon as the trunk can be reached."""
@@ -106,6 +107,8 @@ class EngineLine:
         """See `Line`."""
         if not (self._open.is_set() and self._engine.up):
             raise CarrierUnavailable(f"The trunk takes no call: {self.reason}.")
+        if self.in_flight >= self.calls_max:
+            raise CarrierFull("As many calls as are allowed are under way by this trunk.")
         call = self._engine.number()
         leg = self._legs[call] = EngineLeg(self._engine, call, hearer)
         self._engine.send(PlaceCall(call, self.number, dial))

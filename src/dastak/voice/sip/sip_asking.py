@@ -6,6 +6,7 @@
 Source: RFC 3261, sections 9.1, 13.2, 17.1 and 22; RFC 4028, section 7.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,7 +18,14 @@ from dastak.voice.sip.sip_headers import NameAddr
 from dastak.voice.sip.sip_message import Address, Header, SipMessage
 from dastak.voice.sip.sip_transactions import Effect, State, Transaction, happened_by
 
+# Our own CANCEL comes first: a proxy whose timer is faster says 408, as if the trunk were dead.
+EXPIRES_LATER_S: Final = 2
 _SECONDS: Final = re.compile(r"([0-9]{1,6})(?![0-9])", re.ASCII)
+
+
+def expires_after(ring_s: float) -> Header:
+    """Return what ends an invitation where it arrived, when nobody is left who could say CANCEL."""
+    return "Expires", str(math.ceil(max(0.0, ring_s)) + EXPIRES_LATER_S)
 
 
 class Callee(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,11 +35,13 @@ class Callee(msgspec.Struct, frozen=True, kw_only=True):
         uri: The Request-URI, such as `sip:+919876543210@trunk.example`.
         caller: From; without a tag.
         offer: Our SDP.
+        rings_until: When it is given up at the latest, by the monotonic clock; the trunk may limit it more.
     """
 
     uri: str
     caller: NameAddr
     offer: bytes
+    rings_until: float = math.inf
 
 
 class Asking(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +73,13 @@ class OwnRequests:
         party: Our side of the call.
         callee: Whom to call.
         send: Where packets go.
+        rings_until: When the call is given up if nobody answers, by the monotonic clock.
     """
 
-    def __init__(self, party: CallParty, callee: Callee, send: Callable[[Packet], None]) -> None:
+    def __init__(
+        self, party: CallParty, callee: Callee, send: Callable[[Packet], None], *, rings_until: float
+    ) -> None:
+        self._rings_until = rings_until
         self._party = party
         self._callee = callee
         self._send = send
@@ -95,7 +109,8 @@ class OwnRequests:
         self._cseq += 1
         branch = self._party.new_branch()
         proofs = self._party.digest.proofs("INVITE", self._callee.uri)
-        headers: list[Header] = [*proofs, ("Contact", f"<{trunk.contact}>"), ALLOW]
+        expires = expires_after(self._rings_until - now)
+        headers: list[Header] = [*proofs, ("Contact", f"<{trunk.contact}>"), ALLOW, expires]
         supported = [*(["100rel"] if trunk.prack else []), *(["timer"] if self._session_s else [])]
         if supported:
             headers.append(("Supported", ", ".join(supported)))

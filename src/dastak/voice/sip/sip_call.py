@@ -142,11 +142,12 @@ class SipCall:
         self.party = CallParty(trunk=trunk, call_id=draw(), local=local, digest=digest, draw=draw)
         self._trunk = trunk
         self._callee = callee
-        self._own = OwnRequests(self.party, callee, self.packets.append)
+        rings_until = min(now + trunk.ring_s, callee.rings_until)
+        self._own = OwnRequests(self.party, callee, self.packets.append, rings_until=rings_until)
         self._served = PeerRequests(self.party, self.packets.append, self.events.append)
         self._legs: dict[str, _Leg] = {}
         self._talking: _Leg | None = None
-        self._alarms: dict[_Alarm, float] = {_Alarm.RING: now + trunk.ring_s}
+        self._alarms: dict[_Alarm, float] = {_Alarm.RING: rings_until}
         self._challenges = self._pracks = 0
         self._told: set[tuple[int, str]] = set()
         self._wished: CallOutcome | None = None

@@ -355,7 +355,8 @@ class SipLine:
         if silent:
             self._endpoint.hurry(self.now())
         full = ended.outcome is CallOutcome.TRUNK_DOWN and ended.status == 503
-        if here is None or line_call.settled or not (silent or full):
+        rung_out = self.now() >= line_call.callee.rings_until
+        if here is None or rung_out or line_call.settled or not (silent or full):
             return False
         if silent:
             self._places.targets.shun(here, self.now())

@@ -9,7 +9,9 @@
   const summary = document.getElementById("errors");
   const go = form.querySelector("[value=check]");
   const calling = form.querySelector("[value=call]");
-  const EVERY_MS = 2000;
+  // What becomes of the message is to stand here two seconds after we know it, over slow lines too.
+  const SOON_MS = 1000;
+  const LATER_MS = 3000;
   const FOR_MS = 120000;
 
   if (summary) summary.focus();
@@ -55,15 +57,16 @@
     if (news.call && calling) calling.disabled = false;
     // The number was typed into the phone: here is nothing left to type.
     if (news.over && !field && !sent) go.click();
-    return !news.over;
+    return news.over ? 0 : news.state === "delivered" ? LATER_MS : SOON_MS;
   };
   const began = Date.now();
   const look = () => {
     if (sent || Date.now() - began > FOR_MS) return;
+    const asked = Date.now();
     fetch(form.dataset.poll, { cache: "no-store", credentials: "same-origin" })
-      .then((answer) => answer.ok && answer.json().then(tell))
-      .catch(() => true)
-      .then((goes) => { if (goes) setTimeout(look, EVERY_MS); });
+      .then((answer) => answer.ok ? answer.json().then(tell) : answer.status === 503 ? LATER_MS : 0)
+      .catch(() => LATER_MS)
+      .then((wait) => { if (wait) setTimeout(look, wait - (Date.now() - asked)); });
   };
-  if (form.dataset.poll && window.fetch) setTimeout(look, EVERY_MS);
+  if (form.dataset.poll && window.fetch) setTimeout(look, SOON_MS);
 })();

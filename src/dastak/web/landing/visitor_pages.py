@@ -192,7 +192,7 @@ class VisitorPages:
         return self._draw(shown, self._coding(request, shown, visit, outcome.values), outcome.status)
 
     async def watch(self, request: Request) -> Response:
-        """GET how far the message is, as an open page asks every two seconds."""
+        """GET how far the message is, as an open page asks again and again."""
         shown, visit = await self._visiting(request)
         assert visit.verification is not None
         caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)

@@ -82,12 +82,13 @@ async def whose(place: Place) -> tuple[BrowserSession, Person] | Response:
 async def show_account(
     place: Place, session: BrowserSession, person: Person, status: int = 200, **said: str
 ) -> Response:
-    """Show an account; `said` may have `error`, `field` and what was `typed`."""
+    """Show an account; `said` may have a `notice`, an `error`, its `field` and what was `typed`."""
     has = ways(person, place.settings.factors)
     people = place.login.people
     between = is_between(session)
     values: dict[str, Any] = {
         "form": place.token(FORM),
+        "notice": "",
         "error": "",
         "field": "",
         "typed": "",
@@ -101,6 +102,7 @@ async def show_account(
         ]
         if person.msisdn is not None or _may_begin_with_authenticator(place)
         else [],
+        "stepping": () if between else [kind for kind in has if kind in enrol.STEPPING],
         "codes_left": await people.recovery_codes_left(person.id),
         "devices": () if between else await _devices(place, person),
         "password": not between and place.settings.check_url is None,
@@ -208,6 +210,18 @@ async def _drop(
     return see_other(place.account())
 
 
+async def _step(
+    place: Place, session: BrowserSession, person: Person, form: Mapping[str, str], about: str
+) -> Response:
+    """Bring an authenticator into step; two codes in a row are proof enough of having it."""
+    codes = (form.get("first", ""), form.get("second", ""))
+    kind = _channel(about)
+    if await enrol.bring_in_step(place.login, place.caller, person, kind, codes, visitor=place.visitor):
+        return await show_account(place, session, person, notice=place.words.say("resync_done"))
+    error = place.words.say("resync_wrong")
+    return await show_account(place, session, person, 422, error=error, field=f"first-{kind}")
+
+
 async def _prefer(
     place: Place, _session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
 ) -> Response:
@@ -280,6 +294,7 @@ _ACTS: Final[Mapping[str, Act]] = {
     "add": _add,
     "drop": _drop,
     "prefer": _prefer,
+    "step": _step,
     "password": _password,
     "codes": _codes,
     "forget": _forget,

@@ -1,5 +1,7 @@
 """Log in with the phone alone: a person types a number, and the code that it gets.
 
+Where a service's calls match numbers, a person may be called, to type that of the page into the phone.
+
 1. A code is asked for by the browser that typed the number, for the site's request it was typed for.
 2. The browser gets another secret when the code was right: one planted before is worth nothing after.
 """
@@ -14,6 +16,8 @@ from dastak.core.errors import DastakError, InvalidMsisdn, NotFound, Overloaded,
 from dastak.core.ids import VerificationId, digest_of
 from dastak.core.msisdn import parse
 from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
+from dastak.core.policy import FACTORS, Channel
+from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows.start import Ask
 from dastak.web.login.login_house import client_address
@@ -58,8 +62,9 @@ class PhoneLogin:
 
     async def act(self, way: WayIn, form: Mapping[str, str]) -> Response:
         """Do what a form says."""
-        if form.get("do") == "begin":
-            return await self._begin(way, form.get("number", "")[:_NUMBER_SHOWN_MAX])
+        if form.get("do") in ("begin", "begin_call"):
+            by_call = form["do"] == "begin_call" and _may_match(self._provider.caller(way.client))
+            return await self._begin(way, form.get("number", "")[:_NUMBER_SHOWN_MAX], by_call=by_call)
         pending = self._pending(way)
         if pending is None:
             return see_other(way.path)
@@ -82,14 +87,15 @@ class PhoneLogin:
             await self._keep(way, renewed)
         return self._code_page(way, outcome.values, outcome.status)
 
-    async def _begin(self, way: WayIn, typed: str) -> Response:
-        """Ask the number for a code."""
+    async def _begin(self, way: WayIn, typed: str, *, by_call: bool) -> Response:
+        """Ask the number for a code, or have the number of the page typed into the phone."""
         caller = self._provider.caller(way.client)
         region = next(iter(caller.service.countries), "IN")
         try:
             msisdn = parse(typed, default_region=region).msisdn
             ask = Ask(
                 to=msisdn,
+                channel=Channel.VOICE if by_call else None,
                 client_ip=client_address(way.request, self._provider.proxies) or None,
                 particulars=Particulars(
                     locale=way.words.language, domain=self._provider.house.code_domain(caller.service)
@@ -145,6 +151,7 @@ class PhoneLogin:
 
     def _number_page(self, way: WayIn, *, typed: str, wrong: str = "") -> Response:
         secret = way.here.secret or way.here.sessions.new()
+        caller = self._provider.caller(way.client)
         answer = self._provider.house.show(
             "oidc_number.html",
             way.words,
@@ -152,6 +159,8 @@ class PhoneLogin:
                 "site": way.client.name,
                 "typed": typed,
                 "wrong": wrong,
+                "calls": _calls_first(caller),
+                "may_match": _may_match(caller),
                 "form": way.form(secret),
                 "back": denial(way.asked, self._provider.issuer),
             },
@@ -175,6 +184,16 @@ class PhoneLogin:
         }
         shown = {**values, **around}
         return self._provider.house.show("oidc_code.html", way.words, shown, status, forms_to=way.forms_to)
+
+
+def _calls_first(caller: Caller) -> bool:
+    return next((one for one in caller.service.policy.channels if one not in FACTORS), None) is Channel.VOICE
+
+
+def _may_match(caller: Caller) -> bool:
+    """Say whether a call may be asked for that has the number of the page typed, and does not come anyway."""
+    policy = caller.service.policy
+    return policy.match and Channel.VOICE in policy.channels and not _calls_first(caller)
 
 
 def _approving(pending: Pending) -> VerificationId:

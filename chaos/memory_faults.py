@@ -1,0 +1,88 @@
+"""The program has no memory left: F25."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Final
+
+from chaos.deaths import ANSWER_S, SLOW
+from chaos.memory_box import MemoryBox, can_be_made
+from chaos.outcome_table import Outcome
+from chaos.stage import House, Stage
+from dastak.simulator.faults import Fault
+
+KILLED_S_MAX: Final = 60.0
+DEAD_S_MAX: Final = 5.0
+# Less than the program has: what it gives back it does not get again.
+TAKEN_OCTETS: Final = 64 * 2**20
+
+
+async def out_of_memory(stage: Stage) -> Outcome:
+    """F25: the kernel kills the program for want of memory, and then refuses it what it asks for."""
+    thinking = (Fault(response=ANSWER_S),)
+    async with AsyncExitStack() as stack:
+        box = await stack.enter_async_context(MemoryBox()) if can_be_made() else None
+        house = await stack.enter_async_context(
+            stage.house("f25", north=thinking, south=thinking, habits=SLOW)
+        )
+        if box is not None:
+            await _start_again(house, box)
+        async with house.load():
+            await house.until_accepted(10)
+            house.fault_begins()
+            if box is not None:
+                await _kills(house, box, stage.scale.kills)
+            await _refusals(house, stage.scale.kills, box)
+            await house.until_asked(stage.scale.requests_min)
+            house.fault_ended_s = time.monotonic()
+        findings = await house.close()
+        return stage.outcome("F25", "out of memory", house, findings)
+
+
+async def _kills(house: House, box: MemoryBox, count: int) -> None:
+    """Have the kernel kill it so often."""
+    for _ in range(count):
+        await house.until_accepted(10)
+        await box.squeeze(within_s=KILLED_S_MAX)
+        killed_s = time.monotonic()
+        await house.victim.until_dead(within_s=DEAD_S_MAX)
+        await _start_again(house, box)
+        await house.recovered(killed_s)
+    house.figures["kernel kills"] = box.kills
+
+
+async def _refusals(house: House, count: int, box: MemoryBox | None) -> None:
+    """Refuse it memory so often, for a while; it may end by that, and is started again then."""
+    statuses: list[int] = []
+    for _ in range(count):
+        await house.until_accepted(10)
+        with _refused(house.victim.pid), suppress(TimeoutError):
+            statuses.append(await house.victim.until_dead(within_s=house.stage.scale.settle_s))
+        cured_s = time.monotonic()
+        if not house.victim.runs:
+            await _start_again(house, box)
+        await house.recovered(cured_s)
+    house.figures |= {"memory refused": count, "ended by that": len(statuses)}
+    house.figures["of these by a signal"] = sum(status < 0 for status in statuses)
+
+
+async def _start_again(house: House, box: MemoryBox | None) -> None:
+    house.victim.kill()
+    with box.inside() if box is not None else nullcontext():
+        house.victim.spawn()
+    await house.victim.process.until_listening(house.victim.port)
+
+
+@contextmanager
+def _refused(pid: int) -> Iterator[None]:
+    """Give a process no memory while the context lasts."""
+    limits = resource.prlimit(pid, resource.RLIMIT_AS)
+    has_octets = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (has_octets - TAKEN_OCTETS, limits[1]))
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_AS, limits)
