@@ -376,22 +376,13 @@ async def test_burst_of_receipts_looks_at_the_numbers_as_well(house: House) -> N
     assert await house.message_state(other) is MessageState.SUBMITTED
 
 
-async def test_likeliest_message_is_meant_by_a_carrier_that_writes_numbers_in_its_own_way(
-    house: House,
-) -> None:
-    likely, unlikely = await submitted(house, to=some_msisdn(1)), await submitted(house, to=some_msisdn(2))
-
-    assert await settle(house.ports, spelled("north-1", "north-2", phones=("123456789",)))
-
-    assert await house.message_state(likely) is MessageState.DELIVERED
-    assert await house.message_state(unlikely) is MessageState.SUBMITTED
-
-
-async def test_unlikely_reading_of_an_id_is_not_taken_for_another_number(house: House) -> None:
+async def test_no_reading_of_an_ambiguous_id_is_taken_for_another_number(house: House) -> None:
     unlikely = await submitted(house, to=some_msisdn(1))
 
     with pytest.raises(NotFound):
         await settle(house.ports, spelled("north-9", "north-1", phones=(some_msisdn(2)[-9:],)))
+    with pytest.raises(NotFound):
+        await settle(house.ports, spelled("north-1", "north-9", phones=(some_msisdn(2)[-9:],)))
 
     assert await house.message_state(unlikely) is MessageState.SUBMITTED
 

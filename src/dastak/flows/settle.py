@@ -106,11 +106,8 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
         Overloaded: The store cannot write now; the carrier shall send it again.
     """
     now = ports.clock.now()
-    ways = [(carrier, _whose(receipt)) for carrier in receipt.refs]
-    if receipt.alternatives:
-        # A carrier that writes numbers in a way of its own is believed of what it surely means.
-        ways.append((receipt.carrier, anybody))
-    for carrier, of in ways:
+    of = _whose(receipt)
+    for carrier in receipt.refs:
         with suppress(NotFound):
             recorded = await record(ports, carrier, _decision(ports, receipt, now), now=now, of=of)
             _learn(ports, receipt, recorded)
