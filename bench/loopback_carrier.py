@@ -38,10 +38,16 @@ class Carrier:
         in_doubt: How many of them had no answer when their link was cut.
         delivered: How many receipts were acknowledged, which Dastak does when they are durable.
         on_text: Told the number of every text.
+        message_id: Returns the id of the n-th text.
+        reports: Returns the id and the state that the receipt of a text tells.
+        crosswise: Bring receipts over another bind than their texts came by.
     """
 
     def __init__(self, *, answer_after_s: float = 0.0, stat: str = "DELIVRD", err: str = "000") -> None:
         self.answer_after_s, self.says = answer_after_s, f"stat:{stat} err:{err}"
+        self.reports: Callable[[Sm, str], tuple[str, str]] = lambda _sm, message_id: (message_id, self.says)
+        self.message_id: Callable[[int], str] = "b{:08d}".format
+        self.crosswise = False
         self.texts: dict[str, Text] = {}
         self.links: list[_Bind] = []
         # What no bind is left for, until the next one comes.
@@ -66,7 +72,7 @@ class Carrier:
         self.submitted += 1
         if self.on_text is not None:
             self.on_text(sm.destination_addr)
-        return f"b{self.submitted:08d}"
+        return self.message_id(self.submitted)
 
     def cut_a_link(self) -> None:
         """Hang up on one bind; its unconfirmed receipts go out over another."""
@@ -126,7 +132,7 @@ class _Bind(asyncio.Protocol):
                 message_id = self._carrier.take(sm)
                 answer = encode_body(MessageIdResp(message_id=message_id))
                 octets = frame(command_id | RESPONSE_BIT, 0, sequence_number, answer)
-                answers.append((octets, _receipt(sm, message_id, self._carrier.says)))
+                answers.append((octets, _receipt(sm, *self._carrier.reports(sm, message_id))))
             elif command_id == Command.DELIVER_SM | RESPONSE_BIT:
                 self._carrier.delivered += 1
                 self._unconfirmed.pop(sequence_number, None)
@@ -150,7 +156,12 @@ class _Bind(asyncio.Protocol):
 
     def _answer(self, answers: list[tuple[bytes, bytes]]) -> None:
         """Answer, and bring the receipts in the same write."""
-        receipts = [self.receipt(body) for _, body in answers]
+        others = [link for link in self._carrier.links if link is not self] if self._carrier.crosswise else []
+        brings = others[0] if others else self
+        receipts = [brings.receipt(body) for _, body in answers]
+        if brings is not self:
+            brings.say(b"".join(receipts))
+            receipts = []
         self.say(b"".join([octets for octets, _ in answers] + receipts))
 
     def receipt(self, body: bytes) -> bytes:

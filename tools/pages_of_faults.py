@@ -15,6 +15,7 @@ RESULTS: Final = Path(__file__).resolve().parent.parent / "chaos" / "results"
 KEPT: Final = (
     ("reference.json", "The run that is kept"),
     ("later.json", "The run of faults that came later"),
+    ("postgres.json", "The run on a line to PostgreSQL that fails"),
     ("cluster.json", "The run on PostgreSQL that dies"),
 )
 

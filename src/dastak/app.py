@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -37,16 +36,14 @@ from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback
 from dastak.core.events import Event
-from dastak.core.msisdn import Msisdn
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.hedging import HedgeBudget
-from dastak.delivery.scores import Standing
 from dastak.dlt.registers import Registers
 from dastak.entropy import Entropy
 from dastak.flows.inward import Inward
-from dastak.flows.worker import Worker, every
+from dastak.flows.worker import every
 from dastak.http_carriers.http_route import unmapped_codes
 from dastak.http_server import serve, served_beside
 from dastak.http_voice.http_voice_route import refused_hooks
@@ -95,7 +92,6 @@ class House(msgspec.Struct, frozen=True):
     trials: TrialDesk
     health: Health
     simulated: Mapping[str, SmppRoute]
-    worker: Worker
     box: Box | None
     engine: EngineProcess
     among: Among
@@ -181,12 +177,12 @@ async def _build(stack: StopStack, settings: Settings) -> House:
     inward = Inward.of((metrics := Metrics()).on_reply)
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     box, simulated, calls, table = await app_carriers.open_ways(stack, settings, inward, health, voices)
-    worker = Worker(retention=timedelta(days=settings.store.retention_days))
-    then = (health.on_events, limits.calls.on_events, (hedges := HedgeBudget()).on_events, worker.on_events)
+    nodes, hedges = Among(settings, store.nodes), HedgeBudget()
+    then = (health.on_events, limits.calls.on_events, hedges.on_events, nodes.worker.on_events)
     heard = (metrics.on_events, inward.settlement.on_events, partial(app_carriers.tell_calls, table), *then)
-    nodes = Among(settings, store.nodes)
     routes = app_carriers.Making(table, inward.ears(), keys, voices, nodes.shared)
     trials, fleet = app_carriers.make_fleet(settings, store, routes)
+    outages = Outages(store, clock, lambda: fleet.entries)
     ports = Ports(
         clock=clock,
         entropy=Entropy(),
@@ -198,12 +194,12 @@ async def _build(stack: StopStack, settings: Settings) -> House:
         sealer=AesGcmSealer(keys),
         dlt=registers,
         publish=lambda verification, events: _tell(heard, verification, events),
-        hand_over=worker.hand_over,
+        hand_over=nodes.worker.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
         is_stopped=store.is_stopped,
         receipt_within_s=health.deadline_s,
-        deadline_is_learned=partial(_is_learned, health),
+        deadline_is_learned=partial(app_carriers.is_learned, health),
         price_micros=fleet.price_micros,
         call_price=fleet.call_price,
         call_terms=table.call_terms,
@@ -211,15 +207,15 @@ async def _build(stack: StopStack, settings: Settings) -> House:
         may_hedge=lambda route: hedges.take(route, clock.now().timestamp()),
         learn_network=health.learn_network,
         lease=nodes.lease,
+        too_late=nodes.time_to_leave(settings, table, outages),
     )
     inward.begin(ports, store, directory.owners_of)
-    await nodes.join(stack, fleet, worker)
-    await _set_out(stack, (*simulated.values(), *calls), fleet, Outages(store, clock, lambda: fleet.entries))
-    await nodes.set_to_work(stack, ports, worker, inward.settlement)
+    await nodes.join(stack, fleet)
+    await _set_out(stack, (*simulated.values(), *calls), fleet, outages)
+    await nodes.set_to_work(stack, ports, inward.settlement)
     metrics.watch("dastak_limits_unshared", limits.unshared)
-    return _with_figures(House(
-        ports, store, clock, directory, registers, metrics, fleet, trials, health, simulated, worker,
-        box, voices.engine, nodes))  # fmt: skip
+    return _with_figures(House(ports, store, clock, directory, registers, metrics, fleet, trials,
+        health, simulated, box, voices.engine, nodes))  # fmt: skip
 
 
 async def _tenancy(stack: AsyncExitStack, store: Database) -> tuple[Directory, Registers]:
@@ -248,10 +244,6 @@ async def _set_out(
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
 
 
-def _is_learned(health: Health, route: str, msisdn: Msisdn) -> bool:
-    return health.scores.is_learned(route, health.networks.place_of(msisdn))
-
-
 def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:
     for listener in listeners:
         listener(verification, events)
@@ -260,14 +252,14 @@ def _tell(listeners: Sequence[Listener], verification: Verification, events: Seq
 def _with_figures(house: House) -> House:
     watch = house.metrics.watch
     watch_store(house.metrics, house.store)
-    watch("dastak_messages_in_flight", lambda: house.worker.in_flight)
-    watch("dastak_messages_waiting", lambda: house.worker.waiting)
+    watch("dastak_messages_in_flight", lambda: house.among.worker.in_flight)
+    watch("dastak_messages_waiting", lambda: house.among.worker.waiting)
     watch("dastak_clock_offset_seconds", house.clock.offset_s)
     watch("dastak_calls_in_flight", lambda: house.engine.in_flight)
     watch("dastak_voice_process_restarts", lambda: house.engine.restarts)
-    house.among.watch(watch)
+    house.among.watch(house.metrics)
     house.metrics.watch_each("dastak_bound", lambda: _bound(house))
-    health, watch_each = house.health, house.metrics.watch_each
+    health, watch_each, by_place = house.health, house.metrics.watch_each, app_carriers.by_place
     watch_each("dastak_call_hooks_refused", lambda: refused_hooks(house.fleet.entries))
     watch_each("dastak_unmapped_codes", lambda: unmapped_codes(house.fleet.entries))
     watch_each("dastak_sip_junk", lambda: sip_junk(house.fleet.entries))
@@ -279,15 +271,10 @@ def _with_figures(house: House) -> House:
         "dastak_route_believed",
         lambda: {(carrier.name,): float(health.trusted(carrier.name)) for carrier, _ in house.fleet.entries},
     )
-    watch_each("dastak_route_score", lambda: _by_place(health, lambda one: one.figures.score))
-    watch_each("dastak_route_weight_left", lambda: _by_place(health, lambda one: one.weight_left))
-    watch_each("dastak_route_receipt_deadline_seconds", lambda: _by_place(health, lambda one: one.deadline_s))
+    watch_each("dastak_route_score", lambda: by_place(health, lambda one: one.figures.score))
+    watch_each("dastak_route_weight_left", lambda: by_place(health, lambda one: one.weight_left))
+    watch_each("dastak_route_receipt_deadline_seconds", lambda: by_place(health, lambda one: one.deadline_s))
     return house
-
-
-def _by_place(health: Health, read: Callable[[Standing], float]) -> dict[tuple[str, ...], float]:
-    standings = health.standings()
-    return {(one.figures.route, one.figures.country, one.figures.operator): read(one) for one in standings}
 
 
 def _bound(house: House) -> dict[tuple[str, ...], float]:

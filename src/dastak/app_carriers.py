@@ -1,7 +1,7 @@
 """Wire the carriers: those in a box, those of the settings file, and those of the database."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,11 +19,13 @@ from dastak.core.carrier import Carrier, CarrierKind
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.codes import KeyRing
 from dastak.core.events import Event
+from dastak.core.msisdn import Msisdn
 from dastak.core.node import Does
 from dastak.core.ports import Clock
 from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.routing import RouteTable
+from dastak.delivery.scores import Standing
 from dastak.flows.inward import Inward
 from dastak.http_voice.http_voice_route import HttpVoiceRoute
 from dastak.nodes.away_route import AwayRoute
@@ -194,3 +196,14 @@ def make_fleet(settings: Settings, store: CarrierStore, making: Making) -> tuple
         return route if _here(work, carrier.kind) else AwayRoute(carrier.name, carrier.kind)
 
     return trials, Fleet(store, book, fixed=fixed, open_route=open_here, on_change=table.replace)
+
+
+def is_learned(health: Health, route: str, msisdn: Msisdn) -> bool:
+    """Say whether the deadline of receipts comes from receipts; see `Ports.deadline_is_learned`."""
+    return health.scores.is_learned(route, health.networks.place_of(msisdn))
+
+
+def by_place(health: Health, read: Callable[[Standing], float]) -> dict[tuple[str, ...], float]:
+    """Return a figure of every route at every place where it was used."""
+    standings = health.standings()
+    return {(one.figures.route, one.figures.country, one.figures.operator): read(one) for one in standings}

@@ -19,6 +19,7 @@ from dastak.core.carrier import WEIGHT_MAX, Carrier, CarrierKind, Lane
 from dastak.core.errors import DastakError
 from dastak.delivery.false_receipts import FAST_S
 from dastak.delivery.routing import EXPLORATION
+from dastak.delivery.time_to_leave import WAIT_SHARE
 from dastak.guard import shared_counts
 from dastak.guard.call_limits import CallRates
 from dastak.guard.limits import LimitSettings
@@ -285,11 +286,13 @@ class RoutingSettings(_Section, frozen=True, kw_only=True):
         exploration: The share of messages that try a carrier which gets hardly any, to know how good it is.
         cost_weight: How much of a score one unit of the currency costs; 0 compares prices of equals only.
         plausible_receipt_s: Receipts of which half come sooner are not believed; 0 believes them all.
+        wait_share: A start is refused whose text would wait for longer than this share of its code's life.
     """
 
     exploration: Annotated[float, Meta(ge=0, le=0.2)] = EXPLORATION
     cost_weight: Annotated[float, Meta(ge=0)] = 0.0
     plausible_receipt_s: Annotated[float, Meta(ge=0)] = FAST_S
+    wait_share: Annotated[float, Meta(gt=0, le=1)] = WAIT_SHARE
 
 
 class VoiceSettings(_Section, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Give every contract test each implementation of the store in turn."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 
 from dastak.core.ports import Store
 from dastak.store import group_commit
+from tests.support.postgres_server import PostgresServer, own_server
 from tests.support.stores import STORES
 
 Reopen = Callable[[], AbstractAsyncContextManager[Any]]
@@ -31,3 +32,11 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def store(reopen: Reopen) -> AsyncIterator[Store]:
     async with reopen() as opened:
         yield opened
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of the test's own, to be killed or set otherwise."""
+    server = own_server()
+    yield server
+    server.remove()

@@ -12,8 +12,10 @@ from dastak.core.errors import Conflict
 from dastak.core.message import CarrierRef, Message, MessageState, submitted
 from dastak.core.node import LEASE_S, MOURNED_S, Does, OneNode, Role, does, fair_share, read_roles
 from dastak.core.ports import Change, Held
+from dastak.core.way_out import Queue
 from dastak.flows.record import in_same_hands
 from dastak.store.postgres.postgres_lane import connect
+from dastak.store.postgres.postgres_nodes import CROWDS_TOLD_MAX
 from dastak.store.postgres.postgres_store import PostgresStore
 from tests.support.postgres_server import migrated_database
 from tests.support.samples import NOW, some_message, some_opening, some_verification
@@ -57,8 +59,8 @@ async def due(store: PostgresStore, after_s: float = 0) -> list[Message]:
 
 async def test_nodes_hear_of_each_other_and_of_what_each_holds(two: Two) -> None:
     slots = await two.second.nodes.claim("north", 3, 2)
-    await two.second.nodes.beat(["north"])
-    heard = await two.first.nodes.beat([])
+    await two.second.nodes.beat(["north"], {})
+    heard = await two.first.nodes.beat([], {})
     listed = await two.first.nodes.listed()
 
     assert heard is not None
@@ -99,14 +101,14 @@ async def test_silent_node_is_dead_and_its_slots_are_free(two: Two) -> None:
     await two.first.nodes.claim("north", 1, 1)
     two.silence(two.first)
 
-    heard = await two.second.nodes.beat([])
+    heard = await two.second.nodes.beat([], {})
     got = await two.second.nodes.claim("north", 1, 1)
 
     assert heard is not None
     assert [node.name for node in heard.nodes] == ["two"]
     assert heard.mourned
     assert list(got) == [0]
-    assert await two.first.nodes.beat(["north"]) is None
+    assert await two.first.nodes.beat(["north"], {}) is None
     assert list(await two.first.nodes.claim("north", 1, 1)) == []
 
 
@@ -114,7 +116,7 @@ async def test_node_that_was_away_itself_buries_nobody(two: Two) -> None:
     two.silence(two.first)
     two.silence(two.second)
 
-    heard = await two.second.nodes.beat([])
+    heard = await two.second.nodes.beat([], {})
 
     assert heard is not None
     assert [node.name for node in heard.nodes] == ["one", "two"]
@@ -123,12 +125,12 @@ async def test_node_that_was_away_itself_buries_nobody(two: Two) -> None:
 async def test_dead_node_comes_back_under_a_new_number(two: Two) -> None:
     old = two.first.nodes.number
     two.silence(two.first)
-    await two.second.nodes.beat([])
+    await two.second.nodes.beat([], {})
 
     new = await two.first.nodes.join("one", (Role.ALL,))
 
     assert new > old
-    assert await two.first.nodes.beat([]) is not None
+    assert await two.first.nodes.beat([], {}) is not None
 
 
 async def test_node_that_leaves_gives_all_back_at_once(two: Two) -> None:
@@ -136,7 +138,7 @@ async def test_node_that_leaves_gives_all_back_at_once(two: Two) -> None:
     await open_one(two.first, owner=two.first.nodes.number, due_at=NOW + timedelta(seconds=LEASE_S))
     await two.first.nodes.leave()
 
-    heard = await two.second.nodes.beat([])
+    heard = await two.second.nodes.beat([], {})
 
     assert heard is not None
     assert [node.name for node in heard.nodes] == ["two"]
@@ -146,9 +148,9 @@ async def test_node_that_leaves_gives_all_back_at_once(two: Two) -> None:
 
 async def test_dead_nodes_are_forgotten_in_the_end(two: Two) -> None:
     two.silence(two.first)
-    await two.second.nodes.beat([])
+    await two.second.nodes.beat([], {})
     two.silence(two.first, int(MOURNED_S * 1000))
-    await two.second.nodes.beat([])
+    await two.second.nodes.beat([], {})
 
     assert [node.name for node in await two.second.nodes.listed()] == ["two"]
 
@@ -173,7 +175,7 @@ async def test_message_of_a_dead_node_moves_before_its_lease_ends_and_the_late_w
 ) -> None:
     in_hand = await open_one(two.first, owner=two.first.nodes.number, due_at=NOW + timedelta(seconds=LEASE_S))
     two.silence(two.first)
-    await two.second.nodes.beat([])
+    await two.second.nodes.beat([], {})
 
     [taken] = await due(two.second)
 
@@ -201,7 +203,7 @@ async def test_message_of_a_dead_node_moves_before_its_lease_ends_and_the_late_w
 async def test_dead_node_takes_nothing(two: Two) -> None:
     await open_one(two.first, due_at=NOW)
     two.silence(two.first)
-    await two.second.nodes.beat([])
+    await two.second.nodes.beat([], {})
 
     assert await due(two.first) == []
     assert len(await due(two.second)) == 1
@@ -248,3 +250,35 @@ def test_roles_are_read_and_come_to_what_a_node_does() -> None:
     assert does(read_roles("worker, voice")) == Does(answers=False, sends=True, binds=False, speaks=True)
     with pytest.raises(ValueError, match="'apy' is no role"):
         read_roles("apy")
+
+
+async def test_node_tells_with_its_beat_who_waits_there(two: Two) -> None:
+    waiting = {"north": Queue({7: 3, 9: 1}, 12.5), "south": Queue({7: 1}, None)}
+    await two.second.nodes.beat(["north"], waiting)
+    told = await two.first.nodes.beat([], {})
+    await two.second.nodes.beat(["north"], {})
+    ended = await two.first.nodes.beat([], {})
+
+    assert told is not None
+    assert ended is not None
+    assert [node.queues for node in told.nodes] == [{}, waiting]
+    assert [node.queues for node in ended.nodes] == [{}, {}]
+
+
+async def test_of_many_tenants_that_wait_the_largest_crowds_are_told(two: Two) -> None:
+    crowds = {tenant: tenant for tenant in range(1, CROWDS_TOLD_MAX + 11)}
+    await two.second.nodes.beat([], {"north": Queue(crowds, 1.0)})
+    told = await two.first.nodes.beat([], {})
+
+    assert told is not None
+    known = told.nodes[1].queues["north"].crowds
+    assert known == {0: sum(range(1, 11)), **{tenant: tenant for tenant in crowds if tenant > 10}}
+
+
+async def test_what_a_newer_node_tells_otherwise_is_left_out(two: Two) -> None:
+    with connect(two.url) as connection:
+        connection.execute("UPDATE node SET queues = '[1]' WHERE n = $1", (two.second.nodes.number,))
+    heard = await two.first.nodes.beat([], {})
+
+    assert heard is not None
+    assert [node.queues for node in heard.nodes] == [{}, {}]

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from functools import partial
 from threading import Event
 from typing import Any
@@ -14,32 +13,19 @@ import pytest
 
 from dastak.app_store import watch_store
 from dastak.core.errors import Overloaded
+from dastak.core.ports import Filter
 from dastak.store.postgres import postgres_lane
-from dastak.store.postgres.batches import LANES
-from dastak.store.postgres.postgres_lane import Connection, Lane, connect
+from dastak.store.postgres.batches import LANES, Batches
+from dastak.store.postgres.operations import Look
+from dastak.store.postgres.postgres_lane import FREE_SHARE, Connection, Lane, Lanes, connect
 from dastak.store.postgres.postgres_store import PostgresStore
 from dastak.telemetry.metrics import Metrics
-from tests.support.postgres_server import PostgresServer, own_server, shared_server
+from tests.support.patience import let_in
+from tests.support.postgres_server import PostgresServer, shared_server
 from tests.support.samples import NOW, some_id, some_msisdn, some_opening, some_verification
 
 # A backend that has committed on its own disk and waits for the standby to have it as well.
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own, whose settings may be changed."""
-    server = own_server()
-    yield server
-    server.remove()
-
-
-async def in_the_end(act: Callable[[], Awaitable[Any]]) -> Any:
-    """Do something again until the database answers."""
-    async with asyncio.timeout(20):
-        while True:
-            with suppress(Overloaded):
-                return await act()
 
 
 async def opened(store: PostgresStore, number: int) -> None:
@@ -70,7 +56,7 @@ async def test_commit_that_no_standby_confirmed_is_told_as_in_doubt(
             await opening
 
         server.set("synchronous_standby_names", "")
-        await in_the_end(lambda: opened(store, 3))
+        await let_in(lambda: opened(store, 3), in_doubt=True)
 
     assert told.value.may_be_done
     assert isinstance(told.value.__cause__, psycopg.OperationalError)
@@ -89,7 +75,7 @@ async def test_connection_to_a_server_that_can_only_be_read_is_opened_again(serv
         await until_refused(lambda: lane.run(write))
     healthy = lane.healthy
     server.set("default_transaction_read_only", "off")
-    await in_the_end(lambda: lane.run(write))
+    await let_in(lambda: lane.run(write), in_doubt=True)
     await lane.close()
 
     assert isinstance(told.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
@@ -105,7 +91,7 @@ async def test_store_finds_out_by_itself_that_it_is_well_again(server: PostgresS
         server.start()
 
         # Nobody starts or checks anything: the sweep of each second is all there is.
-        await in_the_end(lambda: store.sweep(NOW, keep_after=NOW, limit=10))
+        await let_in(lambda: store.sweep(NOW, keep_after=NOW, limit=10), in_doubt=True)
 
         assert (healthy, store.healthy, told.value.retry_after_s) == (False, True, 5)
 
@@ -202,6 +188,75 @@ async def test_nobody_waits_twice_for_a_server_that_does_not_answer(
     assert [type(one) for one in told] == [Overloaded] * (LANES + 1)
     # Its lane never heard of it.
     assert told[-1].__cause__ is None
+
+
+async def test_batch_goes_on_while_another_one_forgets_what_it_knew_of_policies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = Batches._read
+
+    def forgetting(batches: Batches, *what: Any) -> None:
+        # As a batch of the other lane does that fails meanwhile.
+        batches._policies.clear()
+        read(batches, *what)
+
+    monkeypatch.setattr(Batches, "_read", forgetting)
+    async with PostgresStore(shared_server().new_database()) as store:
+        await opened(store, 1)
+        await opened(store, 2)
+        found = await store.list(Filter(tenant=1))
+
+    assert len(found.verifications) == 2
+
+
+async def test_nobody_waits_for_a_second_try_to_connect() -> None:
+    tries, over = [], Event()
+
+    def opens() -> Connection:
+        tries.append(None)
+        over.wait()
+        raise psycopg.OperationalError("timeout expired")
+
+    batches = Batches(opens, octets_max=1_000)
+    # Each lane gets one, and one is left over.
+    asked = []
+    for _ in range(LANES + 1):
+        asked.append(batches.run(Look()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    over.set()
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    await batches.close()
+
+    assert [type(one) for one in told] == [Overloaded] * (LANES + 1)
+    assert len(tries) == LANES
+
+
+async def test_wait_for_a_free_connection_is_of_the_time_for_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, begun, busy, times = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event(), []
+    real, ahead_s = loop.time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead_s[0])
+
+    async def noted(_lane: Lane, _work: Any, *, by_s: float | None = None) -> None:
+        times.append(by_s)
+        begun.set()
+        await busy.wait()
+
+    monkeypatch.setattr(Lane, "run", noted)
+    lanes = Lanes(lambda: connect(""), 1)
+    asked = [asyncio.create_task(lanes.run(lambda connection: connection.closed)) for _ in range(2)]
+    await begun.wait()
+    ahead_s[0] = FREE_SHARE * postgres_lane.ANSWER_S_MAX / 2
+    busy.set()
+    await asyncio.gather(*asked)
+    await lanes.close()
+
+    first_s, second_s = times
+    assert first_s is not None
+    assert second_s is not None
+    assert second_s - first_s < ahead_s[0]
 
 
 async def test_figures_tell_how_a_node_stands_with_its_database(server: PostgresServer) -> None:

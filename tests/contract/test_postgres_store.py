@@ -4,8 +4,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -19,7 +18,8 @@ from dastak.store.postgres import postgres_migrate, postgres_store
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.postgres_lane import connect
 from dastak.store.postgres.postgres_store import NODES_MAX, PostgresStore, RowNumbers
-from tests.support.postgres_server import PostgresServer, own_server, shared_server
+from tests.support.patience import let_in
+from tests.support.postgres_server import PostgresServer, shared_server
 from tests.support.samples import (
     NOW,
     checking,
@@ -49,22 +49,6 @@ IN_SETS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own, to be killed."""
-    server = own_server()
-    yield server
-    server.remove()
-
-
-async def in_the_end(act: Callable[[], Awaitable[Any]]) -> Any:
-    """Do something again until the database answers."""
-    async with asyncio.timeout(20):
-        while True:
-            with suppress(Overloaded):
-                return await act()
-
-
 def processes_of(server: PostgresServer) -> list[int]:
     """Return the server's processes, the first one first."""
     children = (server.pid, *map(int, _children(server.pid)))
@@ -90,7 +74,7 @@ async def test_database_that_stops_answering_is_told_and_is_used_again(server: P
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
 
-        await in_the_end(lambda: store.open(some_opening(some_verification(id=some_id()))))
+        await let_in(lambda: store.open(some_opening(some_verification(id=some_id()))), in_doubt=True)
         assert (told.value.retry_after_s, healthy, store.healthy) == (5, False, True)
 
 
@@ -103,7 +87,7 @@ async def test_restart_of_the_database_loses_nothing(server: PostgresServer) -> 
             await store.open(some_opening(some_verification(id=some_id(), msisdn=some_msisdn(1))))
         server.start()
 
-        judged = await in_the_end(lambda: store.decide(first.id, checking(Typed.RIGHT)))
+        judged = await let_in(lambda: store.decide(first.id, checking(Typed.RIGHT)), in_doubt=True)
 
         assert judged.approved
 

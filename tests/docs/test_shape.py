@@ -24,7 +24,7 @@ FOLDERS_DEEP_MAX = 2
 # Packages that are larger, each with its reason. A number here is a bound as well: it shall not grow unseen.
 LARGER_PACKAGES = {
     ".": (20, "the doors of the house: each program and each part of the wiring is one module"),
-    "core": (54, "the rules are many small subjects of one kind, and a folder below would only hide them"),
+    "core": (55, "the rules are many small subjects of one kind, and a folder below would only hide them"),
     "http_carriers": (14, "each part of a request, an answer and a webhook is read apart, and most are pure"),
     "sms": (25, "SMPP is one protocol in many short modules; pure codec and I/O stay visibly apart"),
     "api": (30, "an endpoint table and a schema for each subject, beside the edge that serves them"),
@@ -44,7 +44,7 @@ LARGER_PACKAGES = {
     "web/landing": (28, "a rule, a form and a page each; most are pure, and the page builder is one subject"),
     "voice/sip": (20, "a protocol engine of small pure machines, one for each section of its standard"),
     "web/oidc": (16, "each address of the standard is a module, and so is each thing two of them share"),
-    "delivery": (19, "routing and what it learns are many small pure subjects that health ties together"),
+    "delivery": (21, "routing and what it learns are many small pure subjects that health ties together"),
 }
 
 # Modules that are longer, each with its reason.

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from bench.loopback_carrier import Carrier
 from dastak.config_read import DATABASE_URL
-from tests.support.api_client import ApiClient
+from tests.support.api_client import Answer, ApiClient
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
 from tests.support.postgres_server import PostgresServer, own_server
@@ -70,11 +70,19 @@ class CarrierThread:
 class Nodes:
     """An installation whose nodes each have a role and a port."""
 
-    def __init__(self, home: Path, server: PostgresServer, carrier_port: int, binds: int) -> None:
+    def __init__(
+        self, home: Path, server: PostgresServer, carrier_port: int, binds: int, window: int = 10
+    ) -> None:
         self.settings = {DATABASE_URL: server.new_database(), **PLENTY}
         self._home = Installation(home / "dastak", **self.settings)
         self._home.add_carrier(
-            "north", host="127.0.0.1", port=carrier_port, system_id="us", password="tr0mbone", binds=binds
+            "north",
+            host="127.0.0.1",
+            port=carrier_port,
+            system_id="us",
+            password="tr0mbone",
+            binds=binds,
+            window=window,
         )
         self.key = self._home.command("keys", "create", "--mode", "live", "--name", "shop")["key"]
 
@@ -132,7 +140,7 @@ def start_all(api: ApiClient, numbers: range) -> list[str]:
 
 
 def delivered(api: ApiClient, one: str) -> bool:
-    return any(event["type"].endswith("delivered") for event in api.timeline(one))
+    return any(event["type"] == "delivered" for event in api.timeline(one))
 
 
 def all_delivered(api: ApiClient, ids: list[str]) -> bool:
@@ -228,6 +236,71 @@ def test_binds_are_shared_anew_when_nodes_come_stop_and_die_and_are_never_too_ma
                     until(lambda: nodes.shares() == [BINDS] and len(carrying.links) == BINDS, within_s=60)
 
     assert carrying.links.most == BINDS
+
+
+def test_receipt_that_comes_to_another_node_finds_its_message_however_its_id_is_spelled(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    carrying = CarrierThread()
+    with carrying as carrier:
+        carrier.crosswise = True
+        # It counts down and reports in decimal: 16 was the id of an earlier text before it means the tenth.
+        carrier.message_id = lambda n: f"{4 * MANY - n:x}"
+        carrier.reports = lambda sm, message_id: (
+            str(int(message_id, 16)),
+            "stat:UNDELIV err:001" if lost(sm.destination_addr) else "stat:DELIVRD err:000",
+        )
+        nodes = Nodes(tmp_path, server, carrying.port, binds=2)
+        with nodes.node("all", "one") as (_, api, _one), nodes.node("all", "two"):
+            until(lambda: nodes.shares() == [1, 1] and len(carrying.links) == 2, within_s=60)
+            ids = start_all(api, range(FIRST_NUMBER, FIRST_NUMBER + 2 * MANY))
+            until(lambda: all(ended(api, one) for one in ids), within_s=90)
+            arrived = [delivered(api, one) for one in ids]
+
+    assert carrier.submitted == 2 * MANY
+    assert arrived == [not lost(f"{FIRST_NUMBER + n}") for n in range(2 * MANY)]
+
+
+def lost(number: str) -> bool:
+    """Say of which numbers the carrier reports that they got nothing."""
+    return int(number[-4:]) % 5 < 2
+
+
+def ended(api: ApiClient, one: str) -> bool:
+    """Say whether a receipt told the end of a text."""
+    return any(event["type"].endswith("delivered") for event in api.timeline(one))
+
+
+@pytest.mark.parametrize("roles", [("all",), ("api", "carrier")])
+def test_start_is_refused_when_a_slow_carrier_could_not_be_handed_its_text_in_time(
+    tmp_path: Path, server: PostgresServer, roles: tuple[str, ...]
+) -> None:
+    carrying = CarrierThread()
+    with carrying as carrier, ExitStack() as stack:
+        carrier.answer_after_s = 0.5
+        nodes = Nodes(tmp_path, server, carrying.port, binds=1, window=1)
+        [(_, api, _), *_] = [stack.enter_context(nodes.node(role)) for role in roles]
+        until(lambda: api.get("/readyz").status == 200, within_s=60)
+        # Four a second at most leave. Nobody knows how long that takes until it was seen.
+        answers = [start_short(api, n) for n in range(6 * MANY)]
+        refused = until(lambda: refusal(start_short(api, 6 * MANY)), within_s=60)
+        checked = api.check(answers[0].body["id"], "000000")
+        longer = api.start(f"+91{FIRST_NUMBER + 7 * MANY}")
+
+    assert {answer.status for answer in answers} <= {201, 503}
+    assert refused.body["code"] == "too_late"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert checked.status == 200
+    assert longer.status == 201
+
+
+def start_short(api: ApiClient, n: int) -> Answer:
+    """Start one whose code lives for a minute."""
+    return api.post("/v1/verifications", {"to": f"+91{FIRST_NUMBER + n}", "policy": {"ttl_s": 60}})
+
+
+def refusal(answer: Answer) -> Answer | None:
+    return answer if answer.status == 503 else None
 
 
 def test_role_on_a_file_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """A message leaves while its code is wanted, by the first route that takes it, and is never lost."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable
+from dastak.core.errors import CarrierError, CarrierRejected, CarrierUnavailable, Overloaded
 from dastak.core.events import (
+    Event,
     MessageDropped,
     MessageRefused,
     MessageSubmitted,
@@ -19,7 +22,7 @@ from dastak.core.outcome import OUTCOMES, Outcome
 from dastak.core.policy import Policy
 from dastak.core.verification import State, Verification
 from dastak.delivery.failover import RETRY_S, USEFUL_LIFE_S
-from dastak.flows.deliver import deliver
+from dastak.flows.deliver import KEEP_AGAIN_S, deliver
 from tests.support.house import RECEIPT_WITHIN_S, House, ScriptedRoute, open_house
 from tests.support.samples import ms, some_msisdn
 
@@ -387,3 +390,58 @@ async def test_texts_of_different_numbers_carry_different_codes(house: House) ->
 
     texts = {outgoing.msisdn: outgoing.text for outgoing in house.routes[0].offered}
     assert all(texts[verification.msisdn].startswith(house.code(verification)) for verification in started)
+
+
+class Away:
+    """A store that cannot write for a while; who wants to is counted."""
+
+    def __init__(self, house: House) -> None:
+        self._decide = house.store.decide
+        self.tries: asyncio.Queue[None] = asyncio.Queue()
+        self.away = True
+
+    def decide(self, *wanted: Any, **more: Any) -> Awaitable[Any]:
+        self.tries.put_nowait(None)
+        return self._refuse() if self.away else self._decide(*wanted, **more)
+
+    async def _refuse(self) -> None:
+        raise Overloaded("The database does not answer.", may_be_done=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"), [((), MessageSubmitted), ((NO_SUCH_NUMBER,), MessageUndelivered)]
+)
+async def test_what_a_carrier_said_is_written_when_the_store_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[CarrierError, ...], kept: type[Event]
+) -> None:
+    async with open_house(tmp_path, ScriptedRoute("north", *answer)) as house:
+        await house.start()
+        store = Away(house)
+        monkeypatch.setattr(house.store, "decide", store.decide)
+        delivering = asyncio.ensure_future(house.deliver())
+        for _ in range(3):
+            await asyncio.wait_for(store.tries.get(), 10)
+            await asyncio.sleep(0)
+            house.clock.advance(KEEP_AGAIN_S)
+        store.away = False
+        await asyncio.wait_for(delivering, 10)
+
+        [route] = house.routes
+        assert len(house.told_of(kept)) == 1
+        assert len(route.offered) == 1
+
+
+async def test_what_a_carrier_said_is_given_up_when_nobody_waits_for_the_code(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.start()
+    store = Away(house)
+    monkeypatch.setattr(house.store, "decide", store.decide)
+    house.routes[0].script = [CarrierUnavailable("The bind is down.")]
+    delivering = asyncio.ensure_future(house.deliver())
+    await asyncio.wait_for(store.tries.get(), 10)
+    await asyncio.sleep(0)
+    house.clock.advance(Policy().ttl_s)
+
+    with pytest.raises(Overloaded):
+        await asyncio.wait_for(delivering, 10)

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from dastak.core.errors import TooLate
 from dastak.core.events import Event, MessageDropped, MessageQueued, MessageSubmitted
 from dastak.core.message import MessageState
 from dastak.core.node import LEASE_S
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
+from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
 from dastak.delivery import lane as lane_module
 from dastak.delivery.failover import CALL_S, USEFUL_LIFE_S
+from dastak.delivery.lane_pace import SURE_AFTER_S
 from dastak.delivery.routing import RouteTable, Unjudged
+from dastak.delivery.time_to_leave import TimeToLeave
 from dastak.flows import worker as worker_module
 from dastak.flows.worker import Worker
 from tests.flow.test_fall_back import with_calls
@@ -282,3 +286,48 @@ async def test_worker_that_stops_leaves_what_waits_queued(
 
         assert await house.message_state(started) is MessageState.QUEUED
         assert len(house.routes[0].offered) == FEW
+
+
+async def test_start_is_refused_when_its_text_could_not_leave_in_time(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        house.ports = replace(
+            house.ports,
+            too_late=TimeToLeave(
+                house.ports.routes,
+                queue_of=lambda route: worker.queue_of(route.name),
+                down_s=lambda _route: 0.0,
+                chance=lambda: 0.0,
+            ),
+        )
+        other = house.caller_of(tenant=2)
+        # One in five seconds at most: thirty of them take all the time that there is.
+        for n in range(31):
+            await house.start(some_msisdn(n))
+        house.clock.advance(SURE_AFTER_S)
+
+        with pytest.raises(TooLate) as refused:
+            await house.start(some_msisdn(100))
+        of_another_tenant = await house.start(some_msisdn(101), caller=other)
+        tried_out = await house.start(some_msisdn(102), caller=house.caller_of(mode=Mode.TEST))
+        known = len(await house.all())
+        gate.opened.set()
+        await house.sees(MessageSubmitted, FEW + 33)
+        await house.start(some_msisdn(100))
+
+    assert refused.value.retry_after_s == 5
+    assert of_another_tenant.msisdn == some_msisdn(101)
+    assert tried_out.msisdn == some_msisdn(102)
+    assert known == FEW + 31 + 1
+
+
+async def test_those_for_whom_the_lane_has_no_room_wait_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_module.OtpLane.__init__, "__kwdefaults__", {"limit": 4})
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, _):
+        for n in range(7):
+            await house.start(some_msisdn(n))
+        waiting = worker.queue_of("north")
+
+    assert waiting is not None
+    assert waiting.crowds == {1: 7}

@@ -22,7 +22,7 @@ from dastak.core.verification import Reason, State, Verification
 from dastak.delivery.receipts import EARLY_EACH_MAX, EARLY_LIFE, EARLY_MAX, EarlyReceipts
 from dastak.flows.settle import Settlement, settle
 from tests.support.house import House, ScriptedRoute, open_house, receipt
-from tests.support.samples import NOW
+from tests.support.samples import NOW, some_msisdn
 
 
 async def submitted(house: House, **asked: object) -> Verification:
@@ -345,3 +345,51 @@ async def test_receipt_that_names_the_network_of_the_number_teaches_it(house: Ho
     await settle(house.ports, told)
 
     assert learned == [(started.msisdn, "40445")]
+
+
+def spelled(first: str, *others: str, phones: tuple[str, ...]) -> Receipt:
+    """Return a receipt whose id can be read in several ways."""
+    refs = [CarrierRef("north", ref) for ref in (first, *others)]
+    return Receipt(refs[0], Outcome.DELIVERED, "stat:DELIVRD", tuple(refs[1:]), phones=phones)
+
+
+async def test_receipt_of_an_ambiguous_id_is_about_the_message_to_its_number(house: House) -> None:
+    other, meant = await submitted(house, to=some_msisdn(1)), await submitted(house, to=some_msisdn(2))
+
+    assert await settle(house.ports, spelled("north-1", "north-2", phones=(meant.msisdn[-9:],)))
+
+    assert await house.message_state(meant) is MessageState.DELIVERED
+    assert await house.message_state(other) is MessageState.SUBMITTED
+
+
+async def test_burst_of_receipts_looks_at_the_numbers_as_well(house: House) -> None:
+    other, meant = await submitted(house, to=some_msisdn(1)), await submitted(house, to=some_msisdn(2))
+    taken = asyncio.get_running_loop().create_future()
+
+    house.settlement.take(
+        spelled("north-1", "north-2", phones=("123456789", meant.msisdn[-9:])), taken.set_result
+    )
+
+    async with asyncio.timeout(10):
+        assert await taken
+    assert await house.message_state(meant) is MessageState.DELIVERED
+    assert await house.message_state(other) is MessageState.SUBMITTED
+
+
+async def test_no_reading_of_an_ambiguous_id_is_taken_for_another_number(house: House) -> None:
+    unlikely = await submitted(house, to=some_msisdn(1))
+
+    with pytest.raises(NotFound):
+        await settle(house.ports, spelled("north-9", "north-1", phones=(some_msisdn(2)[-9:],)))
+    with pytest.raises(NotFound):
+        await settle(house.ports, spelled("north-1", "north-9", phones=(some_msisdn(2)[-9:],)))
+
+    assert await house.message_state(unlikely) is MessageState.SUBMITTED
+
+
+async def test_receipt_without_a_number_is_found_by_any_reading_of_its_id(house: House) -> None:
+    started = await submitted(house)
+
+    assert await settle(house.ports, spelled("north-9", "north-1", phones=()))
+
+    assert await house.message_state(started) is MessageState.DELIVERED

@@ -11,6 +11,7 @@ from dastak.core.errors import Overloaded
 T = TypeVar("T")
 
 LOOK_EVERY_S: Final = 0.02
+LET_IN_S_MAX: Final = 60
 
 
 def until(look: Callable[[], T], *, within_s: float = 10.0) -> T:
@@ -23,12 +24,18 @@ def until(look: Callable[[], T], *, within_s: float = 10.0) -> T:
     return seen
 
 
-async def let_in(act: Callable[[], Awaitable[T]]) -> T:
-    """Do something as soon as the database is not behind: a disk that others use stops now and then."""
-    while True:
-        try:
-            return await act()
-        except Overloaded as behind:
-            if behind.may_be_done:
-                raise
-        await asyncio.sleep(LOOK_EVERY_S)
+async def let_in(act: Callable[[], Awaitable[T]], *, in_doubt: bool = False) -> T:
+    """Do something as soon as the database is not behind: a disk that others use stops now and then.
+
+    Args:
+        act: What to do.
+        in_doubt: Do it again also where it may have been done.
+    """
+    async with asyncio.timeout(LET_IN_S_MAX):
+        while True:
+            try:
+                return await act()
+            except Overloaded as behind:
+                if behind.may_be_done and not in_doubt:
+                    raise
+            await asyncio.sleep(LOOK_EVERY_S)

@@ -10,9 +10,9 @@ from chaos.outcome_table import Outcome
 from chaos.stage import QUICK, CannotPlay, Stage
 
 
-async def play_short(fault: str, directory: Path) -> Outcome:
+async def play_short(fault: str, directory: Path, *, database_url: str | None = None) -> Outcome:
     """Play it, and assert what no fault may break."""
-    stage = Stage(directory, scale=QUICK, seed=1)
+    stage = Stage(directory, scale=QUICK, seed=1, database_url=database_url)
     assert QUICK.per_s is not None
     stage.per_s = QUICK.per_s
     try:

@@ -1,17 +1,18 @@
 """What one node does by the beats of all: it lives, lets go, and holds just its share of the binds."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pytest
 
 from dastak.core.carrier import Carrier, CarrierKind
 from dastak.core.errors import CarrierUnavailable, Overloaded
 from dastak.core.node import HOLD_S, Beat, Node, Role, Slot
-from dastak.core.way_out import HeldElsewhere
+from dastak.core.way_out import HeldElsewhere, Queue
 from dastak.nodes.away_route import AwayRoute
 from dastak.nodes.bind_shares import BindShares
 from dastak.nodes.pulse import Pulse
+from dastak.nodes.queues_elsewhere import queues_elsewhere
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 
@@ -33,6 +34,7 @@ class Database:
         self.number = 0
         self.slots: dict[int, int] = {}
         self.log: list[str] = []
+        self.queues: Mapping[str, Queue] = {}
         self.away = self.dead = False
         self.beaten = asyncio.Event()
 
@@ -41,7 +43,8 @@ class Database:
         self.log.append(f"join as {self.number}")
         return self.number
 
-    async def beat(self, up: Collection[str]) -> Beat | None:
+    async def beat(self, up: Collection[str], queues: Mapping[str, Queue]) -> Beat | None:
+        self.queues = queues
         self.beaten.set()
         if self.away:
             raise Overloaded("The database does not answer.")
@@ -89,7 +92,7 @@ class Life:
         self.lost = asyncio.Event()
         self.pulse = Pulse(
             database, name="host1", roles=(Role.ALL,), up=lambda: (),
-            on_beat=self.heard.append, on_lost=self.lost.set,
+            queues=lambda: {"north": Queue({1: 3}, None)}, on_beat=self.heard.append, on_lost=self.lost.set,
         )  # fmt: skip
 
 
@@ -108,6 +111,7 @@ async def test_node_joins_is_told_who_lives_and_leaves() -> None:
         await database.beaten.wait()
 
     assert life.heard[0] == Beat(NODES[:1])
+    assert database.queues == {"north": Queue({1: 3}, None)}
     assert database.log == ["join as 1", "leave"]
     assert not life.lost.is_set()
 
@@ -153,7 +157,7 @@ async def test_answer_to_a_beat_that_comes_too_late_renews_nothing(monkeypatch: 
     database = Database()
     life = Life(database)
 
-    async def slow(up: Collection[str]) -> Beat:
+    async def slow(up: Collection[str], queues: Mapping[str, Queue]) -> Beat:
         ahead[0] += HOLD_S
         return Beat(NODES[:1])
 
@@ -297,3 +301,43 @@ async def test_carrier_that_needs_no_bind_is_passed_to_a_node_that_speaks() -> N
     )
 
     assert route.elsewhere == 5
+
+
+def beat_of(*queues: dict[str, Queue], bound: tuple[int, ...]) -> Beat:
+    nodes = tuple(
+        Node(n=n, name=f"host{n}", roles=(Role.CARRIER,), queues=queue) for n, queue in enumerate(queues, 1)
+    )
+    return Beat(nodes, tuple(Slot("north", slot, n, up=True) for slot, n in enumerate(bound)))
+
+
+def test_queues_of_all_other_nodes_that_send_by_a_carrier_are_one() -> None:
+    beat = beat_of(
+        {"north": Queue({1: 9}, 9.0)},
+        {"north": Queue({1: 3, 2: 1}, 4.0)},
+        {"north": Queue({2: 5}, 1.0)},
+        {"north": Queue({3: 7}, 7.0)},
+        bound=(1, 2, 3),
+    )
+
+    assert queues_elsewhere([NORTH], beat, 1) == {"north": Queue({1: 3, 2: 6}, 5.0)}
+
+
+def test_queue_is_not_told_where_one_node_that_sends_has_none_or_does_not_know_its_pace() -> None:
+    waiting = {"north": Queue({1: 3}, 4.0)}
+    free = beat_of({}, waiting, {}, bound=(2, 3))
+    unknown = beat_of({}, waiting, {"north": Queue({1: 3}, None)}, bound=(2, 3))
+
+    assert queues_elsewhere([NORTH], free, 1) == {}
+    assert queues_elsewhere([NORTH], unknown, 1) == {"north": Queue({1: 6}, None)}
+
+
+def test_queues_of_a_carrier_over_http_are_those_of_all_that_send() -> None:
+    carrier = Carrier(name="vendor", kind=CarrierKind.HTTP)
+    beat = Beat(
+        (
+            Node(n=1, name="a", roles=(Role.API,)),
+            Node(n=2, name="b", roles=(Role.WORKER,), queues={"vendor": Queue({1: 3}, 4.0)}),
+        )
+    )
+
+    assert queues_elsewhere([carrier], beat, 1) == {"vendor": Queue({1: 3}, 4.0)}

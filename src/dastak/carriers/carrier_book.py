@@ -24,7 +24,8 @@ from dastak.core.carrier import (
 )
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.errors import Conflict, InvalidRequest, NotFound
-from dastak.core.ports import Once, Replayed, Sealer
+from dastak.core.ports import Once, Replayed
+from dastak.core.sealer import Sealer
 
 NAME_CHARACTERS_MAX: Final = 40
 WHY_CHARACTERS_MAX: Final = 200

@@ -49,6 +49,11 @@ class Outages:
         self._store, self._clock, self._entries = store, clock, entries
         self._links: dict[str, _Link] = {}
 
+    def down_s(self, route: str) -> float:
+        """Return for how long a route has been down, as far as this was looked at."""
+        link = self._links.get(route)
+        return 0.0 if link is None or link.up else (self._clock.now() - link.since).total_seconds()
+
     async def look(self) -> None:
         """Look at every link, and tell what lasts."""
         try:

@@ -168,6 +168,13 @@ class TooBusy(Overloaded):
     title = "More is asked than can be done now"
 
 
+class TooLate(Overloaded):
+    """A text or a call would leave when too little of its code's life is left; it was refused at once."""
+
+    code = "too_late"
+    title = "It could not be sent in time"
+
+
 class CarrierError(DastakError):
     """A carrier did not take a message; another route may."""
 

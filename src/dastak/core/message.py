@@ -115,6 +115,7 @@ class Receipt(msgspec.Struct, frozen=True):
         alternatives: Which message else it may be about, where the carrier's id can be read in several ways.
         operator: MCC and MNC of the phone's network, where the carrier tells.
         answered_s: Of a call, how long it lasted from the answer on; 0 if nobody answered, None if unknown.
+        phones: The last digits of the addresses in it, one of which is the phone's; none where it tells none.
     """
 
     carrier: CarrierRef
@@ -123,6 +124,11 @@ class Receipt(msgspec.Struct, frozen=True):
     alternatives: tuple[CarrierRef, ...] = ()
     operator: str = ""
     answered_s: float | None = None
+    phones: tuple[str, ...] = ()
+
+    def may_be_of(self, msisdn: Msisdn) -> bool:
+        """Say whether it may be about a message to a number."""
+        return not self.phones or msisdn.endswith(self.phones)
 
     @property
     def refs(self) -> tuple[CarrierRef, ...]:

@@ -5,13 +5,16 @@
 3. What a node holds (binds, messages in its hands) it holds as long as it lives: one beat renews it all.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
 import msgspec
+
+from dastak.core.way_out import Queue
 
 # A message that its process took over but did not settle in this time is offered again.
 LEASE_S: Final = 30
@@ -92,6 +95,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         ahead_s: How far its clock was ahead of the database's then; None is not told.
         slots: How many binds it holds.
         messages: How many messages are in its hands.
+        queues: Who waits there, by route.
     """
 
     n: int
@@ -103,6 +107,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     dead: bool = False
     slots: int = 0
     messages: int = 0
+    queues: Mapping[str, Queue] = MappingProxyType({})
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -142,11 +147,12 @@ class NodeStore(Protocol):
     async def join(self, name: str, roles: Collection[Role]) -> int:
         """Become a node, under a number that nobody had before."""
 
-    async def beat(self, up: Collection[str]) -> Beat | None:
+    async def beat(self, up: Collection[str], queues: Mapping[str, Queue]) -> Beat | None:
         """Say that this node lives, and bury those that were silent for too long.
 
         Args:
             up: The carriers that it is bound to.
+            queues: Who waits here, by route.
 
         Returns:
             Who lives; None if the others took this node for dead.
@@ -179,9 +185,9 @@ class OneNode:
         del name, roles
         return 0
 
-    async def beat(self, up: Collection[str]) -> Beat:
+    async def beat(self, up: Collection[str], queues: Mapping[str, Queue]) -> Beat:
         """Hear of nobody."""
-        del up
+        del up, queues
         return Beat()
 
     async def leave(self) -> None:

@@ -16,7 +16,7 @@ from dastak.core.call_report import CallReport, ReportPage
 from dastak.core.call_rules import CallRules
 from dastak.core.call_terms import FREE, CallTerms
 from dastak.core.codes import KeyRing
-from dastak.core.errors import RateLimited
+from dastak.core.errors import RateLimited, TooLate
 from dastak.core.events import AnyEvent, Event
 from dastak.core.factor import Factor
 from dastak.core.ids import FactorId, VerificationId
@@ -26,6 +26,7 @@ from dastak.core.msisdn import Msisdn
 from dastak.core.node import Lease, in_hand
 from dastak.core.past_use import Judge, PastCall, PastSend
 from dastak.core.scrubbing import Dlt
+from dastak.core.sealer import Sealer
 from dastak.core.spend import Correction, Spend
 from dastak.core.tenant import ApiKey, Caller, Mode, Service, Tenant
 from dastak.core.verification import State, Verification
@@ -344,16 +345,6 @@ class Calls(Protocol):
         """Return who judges a call instead of `take`, where the database counts."""
 
 
-class Sealer(Protocol):
-    """Keeps what must be read again unreadable at rest: a caller's own code, an authenticator's seed."""
-
-    def seal(self, clear: bytes, *, bound_to: bytes) -> bytes:
-        """Encrypt; `bound_to` names the row, so that it opens nowhere else."""
-
-    def unseal(self, sealed: bytes, *, bound_to: bytes) -> bytes:
-        """Decrypt. Raises: DastakError (another row's, or damaged)."""
-
-
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a flow may touch.
 
@@ -372,6 +363,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         may_hedge: Whether one more text of a route may be followed before it answers; that is counted.
         learn_network: Told the MCC and MNC of a number, where a receipt names them.
         lease: Says who has a message in hand that is committed now, and when it is due for others.
+        too_late: Says why the first message of one could not leave in time, if so; that is counted.
     """
 
     clock: Clock
@@ -397,3 +389,4 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     may_hedge: Callable[[str], bool] = lambda _route: True
     learn_network: Callable[[Msisdn, str], None] = lambda _msisdn, _operator: None
     lease: Callable[[datetime], Lease] = in_hand
+    too_late: Callable[[Verification], TooLate | None] = lambda _verification: None

@@ -77,6 +77,18 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     anew: bool = False
 
 
+class Queue(msgspec.Struct, frozen=True):
+    """Who waits for a route.
+
+    Attributes:
+        crowds: How many messages of each tenant, by its number in the store.
+        per_s: How many leave in a second; None is not known yet.
+    """
+
+    crowds: Mapping[int, int]
+    per_s: float | None
+
+
 class Route(Protocol):
     """One way out."""
 
@@ -105,6 +117,9 @@ class Routes(Protocol):
 
     def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
         """Say whether there is any way, be it up or down now."""
+
+    def ways(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> Sequence[Route]:
+        """Return all ways, be they up or down now."""
 
     def order(self, wanted: Wanted) -> Sequence[Route]:
         """Return the routes a message may take, best first; none when there is no way."""

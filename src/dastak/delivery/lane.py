@@ -7,7 +7,7 @@
 """
 
 from bisect import insort
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Final, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -88,6 +88,15 @@ class OtpLane(Generic[T]):
         """Return how many messages wait for a route."""
         queue = self._queues.get(route)
         return 0 if queue is None else queue.waiting
+
+    def routes(self) -> Collection[str]:
+        """Return the routes that somebody waits for."""
+        return self._queues.keys()
+
+    def crowds(self, route: str) -> dict[int, int]:
+        """Return how many messages of each tenant wait for a route."""
+        queue = self._queues.get(route)
+        return {} if queue is None else {tenant: len(crowd) for tenant, crowd in queue.crowds.items()}
 
     def add(self, waiting: Waiting[T]) -> list[GivenUp[T]]:
         """Put a message into the lane.

@@ -183,9 +183,13 @@ class RouteTable:
 
     def carry(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> bool:
         """Say whether there is any way."""
+        return bool(self.ways(mode, channel, tenant, msisdn))
+
+    def ways(self, mode: Mode, channel: Channel, tenant: int, msisdn: Msisdn) -> Routes:
+        """Return all ways."""
         if channel is not Channel.SMS:
-            return bool(self._simulated_calls if mode is Mode.TEST else self.calls.routes)
-        return bool(self._simulated if mode is Mode.TEST else self._plan(tenant, msisdn).ranked)
+            return self._simulated_calls if mode is Mode.TEST else self.calls.routes
+        return self._simulated if mode is Mode.TEST else self._plan(tenant, msisdn).ranked
 
     def order(self, wanted: Wanted) -> Sequence[Route]:
         """Return the routes a message may take, best first."""

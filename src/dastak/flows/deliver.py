@@ -4,7 +4,8 @@
 2. One that does not answer in time keeps the message, for it may have it, and another message with the same
    code follows by the next route; later, where too many do already (`delivery/hedging.py`). Its late answer
    is written down, so that its receipts find their message.
-3. Which route comes next, whether one is asked again and when, is decided in `delivery/failover.py`.
+3. What a carrier was asked and said is written down as soon as the store can: else the text would go twice.
+4. Which route comes next, whether one is asked again and when, is decided in `delivery/failover.py`.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from dastak.core.errors import (
     CarrierError,
     CarrierUnavailable,
     DastakError,
+    Overloaded,
     RateLimited,
 )
 from dastak.core.events import FallbackDue, MessageDelivered, MessageRefused
@@ -42,11 +44,13 @@ from dastak.delivery.failover import (
 from dastak.delivery.hedging import SILENT_S
 from dastak.flows.compose import code_of, text_of
 from dastak.flows.fall_back import situation, wanted
-from dastak.flows.record import Decision, cause_of, in_same_hands, record, words_of
+from dastak.flows.record import Decision, cause_of, in_same_hands, pause, record, words_of
 from dastak.flows.spending import count_call
 
 # From the dial to the end of a call at the latest, with some to spare.
 CALL_S_MAX: Final = 150.0
+# What carriers said is written again after this, when the store could not.
+KEEP_AGAIN_S: Final = 1.0
 # Why a message is dropped that could leave, but not arrive in time.
 LATE: Final = "late"
 # Of a call that nobody asked for.
@@ -241,9 +245,7 @@ class _Delivery:
             return MessageStep(self._message)
         status, outcome = words_of(refusal)
         told = self._refusal(route.name, status, outcome)
-        return await _write(
-            self._ports, self._message, lambda found: (rules.refused_late(found, told), outcome)
-        )
+        return await self._keep(lambda found: (rules.refused_late(found, told), outcome))
 
     async def _taken(self, carrier: CarrierRef, offered_at: datetime, *, late: bool) -> MessageStep:
         """Note who took the message, who did not before, and when its receipt should be there."""
@@ -261,7 +263,7 @@ class _Delivery:
             step = rules.submitted(found, carrier, latency_ms=latency_ms, now=now, receipt_by=receipt_by)
             return MessageStep(step.message, (*refusals, *step.events)), None
 
-        return await _write(ports, self._message, decide)
+        return await self._keep(decide)
 
     async def _passed_on(self, node: int) -> MessageStep:
         """Give the message into the hands of the node that holds the route's binds."""
@@ -287,7 +289,21 @@ class _Delivery:
             step = rules.refused(found, told, again_at=again_at)
             return step, outcome if step.message.state is MessageState.UNDELIVERED else None
 
-        return await _write(self._ports, self._message, decide)
+        return await self._keep(decide)
+
+    async def _keep(self, decide: Callable[[Message], Decision]) -> MessageStep:
+        """Write down what carriers said, however long the store is away while the code lives.
+
+        Raises:
+            Overloaded: The code is over; nobody waits for it any more.
+        """
+        while True:
+            try:
+                return await _write(self._ports, self._message, decide)
+            except Overloaded:
+                if self._ports.clock.now() >= self._verification.expires_at:
+                    raise
+            await pause(self._ports, KEEP_AGAIN_S)
 
     def _last_step(self) -> Next:
         """Return what to do when all routes were asked; one that refused for now may be asked again."""

@@ -9,7 +9,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from dastak.core.errors import DastakError
@@ -17,9 +17,10 @@ from dastak.core.message import Message, MessageKey
 from dastak.core.policy import Channel
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
-from dastak.core.way_out import Route
+from dastak.core.way_out import Queue, Route
 from dastak.delivery.failover import CALL_S, USEFUL_LIFE_S
 from dastak.delivery.lane import GivenUp, OtpLane, Waiting
+from dastak.delivery.lane_pace import LanePace
 from dastak.flows.dead_letter import broke
 from dastak.flows.deliver import LATE, deliver, drop, ways_of
 
@@ -46,6 +47,7 @@ class Dispatch:
         self._under_way: Counter[str] = Counter()
         self._tasks: dict[MessageKey, asyncio.Task[None]] = {}
         self._in_lane: set[MessageKey] = set()
+        self._paces: dict[str, LanePace] = {}
         # As they were seen last, to ask them for room.
         self._routes: dict[str, Route] = {}
 
@@ -58,6 +60,20 @@ class Dispatch:
     def waiting(self) -> int:
         """How many messages wait in the lane."""
         return len(self._lane)
+
+    def queues(self) -> Mapping[str, Queue]:
+        """Return who waits for which route."""
+        return {route: queue for route in self._lane.routes() if (queue := self.queue_of(route))}
+
+    def queue_of(self, route: str) -> Queue | None:
+        """Return who waits for a route, those too for whom the lane has no room; None is nobody."""
+        if not self._lane.waiting_for(route):
+            return None
+        now_s = self._ports.clock.now().timestamp()
+        pace, crowds = self._paces[route], self._lane.crowds(route)
+        for tenant, outside in pace.outside(now_s).items():
+            crowds[tenant] = crowds.get(tenant, 0) + outside
+        return Queue(crowds, pace.per_s(now_s))
 
     def offer(self, verification: Verification, message: Message) -> None:
         """Let a message leave, or wait. One that is here already (its lease ended) changes nothing."""
@@ -113,6 +129,7 @@ class Dispatch:
         led = self._with_room(self._ways(held), held.message, passing=waiting.route)
         if led is None:
             return False
+        self._paces[waiting.route].left(self._ports.clock.now().timestamp())
         self._begin(held.message, led, self._deliver_waited(held, led))
         return True
 
@@ -190,6 +207,9 @@ class Dispatch:
         else:
             median_s = self._ports.routes.median_s(route, verification.msisdn) if route else 0.0
             needed_s = max(USEFUL_LIFE_S, median_s)
+        now_s = self._ports.clock.now().timestamp()
+        if not self._lane.waiting_for(route):
+            self._paces[route] = LanePace(now_s)
         self._in_lane.add(message.key)
         waiting = Waiting(
             held,
@@ -199,7 +219,7 @@ class Dispatch:
             needed_s,
         )
         for given_up in self._lane.add(waiting):
-            self._give_up(given_up, self._ports.clock.now().timestamp())
+            self._give_up(given_up, now_s)
 
     def _give_up(self, given_up: GivenUp[_Held], now_s: float) -> None:
         waiting, message = given_up.waiting, given_up.waiting.what.message
@@ -212,6 +232,7 @@ class Dispatch:
             )
             self._begin(message, (), drop(self._ports, message, LATE, why=why))
         else:
+            self._paces[waiting.route].put_out(waiting.tenant, now_s)
             log.info("no room in the lane of route %s: a message waits for its lease", waiting.route)
 
 

@@ -1,6 +1,5 @@
 """Judge the number that a person typed into the phone: one attempt, judged once, under the store's lock."""
 
-import asyncio
 from typing import Final
 
 from dastak.core import codes
@@ -9,6 +8,7 @@ from dastak.core.ids import VerificationId
 from dastak.core.ports import Change, Held, Ports
 from dastak.core.verification import Judgement, Typed, gate, judge
 from dastak.flows.compose import match_number_of
+from dastak.flows.record import pause
 
 # A store that cannot write now is asked again after the wait it names; then the person must be called again.
 TRIES_MAX: Final = 4
@@ -29,7 +29,7 @@ async def match(ports: Ports, verification_id: VerificationId, typed: str) -> Ju
         except Overloaded as full:
             if not left:
                 raise
-            await _wait(ports, full.retry_after_s)
+            await pause(ports, full.retry_after_s)
     raise AssertionError("the last try returns or raises")
 
 
@@ -57,9 +57,3 @@ async def _judged(ports: Ports, verification_id: VerificationId, typed: str) -> 
     if isinstance(judged, Judgement) and judged.step.events:
         ports.publish(judged.step.verification, judged.step.events)
     return judged if isinstance(judged, Judgement) else None
-
-
-async def _wait(ports: Ports, seconds: float) -> None:
-    over = asyncio.Event()
-    ports.clock.ring(seconds, over.set)
-    await over.wait()

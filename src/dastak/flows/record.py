@@ -1,8 +1,8 @@
 """Write down what became of a message and what follows from it, in one commit."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,10 +14,12 @@ from dastak.core.errors import (
     CarrierRejected,
     CarrierUnavailable,
     Conflict,
+    NotFound,
     Refused,
 )
 from dastak.core.events import Event
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState, MessageStep
+from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.core.ports import Change, Held, Ports, Replayed
 from dastak.core.verification import Verification
@@ -59,17 +61,27 @@ def in_same_hands(held: Message, decide: Callable[[Message], Decision]) -> Calla
     return decided
 
 
+def anybody(_msisdn: Msisdn) -> bool:
+    """Take a message to whatever number."""
+    return True
+
+
 async def record(
-    ports: Ports, key: MessageKey | CarrierRef, decide: Callable[[Message], Decision], *, now: datetime
+    ports: Ports,
+    key: MessageKey | CarrierRef,
+    decide: Callable[[Message], Decision],
+    *,
+    now: datetime,
+    of: Callable[[Msisdn], bool] = anybody,
 ) -> Recorded:
     """Decide on a message as it stands, write it with what follows, tell it, and hand the next one over.
 
     Raises:
-        NotFound: There is no such message.
+        NotFound: There is no such message, or `of` says that it is none of this number's.
         Overloaded: The store cannot write now.
     """
     try:
-        recorded = await begin(ports, key, decide, now=now)
+        recorded = await begin(ports, key, decide, now=now, of=of)
     except Refused as dear:  # a cap of cost: what became of the message is written all the same
         recorded = await _begin_cheaper(ports, key, decide, now, dear.reason)
     return finish(ports, recorded)
@@ -91,13 +103,21 @@ def begin(
     *,
     now: datetime,
     means: Means = ALL_MEANS,
+    of: Callable[[Msisdn], bool] = anybody,
 ) -> Awaitable[Recorded | Replayed]:
     """Have a decision written; for those who write many and wait for them together.
 
     Raises:
+        NotFound: There is no such message, or `of` says that it is none of this number's.
         Refused: What follows would cost too much; nothing was written, and without it it would be.
     """
-    return ports.store.decide(key, partial(_change, ports, decide, now, means))
+
+    def rule(held: Held) -> Change[Recorded]:
+        if not of(held.verification.msisdn):
+            raise NotFound("The message is to another number.")
+        return _change(ports, decide, now, means, held)
+
+    return ports.store.decide(key, rule)
 
 
 def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
@@ -108,6 +128,13 @@ def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
     if recorded.follow_up is not None:
         ports.hand_over(recorded.verification, recorded.follow_up)
     return recorded
+
+
+async def pause(ports: Ports, seconds: float) -> None:
+    """Wait, by the clock of the flows."""
+    over = asyncio.Event()
+    ports.clock.ring(seconds, over.set)
+    await over.wait()
 
 
 def words_of(refusal: CarrierError) -> tuple[str, Outcome]:

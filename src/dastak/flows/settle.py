@@ -13,13 +13,14 @@ from dastak.core import message as rules
 from dastak.core.errors import DastakError, NotFound, Refused
 from dastak.core.events import Event, MessageSubmitted
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep, Receipt
+from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import OUTCOMES, UNANSWERED, Outcome, When
 from dastak.core.ports import Held, Ports
 from dastak.core.verification import Verification
 from dastak.delivery.failover import Silence, next_step
 from dastak.delivery.receipts import EarlyReceipts
 from dastak.flows.fall_back import situation
-from dastak.flows.record import Decision, Recorded, begin, finish, in_same_hands, record
+from dastak.flows.record import Decision, Recorded, anybody, begin, finish, in_same_hands, record
 
 Acknowledge = Callable[[bool], None]
 
@@ -74,7 +75,9 @@ class Settlement:
         burst, self._burst = self._burst, []
         now = ports.clock.now()
         begun = [
-            asyncio.ensure_future(begin(ports, receipt.carrier, _decision(ports, receipt, now), now=now))
+            asyncio.ensure_future(
+                begin(ports, receipt.carrier, _decision(ports, receipt, now), now=now, of=_whose(receipt))
+            )
             for receipt, _ in burst
         ]
         for (receipt, acknowledge), writing in zip(burst, begun, strict=True):
@@ -103,12 +106,22 @@ async def settle(ports: Ports, receipt: Receipt) -> bool:
         Overloaded: The store cannot write now; the carrier shall send it again.
     """
     now = ports.clock.now()
+    of = _whose(receipt)
     for carrier in receipt.refs:
         with suppress(NotFound):
-            recorded = await record(ports, carrier, _decision(ports, receipt, now), now=now)
+            recorded = await record(ports, carrier, _decision(ports, receipt, now), now=now, of=of)
             _learn(ports, receipt, recorded)
             return bool(recorded.events)
     raise NotFound("No message has this carrier's id.")
+
+
+def _whose(receipt: Receipt) -> Callable[[Msisdn], bool]:
+    """Say to which numbers a message may be that a receipt is about.
+
+    An id that can be read in several ways may be those of several messages: the number tells which is meant,
+    as it must where the node that took the receipt did not send the message.
+    """
+    return receipt.may_be_of if receipt.alternatives else anybody
 
 
 async def receipt_overdue(ports: Ports, held: Held) -> MessageStep:

@@ -88,6 +88,7 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
             cap is reached.
         NumberStopped: The person asked this tenant for no more.
         RateLimited: A limit is met; nothing was written or sent.
+        TooLate: It could not leave in time; nothing was counted.
         Overloaded: The store cannot write now.
     """
     now = ports.clock.now()
@@ -143,6 +144,9 @@ async def _of_code(ports: Ports, caller: Caller, ask: Ask, number: Number, now: 
     verification = _verification(ports, caller, ask, way, now)
     measured = measure_wording(wording_of(verification, caller.service), verification.policy.length)
     check_register(ports, caller, verification, verification.particulars.channel)
+    late = ports.too_late(verification)
+    if late is not None:
+        raise late
     await ports.limits.take(caller, verification.msisdn, ask.client_ip, now=now)
     return Started(
         verification,

@@ -7,7 +7,7 @@ is found there too, at once where a bell rings.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
@@ -18,6 +18,7 @@ from dastak.core.message import Message, MessageState
 from dastak.core.node import LEASE_S
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
+from dastak.core.way_out import Queue
 from dastak.flows.dispatch import Dispatch
 from dastak.flows.settle import receipt_overdue
 
@@ -50,6 +51,14 @@ class Worker:
     def waiting(self) -> int:
         """How many messages wait until a route has room."""
         return 0 if self._dispatch is None else self._dispatch.waiting
+
+    def queues(self) -> Mapping[str, Queue]:
+        """Return who waits for which route."""
+        return {} if self._dispatch is None else self._dispatch.queues()
+
+    def queue_of(self, route: str) -> Queue | None:
+        """Return who waits for a route; None is nobody."""
+        return None if self._dispatch is None else self._dispatch.queue_of(route)
 
     def hand_over(self, verification: Verification, message: Message) -> None:
         """Deliver a message that was just committed, as soon as a route has room for it."""

@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Self
 
-from dastak.core.carrier import Carrier, CarrierKind
+from dastak.core.carrier import Carrier
 from dastak.core.errors import DastakError
 from dastak.core.node import Beat, NodeStore, does, fair_share
 from dastak.core.way_out import Route
 from dastak.nodes.away_route import AwayRoute
+from dastak.nodes.queues_elsewhere import senders
 from dastak.sms.smpp_route import SmppRoute
 
 log = logging.getLogger("dastak.nodes")
@@ -88,11 +89,7 @@ class BindShares:
 
     def _sender(self, carrier: Carrier, beat: Beat) -> int:
         """Return another node that can send by a carrier now; 0 if none can."""
-        if carrier.kind is CarrierKind.SMPP:
-            able = [s.node for s in beat.slots if s.carrier == carrier.name and s.up]
-        else:
-            able = [node.n for node in beat.nodes if does(node.roles).speaks]
-        others = sorted(set(able) - {self._number})
+        others = sorted(set(senders(carrier, beat)) - {self._number})
         # Each node begins with another one, so that not all pass to the same.
         return others[self._number % len(others)] if others else 0
 

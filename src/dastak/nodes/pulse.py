@@ -7,12 +7,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Final, Self
 
 from dastak.core.errors import DastakError
 from dastak.core.node import BEAT_EVERY_S, HOLD_S, Beat, NodeStore, Role
+from dastak.core.way_out import Queue
 
 # A farewell is a courtesy: without it the others wait until this node is dead.
 LEAVE_S_MAX: Final = 1.0
@@ -28,6 +29,7 @@ class Pulse:
         name: For people.
         roles: What it does.
         up: Returns the carriers that it is bound to.
+        queues: Returns who waits here, by route.
         on_beat: Told after every beat who lives and what they hold.
         on_lost: Told when this node must hold nothing any more.
     """
@@ -39,11 +41,12 @@ class Pulse:
         name: str,
         roles: Collection[Role],
         up: Callable[[], Collection[str]],
+        queues: Callable[[], Mapping[str, Queue]],
         on_beat: Callable[[Beat], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._store, self._name, self._roles = store, name, roles
-        self._up, self._on_beat, self._on_lost = up, on_beat, on_lost
+        self._up, self._queues, self._on_beat, self._on_lost = up, queues, on_beat, on_lost
         self._beating: asyncio.Task[None] | None = None
         self._end: asyncio.TimerHandle | None = None
 
@@ -89,7 +92,7 @@ class Pulse:
 
     async def _beat(self) -> None:
         began_at = self._loop.time()
-        heard = await self._store.beat(self._up())
+        heard = await self._store.beat(self._up(), self._queues())
         if heard is None:
             log.warning("the other nodes took this one for dead")
             self._on_lost()

@@ -109,6 +109,11 @@ def phone_key(number: str) -> str:
     return number[-PHONE_DIGITS:]
 
 
+def is_phone_key(key: str) -> bool:
+    """Say whether a key is enough to know a phone by; that of a sender's name is not."""
+    return len(key) == PHONE_DIGITS and key.isdecimal()
+
+
 class _Rule(NamedTuple):
     submitted: Callable[[Trace], str]
     candidates: Callable[[Trace], tuple[str, ...]]

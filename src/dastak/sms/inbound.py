@@ -11,7 +11,7 @@ from dastak.core.message import CarrierRef, Receipt
 from dastak.core.outcome import Outcome
 from dastak.core.receipt_parts import PartsLedger
 from dastak.core.reply import Reply
-from dastak.sms.correlation import Correlator, Trace, phone_key
+from dastak.sms.correlation import Correlator, Trace, is_phone_key, phone_key
 from dastak.sms.dlr import Dlr, is_receipt, parse_dlr
 from dastak.sms.pdu_bodies import AlertNotification
 from dastak.sms.replies import ReplyParts, phone_of, read_reply
@@ -141,7 +141,9 @@ class Inbound:
             refs, outcome = (judged.ref,), judged.outcome
             evidence += f" part:{judged.number}/{judged.total}"
         first, *others = [CarrierRef(self._route, ref) for ref in refs]
-        receipt = Receipt(first, outcome, evidence, tuple(others), operator)
+        addresses = delivery.sm.source_addr, delivery.sm.destination_addr
+        phones = tuple(filter(is_phone_key, map(phone_key, addresses)))
+        receipt = Receipt(first, outcome, evidence, tuple(others), operator, phones=phones)
         self._take_receipt(receipt, lambda durable: delivery.acknowledge(_ANSWER[durable]))
 
     def _operator(self, delivery: Delivery) -> str:

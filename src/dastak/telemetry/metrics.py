@@ -45,6 +45,10 @@ TOTALS: Final[Table] = {
         "Starts and resends that this node limited by its own counts because the shared ones did not answer.",
         (),
     ),
+    "dastak_starts_too_late": (
+        "Starts refused because their text or call could not leave in time, by channel.",
+        ("channel",),
+    ),
     "dastak_sip_junk": ("Messages at the SIP port of a trunk that were thrown away.", ("route", "reason")),
     "dastak_call_hooks_refused": (
         "Requests for a call's script or sounds that got nothing, by reason.",
@@ -59,6 +63,7 @@ GAUGES: Final[Table] = {
     "dastak_queue_delay_seconds": ("What answers of late took longer than the fastest: the queue.", ()),
     "dastak_messages_in_flight": ("Messages being delivered now.", ()),
     "dastak_messages_waiting": ("Messages that wait until a route has room.", ()),
+    "dastak_lane_wait_seconds": ("In how long the last one leaves who waits for a route.", ("route",)),
     "dastak_binds_held": ("Binds to carriers that this node holds of those that nodes share.", ()),
     "dastak_nodes_living": ("Nodes that share the database and live, this one too.", ()),
     "dastak_calls_in_flight": ("Calls over SIP trunks that ring or speak now.", ()),

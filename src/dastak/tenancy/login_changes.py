@@ -9,7 +9,8 @@ import msgspec
 from dastak.core.errors import Conflict
 from dastak.core.login_settings import LoginSettings, check_login
 from dastak.core.people_store import PeopleStore
-from dastak.core.ports import Once, Sealer
+from dastak.core.ports import Once
+from dastak.core.sealer import Sealer
 from dastak.core.signing_secret import OVERLAP_S, overlap_until
 from dastak.tenancy.password_hook import bound_to
 from dastak.tenancy.signed_request import new_secret

@@ -13,7 +13,8 @@ from joserfc.jwk import ECKey
 from dastak.core import oidc_keys
 from dastak.core.oidc_keys import SigningKey
 from dastak.core.oidc_store import Keys, OidcStore
-from dastak.core.ports import Once, Sealer
+from dastak.core.ports import Once
+from dastak.core.sealer import Sealer
 from dastak.tenancy.keys import Entropy
 
 ALGORITHM: Final = "ES256"

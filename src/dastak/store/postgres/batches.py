@@ -28,7 +28,14 @@ from dastak.store import rows
 from dastak.store.factor_tables import factor_of, kept_row
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.operations import Operation
-from dastak.store.postgres.postgres_lane import CLOSE_S_MAX, RETRY_AFTER_S, Connection, Lane, answer_by_s
+from dastak.store.postgres.postgres_lane import (
+    CLOSE_S_MAX,
+    RETRY_AFTER_S,
+    Connection,
+    Lane,
+    NotThere,
+    answer_by_s,
+)
 from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
 from dastak.store.postgres.wanted import Wanted
 
@@ -159,7 +166,7 @@ class Batches:
             self._policies.clear()
             self._failing = True
             _tell([_Ran(waiting.future, None, error) for waiting in batch])
-            if isinstance(error.__cause__, TimeoutError):
+            if isinstance(error.__cause__, TimeoutError | NotThere):
                 self._send_away()
         else:
             self._failing = False
@@ -180,10 +187,7 @@ class Batches:
         wanted = Wanted(careful=careful)
         for waiting in batch:
             waiting.operation.want(wanted)
-        new = {p for waiting in batch if (p := waiting.operation.policy) and p not in self._policies}
-        if new:
-            await lane.run(lambda connection: self._number_policies(connection, new), by_s=by_s)
-        sheet = Sheet(self._policies, careful=careful, node=self._node())
+        sheet = Sheet(await self._numbered(lane, batch, by_s), careful=careful, node=self._node())
         await lane.run(lambda connection: self._read(connection, wanted, sheet), ends=False, by_s=by_s)
         ran = [self._act(waiting, sheet) for waiting in batch]
         await lane.run(lambda connection: self._keep(connection, sheet), by_s=by_s)
@@ -202,16 +206,29 @@ class Batches:
         self._wake.set()
         return None
 
-    def _number_policies(self, connection: Connection, new: set[Policy]) -> None:
+    async def _numbered(self, lane: Lane, batch: Sequence[_Waiting], by_s: float) -> dict[Policy, int]:
+        """Return the numbers of a batch's policies, which stay its own: a batch that fails forgets all."""
+        needed = {policy for waiting in batch if (policy := waiting.operation.policy)}
+        numbers = {policy: self._policies[policy] for policy in needed & self._policies.keys()}
+        new = needed - numbers.keys()
+        if new:
+            fresh = await lane.run(lambda connection: self._number_policies(connection, new), by_s=by_s)
+            if len(self._policies) + len(fresh) > POLICIES_MAX:
+                self._policies.clear()
+            self._policies |= fresh
+            numbers |= fresh
+        return numbers
+
+    def _number_policies(self, connection: Connection, new: set[Policy]) -> dict[Policy, int]:
         """Each policy is written once, in a transaction of its own, so that nobody waits for its lock."""
+        numbers = {}
         for policy in new:
             body = (rows.text(policy),)
             connection.execute(self._sql["insert_policy"], body)
             found = connection.execute(self._sql["policy_number"], body).fetchone()
             assert found is not None
-            if len(self._policies) >= POLICIES_MAX:
-                self._policies.clear()
-            self._policies[policy] = found[0]
+            numbers[policy] = found[0]
+        return numbers
 
     def _read(self, connection: Connection, wanted: Wanted, sheet: Sheet) -> None:
         """Lock and read what a batch wants; in the thread of a lane."""

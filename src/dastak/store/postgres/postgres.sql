@@ -220,9 +220,9 @@ RETURNING n
 
 -- name: beat
 -- $1 is who lives; $2 ms of silence are death, but who was away itself buries nobody: the database may have stood.
--- $4 is the time by its own clock. Statements of one WITH see the rows as they were before it.
+-- $4 is the time by its own clock, $5 who waits there. Statements of one WITH see the rows as they were before it.
 WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms),
-beaten AS (UPDATE node SET beat_at = clock.now_ms, ahead_ms = $4::bigint - clock.now_ms FROM clock WHERE n = $1 AND dead = 0 RETURNING n),
+beaten AS (UPDATE node SET beat_at = clock.now_ms, ahead_ms = $4::bigint - clock.now_ms, queues = $5 FROM clock WHERE n = $1 AND dead = 0 RETURNING n),
 buried AS (
     UPDATE node SET dead = 1 FROM clock
     WHERE n <> $1 AND dead = 0 AND beat_at < clock.now_ms - $2
@@ -237,7 +237,7 @@ SELECT (SELECT count(*) FROM beaten), (SELECT count(*) FROM buried) + (SELECT co
 UPDATE carrier_lease SET is_up = (carrier = ANY($2))::int WHERE node = $1 AND is_up <> (carrier = ANY($2))::int
 
 -- name: nodes_listed
-SELECT n, name, roles, greatest(0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint - beat_at), dead, version, ahead_ms
+SELECT n, name, roles, greatest(0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint - beat_at), dead, version, ahead_ms, queues
 FROM node ORDER BY n
 
 -- name: slots_held

@@ -31,6 +31,8 @@ CONNECT_S_MAX: Final = 2
 LOCK_MS_MAX: Final = 1_500
 STATEMENT_MS_MAX: Final = 2_000
 ANSWER_S_MAX: Final = 2.5
+# The share of that time in which a connection must become free.
+FREE_SHARE: Final = 0.4
 # A transaction whose client is gone must not keep its locks.
 IDLE_MS_MAX: Final = 5_000
 # Of the five seconds that a stop may take: what the last work has to end, and after a cut to find out.
@@ -116,7 +118,7 @@ class _Late(Exception):  # noqa: N818 - a signal: its caller has been told
     """The connection came too late for the work that asked for it."""
 
 
-class _NotThere(Exception):  # noqa: N818 - a signal: the work was not begun
+class NotThere(Exception):  # noqa: N818 - a signal: the work was not begun
     """No connection could be opened."""
 
 
@@ -204,7 +206,7 @@ class Lane:
             self.doubts += 1
             detail = "The database does not answer; the change may have been kept."
             raise Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True) from error
-        except _NotThere as error:
+        except NotThere as error:
             self._fail(str(error))
             raise Overloaded("The database cannot be asked now.", retry_after_s=RETRY_AFTER_S) from error
         except psycopg.DataError as error:
@@ -255,7 +257,7 @@ class Lane:
         try:
             connection = self._opens()
         except psycopg.Error as error:
-            raise _NotThere(str(error)) from error
+            raise NotThere(str(error)) from error
         connection.add_notice_handler(self._hear)
         self.connects += 1
         return connection
@@ -308,14 +310,15 @@ class Lanes:
         return sum(lane.doubts for lane in self._all)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """See `Lane.run`; the wait for a free one counts as well."""
+        """See `Lane.run`; the wait for a free one counts as well, and leaves time for an answer."""
+        by_s = answer_by_s()
         try:
-            async with asyncio.timeout(ANSWER_S_MAX):
+            async with asyncio.timeout(FREE_SHARE * ANSWER_S_MAX):
                 lane = await self._free.get()
         except TimeoutError as error:
             raise Overloaded("The database is behind.", retry_after_s=RETRY_AFTER_S) from error
         try:
-            return await lane.run(work)
+            return await lane.run(work, by_s=by_s)
         finally:
             self._free.put_nowait(lane)
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import psycopg
 
 from dastak import __version__
 from dastak.core.node import DEAD_AFTER_S, MOURNED_S, Beat, Node, Role, Slot
+from dastak.core.way_out import Queue
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.postgres_lane import Connection, Lane, cut
 
@@ -19,6 +20,9 @@ from dastak.store.postgres.postgres_lane import Connection, Lane, cut
 # whether it shall end.
 LISTEN_AGAIN_S: Final = 1.0
 LISTEN_S: Final = 0.5
+# A node tells of so many tenants who wait for a carrier.
+CROWDS_TOLD_MAX: Final = 50
+_QUEUES: Final = msgspec.json.Decoder(dict[str, Queue])
 
 
 class PostgresNodes:
@@ -47,12 +51,13 @@ class PostgresNodes:
         [(self.number,)] = await self._run("join_nodes", (name, ",".join(roles), __version__))
         return self.number
 
-    async def beat(self, up: Collection[str]) -> Beat | None:
+    async def beat(self, up: Collection[str], queues: Mapping[str, Queue]) -> Beat | None:
         """See `NodeStore.beat`."""
+        told = _written(queues)
 
         def beat(connection: Connection) -> Beat | None:
             own_ms = time.time_ns() // 1_000_000
-            silence = (self.number, int(DEAD_AFTER_S * 1000), int(MOURNED_S * 1000), own_ms)
+            silence = (self.number, int(DEAD_AFTER_S * 1000), int(MOURNED_S * 1000), own_ms, told)
             beaten, dead = connection.execute(self._sql["beat"], silence).fetchone() or (0, 0)
             if not beaten:
                 return None
@@ -155,7 +160,7 @@ class _Listener:
 
 
 def _node(row: Sequence[Any]) -> Node:
-    n, name, roles, age_ms, dead, version, ahead_ms = row
+    n, name, roles, age_ms, dead, version, ahead_ms, queues = row
     # A newer program may know more roles.
     known = tuple(Role(role) for role in roles.split(",") if role in set(Role))
     return Node(
@@ -166,7 +171,30 @@ def _node(row: Sequence[Any]) -> Node:
         beat_age_s=age_ms / 1000,
         ahead_s=None if ahead_ms is None else ahead_ms / 1000,
         dead=bool(dead),
+        queues=_read(queues),
     )
+
+
+def _written(queues: Mapping[str, Queue]) -> str:
+    told = {route: Queue(_largest(queue.crowds), queue.per_s) for route, queue in queues.items()}
+    return msgspec.json.encode(told).decode() if told else ""
+
+
+def _largest(crowds: Mapping[int, int]) -> Mapping[int, int]:
+    """Return the largest crowds; all others as one, of nobody."""
+    if len(crowds) <= CROWDS_TOLD_MAX:
+        return crowds
+    ranked = sorted(crowds, key=crowds.__getitem__, reverse=True)
+    told = {tenant: crowds[tenant] for tenant in ranked[:CROWDS_TOLD_MAX]}
+    return {**told, 0: sum(crowds[tenant] for tenant in ranked[CROWDS_TOLD_MAX:])}
+
+
+def _read(queues: str) -> Mapping[str, Queue]:
+    """Read what a node told; a newer program may tell something else."""
+    try:
+        return _QUEUES.decode(queues) if queues else {}
+    except msgspec.DecodeError:
+        return {}
 
 
 def _holding(node: Node, slots: int, in_hands: dict[int, int]) -> Node:
