@@ -153,7 +153,7 @@ def settling(carrier: CarrierRef, outcome: Outcome, now: datetime = NOW) -> "Any
 
     def rule(held: Held) -> Change[bool]:
         assert held.message is not None
-        step = message_rules.settle(held.message, Receipt(carrier, outcome, "stat:DELIVRD err:000"), now=now)
+        step = message_rules.settle(held.message, Receipt(carrier, outcome, "stat:DELIVRD"), now=now)
         message = None if step.message is held.message else step.message
         return Change(answer=bool(step.events), message=message, trace=step.events)
 
