@@ -1,3 +1,6 @@
+import socket
+from collections.abc import Iterator
+
 import pytest
 
 from dastak.core.errors import CarrierFull, CarrierUnavailable
@@ -5,6 +8,7 @@ from dastak.core.outcome import Outcome
 from dastak.voice.engine.engine_line import EngineLeg, EngineLine
 from dastak.voice.engine.engine_messages import (
     CallAnswered,
+    CallLastWords,
     CallOver,
     CallRings,
     CallStepped,
@@ -15,6 +19,7 @@ from dastak.voice.engine.engine_messages import (
 )
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Script
+from dastak.voice.sip.last_words import LastWords
 from dastak.voice.sip_settings import SipSettings
 from tests.support.samples import MSISDN
 
@@ -150,3 +155,40 @@ async def test_closed_line_ends_what_was_not_told() -> None:
     await line.__aexit__(None, None, None)
 
     assert hearer.told[-1] == (Outcome.NOT_ANSWERED, "the voice process ended")
+
+
+@pytest.fixture
+def peer() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+        wire.bind(("127.0.0.1", 0))
+        wire.settimeout(10)
+        yield wire
+
+
+def words(octets: bytes, there: socket.socket) -> LastWords:
+    return LastWords(octets, ("127.0.0.1", 0), there.getsockname(), there.getsockname())
+
+
+async def test_newest_last_words_of_a_call_that_is_lost_are_said_before_its_end_is_told(
+    peer: socket.socket,
+) -> None:
+    line, _, hearer, _ = await dialled(
+        CallLastWords(2, words(b"CANCEL", peer)), ANSWERED, CallLastWords(2, words(b"BYE", peer))
+    )
+    heard: list[bytes] = []
+    hearer.on_ended = lambda *_: heard.append(peer.recv(100))  # type: ignore[method-assign]
+
+    line.lose("the voice process ended")
+
+    assert heard == [b"BYE"]
+
+
+async def test_last_words_of_a_call_that_is_over_are_never_said(peer: socket.socket) -> None:
+    line, _, hearer, _ = await dialled(CallLastWords(2, words(b"of a call that is over", peer)))
+    line.hear(CallOver(2, Outcome.BUSY, "SIP 486"))
+    line.dial(DIAL, hearer)
+    line.hear(CallLastWords(3, words(b"CANCEL", peer)))
+
+    line.lose("the voice process ended")
+
+    assert peer.recv(100) == b"CANCEL"

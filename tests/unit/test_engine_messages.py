@@ -11,6 +11,7 @@ from dastak.voice.engine.engine_messages import (
     FROM_ENGINE,
     TO_ENGINE,
     CallAnswered,
+    CallLastWords,
     CallOver,
     CallRings,
     CallStepped,
@@ -29,12 +30,14 @@ from dastak.voice.engine.engine_messages import (
 )
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Script
+from dastak.voice.sip.last_words import LastWords
 from dastak.voice.sip_settings import SipSettings
 from tests.support.samples import MSISDN
 
 SETTINGS = SipSettings(host="trunk.example", caller="+911600123456", username="shop", password="p4ss-w0rd")
 NUMBERS = st.integers(0, 2**31)
 WORDS = st.text(max_size=40)
+ADDRESSES = st.tuples(WORDS, st.integers(0, 65_535))
 SCRIPTS = st.one_of(
     st.builds(Script, locale=WORDS, gate=st.sampled_from("0123456789"), code=st.text("0123", min_size=4)),
     st.builds(Script, locale=WORDS, gate=st.just("7"), typed=st.integers(1, 10)),
@@ -52,6 +55,9 @@ NEWS: st.SearchStrategy[FromEngine] = st.one_of(
     st.builds(CallRings, NUMBERS, WORDS),
     st.builds(CallAnswered, NUMBERS, WORDS),
     st.builds(CallStepped, NUMBERS, st.sampled_from(Step), WORDS),
+    st.builds(
+        CallLastWords, NUMBERS, st.builds(LastWords, st.binary(max_size=80), ADDRESSES, ADDRESSES, ADDRESSES)
+    ),
     st.builds(CallOver, NUMBERS, st.sampled_from(Outcome), WORDS),
     st.just(Pulse()),
 )

@@ -227,7 +227,10 @@ class BaresipLeg:
     Attributes:
         ring_s: How long it may ring.
         events: What the library tells of it, and what we want of it ourselves (`CallEnd`).
+        last_words: None; the library keeps to itself how a call would be ended.
     """
+
+    last_words: None = None
 
     def __init__(self, line: BaresipLine, dial: Dial, hearer: Hearer) -> None:
         self._line, self._dial, self._hearer = line, dial, hearer

@@ -9,6 +9,7 @@ from dastak.core.call_price import TALK_S_MAX
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.voice.ivr import Ivr, SpeechOf, Step
+from dastak.voice.sip.last_words import LastWords
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +91,10 @@ class Hearer(Protocol):
 
 class Leg(Protocol):
     """One call under way."""
+
+    @property
+    def last_words(self) -> LastWords | None:
+        """Return what ends it when the process that speaks it is gone; None is nothing."""
 
     def hang_up(self) -> None:
         """End it, ringing or speaking. Nothing happens when it is over already."""

@@ -31,6 +31,7 @@ from dastak.voice.sip.call_events import (
     Settled,
 )
 from dastak.voice.sip.call_outcomes import OUTCOME_OF, CallOutcome, status_words
+from dastak.voice.sip.last_words import LastWords
 from dastak.voice.sip.line_call import LineCall
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_headers import MalformedSip, NameAddr
@@ -96,7 +97,7 @@ class TrunkLine:
     async def __aenter__(self) -> Self:
         await self.sip.__aenter__()
         if not self.address:
-            self.address = self.sip.local_host
+            self.address = self.sip.local[0]
         self._open = True
         return self
 
@@ -153,6 +154,11 @@ class TrunkLeg:
         self._given_up = False
         self._why_ended = ""
         self._rung = False
+
+    @property
+    def last_words(self) -> LastWords | None:
+        """See `Leg`."""
+        return None if self._call is None else self._call.last_words
 
     def hang_up(self) -> None:
         """See `Leg`."""

@@ -1,6 +1,7 @@
 """A SIP trunk as the main program sees it: a line whose calls are made by the voice process.
 
 1. A call whose voice process died is over at once, by what it came to: a code that was spoken is delivered.
+   Its last words are said here, so that its phone does not ring on and nobody listens to silence.
 2. A line whose trunk is not open, or whose voice process is gone, takes no call; nor does one whose channels
    are all in use.
 """
@@ -14,16 +15,19 @@ from dastak.core.errors import CarrierFull, CarrierUnavailable
 from dastak.core.outcome import Outcome
 from dastak.voice.engine.engine_messages import (
     CallAnswered,
+    CallLastWords,
     CallOver,
     CallRings,
     CallStepped,
     FromEngine,
     HangUp,
+    OfCall,
     PlaceCall,
     ToEngine,
 )
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Hearer
+from dastak.voice.sip.last_words import LastWords, say_last_words
 from dastak.voice.sip.sip_standing import NOT_YET
 from dastak.voice.sip_settings import SipSettings
 
@@ -123,12 +127,15 @@ class EngineLine:
             self._open.clear()
 
     def lose(self, reason: str) -> None:
-        """Learn that the voice process is gone, and with it every call."""
+        """Learn that the voice process is gone, and with it every call: each is called off and over."""
         self.stand(False, reason)
+        words = [leg.last_words for leg in self._legs.values() if leg.last_words is not None]
+        # Before anybody is told, who may ring the same phone by another trunk.
+        say_last_words(words)
         for call in tuple(self._legs):
             self._legs.pop(call).lose()
 
-    def hear(self, message: CallRings | CallAnswered | CallStepped | CallOver) -> bool:
+    def hear(self, message: OfCall) -> bool:
         """Take what happens in a call; False if it is none of this line."""
         leg = self._legs.get(message.call)
         if leg is None:
@@ -140,9 +147,14 @@ class EngineLine:
 
 
 class EngineLeg:
-    """One call; a `dastak.voice.line.Leg`."""
+    """One call; a `dastak.voice.line.Leg`.
+
+    Attributes:
+        last_words: See `Leg`; as the voice process told them last.
+    """
 
     def __init__(self, engine: Engine, call: int, hearer: Hearer) -> None:
+        self.last_words: LastWords | None = None
         self._engine, self._call, self._hearer = engine, call, hearer
         # What comes of it if the process dies now. Until it rings another trunk may ring it.
         self._come_to = Outcome.NETWORK_TEMPORARY
@@ -174,6 +186,8 @@ class EngineLeg:
                 elif step is Step.NO_KEY:
                     self._come_to = Outcome.NO_HUMAN
                 self._hearer.on_step(step, typed)
+            case CallLastWords(_, words):
+                self.last_words = words
             case CallOver(_, outcome, detail):
                 self._hearer.on_ended(outcome, detail)
             case _:

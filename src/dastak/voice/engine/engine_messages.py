@@ -14,6 +14,7 @@ import msgspec
 from dastak.core.outcome import Outcome
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial
+from dastak.voice.sip.last_words import LastWords
 from dastak.voice.sip_settings import SipSettings
 
 # The settings of a trunk are the longest; the body of a request that brings them is bounded far below.
@@ -103,6 +104,13 @@ class CallStepped(_Message, frozen=True):
     typed: str
 
 
+class CallLastWords(_Message, frozen=True):
+    """What ends a call should the voice process be killed now; in the place of what was told before."""
+
+    call: int
+    words: LastWords
+
+
 class CallOver(_Message, frozen=True):
     """See `Hearer.on_ended`."""
 
@@ -116,7 +124,8 @@ class Pulse(_Message, frozen=True):
 
 
 ToEngine = OpenTrunk | CloseTrunk | PlaceCall | HangUp
-FromEngine = TrunkStands | TrunkJunk | TrunkClosed | CallRings | CallAnswered | CallStepped | CallOver | Pulse
+OfCall = CallRings | CallAnswered | CallStepped | CallLastWords | CallOver
+FromEngine = TrunkStands | TrunkJunk | TrunkClosed | OfCall | Pulse
 
 TO_ENGINE: Final[msgspec.msgpack.Decoder[ToEngine]] = msgspec.msgpack.Decoder(ToEngine)
 FROM_ENGINE: Final[msgspec.msgpack.Decoder[FromEngine]] = msgspec.msgpack.Decoder(FromEngine)

@@ -1,8 +1,8 @@
 """The voice process, as the main program keeps it: started for the first trunk, started again when it dies.
 
 1. Without a trunk there is none. With the last trunk it goes.
-2. When it dies, or says nothing for `SILENT_S_MAX`, its calls are over at once, and it is started again after
-   a pause that grows, with every trunk opened anew.
+2. When it dies, or says nothing for `SILENT_S_MAX`, its calls are called off and over at once, and it is
+   started again after a pause that grows, with every trunk opened anew.
 3. What it is told crosses the socket alone: arguments and environment hold no secret.
 """
 
@@ -136,6 +136,7 @@ class EngineProcess:
                 "%s: %s; %d calls are over; started again in %.1f s",
                 PROCESS_ENDED, why, self.in_flight, pause_s,
             )  # fmt: skip
+            # It has ended, so its ports are free; started again, it may want the same ones.
             for line in tuple(self._lines.values()):
                 line.lose(self.fault)
             await asyncio.sleep(pause_s)

@@ -3,6 +3,8 @@
 1. Every call that is placed is told to be over once, whatever happens.
 2. When the main program is gone, what is under way is hung up: nobody would be told of it any more.
 3. A trunk or call that fails by itself disturbs no other one.
+4. What would end a call is told beforehand, for the main program to say should this process be killed: before
+   it is told that a phone rings or was answered, and of what else has changed with the next pulse.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from dastak.voice.engine.engine_messages import (
     DETAIL_CHARACTERS_MAX,
     TO_ENGINE,
     CallAnswered,
+    CallLastWords,
     CallOver,
     CallRings,
     CallStepped,
@@ -37,6 +40,7 @@ from dastak.voice.engine.kept_trunk import Kept, keep_trunk
 from dastak.voice.engine.open_files import FileLimit
 from dastak.voice.ivr import SpeechOf, Step
 from dastak.voice.line import Leg
+from dastak.voice.sip.last_words import LastWords
 
 PULSE_S: Final = 1.0
 # To be told by the trunks that they know of the end of their calls.
@@ -59,6 +63,7 @@ class VoiceEngine:
         self._trunks: dict[int, Kept] = {}
         self._calls_max: dict[int, int] = {}
         self._legs: dict[int, Leg] = {}
+        self._last_words: dict[int, LastWords] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def serve(self, end: socket.socket) -> None:
@@ -93,7 +98,15 @@ class VoiceEngine:
     def ended(self, call: int, outcome: Outcome, detail: str) -> None:
         """Tell that a call is over, and forget it."""
         self._legs.pop(call, None)
+        self._last_words.pop(call, None)
         self.send(CallOver(call, outcome, detail[:DETAIL_CHARACTERS_MAX]))
+
+    def tell_last_words(self, call: int) -> None:
+        """Tell what would end a call now, where that was not told yet."""
+        words = self._legs[call].last_words if call in self._legs else None
+        if words is not None and words != self._last_words.get(call):
+            self._last_words[call] = words
+            self.send(CallLastWords(call, words))
 
     async def _pulse(self) -> None:
         """Show that the loop turns, and tell what nobody waits for."""
@@ -102,6 +115,8 @@ class VoiceEngine:
             for trunk, kept in self._trunks.items():
                 if more := kept.take_junk():
                     self.send(TrunkJunk(trunk, more))
+            for call in self._legs:
+                self.tell_last_words(call)
             await asyncio.sleep(PULSE_S)
 
     async def _end(self) -> None:
@@ -156,9 +171,11 @@ class _Teller:
         self._engine, self._call = engine, call
 
     def on_ringing(self, detail: str) -> None:
+        self._engine.tell_last_words(self._call)
         self._engine.send(CallRings(self._call, detail[:DETAIL_CHARACTERS_MAX]))
 
     def on_answered(self, detail: str) -> None:
+        self._engine.tell_last_words(self._call)
         self._engine.send(CallAnswered(self._call, detail[:DETAIL_CHARACTERS_MAX]))
 
     def on_step(self, step: Step, typed: str) -> None:

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from dastak.voice.sip.call_events import CallEvent
 from dastak.voice.sip.call_outcomes import CallOutcome
+from dastak.voice.sip.last_words import LAST_WORDS_OCTETS_MAX, LastWords
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_call import SipCall
 from dastak.voice.sip.sip_message import Address
@@ -14,6 +15,10 @@ EVENTS_MAX: Final = 256
 
 class Flushes(Protocol):
     """What a call is over: the line."""
+
+    @property
+    def local(self) -> Address:
+        """Return where we speak from."""
 
     def now(self) -> float:
         """Return the monotonic time."""
@@ -44,6 +49,14 @@ class LineCall:
         """Go on elsewhere."""
         self._call = call
         self.tried.add(call.party.trunk.target)
+
+    @property
+    def last_words(self) -> LastWords | None:
+        """Return what ends it when this process is gone; None is nothing."""
+        packet, trunk = self._call.last_words, self._call.party.trunk.target
+        if packet is None or trunk is None or len(packet.octets) > LAST_WORDS_OCTETS_MAX:
+            return None
+        return LastWords(packet.octets, self._line.local, packet.to or trunk, trunk)
 
     def hang_up(self, outcome: CallOutcome) -> None:
         """End it, whatever state it is in."""

@@ -136,11 +136,13 @@ class OwnRequests:
 
     def cancel(self, now: float) -> None:
         """Cancel the newest INVITE. The caller knows that it was answered provisionally."""
-        invite = next(
-            one for one in self._asking.values() if one.method == "INVITE" and one.cseq == self._cseq
-        )
-        octets = self._like_invite("CANCEL", invite.branch, invite.cseq, to=self._to)
-        self._begin("CANCEL", Packet(octets, invite.to), branch=invite.branch, cseq=invite.cseq, now=now)
+        invite, packet = self._newest_invite(), self.cancel_packet()
+        self._begin("CANCEL", packet, branch=invite.branch, cseq=invite.cseq, now=now)
+
+    def cancel_packet(self) -> Packet:
+        """Write what cancels the newest INVITE, and say nothing yet."""
+        invite = self._newest_invite()
+        return Packet(self._like_invite("CANCEL", invite.branch, invite.cseq, to=self._to), invite.to)
 
     def ask(
         self,
@@ -198,6 +200,9 @@ class OwnRequests:
     def forget(self, *, but: str = "") -> None:
         """Wait for no answer any more, but for those to one method."""
         self._asking = {key: asking for key, asking in self._asking.items() if asking.method == but}
+
+    def _newest_invite(self) -> Asking:
+        return next(one for one in self._asking.values() if one.method == "INVITE" and one.cseq == self._cseq)
 
     def _like_invite(
         self,

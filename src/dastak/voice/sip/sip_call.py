@@ -125,6 +125,9 @@ class SipCall:
     Attributes:
         packets: What is to be sent; the shell takes it away.
         events: What has happened; the shell takes it away.
+        last_words: What ends the call when this process is gone and another one says it from the same port: a
+            CANCEL once it can be canceled, a BYE once it is answered. None over TCP and TLS, where the
+            connection is gone as well.
         noted: The deadline that whoever watches the clock knows of.
 
     Raises:
@@ -137,6 +140,7 @@ class SipCall:
         self.state = CallState.CALLING
         self.packets: list[Packet] = []
         self.events: list[CallEvent] = []
+        self.last_words: Packet | None = None
         self.noted: float | None = None
         local = NameAddr(callee.caller.uri, callee.caller.display, {"tag": draw()})
         self.party = CallParty(trunk=trunk, call_id=draw(), local=local, digest=digest, draw=draw)
@@ -245,6 +249,8 @@ class SipCall:
         self._move(CallInput.PROVISIONAL)
         if was is CallState.ABANDONED:
             self._cancel(now)
+        elif was is CallState.CALLING and not self._trunk.reliable:
+            self.last_words = self._own.cancel_packet()
         leg = self._leg(invite, response) if response.to_tag else None
         if leg is not None:
             self._acknowledge_progress(leg, invite, response, now)
@@ -288,6 +294,7 @@ class SipCall:
         if self._move(CallInput.ACCEPTED) and self.state is CallState.ANSWERED:
             self._talking = leg
             self._alarms = {_Alarm.TALK: now + self._trunk.talk_s_max}
+            self._foresee_bye(leg.dialog)
             self.events.append(Answered(response.body or leg.body))
             return
         self._own.ask("BYE", leg.dialog, now=now)
@@ -329,7 +336,10 @@ class SipCall:
             return
         talking = leg is not None and leg is self._talking and self.state is CallState.ANSWERED
         dialog = leg.dialog if leg else None
+        target = dialog.target if dialog else ""
         hung_up = self._served.take(request, source, dialog, talking=talking, now=now)
+        if dialog is not None and talking and dialog.target != target:
+            self._foresee_bye(dialog)
         if hung_up and talking and self._move(CallInput.PEER_HUNG_UP):
             self._alarms.clear()
             self._end(CallOutcome.REMOTE_HANGUP, 200, request.cause)
@@ -346,6 +356,10 @@ class SipCall:
         self._alarms[_Alarm.PATIENCE] = now + CANCEL_PATIENCE_S
         self._alarms[_Alarm.FORGET] = now + 64 * self._trunk.timing.t1_s
 
+    def _foresee_bye(self, dialog: Dialog) -> None:
+        if not self._trunk.reliable:
+            self.last_words = dialog.farewell()
+
     def _move(self, happened: CallInput) -> bool:
         """Change the state by the table; False when nothing stands there."""
         to = CALL_TRANSITIONS.get((self.state, happened))
@@ -356,4 +370,5 @@ class SipCall:
     def _end(self, outcome: CallOutcome, status: int = 0, cause: int | None = None) -> None:
         if not self._ended:
             self._ended = True
+            self.last_words = None
             self.events.append(Ended(outcome, status, cause))

@@ -157,6 +157,10 @@ class Dialog:
         self._cseq += 1
         return self._cseq
 
+    def farewell(self) -> Packet:
+        """Write a BYE and count it not: as long as nothing else is asked it may still be said by another."""
+        return self.request("BYE", cseq=self._cseq + 1, branch=self._party.new_branch())
+
     def request(
         self,
         method: str,

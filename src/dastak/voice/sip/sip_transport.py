@@ -147,9 +147,9 @@ class SipLine:
         await self._changed.wait()
 
     @property
-    def local_host(self) -> str:
-        """Return the address of ours that reaches the trunk; known once the line is open."""
-        return self._local[0]
+    def local(self) -> Address:
+        """Return our own address and port that reach the trunk; known once the line is open."""
+        return self._local
 
     @property
     def registered(self) -> Registered | None:
