@@ -19,7 +19,7 @@ from dastak.voice.engine.engine_messages import (
 )
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Script
-from dastak.voice.sip.last_words import LastWords
+from dastak.voice.sip.line_call import LastWords
 from dastak.voice.sip_settings import SipSettings
 from tests.support.samples import MSISDN
 

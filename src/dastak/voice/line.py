@@ -9,7 +9,7 @@ from dastak.core.call_price import TALK_S_MAX
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.voice.ivr import Ivr, SpeechOf, Step
-from dastak.voice.sip.last_words import LastWords
+from dastak.voice.sip.line_call import LastWords
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):

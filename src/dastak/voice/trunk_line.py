@@ -31,8 +31,7 @@ from dastak.voice.sip.call_events import (
     Settled,
 )
 from dastak.voice.sip.call_outcomes import OUTCOME_OF, CallOutcome, status_words
-from dastak.voice.sip.last_words import LastWords
-from dastak.voice.sip.line_call import LineCall
+from dastak.voice.sip.line_call import LastWords, LineCall
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_headers import MalformedSip, NameAddr
 from dastak.voice.sip.sip_sockets import TrunkUnreachable

@@ -25,9 +25,10 @@ from dastak.voice.engine.engine_messages import (
     PlaceCall,
     ToEngine,
 )
+from dastak.voice.engine.last_words import say_last_words
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial, Hearer
-from dastak.voice.sip.last_words import LastWords, say_last_words
+from dastak.voice.sip.line_call import LastWords
 from dastak.voice.sip.sip_standing import NOT_YET
 from dastak.voice.sip_settings import SipSettings
 

@@ -14,7 +14,7 @@ import msgspec
 from dastak.core.outcome import Outcome
 from dastak.voice.ivr import Step
 from dastak.voice.line import Dial
-from dastak.voice.sip.last_words import LastWords
+from dastak.voice.sip.line_call import LastWords
 from dastak.voice.sip_settings import SipSettings
 
 # The settings of a trunk are the longest; the body of a request that brings them is bounded far below.

@@ -40,7 +40,7 @@ from dastak.voice.engine.kept_trunk import Kept, keep_trunk
 from dastak.voice.engine.open_files import FileLimit
 from dastak.voice.ivr import SpeechOf, Step
 from dastak.voice.line import Leg
-from dastak.voice.sip.last_words import LastWords
+from dastak.voice.sip.line_call import LastWords
 
 PULSE_S: Final = 1.0
 # To be told by the trunks that they know of the end of their calls.

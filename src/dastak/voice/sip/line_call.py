@@ -1,16 +1,39 @@
 """One call over a line as the rest of the program sees it, wherever the trunk takes it."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from dastak.voice.sip.call_events import CallEvent
 from dastak.voice.sip.call_outcomes import CallOutcome
-from dastak.voice.sip.last_words import LAST_WORDS_OCTETS_MAX, LastWords
 from dastak.voice.sip.sip_asking import Callee
 from dastak.voice.sip.sip_call import SipCall
 from dastak.voice.sip.sip_message import Address
+from dastak.voice.sip.sip_sockets import is_address
 
 EVENTS_MAX: Final = 256
+# Kept for each call. A BYE says by which way the answer came, and a hostile trunk may record a long one.
+LAST_WORDS_OCTETS_MAX: Final = 4096
+
+
+class LastWords(NamedTuple):
+    """A datagram that ends a call when the process that speaks it is gone, and another one says it.
+
+    Attributes:
+        octets: A CANCEL or a BYE.
+        here: From where the call was spoken.
+        there: Where it goes; where that is a name, which nobody has time to look up, it goes to the trunk.
+        trunk: Where the INVITE went.
+    """
+
+    octets: bytes
+    here: Address
+    there: Address
+    trunk: Address
+
+    @property
+    def to(self) -> Address:
+        """Where it is sent."""
+        return self.there if is_address(self.there[0]) else self.trunk
 
 
 class Flushes(Protocol):
