@@ -59,15 +59,14 @@ class Trunk:
         octets, source = await asyncio.to_thread(self.wire.recvfrom, 65_535)
         return parse(octets), source
 
-    def answer(self, invite: SipMessage, source: Address, *statuses: int) -> None:
-        """Say how the call goes."""
-        for status in statuses:
-            body = SDP.encode() if status == 200 else b""
-            headers = [("Content-Type", "application/sdp")] if body else []
-            contact = f"<sip:callee@127.0.0.1:{self.port}>"
-            tag = "" if status == 100 else "theirs"
-            octets = sip_samples.reply(invite, status, tag=tag, headers=headers, body=body, contact=contact)
-            self.wire.sendto(octets, source)
+    def answer(self, request: SipMessage, source: Address, status: int) -> None:
+        """Say how the call goes, or that a CANCEL was heard."""
+        body = SDP.encode() if status == 200 and request.method == "INVITE" else b""
+        headers = [("Content-Type", "application/sdp")] if body else []
+        contact = f"<sip:callee@127.0.0.1:{self.port}>"
+        tag = "" if status == 100 else "theirs"
+        octets = sip_samples.reply(request, status, tag=tag, headers=headers, body=body, contact=contact)
+        self.wire.sendto(octets, source)
 
 
 @pytest.fixture
@@ -196,12 +195,13 @@ async def test_call_of_a_process_that_is_gone_is_called_off_from_its_port(
         await until(lambda: line.available)
         leg = line.dial(DIAL, call := SpokenCall())
         invite, source = await trunk.hears()
-        trunk.answer(invite, source, *statuses)
-        if statuses == (100,):
-            await until(lambda: leg.last_words is not None)
-        else:
-            # What is told then is known before.
-            await call.tells("answered" if 200 in statuses else "ringing")
+        for status in statuses:
+            trunk.answer(invite, source, status)
+            if status == 100:
+                await until(lambda: leg.last_words is not None)
+            else:
+                # What is told here is known before.
+                await call.tells("answered" if status == 200 else "ringing")
         assert leg.last_words is not None
         assert leg.last_words.octets.startswith(words.encode())
         acknowledged = [(await trunk.hears())[0].method] if 200 in statuses else []
