@@ -13,6 +13,7 @@ Source: PCI DSS 4.0, 8.3.4; OWASP, Slow Down Online Guessing Attacks with Device
 
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 
@@ -89,6 +90,7 @@ def key_of(ring: KeyRing, budget: Budget, *whose: bytes) -> bytes:
     return hmac.digest(ring.keys[ring.current], _DOMAIN + parts, "sha256")[:16]
 
 
+@lru_cache(maxsize=1_024)
 def network_of(address: str) -> str:
     """Return the network of an address: /24, or /64 with IPv6; what is no address is its own."""
     try:

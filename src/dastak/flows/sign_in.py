@@ -92,20 +92,18 @@ async def pass_password(
         Overloaded: It cannot be looked at now.
     """
     now, ring = login.ports.clock.now(), login.ports.keys
-    source = claims_of_source(ring, visitor.address)
-    await refuse_source(login, source)
     key = name_key(username)
     found = await login.people.person_named(settings.service, settings.mode, key)
     whose = NOBODY if found is None else found.id
     known = None if visitor.device is None else await login.people.device_of(visitor.device, whose)
     known = known if known is not None and now < known.expires_at else None
     account = (settings.service.to_bytes(8), key.encode())
+    source = claims_of_source(ring, visitor.address)
     claims = claims_of_account(ring, account, visitor.address, None if known is None else known.digest)
-    locked = await login.people.claim(claims, now=now) is not None
+    locked = await login.people.claim((*source, *claims), now=now) is not None
     if locked:
         # A refused claim writes nothing; a lock would be known by the commit that is missing.
-        shadows = [Claim(key_of(ring, one.budget, one.key), one.budget) for one in claims]
-        await login.people.give_back(shadows, now=now)
+        await refuse_source(login, source)
     try:
         person = await _judged(login, settings, found, username, password)
     except Overloaded:
