@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -28,11 +27,6 @@ async def hashes() -> AsyncIterator[PasswordHashes]:
 def hashing() -> list[int]:
     """Return the processes that hash for this one."""
     return [one for one in children(os.getpid()) if "dastak.tenancy.hashing_process" in command_line(one)]
-
-
-def by_policy(policy: int) -> list[int]:
-    """Return those of them that the scheduler treats so."""
-    return [one for one in hashing() if os.sched_getscheduler(one) == policy]
 
 
 async def test_password_is_hashed_with_the_figures_of_owasp(hashes: PasswordHashes) -> None:
@@ -84,19 +78,6 @@ async def test_hashing_processes_yield_to_all_others(hashes: PasswordHashes) -> 
 
     assert 1 <= len(working) <= max(1, (os.cpu_count() or 1) // 2)
     assert min(os.getpriority(os.PRIO_PROCESS, one) for one in working) > os.getpriority(os.PRIO_PROCESS, 0)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")
-async def test_password_is_hashed_although_nothing_is_left_for_who_yields(hashes: PasswordHashes) -> None:
-    kept = await hashes.make(PASSWORD)
-    until(lambda: by_policy(os.SCHED_IDLE))
-    for yielding in by_policy(os.SCHED_IDLE):
-        os.kill(yielding, signal.SIGSTOP)
-
-    assert await hashes.holds(kept, PASSWORD)
-    assert not await hashes.holds(kept, "another password")
-    (pressing,) = by_policy(os.SCHED_OTHER)
-    assert os.getpriority(os.PRIO_PROCESS, pressing) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
 async def test_process_that_dies_is_told_as_overload_and_another_one_begins(hashes: PasswordHashes) -> None:

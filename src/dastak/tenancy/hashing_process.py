@@ -18,9 +18,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 MEMORY_KIB: Final = 19_456
 PASSES: Final = 2
 LANES: Final = 1
-# Said to it: it hashes only while nobody else wants the core, and steps aside at once.
-YIELDING: Final = "yielding"
-# Otherwise checks of codes come first, and it still has a tenth of a core that others want as well.
+# Checks of codes and carriers come first; it still has a tenth of a core that others want as well.
 NICENESS: Final = 10
 
 
@@ -53,18 +51,12 @@ def answer(hashes: PasswordHasher, question: Question) -> Answer:
         return Answer()
 
 
-def _step_back(behind_all: bool) -> None:
-    with suppress(AttributeError, OSError):
-        os.nice(NICENESS)
-        if behind_all:
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def main() -> None:
     """Answer until there are no more questions."""
     # Ctrl-C goes to all processes of a terminal; this one ends by its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _step_back(YIELDING in sys.argv[1:])
+    with suppress(AttributeError, OSError):
+        os.nice(NICENESS)
     hashes, read = hasher(), msgspec.json.Decoder(Question)
     for line in sys.stdin.buffer:
         sys.stdout.buffer.write(msgspec.json.encode(answer(hashes, read.decode(line))) + b"\n")

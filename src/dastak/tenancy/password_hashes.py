@@ -1,11 +1,9 @@
 """Hash passwords slowly, in processes of their own that yield to everything else.
 
-1. A hash takes some 25 ms of a core: half of the cores hash at most, and only while nobody else wants them.
+1. A hash takes some 25 ms of a core: half of the cores hash at most, at a lower priority than the rest.
    Threads would not do: one of low priority that holds the interpreter's lock holds up every check.
-2. Where others want every core, a password would wait for ever: after `PATIENCE_S` another process hashes it
-   that has its small share, and so it is for all until the first one is done.
-3. Who is nobody costs as much as somebody with a wrong password.
-4. What too many wait for is refused, and nothing else has to wait.
+2. Who is nobody costs as much as somebody with a wrong password.
+3. What too many wait for is refused, and nothing else has to wait.
 """
 
 import asyncio
@@ -20,14 +18,13 @@ import msgspec
 
 from dastak.core.errors import Overloaded
 from dastak.core.person import read_password
-from dastak.tenancy.hashing_process import YIELDING, Answer, Question, hasher
+from dastak.tenancy.hashing_process import Answer, Question, hasher
 from dastak.tenancy.known_passwords import is_known
 
 # At 40 hashes a second and core a few seconds of waiting; who waits longer has gone.
 WAITING_MAX: Final = 100
 RETRY_AFTER_S: Final = 5
-# Twenty times what a hash takes where it finds a core; the first one begins its process as well.
-PATIENCE_S: Final = 0.5
+_COMMAND: Final = (sys.executable, "-P", "-m", "dastak.tenancy.hashing_process")
 _READ: Final = msgspec.json.Decoder(Answer)
 
 
@@ -42,8 +39,7 @@ class PasswordHashes:
         self._hasher = hasher()
         self._breached = breached
         self._turn = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
-        self._yielding, self._pressing = _Processes(YIELDING), _Processes()
-        self._late: set[asyncio.Task[Answer]] = set()
+        self._idle: list[Process] = []
         self._asking: set[asyncio.Task[Answer]] = set()
         self._nobody: str | None = None
 
@@ -51,12 +47,11 @@ class PasswordHashes:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        under_way = (*self._asking, *self._late)
-        for asking in under_way:
+        for asking in self._asking:
             asking.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-        await self._yielding.end()
-        await self._pressing.end()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        while self._idle:
+            await _end(self._idle.pop())
 
     async def make(self, clear: str) -> str:
         """See `Passwords.make`."""
@@ -88,48 +83,21 @@ class PasswordHashes:
 
     async def _ask(self, question: Question) -> Answer:
         async with self._turn:
-            if not self._late:
-                asking = asyncio.ensure_future(self._yielding.ask(question))
-                self._late.add(asking)
-                asking.add_done_callback(self._late.discard)
-                await asyncio.wait((asking,), timeout=PATIENCE_S)
-                if asking.done():
-                    return asking.result()
-            return await self._pressing.ask(question)
+            process = self._idle.pop() if self._idle else await _begin()
+            try:
+                line = await _exchange(process, msgspec.json.encode(question) + b"\n")
+            except BaseException:
+                await _end(process)
+                raise
+            if not line:
+                await _end(process)
+                raise Overloaded("The process that hashes passwords ended.", retry_after_s=RETRY_AFTER_S)
+            self._idle.append(process)
+            return _READ.decode(line)
 
 
-class _Processes:
-    """Processes that hash alike; each begins when all others are busy.
-
-    Args:
-        said: What each is told at its start.
-    """
-
-    def __init__(self, *said: str) -> None:
-        self._command = (sys.executable, "-P", "-m", "dastak.tenancy.hashing_process", *said)
-        self._idle: list[Process] = []
-
-    async def ask(self, question: Question) -> Answer:
-        """Return the answer. Raises: Overloaded (the process ended)."""
-        process = self._idle.pop() if self._idle else await self._begin()
-        try:
-            line = await _exchange(process, msgspec.json.encode(question) + b"\n")
-        except BaseException:
-            await _end(process)
-            raise
-        if not line:
-            await _end(process)
-            raise Overloaded("The process that hashes passwords ended.", retry_after_s=RETRY_AFTER_S)
-        self._idle.append(process)
-        return _READ.decode(line)
-
-    async def end(self) -> None:
-        """End those that nobody asks."""
-        while self._idle:
-            await _end(self._idle.pop())
-
-    async def _begin(self) -> Process:
-        return await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+async def _begin() -> Process:
+    return await asyncio.create_subprocess_exec(*_COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
 
 
 async def _exchange(process: Process, line: bytes) -> bytes:
