@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from dastak.voice.engine import engine_process
-from dastak.voice.engine.engine_line import EngineLine
+from dastak.voice.engine.engine_line import EngineLeg, EngineLine
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.line import Dial, Script
 from dastak.voice.sip.sip_message import Address, SipMessage, parse
@@ -218,17 +218,23 @@ async def test_call_of_a_process_that_is_gone_is_called_off_from_its_port(
     assert engine.restarts == 1
 
 
+async def ringing(line: EngineLine, trunk: Trunk) -> tuple[EngineLeg, SipMessage, Address]:
+    """Call until it rings and its last words are told; return it, its INVITE, and from where that came."""
+    await until(lambda: line.available)
+    leg = line.dial(DIAL, SpokenCall())
+    invite, source = await trunk.hears()
+    trunk.answer(invite, source, 180)
+    await until(lambda: leg.last_words is not None)
+    return leg, invite, source
+
+
 async def test_call_of_a_stuck_process_is_called_off_when_its_trunk_is_closed(
     engine: EngineProcess, trunk: Trunk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_process, "CLOSE_S_MAX", 0.1)
     monkeypatch.setattr(engine_process, "STOP_S_MAX", 0.1)
     async with EngineLine(engine, settings(port=trunk.port)) as line:
-        await until(lambda: line.available)
-        leg = line.dial(DIAL, SpokenCall())
-        invite, source = await trunk.hears()
-        trunk.answer(invite, source, 180)
-        await until(lambda: leg.last_words is not None)
+        _, invite, source = await ringing(line, trunk)
         assert engine.pid is not None
         os.kill(engine.pid, signal.SIGSTOP)
 
@@ -240,11 +246,7 @@ async def test_process_that_ends_its_calls_by_itself_leaves_nothing_to_be_said(
     engine: EngineProcess, trunk: Trunk
 ) -> None:
     async with EngineLine(engine, settings(port=trunk.port)) as line:
-        await until(lambda: line.available)
-        leg = line.dial(DIAL, SpokenCall())
-        invite, source = await trunk.hears()
-        trunk.answer(invite, source, 180)
-        await until(lambda: leg.last_words is not None)
+        leg, invite, source = await ringing(line, trunk)
         leg.hang_up()
         cancel, _ = await trunk.hears()
         trunk.answer(cancel, source, 200)
