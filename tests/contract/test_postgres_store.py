@@ -1,9 +1,7 @@
 """What only the store on PostgreSQL must keep true: it waits for nobody for ever and reads no whole table."""
 
 import asyncio
-import os
 import re
-import signal
 from contextlib import closing
 from typing import Any
 
@@ -19,7 +17,7 @@ from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.postgres_lane import connect
 from dastak.store.postgres.postgres_store import NODES_MAX, PostgresStore, RowNumbers
 from tests.support.patience import let_in
-from tests.support.postgres_server import PostgresServer, shared_server
+from tests.support.postgres_server import PostgresServer, frozen, shared_server
 from tests.support.samples import (
     NOW,
     checking,
@@ -49,30 +47,13 @@ IN_SETS = (
 )  # fmt: skip
 
 
-def processes_of(server: PostgresServer) -> list[int]:
-    """Return the server's processes, the first one first."""
-    children = (server.pid, *map(int, _children(server.pid)))
-    return list(children)
-
-
-def _children(pid: int) -> list[str]:
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
-        return children.read().split()
-
-
 async def test_database_that_stops_answering_is_told_and_is_used_again(server: PostgresServer) -> None:
     async with PostgresStore(server.new_database()) as store:
         await store.open(some_opening())
-        stopped = processes_of(server)
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(server):
             with pytest.raises(Overloaded) as told:
                 await store.open(some_opening(some_verification(id=some_id(), msisdn=some_msisdn(1))))
             healthy = store.healthy
-        finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
 
         await let_in(lambda: store.open(some_opening(some_verification(id=some_id()))), in_doubt=True)
         assert (told.value.retry_after_s, healthy, store.healthy) == (5, False, True)

@@ -1,8 +1,6 @@
 """The whole program on PostgreSQL: codes are approved once, and survive what befalls nodes and server."""
 
 import http.client
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -16,7 +14,7 @@ from dastak.config_read import DATABASE_URL
 from tests.support.api_client import Answer, ApiClient
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.postgres_server import PostgresServer, own_server
+from tests.support.postgres_server import PostgresServer, frozen, own_server
 from tests.support.program import Program
 from tests.support.serve_installation import Installation, free_port
 
@@ -144,20 +142,6 @@ def test_what_was_answered_is_so_after_the_program_was_killed_under_load(house: 
     assert all(second == 409 for _, second in checks.values())
     assert all(first == 200 for n, (first, _) in checks.items() if n % 2 == 0)
     assert set(states) == {"approved"}
-
-
-@contextmanager
-def frozen(server: PostgresServer) -> Iterator[None]:
-    """Stop every process of the server, as a machine does that hangs."""
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    pids = [server.pid, *map(int, children)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

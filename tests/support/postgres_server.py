@@ -1,7 +1,12 @@
 """The PostgreSQL server of a test process; every test gets a database of its own in it."""
 
 import atexit
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 
 from bench.postgres_cluster import DURABLE, FAST, PostgresServer, programs
 from dastak.store.postgres import postgres_migrate
@@ -9,7 +14,7 @@ from dastak.store.postgres.postgres_lane import connect
 from tests.support.needed import missing
 from tests.support.schema_ahead import expanded
 
-__all__ = ["DURABLE", "FAST", "PostgresServer", "migrated_database", "own_server", "shared_server"]
+__all__ = ["DURABLE", "FAST", "PostgresServer", "frozen", "migrated_database", "own_server", "shared_server"]
 
 
 def own_server() -> PostgresServer:
@@ -27,6 +32,25 @@ def shared_server() -> PostgresServer:
     server = PostgresServer(FAST)
     atexit.register(server.remove)
     return server
+
+
+@contextmanager
+def frozen(server: PostgresServer) -> Iterator[None]:
+    """Stop every process of the server, as a machine does that hangs."""
+    first, stopped = server.pid, set[int]()
+    children = Path(f"/proc/{first}/task/{first}/children")
+    try:
+        # The first one bears no more then; and the list is whole only when no child comes or goes (proc(5)).
+        while left := {first, *map(int, children.read_text().split())} - stopped:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            stopped |= left
+        yield
+    finally:
+        for pid in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def migrated_database() -> str:
