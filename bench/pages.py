@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -11,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import msgspec
 
-from bench.cases import Dastak, cycle_case
+from bench.cases import FIRST_MSISDN, Dastak, cycle_case
 from bench.load import Answer, Figures, Request, closed_loop, quantile_ms
 from bench.loopback_carrier import Carrier
 from bench.subject import DOMAIN, Installation, make_installation
@@ -25,6 +26,7 @@ LOGIN_CONNECTIONS = 32
 CYCLES_PER_S = 200
 RETURN_URL = f"https://{DOMAIN}/back"
 # Addresses are believed, as they are behind a proxy.
+REALTIME = {"DASTAK__SERVER__REALTIME": "true"}
 BEHIND_PROXY = {"DASTAK__LOGIN__TRUSTED_PROXIES": "1"}
 _HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 
@@ -40,26 +42,38 @@ class Rendered(msgspec.Struct, kw_only=True):
     octets: int
 
 
-class Pages(msgspec.Struct, kw_only=True):
-    """What pages cost.
+class Storm(msgspec.Struct, kw_only=True):
+    """Codes while people log in as fast as they can; the middle of the rounds.
 
     Attributes:
-        logins_per_s: Right passwords, each with its argon2id hash and a new session.
-        storm_logins_per_s: The same while codes are asked for.
-        calm_p99_ms: From a start to `approved`, nobody logs in; the middle of the rounds.
+        logins_per_s: While codes are asked for.
+        calm_p99_ms: From a start to `approved`, nobody logs in.
         storm_p99_ms: The same in a storm of logins.
     """
 
-    rendered: list[Rendered]
     logins_per_s: float
-    storm_logins_per_s: float
     calm_p99_ms: float
     storm_p99_ms: float
 
     @property
-    def storm_costs_percent(self) -> float:
+    def costs_percent(self) -> float:
         """How much longer codes take in a storm of logins."""
         return (self.storm_p99_ms / self.calm_p99_ms - 1) * 100
+
+
+class Pages(msgspec.Struct, kw_only=True):
+    """What pages cost.
+
+    Attributes:
+        logins_per_s: Right passwords, each with its argon2id hash and a new session; nothing beside.
+        storm: As the program is without settings.
+        realtime_storm: With `server.realtime`, where this system allows it.
+    """
+
+    rendered: list[Rendered]
+    logins_per_s: float
+    storm: Storm
+    realtime_storm: Storm
 
 
 async def measure_pages(directory: Path, *, renders: int, seconds: float, rounds: int) -> Pages:
@@ -77,30 +91,45 @@ async def measure_pages(directory: Path, *, renders: int, seconds: float, rounds
         "login", "set", "--tenant", "bench", "--service", "login", "--mode", "live", "--open", "--invited"
     )
     installation.environment.update(BEHIND_PROXY)
-    with installation.serve() as process:
-        await process.until_listening(installation.port)
-        await process.until_listening(installation.ops_port)
-        dastak = Dastak(process, installation.port, installation.ops_port, installation.api_key, carrier)
-        await dastak.starts_case(CONNECTIONS, 1_000)
-        await dastak.checks_case(CONNECTIONS)
+    async with _serving(installation, carrier) as dastak:
         rendered = [await _rendered(dastak, "login page", _get(LOGIN), renders)]
         rendered.append(await _rendered(dastak, "code page", await _code_page(installation), renders))
         logins = await _login_requests(installation)
         logins_per_s = await _logins(installation, logins, asyncio.sleep(seconds))
-        calm, storm, storm_per_s = [], [], []
-        count = int(CYCLES_PER_S * seconds)
-        for _ in range(rounds):
-            calm.append((await cycle_case(dastak, per_s=CYCLES_PER_S, count=count)).p99_ms)
-            cycles = asyncio.ensure_future(cycle_case(dastak, per_s=CYCLES_PER_S, count=count))
-            storm_per_s.append(await _logins(installation, logins, cycles))
-            storm.append((await cycles).p99_ms)
-    return Pages(
-        rendered=rendered,
-        logins_per_s=logins_per_s,
-        storm_logins_per_s=median(storm_per_s),
-        calm_p99_ms=median(calm),
-        storm_p99_ms=median(storm),
-    )
+        storm = await _storm(dastak, installation, logins, seconds=seconds, rounds=rounds)
+    installation.environment.update(REALTIME)
+    async with _serving(installation, carrier, after=dastak.msisdn) as dastak:
+        realtime_storm = await _storm(dastak, installation, logins, seconds=seconds, rounds=rounds)
+    return Pages(rendered=rendered, logins_per_s=logins_per_s, storm=storm, realtime_storm=realtime_storm)
+
+
+@asynccontextmanager
+async def _serving(
+    installation: Installation, carrier: Carrier, *, after: int = FIRST_MSISDN
+) -> AsyncIterator[Dastak]:
+    """Run the program, warm; the numbers up to one were used before."""
+    with installation.serve() as process:
+        await process.until_listening(installation.port)
+        await process.until_listening(installation.ops_port)
+        dastak = Dastak(process, installation.port, installation.ops_port, installation.api_key, carrier)
+        dastak.msisdn = after
+        await dastak.starts_case(CONNECTIONS, 1_000)
+        await dastak.checks_case(CONNECTIONS)
+        yield dastak
+
+
+async def _storm(
+    dastak: Dastak, installation: Installation, logins: Iterable[Request], *, seconds: float, rounds: int
+) -> Storm:
+    """Have codes asked for by a clock, by turns with nobody and with everybody logging in."""
+    calm, storm, per_s = [], [], []
+    count = int(CYCLES_PER_S * seconds)
+    for _ in range(rounds):
+        calm.append((await cycle_case(dastak, per_s=CYCLES_PER_S, count=count)).p99_ms)
+        cycles = asyncio.ensure_future(cycle_case(dastak, per_s=CYCLES_PER_S, count=count))
+        per_s.append(await _logins(installation, logins, cycles))
+        storm.append((await cycles).p99_ms)
+    return Storm(logins_per_s=median(per_s), calm_p99_ms=median(calm), storm_p99_ms=median(storm))
 
 
 async def _rendered(dastak: Dastak, name: str, octets: bytes, count: int) -> Rendered:

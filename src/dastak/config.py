@@ -106,6 +106,8 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
         console_url: Where operators reach the console, if that has a host of its own: then no other page is
             there, and no page of the console anywhere else. Your proxy brings both hosts here.
         ops_listen: Where metrics and health details are, for your monitoring only; nowhere if absent.
+        realtime: Run before everything else on this machine, for one with a single core. The system must
+            allow it (`LimitRTPRIO=1` of a systemd service); Linux alone.
         role: all, or on PostgreSQL some of api, worker, carrier and voice, with commas between.
         door: How patient and how wide the door is.
     """
@@ -114,6 +116,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     public_url: str | None = None
     console_url: str | None = None
     ops_listen: str | None = None
+    realtime: bool = False
     role: str = "all"
     door: DoorSettings = DoorSettings()
 

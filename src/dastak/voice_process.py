@@ -7,6 +7,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ from typing import Final, Literal, cast
 
 import msgspec
 
+from dastak import precedence
 from dastak.telemetry.logs import setup_logs
 from dastak.voice.engine.open_files import FileLimit
 from dastak.voice.engine.voice_engine import VoiceEngine
@@ -27,6 +29,7 @@ def main() -> None:
     """Run; the arguments hold no secret, for everybody on the machine can read them."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    precedence.follow(os.getppid())
     file, level, style, sources = sys.argv[1:]
     setup_logs(level, cast(Literal["auto", "json", "human"], style))
     speaking = Speaking(msgspec.json.decode(sources, type=Sources))

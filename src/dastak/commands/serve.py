@@ -15,6 +15,7 @@ from dastak.commands.checks import config_checks, host_checks, server_checks
 from dastak.commands.doctor import look_at
 from dastak.config import ConfigError, Settings
 from dastak.config_read import Loaded, load
+from dastak.precedence import go_first
 from dastak.telemetry.logs import setup_logs
 from dastak.telemetry.no_memory import end_without_memory
 
@@ -36,6 +37,8 @@ def serve(context: click.Context, listen: str | None, role: str | None) -> None:
     setup_logs(loaded.settings.log.level, loaded.settings.log.format)
     end_without_memory()
     refuse_unsafe(loaded)
+    if loaded.settings.server.realtime and not go_first():
+        log.warning("server.realtime: this system does not allow it. Next: docs/how-to/deploy.md, one core")
     run_app(loaded.settings, dev=False, ready=_say)
 
 

@@ -12,12 +12,14 @@
 
 import asyncio
 import logging
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeVar
 
+from dastak import precedence
 from dastak.core.errors import Overloaded
 
 T = TypeVar("T")
@@ -80,7 +82,9 @@ class GroupCommit:
         self._connection = connection
         self._forget = forget
         self._loop = asyncio.get_running_loop()
-        self._helper = ThreadPoolExecutor(1, "dastak-commit")
+        self._helper = ThreadPoolExecutor(
+            1, "dastak-commit", initializer=precedence.follow, initargs=(os.getpid(),)
+        )
         self._waiting: deque[_Operation] = deque()
         self._waiting_since = 0.0
         self._batch: Sequence[_Operation] = ()

@@ -21,6 +21,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from dastak import precedence
 from dastak.core.errors import InvalidRequest, Overloaded
 
 T = TypeVar("T")
@@ -140,6 +141,7 @@ class _Hand:
         self._jobs.put(None)
 
     def _work(self) -> None:
+        precedence.follow(os.getpid())
         while (asked := self._jobs.get()) is not None:
             future, job = asked
             if not future.set_running_or_notify_cancel():
