@@ -1,4 +1,4 @@
-"""A program that goes first: its loop, commits and voices do, its lists and the hashes of passwords do not."""
+"""A program that goes first: its loop, commits and voices do, its lists and password hashes do not."""
 
 import os
 from collections import Counter
