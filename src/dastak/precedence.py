@@ -8,10 +8,13 @@ Source: sched(7), the Linux kernel's documentation of EEVDF.
 """
 
 import os
+from contextlib import suppress
 from typing import Final
 
 # The least of all real-time priorities. The kernel leaves 5 % of each second to all others.
 PRIORITY: Final = 1
+# Nobody else has it.
+_LINUX: Final = hasattr(os, "SCHED_RESET_ON_FORK")
 
 
 def go_first() -> bool:
@@ -19,7 +22,7 @@ def go_first() -> bool:
 
     The system allows it with CAP_SYS_NICE, or by a limit on real-time priority of at least 1 (`LimitRTPRIO`).
     """
-    if not hasattr(os, "SCHED_RR"):
+    if not _LINUX:
         return False
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
@@ -30,5 +33,7 @@ def go_first() -> bool:
 
 def follow(leader: int) -> None:
     """Have this thread go first if a process does: its own one, or the one that started that."""
-    if hasattr(os, "SCHED_RR") and os.sched_getscheduler(leader) == os.SCHED_RR | os.SCHED_RESET_ON_FORK:
-        go_first()
+    # Where not even this may be asked, nobody goes first.
+    with suppress(OSError):
+        if _LINUX and os.sched_getscheduler(leader) == os.SCHED_RR | os.SCHED_RESET_ON_FORK:
+            go_first()

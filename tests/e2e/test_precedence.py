@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.processes import children
-from dastak.precedence import go_first
+from dastak.precedence import follow, go_first
 from tests.support.api_client import ApiClient
 from tests.support.login_client import LoginClient, some_name
 from tests.support.serve_installation import Installation
@@ -61,11 +61,13 @@ def test_loop_commits_and_voices_go_first_and_nothing_else_does(served: Installa
     assert allowed() is ("server.realtime" not in served.program.log())
 
 
-def test_system_that_refuses_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", ["sched_setscheduler", "sched_getscheduler"])
+def test_system_that_refuses_is_no_error(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_asked: object) -> None:
         raise PermissionError("Operation not permitted")
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    monkeypatch.setattr(os, asked, refuse)
 
+    follow(os.getpid())
     assert not go_first()
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER
