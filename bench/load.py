@@ -112,6 +112,11 @@ class Connection(asyncio.Protocol):
             answered, self._answered = self._answered, None
             answered(LOST, b"")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a request can still go out by it."""
+        return not self._transport.is_closing()
+
     def close(self) -> None:
         self._transport.close()
 
@@ -176,20 +181,28 @@ async def closed_loop(
 
 
 class Pool:
-    """Connections for requests that come when they come; whoever finds none free waits in line."""
+    """Connections for requests that come when they come; whoever finds none free waits in line.
+
+    One that was lost is not used again, and when all are lost nobody gets an answer.
+    """
 
     def __init__(self, opened: list[Connection]) -> None:
         self._opened = opened
+        self._alive = len(opened)
         self._free = deque(opened)
         self._line: deque[tuple[bytes, Callable[[int, bytes], None]]] = deque()
 
     def ask(self, octets: bytes, answered: Callable[[int, bytes], None]) -> None:
         """Send on the connection that was free longest, so that none falls idle."""
-        if self._free:
+        while self._free:
             connection = self._free.popleft()
-            connection.ask(octets, partial(self._take, connection, answered))
-        else:
-            self._line.append((octets, answered))
+            if connection.is_open:
+                connection.ask(octets, partial(self._take, connection, answered))
+                return
+            self._alive -= 1
+        self._line.append((octets, answered))
+        if not self._alive:
+            self._send_away()
 
     def close(self) -> None:
         for connection in self._opened:
@@ -198,10 +211,20 @@ class Pool:
     def _take(
         self, connection: Connection, answered: Callable[[int, bytes], None], status: int, body: bytes
     ) -> None:
-        self._free.append(connection)
-        if self._line:
+        if status == LOST:
+            self._alive -= 1
+        else:
+            self._free.append(connection)
+        if not self._alive:
+            self._send_away()
+        elif self._free and self._line:
             self.ask(*self._line.popleft())
         answered(status, body)
+
+    def _send_away(self) -> None:
+        waiting, self._line = self._line, deque()
+        for _, answered in waiting:
+            answered(LOST, b"")
 
 
 async def open_loop(
