@@ -14,9 +14,8 @@ RESULTS: Final = Path(__file__).resolve().parent.parent / "chaos" / "results"
 # The runs that are kept: where, and of what.
 KEPT: Final = (
     ("reference.json", "The run that is kept"),
-    ("later.json", "The run of faults that came later"),
+    ("later.json", "The runs of the other faults, on the same day"),
     ("postgres.json", "The run on a line to PostgreSQL that fails"),
-    ("cluster.json", "The run on PostgreSQL that dies"),
 )
 
 PLAYED_TWICE: Final = "`make chaos`, and in short `make test` or `make test-all`"
