@@ -25,8 +25,8 @@ PEOPLE = 64
 LOGIN_CONNECTIONS = 32
 CYCLES_PER_S = 200
 RETURN_URL = f"https://{DOMAIN}/back"
-# Addresses are believed, as they are behind a proxy.
 REALTIME = {"DASTAK__SERVER__REALTIME": "true"}
+# Addresses are believed, as they are behind a proxy.
 BEHIND_PROXY = {"DASTAK__LOGIN__TRUSTED_PROXIES": "1"}
 _HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 

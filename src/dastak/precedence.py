@@ -13,8 +13,6 @@ from typing import Final
 
 # The least of all real-time priorities. The kernel leaves 5 % of each second to all others.
 PRIORITY: Final = 1
-# Nobody else has it.
-_LINUX: Final = hasattr(os, "SCHED_RESET_ON_FORK")
 
 
 def go_first() -> bool:
@@ -22,18 +20,16 @@ def go_first() -> bool:
 
     The system allows it with CAP_SYS_NICE, or by a limit on real-time priority of at least 1 (`LimitRTPRIO`).
     """
-    if not _LINUX:
-        return False
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
-    except OSError:
+    except (AttributeError, OSError):
         return False
     return True
 
 
 def follow(leader: int) -> None:
     """Have this thread go first if a process does: its own one, or the one that started that."""
-    # Where not even this may be asked, nobody goes first.
-    with suppress(OSError):
-        if _LINUX and os.sched_getscheduler(leader) == os.SCHED_RR | os.SCHED_RESET_ON_FORK:
+    # Where this cannot or may not be asked, nobody goes first.
+    with suppress(AttributeError, OSError):
+        if os.sched_getscheduler(leader) == os.SCHED_RR | os.SCHED_RESET_ON_FORK:
             go_first()
