@@ -135,10 +135,13 @@ async def kannel(directory: Path, smsc_port: int, *, smsc_password: str = "secre
         )
         (directory / "kannel.conf").write_text(settings)
         try:
-            for name, port in (("bearerbox", smsbox_port), ("smsbox", sendsms_port)):
-                daemon = ForeignDaemon(name, ["-v", "1", "kannel.conf"], directory=directory)
-                peer.daemons.append(daemon)
-                await asyncio.to_thread(daemon.until_listening, port)
+            bearerbox = ForeignDaemon("bearerbox", ["-v", "1", "kannel.conf"], directory=directory)
+            peer.daemons.append(bearerbox)
+            await asyncio.to_thread(bearerbox.until_listening, smsbox_port)
+            smsbox = ForeignDaemon("smsbox", ["-v", "1", "kannel.conf"], directory=directory)
+            peer.daemons.append(smsbox)
+            # It answers HTTP before it knows its users (403) and before it has a bearerbox (it panics).
+            await asyncio.to_thread(smsbox.until_said, "Connected to bearerbox")
             yield peer
         finally:
             for daemon in reversed(peer.daemons):
