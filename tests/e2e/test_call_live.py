@@ -24,12 +24,17 @@ from tests.support.virtual_caller import CODES, Handset, digits_in, gate_in
 RINGS, BUSY, DECLINES, VOICEMAIL = (f"+120255501{xx}" for xx in ("05", "10", "11", "12"))
 ARRIVES = "+919876543210"
 DESKTOP: Final[ViewportSize] = {"width": 1280, "height": 880}
+POCKET: Final[ViewportSize] = {"width": 390, "height": 844}
+SMALL: Final[ViewportSize] = {"width": 320, "height": 568}
 
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
     # One phone is called again and again.
-    often = {f"DASTAK__LIMITS__TEST__{limit}__COUNT": "1000" for limit in ("NUMBER", "NUMBER_EVERYWHERE")}
+    often = {
+        f"DASTAK__LIMITS__TEST__{limit}__COUNT": "1000"
+        for limit in ("NUMBER", "NUMBER_DAILY", "NUMBER_EVERYWHERE")
+    }
     with DastakProcess(tmp_path_factory.mktemp("calls") / "data", environment=often) as running:
         yield running
 
@@ -301,6 +306,37 @@ async def test_call_is_answered_by_a_click_and_the_code_that_the_page_plays_is_r
     times = [datetime.fromisoformat(one["at"]) for one in told]
     assert times == sorted(times)
     assert times[0] < times[-1]
+    assert faults == []
+
+
+# The buttons of a call that the edge of the phone or of the window cuts off.
+CUT: Final = """
+() => {
+  const end = Math.min(document.querySelector(".screen").getBoundingClientRect().bottom, window.innerHeight);
+  const buttons = [...document.querySelectorAll(".call button")];
+  return buttons.filter((one) => one.getBoundingClientRect().bottom > end).map((one) => one.textContent);
+}
+"""
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, POCKET, SMALL])
+async def test_call_on_the_page_shows_all_its_keys(
+    dev: DastakProcess, api: ApiClient, viewport: ViewportSize
+) -> None:
+    phone = f"{dev.phones_url}/{RINGS}"
+    async with chromium() as browser, opened(browser, phone, viewport=viewport) as (page, faults):
+        await expect(page.locator("#line")).to_have_attribute("data-state", "live")
+        started(api, RINGS)
+        await expect(page.get_by_role("button", name="Answer")).to_be_focused()
+        cut_while_ringing = await page.evaluate(CUT)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("group", name="Keypad")).to_be_visible()
+        cut_while_speaking = await page.evaluate(CUT)
+        assert await shortcomings(page) == []
+        await page.get_by_role("button", name="Hang up").click()
+        await expect(page.get_by_text("Call ended", exact=True)).to_be_visible()
+
+    assert (cut_while_ringing, cut_while_speaking) == ([], [])
     assert faults == []
 
 
