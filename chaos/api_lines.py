@@ -16,13 +16,14 @@ IDLE_S_MAX: Final = 3.0
 
 
 class Answer(NamedTuple):
-    """What came back, and when it was asked and answered on the monotonic clock."""
+    """What came back, and when on the monotonic clock it was asked, sent whole and answered."""
 
     status: int
     headers: dict[str, str]
     body: dict[str, Any]
     asked_s: float
     answered_s: float
+    sent_s: float
 
     @property
     def retry_after_s(self) -> int | None:
@@ -60,15 +61,15 @@ class ApiLines:
             try:
                 line = await self._open()
             except OSError:
-                return Answer(NOT_SENT, {}, {}, asked_s, time.monotonic())
+                return Answer(NOT_SENT, {}, {}, asked_s, time.monotonic(), 0.0)
+            line.writer.write(self._octets(method, path, body, idempotency_key))
+            sent_s = time.monotonic()
             try:
                 async with asyncio.timeout(ANSWER_S_MAX):
-                    return await self._exchange(
-                        line, self._octets(method, path, body, idempotency_key), asked_s
-                    )
+                    return await self._answer(line, asked_s, sent_s)
             except (OSError, asyncio.IncompleteReadError, TimeoutError):
                 line.writer.transport.abort()
-                return Answer(NO_ANSWER, {}, {}, asked_s, time.monotonic())
+                return Answer(NO_ANSWER, {}, {}, asked_s, time.monotonic(), sent_s)
 
     def close(self) -> None:
         """Hang up."""
@@ -86,8 +87,7 @@ class ApiLines:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         return _Line(reader, writer, 0.0)
 
-    async def _exchange(self, line: _Line, octets: bytes, asked_s: float) -> Answer:
-        line.writer.write(octets)
+    async def _answer(self, line: _Line, asked_s: float, sent_s: float) -> Answer:
         head = await line.reader.readuntil(HEAD_END)
         status_line, *lines = head[: -len(HEAD_END)].decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines)}
@@ -100,7 +100,7 @@ class ApiLines:
         body: dict[str, Any] = {}
         with suppress(json.JSONDecodeError):
             body = json.loads(octets)
-        return Answer(int(status_line.split(" ", 2)[1]), headers, body, asked_s, answered_s)
+        return Answer(int(status_line.split(" ", 2)[1]), headers, body, asked_s, answered_s, sent_s)
 
     def _octets(self, method: str, path: str, body: dict[str, Any] | None, idempotency_key: str) -> bytes:
         content = b"" if body is None else json.dumps(body).encode()

@@ -10,7 +10,11 @@ ATTEMPTS_MAX: Final = 5
 
 
 class Call(NamedTuple):
-    """One request of a customer's program and what came of it."""
+    """One request of a customer's program and what came of it.
+
+    Attributes:
+        sent_s: When the system had taken all of it; 0 where nothing was sent.
+    """
 
     kind: str
     number: str
@@ -22,3 +26,4 @@ class Call(NamedTuple):
     replayed: bool = False
     retry_after_s: int | None = None
     state: str = ""
+    sent_s: float = 0.0

@@ -189,6 +189,7 @@ class Crowd:
                 replayed="idempotency-replayed" in answer.headers,
                 retry_after_s=answer.retry_after_s,
                 state=str(answer.body.get("state", "")),
+                sent_s=answer.sent_s,
             )
         )
         return answer

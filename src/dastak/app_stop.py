@@ -12,14 +12,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from dastak.http_server import ANSWERS_S
+from dastak.http_server import ANSWERS_S, LAST_WORD_S
 from dastak.sms.esme import UNBIND_S
 
 T = TypeVar("T")
 
 # Seconds since the wish to stop. A service manager, and whoever upgrades node by node, gets five in all.
 STOP_S_MAX: Final = 5.0
-REQUESTS_BY_S: Final = ANSWERS_S + 0.2
+REQUESTS_BY_S: Final = LAST_WORD_S + ANSWERS_S + 0.2
 MESSAGES_BY_S: Final = 3.0
 BINDS_BY_S: Final = 3.8
 LEFT_BY_S: Final = 4.1

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import select
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,10 +15,14 @@ from dastak.api.door import Door
 from dastak.api.edge import Respond, edge_protocol
 from dastak.api.gate import Gate
 
-# Of the five seconds that a stop may take.
+# Of the five seconds that a stop may take: in which somebody who is connected may ask once more,
+LAST_WORD_S: Final = 0.2
+# and then for what is under way,
 ANSWERS_S: Final = 2
-# And of those, what another application on another port may take.
+# of which another application on another port may take so much.
 BESIDE_S: Final = 1
+# Rounds of the loop in which those who knocked are let in, before the door closes.
+ROUNDS_MAX: Final = 10
 # Allocations between two looks for garbage. Requests leave none that only the collector would find, so its
 # looks find nothing; at the default of 700 they take a tenth of all time.
 COLLECT_AFTER: Final = 100_000
@@ -27,9 +32,10 @@ class _Server(uvicorn.Server):
     """uvicorn, but for signals: it would raise them again and end the program before its parts are closed."""
 
     def __init__(
-        self, config: uvicorn.Config, *, ready: Callable[[], None], closing: Callable[[], None]
+        self, config: uvicorn.Config, door: Door, *, ready: Callable[[], None], closing: Callable[[], None]
     ) -> None:
         super().__init__(config)
+        self._door = door
         self._ready = ready
         self._closing = closing
 
@@ -42,8 +48,14 @@ class _Server(uvicorn.Server):
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End what would not end by itself, then let the other answers finish."""
+        """Let in who knocked, answer everybody once more, and end what would not end by itself."""
         self._closing()
+        self._door.closing = True
+        came = [await _all_let_in(listener) for listener in sockets or ()]
+        for server in self.servers:
+            server.close()
+        if any(came) or self.server_state.connections:
+            await asyncio.sleep(LAST_WORD_S)
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -97,7 +109,22 @@ async def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=ANSWERS_S,
     )
-    await _Server(config, ready=ready, closing=closing).serve([listener])
+    await _Server(config, door, ready=ready, closing=closing).serve([listener])
+
+
+async def _all_let_in(listener: socket.socket) -> bool:
+    """Go on until nobody knocks, and say whether somebody did: whoever still does gets no answer at all."""
+    knocks = select.poll()
+    knocks.register(listener, select.POLLIN)
+    knocked, quiet = False, 0
+    for _ in range(ROUNDS_MAX):
+        if knocks.poll(0):
+            knocked, quiet = True, 0
+        # Whoever was let in has a connection one round later, which must still find the door open.
+        elif (quiet := quiet + 1) == 2:
+            break
+        await asyncio.sleep(0)
+    return knocked
 
 
 @contextlib.asynccontextmanager

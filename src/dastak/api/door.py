@@ -75,10 +75,15 @@ class Visitor(Protocol):
 
 
 class Door:
-    """Counts connections and ends those whose time is over, as an async context."""
+    """Counts connections and ends those whose time is over, as an async context.
+
+    Attributes:
+        closing: Whether each answer is the last one of its connection.
+    """
 
     def __init__(self, settings: DoorSettings) -> None:
         self.settings = settings
+        self.closing = False
         # Insertion order is age: the oldest visitor comes first.
         self._visitors: dict[Visitor, None] = {}
         self._per_address: Counter[str] = Counter()

@@ -6,16 +6,20 @@
 3. One request of a connection is answered at a time, in order; a few more may wait behind it.
 4. Who does not read our answers is waited for no longer than who does not send.
 5. What the gate (`api/gate.py`) refuses is answered at once, without a task.
+6. When the server stops, a request that came before is read and answered, and the answer is the last one.
 
 It leans on uvicorn's `HttpToolsProtocol` (pinned minor version): its cycle, pipeline and shutdown are kept.
 """
 
 import asyncio
+import fcntl
 import http
 import logging
 import math
+import sys
+import termios
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -123,6 +127,11 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._refuse("request_timeout")
+
+    def shutdown(self) -> None:
+        """End it unless something is under way, be it only in the system's buffer."""
+        if self._owes_answer() or not (self.octets or self._unread_octets()):
+            super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         """Take octets, but never more of a head or a body than allowed."""
@@ -296,6 +305,13 @@ class EdgeProtocol(HttpToolsProtocol):
         self.url, self.headers, self.expect_100_continue = url, headers, expect
         self.scope["headers"] = headers
         super().on_headers_complete()
+        if self.door.closing:
+            cast("Any", self.cycle).keep_alive = False
+
+    def _unread_octets(self) -> int:
+        """Return how many octets came that nobody has read yet."""
+        count = fcntl.ioctl(self.transport.get_extra_info("socket"), termios.FIONREAD, bytes(4))
+        return int.from_bytes(count, sys.byteorder)
 
     def _request(self, body: bytes) -> Request:
         path, _, query = self.url.partition(b"?")
@@ -323,8 +339,9 @@ class EdgeProtocol(HttpToolsProtocol):
         cycle.response_complete = True
         if cycle.disconnected or self.transport.is_closing():
             return
-        self.transport.write(self._octets(response, keep_alive=cycle.keep_alive))
-        if not cycle.keep_alive:
+        keep_alive = cycle.keep_alive and not self.door.closing
+        self.transport.write(self._octets(response, keep_alive=keep_alive))
+        if not keep_alive:
             self.transport.close()
         self.on_response_complete()
 
