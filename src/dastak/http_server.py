@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import gc
-import select
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 
 from dastak.api.door import Door
 from dastak.api.edge import Respond, edge_protocol
+from dastak.api.entrance import Entrance
 from dastak.api.gate import Gate
 
 # Of the five seconds that a stop may take: in which somebody who is connected may ask once more,
@@ -21,8 +21,6 @@ LAST_WORD_S: Final = 0.2
 ANSWERS_S: Final = 2
 # of which another application on another port may take so much.
 BESIDE_S: Final = 1
-# Rounds of the loop in which those who knocked are let in, before the door closes.
-ROUNDS_MAX: Final = 10
 # Allocations between two looks for garbage. Requests leave none that only the collector would find, so its
 # looks find nothing; at the default of 700 they take a tenth of all time.
 COLLECT_AFTER: Final = 100_000
@@ -32,10 +30,17 @@ class _Server(uvicorn.Server):
     """uvicorn, but for signals: it would raise them again and end the program before its parts are closed."""
 
     def __init__(
-        self, config: uvicorn.Config, door: Door, *, ready: Callable[[], None], closing: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        door: Door,
+        listener: socket.socket,
+        *,
+        ready: Callable[[], None],
+        closing: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._door = door
+        self._entrance = Entrance(listener, self._protocol)
         self._ready = ready
         self._closing = closing
 
@@ -45,18 +50,23 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER)
+        self._entrance.open()
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let in who knocked, answer everybody once more, and end what would not end by itself."""
         self._closing()
         self._door.closing = True
-        came = [await _all_let_in(listener) for listener in sockets or ()]
-        for server in self.servers:
-            server.close()
-        if any(came) or self.server_state.connections:
+        await self._entrance.close()
+        if self.server_state.connections:
             await asyncio.sleep(LAST_WORD_S)
         await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        return cast(
+            "asyncio.Protocol", make(config=self.config, server_state=self.server_state, app_state={})
+        )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -109,22 +119,8 @@ async def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=ANSWERS_S,
     )
-    await _Server(config, door, ready=ready, closing=closing).serve([listener])
-
-
-async def _all_let_in(listener: socket.socket) -> bool:
-    """Go on until nobody knocks, and say whether somebody did: whoever still does gets no answer at all."""
-    knocks = select.poll()
-    knocks.register(listener, select.POLLIN)
-    knocked, quiet = False, 0
-    for _ in range(ROUNDS_MAX):
-        if knocks.poll(0):
-            knocked, quiet = True, 0
-        # Whoever was let in has a connection one round later, which must still find the door open.
-        elif (quiet := quiet + 1) == 2:
-            break
-        await asyncio.sleep(0)
-    return knocked
+    # uvicorn itself listens to nothing.
+    await _Server(config, door, listener, ready=ready, closing=closing).serve([])
 
 
 @contextlib.asynccontextmanager
