@@ -1,7 +1,7 @@
 """The port: whoever knocks is let in at once, and nobody is left outside when it closes.
 
-uvloop lets one connection in for each round of its loop. While it is busy a round takes milliseconds, so after
-a restart hundreds waited for a second, and those who still did at the next stop were cut off.
+uvloop lets one connection in for each round of its loop. While it is busy a round takes milliseconds, so
+after a restart hundreds waited for a second, and those who still did at the next stop were cut off.
 """
 
 import asyncio
