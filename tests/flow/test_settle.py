@@ -1,6 +1,7 @@
 """A receipt is believed once, in whatever order it comes, and it never approves."""
 
 import asyncio
+import gc
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
@@ -65,6 +66,21 @@ async def test_final_failure_is_undelivered_with_its_reason(house: House, outcom
 
     assert await house.message_state(started) is MessageState.UNDELIVERED
     assert [event.outcome for event in house.told_of(MessageUndelivered)] == [outcome]
+
+
+async def test_receipts_that_come_early_leave_nothing_that_only_the_collector_finds(house: House) -> None:
+    carrier = Carrier(house.settlement)
+    gc.collect()
+    gc.disable()
+    try:
+        answers = await asyncio.gather(*(carrier.reports(f"early-{n}", Outcome.DELIVERED) for n in range(9)))
+        await asyncio.sleep(0)
+        left = [kept for kept in gc.get_objects() if isinstance(kept, NotFound)]
+    finally:
+        gc.enable()
+
+    assert answers == [True] * 9
+    assert left == []
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if not OUTCOMES[outcome].terminal])

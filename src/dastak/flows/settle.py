@@ -83,7 +83,8 @@ class Settlement:
         for (receipt, acknowledge), writing in zip(burst, begun, strict=True):
             try:
                 recorded = finish(ports, await writing)
-            except (NotFound, Refused):  # by its other names, or without what costs too much
+            except (NotFound, Refused) as error:  # by its other names, or without what costs too much
+                error.__traceback__ = None  # it holds this frame, which holds it
                 self._spawn(_settle(ports, self._early, receipt, acknowledge))
             except DastakError:
                 acknowledge(False)

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from dastak import precedence
 from dastak.core.errors import Overloaded
+from dastak.store.ran import Ran, tell
 
 T = TypeVar("T")
 
@@ -52,14 +53,6 @@ log = logging.getLogger("dastak.store")
 class _Operation(NamedTuple):
     work: Callable[[], Any]
     future: asyncio.Future[Any]
-
-
-class _Ran(NamedTuple):
-    """An operation that ran; its caller is told when its batch is durable."""
-
-    future: asyncio.Future[Any]
-    result: Any
-    error: Exception | None
 
 
 class _MustUndo(Exception):  # noqa: N818 - a signal inside this module
@@ -162,7 +155,7 @@ class GroupCommit:
 
     async def _one_batch(self) -> None:
         """Run what waits in one transaction and tell everybody what came of it."""
-        ran: Sequence[_Ran] = ()
+        ran: Sequence[Ran] = ()
         try:
             await self._begin()
             self._batch = self._take()
@@ -175,7 +168,7 @@ class GroupCommit:
             self._failing = False
             self.commits += 1
             self.operations += len(ran)
-            _tell(ran)
+            tell(ran)
         self._batch = ()
 
     def _take(self) -> Sequence[_Operation]:
@@ -198,7 +191,7 @@ class GroupCommit:
             self._version = version
             self._forget()
 
-    def _perform(self, batch: Sequence[_Operation]) -> Sequence[_Ran]:
+    def _perform(self, batch: Sequence[_Operation]) -> Sequence[Ran]:
         try:
             return [self._together(operation) for operation in batch if not operation.future.done()]
         except _MustUndo:
@@ -206,25 +199,25 @@ class GroupCommit:
             self._connection.execute("BEGIN IMMEDIATE")
             return [self._apart(operation) for operation in batch if not operation.future.done()]
 
-    def _together(self, operation: _Operation) -> _Ran:
+    def _together(self, operation: _Operation) -> Ran:
         changes = self._connection.total_changes
         try:
-            return _Ran(operation.future, operation.work(), None)
+            return Ran(operation.future, operation.work(), None)
         except Exception as error:  # a rule may raise anything, and only its own caller hears of it
             _raise_if_disk(error)
             if self._connection.total_changes != changes:
                 raise _MustUndo from error
-            return _Ran(operation.future, None, error)
+            return Ran(operation.future, None, error)
 
-    def _apart(self, operation: _Operation) -> _Ran:
+    def _apart(self, operation: _Operation) -> Ran:
         self._connection.execute("SAVEPOINT operation")
         try:
-            ran = _Ran(operation.future, operation.work(), None)
+            ran = Ran(operation.future, operation.work(), None)
         except Exception as error:  # as above
             _raise_if_disk(error)
             self._connection.execute("ROLLBACK TO operation")
             self._forget()
-            ran = _Ran(operation.future, None, error)
+            ran = Ran(operation.future, None, error)
         self._connection.execute("RELEASE operation")
         return ran
 
@@ -265,16 +258,6 @@ class GroupCommit:
     async def _in_helper(self, sql: str) -> None:
         """Run a statement that waits for the disk, while the loop leaves the connection alone."""
         await self._loop.run_in_executor(self._helper, lambda: self._connection.execute(sql).fetchall())
-
-
-def _tell(ran: Sequence[_Ran]) -> None:
-    for future, result, error in ran:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
 
 
 def _overload(operations: Iterable[_Operation], detail: str, *, may_be_done: bool = False) -> None:

@@ -38,6 +38,7 @@ from dastak.store.postgres.postgres_lane import (
 )
 from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
 from dastak.store.postgres.wanted import Wanted
+from dastak.store.ran import Ran, tell
 
 WAITING_MAX: Final = 20_000
 # The server keeps the locks of all batches in one table of some thousands.
@@ -51,12 +52,6 @@ POLICIES_MAX: Final = 1024
 class _Waiting(NamedTuple):
     operation: Operation
     future: asyncio.Future[Any]
-
-
-class _Ran(NamedTuple):
-    future: asyncio.Future[Any]
-    result: Any
-    error: Exception | None
 
 
 class _CapReached(Exception):  # noqa: N818 - a signal: the batch comes again, and is careful
@@ -158,31 +153,31 @@ class Batches:
                 ran = await self._commit(lane, batch, by_s, careful=True)
         except (InvalidRequest, psycopg.IntegrityError) as error:
             if len(batch) == 1:
-                _tell([_Ran(batch[0].future, None, error)])
+                tell([Ran(batch[0].future, None, error)])
                 return
             for one in batch:
                 await self._one_batch(lane, [one])
         except Exception as error:
             self._policies.clear()
             self._failing = True
-            _tell([_Ran(waiting.future, None, error) for waiting in batch])
+            tell([Ran(waiting.future, None, error) for waiting in batch])
             if isinstance(error.__cause__, TimeoutError | NotThere):
                 self._send_away()
         else:
             self._failing = False
             self.commits += 1
             self.operations += len(ran)
-            _tell(ran)
+            tell(ran)
 
     def _send_away(self) -> None:
         """Tell those who wait as well that nobody answers: they have waited as long already."""
         error = Overloaded("The database does not answer.", retry_after_s=RETRY_AFTER_S)
-        _tell([_Ran(waiting.future, None, error) for waiting in self._waiting])
+        tell([Ran(waiting.future, None, error) for waiting in self._waiting])
         self._waiting.clear()
 
     async def _commit(
         self, lane: Lane, batch: Sequence[_Waiting], by_s: float, *, careful: bool = False
-    ) -> Sequence[_Ran]:
+    ) -> Sequence[Ran]:
         """Run a batch and return what came of it, all of it durable. Raises: _CapReached."""
         wanted = Wanted(careful=careful)
         for waiting in batch:
@@ -193,15 +188,15 @@ class Batches:
         await lane.run(lambda connection: self._keep(connection, sheet), by_s=by_s)
         return [one for one in ran if one is not None]
 
-    def _act(self, waiting: _Waiting, sheet: Sheet) -> _Ran | None:
+    def _act(self, waiting: _Waiting, sheet: Sheet) -> Ran | None:
         try:
-            return _Ran(waiting.future, waiting.operation.act(sheet), None)
+            return Ran(waiting.future, waiting.operation.act(sheet), None)
         except NotRead as missing:
             waiting.operation.charge_also(missing.tenant, missing.spend)
         except LookFurther:
             waiting.operation.look_further()
         except Exception as error:
-            return _Ran(waiting.future, None, error)
+            return Ran(waiting.future, None, error)
         self._waiting.appendleft(waiting)
         self._wake.set()
         return None
@@ -363,13 +358,3 @@ def _tally_row(sheet: Sheet, number: tuple[int, int]) -> dict[str, Any]:
 
 def _factor_row(factor: Any) -> dict[str, Any]:
     return dict(zip(("id", "state", "sealed", "record"), kept_row(factor), strict=True))
-
-
-def _tell(ran: Sequence[_Ran]) -> None:
-    for future, result, error in ran:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
