@@ -15,6 +15,7 @@ RESULTS: Final = Path(__file__).resolve().parent.parent / "chaos" / "results"
 KEPT: Final = (
     ("reference.json", "The run that is kept"),
     ("later.json", "The runs of the other faults, on the same day"),
+    ("again.json", "The floods and the stops, run again after what they had shown was mended"),
     ("postgres.json", "The run on a line to PostgreSQL that fails"),
 )
 
