@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,7 +13,6 @@ import uvicorn
 
 from dastak.api.door import Door
 from dastak.api.edge import Respond, edge_protocol
-from dastak.api.entrance import Entrance
 from dastak.api.gate import Gate
 
 # Of the five seconds that a stop may take: in which somebody who is connected may ask once more,
@@ -21,9 +21,73 @@ LAST_WORD_S: Final = 0.2
 ANSWERS_S: Final = 2
 # of which another application on another port may take so much.
 BESIDE_S: Final = 1
+# Those who wait while the system's queue is full are told to knock again, a second later.
+QUEUE_MAX: Final = 2048
+# Let in in one round of the loop; others are served in between.
+AT_ONCE_MAX: Final = 100
+# Without a descriptor to spare nobody can be let in.
+PAUSE_S: Final = 0.5
 # Allocations between two looks for garbage. Requests leave none that only the collector would find, so its
 # looks find nothing; at the default of 700 they take a tenth of all time.
 COLLECT_AFTER: Final = 100_000
+
+log = logging.getLogger("dastak.edge")
+
+
+class _Entrance:
+    """A listening socket: whoever knocks is let in at once, and nobody is left outside when it closes.
+
+    uvloop lets one connection in for each round of its loop. While it is busy a round takes milliseconds, so
+    after a restart hundreds waited for a second, and those who still did at the next stop were cut off.
+
+    Args:
+        listener: Bound; it is closed with the entrance.
+        make: Makes the protocol of a connection.
+    """
+
+    def __init__(self, listener: socket.socket, make: Callable[[], asyncio.Protocol]) -> None:
+        self._listener = listener
+        self._make = make
+        self._loop = asyncio.get_running_loop()
+        self._coming: set[asyncio.Task[object]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Let in whoever knocks from now on."""
+        self._listener.setblocking(False)
+        self._listener.listen(QUEUE_MAX)
+        self._loop.add_reader(self._listener, self._let_in)
+
+    async def close(self) -> None:
+        """Let in everybody who has knocked so far, and nobody else."""
+        self._let_in(at_once_max=QUEUE_MAX)
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        if self._coming:
+            await asyncio.wait(self._coming)
+
+    def _let_in(self, at_once_max: int = AT_ONCE_MAX) -> None:
+        for _ in range(at_once_max):
+            try:
+                connection, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.warning("nobody is let in for %.1f s: %s", PAUSE_S, error)
+                self._loop.remove_reader(self._listener)
+                self._pause = self._loop.call_later(PAUSE_S, self.open)
+                return
+            coming = self._loop.create_task(self._loop.connect_accepted_socket(self._make, connection))
+            self._coming.add(coming)
+            coming.add_done_callback(self._came)
+
+    def _came(self, coming: asyncio.Task[object]) -> None:
+        """Forget it; a connection that is over already is nobody's fault."""
+        self._coming.discard(coming)
+        if not coming.cancelled() and (error := coming.exception()) is not None:
+            log.debug("a connection was over before it was let in: %s", error)
 
 
 class _Server(uvicorn.Server):
@@ -40,7 +104,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._door = door
-        self._entrance = Entrance(listener, self._protocol)
+        self._entrance = _Entrance(listener, self._protocol)
         self._ready = ready
         self._closing = closing
 
