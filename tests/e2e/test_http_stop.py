@@ -1,12 +1,16 @@
 """The HTTP server stops: whoever asked before is answered, and told that it was the last time."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
+from dastak import http_server
 from dastak.api.asgi_way import asgi
 from dastak.api.door import Door, DoorSettings
 from dastak.api.exchange import Request, Response, answer
@@ -27,11 +31,25 @@ def nobody(_authorization: bytes | None) -> Caller:
     raise Unauthenticated("no key")
 
 
+class Listener(socket.socket):
+    """One that has no descriptor to spare at first."""
+
+    short = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.short:
+            self.short -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
 @asynccontextmanager
-async def stopping(closing: Callable[[], None]) -> AsyncIterator[int]:
+async def stopping(closing: Callable[[], None], *, short: int = 0) -> AsyncIterator[int]:
     """Serve on a port, and stop at the end; this is called when the stop begins."""
     gate = Gate(Shedding(0.0), caller_of=nobody, time_s=lambda: 0.0, on_shed=lambda _kind: None)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = Listener()
+    listener.short = short
+    listener.bind(("127.0.0.1", 0))
     ready = asyncio.Event()
     async with Door(DoorSettings()) as door:
         serving = asyncio.create_task(
@@ -109,6 +127,20 @@ async def test_connection_may_ask_once_more_while_the_server_stops_and_an_idle_o
     assert silence == b""
     for one in (kept, idle, half):
         one.close()
+
+
+async def test_who_knocks_while_there_is_no_descriptor_is_let_in_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http_server, "PAUSE_S", 0.05)
+    async with stopping(lambda: None, short=2) as port:
+        knocks = socket.create_connection(("127.0.0.1", port))
+        await until_answered(knocks)
+        knocks.close()
+
+    assert [record.message for record in caplog.records if record.name == "dastak.edge"] == [
+        "nobody is let in for 0.1 s: [Errno 24] Too many open files"
+    ] * 2
 
 
 async def _after(event: asyncio.Event, act: Callable[[], None]) -> None:
