@@ -17,6 +17,8 @@ from tests.support.virtual_caller import CODES, gate_in
 
 MANDATORY = ";mediaenc=srtp-mand"
 WHERE_OFFERED = ";mediaenc=srtp"
+# Of baresip, once a changed offer was answered.
+UPDATED = "stream: update 'audio'"
 
 
 @pytest.fixture
@@ -76,9 +78,11 @@ def test_call_that_was_held_is_encrypted_still_and_its_key_heard(
     with phone_behind_tls(tmp_path, house, options=options, srtp=srtp) as phone:
         of = house.call()
         gate = until(lambda: gate_in(pcm_to_ulaw(phone.heard())), within_s=20)
-        phone.hold()
-        until(lambda: phone.said("stream: update 'audio'"))
-        phone.resume()
+        for act in (phone.hold, phone.resume):
+            updated = phone.times_said(UPDATED)
+            act()
+            # What is pressed before both have agreed is sent to nobody.
+            until(lambda updated=updated: phone.times_said(UPDATED) > updated)
         phone.press(gate)
 
         house.told_of(of, step="right_key")

@@ -36,7 +36,11 @@ class BaresipPhone:
 
     def said(self, words: str) -> bool:
         """Say whether these words are anywhere in its log."""
-        return words in (self.directory / "baresip.log").read_text(encoding="utf-8", errors="replace")
+        return self.times_said(words) > 0
+
+    def times_said(self, words: str) -> int:
+        """Return how often these words are in its log."""
+        return (self.directory / "baresip.log").read_text(encoding="utf-8", errors="replace").count(words)
 
     def dial(self, uri: str) -> None:
         """Call somebody."""
