@@ -39,6 +39,7 @@ from dastak.core.spend import Account, Correction, Reserve, Spend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
 from dastak.store import past_tables
+from dastak.store.postgres import postgres_store
 from tests.support.samples import (
     MSISDN,
     NOW,
@@ -488,6 +489,17 @@ async def test_recover_makes_only_queued_messages_due(store: Store) -> None:
     assert recovered == 1
     due = await store.due(NOW, lease_until=NOW + SECOND, limit=10)
     assert [held.verification.id for held in due] == [waiting.id]
+
+
+async def test_recover_finds_all_of_a_long_queue(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_store, "RESUME_MAX", 3)
+    waiting = [await opened(store, msisdn=some_msisdn(n)) for n in range(7)]
+
+    recovered = await store.recover(NOW)
+
+    assert recovered == 7
+    due = await store.due(NOW, lease_until=NOW + SECOND, limit=10)
+    assert {held.verification.id for held in due} == {one.id for one in waiting}
 
 
 async def test_recover_writes_down_which_messages_a_carrier_may_have_had(store: Store) -> None:

@@ -90,8 +90,7 @@ def test_many_at_once_are_all_answered(proxy: Proxy, dastak: DastakProcess) -> N
     with ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda number: start(proxy, dastak, number), numbers))
 
-    # The limits of one key, and what is too much for a machine that others use too, are said as such: no fault
-    # of the way.
+    # The limits of a key, and what is too much for a machine that others use too, are no fault of the way.
     codes = {told.get("code", "") for status, told in answers if status != 201}
     assert codes <= {"rate_limited", "too_busy"}
     assert 201 in {status for status, _ in answers}

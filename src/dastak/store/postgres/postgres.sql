@@ -207,11 +207,12 @@ SELECT verification, ordinal, due_at FROM message
 WHERE due_at IS NOT NULL AND state = 0 AND owner IN (SELECT n FROM node WHERE dead = 1)
 ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 
--- name: resume_message
-UPDATE message
-SET due_at = $1, owner = NULL, fence = fence + 1,
-    trace = CASE WHEN octet_length(trace) < $2 THEN trace || $3 ELSE trace END
-WHERE verification = $4 AND ordinal = $5
+-- name: resume_messages
+UPDATE message AS m
+SET due_at = $1, owner = NULL, fence = m.fence + 1,
+    trace = CASE WHEN octet_length(m.trace) < $2 THEN m.trace || r.trace ELSE m.trace END
+FROM jsonb_to_recordset($3) AS r(verification bigint, ordinal int, trace text)
+WHERE m.verification = r.verification AND m.ordinal = r.ordinal
 
 -- name: join_nodes
 INSERT INTO node (name, roles, version, since, beat_at, dead)
@@ -306,9 +307,12 @@ WITH old AS (
 ), letters AS (DELETE FROM message AS m USING old WHERE m.verification = old.n)
 DELETE FROM verification AS v USING old WHERE v.n = old.n
 
--- name: queued_messages
--- Locked, so that no batch moves one meanwhile.
-SELECT verification, ordinal, due_at FROM message WHERE state = 0 ORDER BY verification, ordinal FOR UPDATE
+-- name: in_earlier_hands
+-- What was not due or had an owner when node $2 came, a portion at a time: it is due once it was resumed. Of those
+-- that came later nothing is taken away.
+SELECT verification, ordinal, due_at FROM message
+WHERE due_at IS NOT NULL AND state = 0 AND (owner < $2 OR owner IS NULL AND due_at > $1)
+ORDER BY due_at DESC LIMIT $3 FOR UPDATE
 
 -- name: nodes_up
 SELECT count(*) FROM pg_locks

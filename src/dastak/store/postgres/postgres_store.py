@@ -30,6 +30,7 @@ from dastak.store.postgres.postgres_desk import PostgresDesk
 from dastak.store.postgres.postgres_lane import Connection, connect
 from dastak.store.postgres.postgres_nodes import PostgresNodes
 from dastak.store.postgres.server_refusals import told
+from dastak.store.postgres.sheet import encoded
 from dastak.store.rows import TIMELINE_OCTETS_MAX
 from dastak.store.subjects import Subjects
 
@@ -42,6 +43,9 @@ _SINCE_MS: Final = 1_704_067_200_000
 _NODE_BITS: Final = 10
 _COUNT_BITS: Final = 12
 CLOCK_EVERY_S: Final = 15.0
+# Messages resumed in one transaction. All of a long queue together would take longer than anybody waits for an
+# answer of the database, and the program would not start.
+RESUME_MAX: Final = 1_000
 NODES_MAX: Final = 1 << _NODE_BITS
 _COUNTS_MAX: Final = 1 << _COUNT_BITS
 # The node that has number 7 holds lock 10007.
@@ -165,7 +169,11 @@ class PostgresStore(Subjects):
         """
         if not self._came_alone:
             return 0
-        return await self._seldom.write(partial(_resume, rows.to_ms(now), "queued_messages", ()))
+        now_ms, resumed = rows.to_ms(now), 0
+        asked = (now_ms, self.nodes.number, RESUME_MAX)
+        while portion := await self._seldom.write(partial(_resume, now_ms, "in_earlier_hands", asked)):
+            resumed += portion
+        return resumed
 
     async def sweep(self, now: datetime, *, keep_after: datetime, limit: int) -> Swept:
         """See `Store.sweep`."""
@@ -213,9 +221,16 @@ class PostgresStore(Subjects):
 def _resume(now_ms: int, statement: str, asked: Sequence[int], execute: Execute) -> int:
     """Make messages due that some process had in its hands, or might have; return how many."""
     found = execute(statement, asked).fetchall()
-    for n, ordinal, due_at_ms in found:
-        trace = rows.lines((MessageResumed(now_ms, ordinal),)) if due_at_ms > now_ms else ""
-        execute("resume_message", (now_ms, TIMELINE_OCTETS_MAX, trace, n, ordinal))
+    if found:
+        traces = [
+            {
+                "verification": n,
+                "ordinal": ordinal,
+                "trace": rows.lines((MessageResumed(now_ms, ordinal),)) if due_at_ms > now_ms else "",
+            }
+            for n, ordinal, due_at_ms in found
+        ]
+        execute("resume_messages", (now_ms, TIMELINE_OCTETS_MAX, encoded(traces)))
     return len(found)
 
 
