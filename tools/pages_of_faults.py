@@ -16,7 +16,8 @@ KEPT: Final = (
     ("reference.json", "The run that is kept"),
     ("later.json", "The runs of the other faults, on the same day"),
     ("again.json", "The floods and the stops, run again after what they had shown was mended"),
-    ("postgres.json", "The run on a line to PostgreSQL that fails"),
+    ("postgres.json", "The run on PostgreSQL"),
+    ("postgres-queue.json", "The run on PostgreSQL with a long queue"),
 )
 
 PLAYED_TWICE: Final = "`make chaos`, and in short `make test` or `make test-all`"

@@ -43,8 +43,8 @@ _SINCE_MS: Final = 1_704_067_200_000
 _NODE_BITS: Final = 10
 _COUNT_BITS: Final = 12
 CLOCK_EVERY_S: Final = 15.0
-# Messages resumed in one transaction. A long queue as a whole takes longer than anybody waits for an answer of
-# the database, and the program did not start.
+# Messages resumed in one transaction: a long queue as a whole takes longer than the database may take to
+# answer, and the program did not start.
 RESUME_MAX: Final = 1_000
 NODES_MAX: Final = 1 << _NODE_BITS
 _COUNTS_MAX: Final = 1 << _COUNT_BITS
