@@ -17,14 +17,11 @@ from typing import Final
 
 import msgspec
 
-from bench.load import HEAD_END, LENGTH, LOST, post
+from bench.load import AGAIN_AFTER_S, HEAD_END, LENGTH, LOST, TOO_BUSY, post
 
 # Under what one address may have, and enough that the server's own bounds are what limits.
 CONNECTIONS_MAX: Final = 700
 TOGETHER: Final = 64
-# Who asks one after the other comes again so much after a refusal.
-AGAIN_AFTER_S: Final = 0.1
-TOO_BUSY: Final = 503
 # How long the answers to the last starts are waited for.
 PATIENCE_S: Final = 10.0
 # Connections are looked at so often at least.
