@@ -5,8 +5,9 @@ them with what the program itself tells afterwards. A code is kept only as a dig
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -84,6 +85,7 @@ class Books:
 
     def note(self, call: Call) -> None:
         """Write down a request with its answer."""
+        # In the order of their answers.
         self.calls.append(call)
         if call.kind == "start" and call.status == 201:
             self.accepted.setdefault(call.number, call.id)
@@ -95,14 +97,20 @@ class Books:
 
     def requests_between(self, begin_s: float, end_s: float) -> int:
         """Return how many requests were sent in that time."""
-        return sum(begin_s <= call.asked_s <= end_s and call.status != NOT_SENT for call in self.calls)
+        asked = self._answered_since(begin_s)
+        return sum(begin_s <= call.asked_s <= end_s and call.status != NOT_SENT for call in asked)
 
     def first_good_after(self, at_s: float) -> float | None:
         """Return when the first 2xx came to a request that was asked after that time."""
+        asked = self._answered_since(at_s)
         return min(
-            (call.answered_s for call in self.calls if call.asked_s >= at_s and call.status // 100 == 2),
+            (call.answered_s for call in asked if call.asked_s >= at_s and call.status // 100 == 2),
             default=None,
         )
+
+    def _answered_since(self, at_s: float) -> Iterator[Call]:
+        """Return the newest calls, last first: who looks often must not read all, or the load is late."""
+        return takewhile(lambda call: call.answered_s >= at_s, reversed(self.calls))
 
     def close(self, told: Mapping[str, Told], *, ttl_s: float) -> Findings:
         """Join all records.

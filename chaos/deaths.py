@@ -13,6 +13,9 @@ from dastak.simulator.faults import Fault
 
 # So long a carrier thinks, that there is always something under way when the kill comes.
 ANSWER_S = 0.3
+# So long it runs at most between two kills. Who came while it was down must be served in that time, or the
+# crowd grows with each kill, until what is measured is how long the load takes to ask.
+UP_S_MAX = 2.0
 STARTERS = 64
 # People whose codes are not used yet when the program is back.
 SLOW = Habits(types_after_s=6.0)
@@ -38,7 +41,8 @@ async def _kills(
             await house.until_accepted(10)
             house.fault_begins()
             for _ in range(stage.scale.kills):
-                await house.until_accepted(chance.randrange(10, 20 + int(stage.per_s)))
+                await house.until_accepted(10)
+                await asyncio.sleep(chance.uniform(0, UP_S_MAX))
                 await _kill_and_start(house)
             await house.until_asked(stage.scale.requests_min)
             house.fault_ended_s = time.monotonic()

@@ -166,7 +166,7 @@ def test_delivery_that_goes_back_and_submit_that_no_carrier_has_are_found() -> N
 
 def test_requests_that_were_never_sent_are_not_counted_as_asked() -> None:
     books = sound()
-    books.note(call("start", status=-1))
+    books.note(call("start", at_s=1.5, status=-1))
 
     assert books.requests_between(0.0, 10.0) == 4
     assert books.first_good_after(1.35) == pytest.approx(1.5)
