@@ -16,6 +16,7 @@ KEPT: Final = (
     ("reference.json", "The run that is kept"),
     ("later.json", "The runs of the other faults, on the same day"),
     ("again.json", "The floods and the stops, run again after what they had shown was mended"),
+    ("soak.json", "The long day, for ten minutes"),
     ("postgres.json", "The run on PostgreSQL"),
     ("postgres-queue.json", "The run on PostgreSQL with a long queue"),
 )
