@@ -71,6 +71,7 @@ class Books:
     """The records of one scene.
 
     Attributes:
+        calls: In the order of their answers.
         accepted: The verification of each number whose start was answered 201.
         others: Numbers that somebody outside these books has asked for, and answers for.
         trunks: Routes of calls, whose ids are the program's own.
@@ -85,7 +86,6 @@ class Books:
 
     def note(self, call: Call) -> None:
         """Write down a request with its answer."""
-        # In the order of their answers.
         self.calls.append(call)
         if call.kind == "start" and call.status == 201:
             self.accepted.setdefault(call.number, call.id)
@@ -97,19 +97,19 @@ class Books:
 
     def requests_between(self, begin_s: float, end_s: float) -> int:
         """Return how many requests were sent in that time."""
-        asked = self._answered_since(begin_s)
+        asked = self.answered_since(begin_s)
         return sum(begin_s <= call.asked_s <= end_s and call.status != NOT_SENT for call in asked)
 
     def first_good_after(self, at_s: float) -> float | None:
         """Return when the first 2xx came to a request that was asked after that time."""
-        asked = self._answered_since(at_s)
+        asked = self.answered_since(at_s)
         return min(
             (call.answered_s for call in asked if call.asked_s >= at_s and call.status // 100 == 2),
             default=None,
         )
 
-    def _answered_since(self, at_s: float) -> Iterator[Call]:
-        """Return the newest calls, last first: who looks often must not read all, or the load is late."""
+    def answered_since(self, at_s: float) -> Iterator[Call]:
+        """Return what was answered since, last first: to read all again and again makes the load late."""
         return takewhile(lambda call: call.answered_s >= at_s, reversed(self.calls))
 
     def close(self, told: Mapping[str, Told], *, ttl_s: float) -> Findings:

@@ -155,8 +155,8 @@ async def _until_good(house: House, per_s: float, since_s: float) -> float:
         await asyncio.sleep(SAMPLE_S)
         now_s = time.monotonic()
         lately = sum(
-            call.status == 201 and call.kind == "start" and max(since_s, now_s - 1.0) <= call.answered_s
-            for call in house.books.calls
+            call.status == 201 and call.kind == "start"
+            for call in house.books.answered_since(max(since_s, now_s - 1.0))
         )
         if lately >= per_s * min(1.0, now_s - since_s):
             return now_s

@@ -421,8 +421,9 @@ async def test_http_carrier_that_hangs_hangs_up_and_talks_nonsense_loses_nothing
 
         # It fails so often that some texts are not even offered to it.
         asked = set(north.numbers)
-        assert BATCH[9] in asked
         failed = {number for number in asked if number[-1] in "1357" or number.endswith("09")}
+        assert {number[-1] for number in asked} >= set("12357")
+        assert BATCH[9] in asked
         # It took the texts that it did not answer for, or not in words; it did not take the others.
         doubled = {number for number in asked if number[-1] in "13"}
         assert balance.copies == {number: 2 if number in doubled else 1 for number in BATCH}

@@ -169,6 +169,7 @@ def test_requests_that_were_never_sent_are_not_counted_as_asked() -> None:
     books.note(call("start", at_s=1.5, status=-1))
 
     assert books.requests_between(0.0, 10.0) == 4
+    assert books.requests_between(1.35, 10.0) == 2
     assert books.first_good_after(1.35) == pytest.approx(1.5)
 
 
