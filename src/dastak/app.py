@@ -35,9 +35,7 @@ from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback
-from dastak.core.events import Event
 from dastak.core.ports import Ports
-from dastak.core.verification import Verification
 from dastak.delivery.health import Health
 from dastak.delivery.hedging import HedgeBudget
 from dastak.dlt.registers import Registers
@@ -54,6 +52,7 @@ from dastak.steady_clock import SteadyClock
 from dastak.store.open_database import Database
 from dastak.store.seal import AesGcmSealer
 from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
+from dastak.telemetry.publisher import Publisher
 from dastak.tenancy.directory import Directory
 from dastak.tenancy.known_passwords import read_breached
 from dastak.tenancy.password_hashes import PasswordHashes
@@ -64,8 +63,6 @@ from dastak.web.explorer import explorer_routes
 REVISION_EVERY_S: Final = 0.5
 CLOCK_OFFSET_S_MAX: Final = 2.0
 HOME_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
-
-Listener = Callable[[Verification, Sequence[Event]], None]
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -178,8 +175,8 @@ async def _build(stack: StopStack, settings: Settings) -> House:
     health = (await stack.enter_async_context(app_carriers.make_learning(settings, store, clock))).health
     box, simulated, calls, table = await app_carriers.open_ways(stack, settings, inward, health, voices)
     nodes, hedges = Among(settings, store.nodes), HedgeBudget()
-    then = (health.on_events, limits.calls.on_events, hedges.on_events, nodes.worker.on_events)
-    heard = (metrics.on_events, inward.settlement.on_events, partial(app_carriers.tell_calls, table), *then)
+    ringing = app_carriers.RingingCalls(table)
+    told = Publisher((metrics, inward.settlement, ringing, health, limits.calls, hedges, nodes.worker))
     routes = app_carriers.Making(table, inward.ears(), keys, voices, nodes.shared)
     trials, fleet = app_carriers.make_fleet(settings, store, routes)
     outages = Outages(store, clock, lambda: fleet.entries)
@@ -193,7 +190,7 @@ async def _build(stack: StopStack, settings: Settings) -> House:
         keys=keys,
         sealer=AesGcmSealer(keys),
         dlt=registers,
-        publish=lambda verification, events: _tell(heard, verification, events),
+        publish=told.publish,
         hand_over=nodes.worker.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
@@ -242,11 +239,6 @@ async def _set_out(
     await stack.enter_async_context(fleet)
     await stack.enter_async_context(every(REVISION_EVERY_S, fleet.refresh))
     await stack.enter_async_context(every(REVISION_EVERY_S, outages.look))
-
-
-def _tell(listeners: Sequence[Listener], verification: Verification, events: Sequence[Event]) -> None:
-    for listener in listeners:
-        listener(verification, events)
 
 
 def _with_figures(house: House) -> House:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from dastak.app_voice import Voices
 from dastak.carriers.callback_address import callback_of
@@ -18,7 +18,7 @@ from dastak.config import Settings, address_of, carrier_record, smpp_settings
 from dastak.core.carrier import Carrier, CarrierKind
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.codes import KeyRing
-from dastak.core.events import Event
+from dastak.core.events import ENDS, Event, MessageDelivered
 from dastak.core.msisdn import Msisdn
 from dastak.core.node import Does
 from dastak.core.ports import Clock
@@ -111,11 +111,19 @@ def make_simulated_calls(box: Box | None, inward: Inward, engine: EngineProcess)
     ]
 
 
-def tell_calls(table: RouteTable, of: Verification, told: Sequence[Event]) -> None:
-    """Let calls that ring stop where an event ends the need for them."""
-    for route in table.speaking:
-        if isinstance(route, VoiceRoute | HttpVoiceRoute):
-            route.on_events(of, told)
+class RingingCalls:
+    """Lets calls that ring stop where an event ends the need for them."""
+
+    hears: Final = (*ENDS, MessageDelivered)
+
+    def __init__(self, table: RouteTable) -> None:
+        self._table = table
+
+    def on_event(self, verification: Verification, event: Event) -> None:
+        """Tell the routes that call."""
+        for route in self._table.speaking:
+            if isinstance(route, VoiceRoute | HttpVoiceRoute):
+                route.on_event(verification, event)
 
 
 def _smpp_route(name: str, smpp: SmppSettings, ears: Ears, *, shared: bool = False) -> SmppRoute:

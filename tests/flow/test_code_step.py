@@ -276,7 +276,7 @@ async def test_call_may_be_asked_for_at_once_where_the_text_is_lost(house: House
     await house.deliver()
     waits = [(await page.look())["call_wait_s"]]
     # No call comes by itself.
-    house.ports.calls.on_events(verification, [CallReported(int(house.clock.now().timestamp() * 1_000), 0)])
+    house.ports.calls.on_event(verification, CallReported(int(house.clock.now().timestamp() * 1_000), 0))
 
     await house.receive("north-1", Outcome.EXPIRED)
     waits.append((await page.look())["call_wait_s"])

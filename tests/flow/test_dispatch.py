@@ -24,6 +24,7 @@ from dastak.delivery.routing import RouteTable, Unjudged
 from dastak.delivery.time_to_leave import TimeToLeave
 from dastak.flows import worker as worker_module
 from dastak.flows.worker import Worker
+from dastak.telemetry.publisher import Publisher
 from tests.flow.test_fall_back import with_calls
 from tests.flow.test_worker import Gate
 from tests.support.house import House, ScriptedRoute, open_house
@@ -167,11 +168,11 @@ async def full_trunk(house: House) -> AsyncIterator[tuple[Worker, ScriptedRoute]
 
     trunk.in_flight_max, trunk.script = 1, [rings]
     async with Worker(retention=timedelta(days=1)) as worker:
-        tell = house.ports.publish
+        tell, tell_worker = house.ports.publish, Publisher((worker,)).publish
 
         def publish(verification: Verification, events: Sequence[Event]) -> None:
             tell(verification, events)
-            worker.on_events(verification, events)
+            tell_worker(verification, events)
 
         house.ports = replace(house.ports, hand_over=worker.hand_over, publish=publish)
         await worker.run(house.ports)

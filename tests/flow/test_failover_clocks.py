@@ -26,6 +26,7 @@ from dastak.delivery.failover import ANSWER_WITHIN_S, ATTEMPTS_MAX, RETRY_S
 from dastak.delivery.health import Health
 from dastak.delivery.hedging import SILENT_S
 from dastak.delivery.routing import RouteTable
+from dastak.telemetry.publisher import Publisher
 from tests.flow.test_fall_back import Ways
 from tests.support.house import PRICE_MICROS, RECEIPT_WITHIN_S, House, ScriptedRoute, open_house
 from tests.support.samples import some_msisdn
@@ -232,7 +233,7 @@ async def test_storm_of_silences_ends_with_the_attempts(tmp_path: Path) -> None:
 
 async def test_route_that_is_silent_too_often_is_asked_last_from_then_on(house: House) -> None:
     health = Health()
-    table = RouteTable(judge=health)
+    table, listeners = RouteTable(judge=health), Publisher((health,))
     table.replace(
         (Carrier(name=route.name, kind=CarrierKind.SMPP, lane=Lane(priority=n)), route)
         for n, route in enumerate(house.routes)
@@ -244,7 +245,7 @@ async def test_route_that_is_silent_too_often_is_asked_last_from_then_on(house: 
         started = await house.start(some_msisdn(n))
         await house.deliver()
         await house.deliver()
-        health.on_events(started, house.told_of_each[started.id])
+        listeners.publish(started, house.told_of_each[started.id])
 
     await house.start(some_msisdn(99))
     await house.deliver()

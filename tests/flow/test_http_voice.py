@@ -266,7 +266,7 @@ async def test_guessed_addresses_hold_nothing(scene: Stage) -> None:
 async def test_code_that_is_not_wanted_any_more_ends_the_call_and_is_not_said(scene: Stage) -> None:
     call = await scene.called()
     await call.rings()
-    scene.route.on_events(VERIFICATION, [VerificationApproved(0)])
+    scene.route.on_event(VERIFICATION, VerificationApproved(0))
     await asyncio.gather(*scene.route._ending)
 
     # It was answered at the same moment.
@@ -281,7 +281,7 @@ async def test_code_that_is_not_wanted_any_more_ends_the_call_and_is_not_said(sc
 async def test_all_calls_of_a_code_end_with_it() -> None:
     async with stage(TwilioVoice()) as scene:
         calls = [await scene.called(), await scene.called(key=MessageKey(VERIFICATION.id, 2))]
-        scene.route.on_events(VERIFICATION, [VerificationApproved(0)])
+        scene.route.on_event(VERIFICATION, VerificationApproved(0))
         for call in calls:
             await call.answer()
 
@@ -294,13 +294,13 @@ async def test_late_text_stops_a_phone_that_rings_and_not_one_that_was_answered(
     async with stage(TwilioVoice()) as scene:
         call = await scene.called()
         await call.answer()
-        scene.route.on_events(VERIFICATION, [MessageDelivered(0, 0, "")])
+        scene.route.on_event(VERIFICATION, MessageDelivered(0, 0, ""))
         await call.press("7")
         assert call.code == CODE * 2
 
         other = await scene.called()
-        scene.route.on_events(VERIFICATION, [MessageDelivered(0, 1, "")])
-        scene.route.on_events(VERIFICATION, [MessageDelivered(0, 0, "")])
+        scene.route.on_event(VERIFICATION, MessageDelivered(0, 1, ""))
+        scene.route.on_event(VERIFICATION, MessageDelivered(0, 0, ""))
         await other.answer()
 
     assert other.heard == []

@@ -33,7 +33,8 @@ def learning(store: SqliteStore) -> Learning:
 def fail(health: Health, route: str) -> None:
     at_ms = int(NOW.timestamp() * 1000)
     timed_out = MessageRefused(at_ms, 0, route, "carrier_unavailable", Outcome.NETWORK_TEMPORARY)
-    health.on_events(some_verification(), [timed_out] * TIMEOUTS_IN_A_ROW)
+    for _ in range(TIMEOUTS_IN_A_ROW):
+        health.on_event(some_verification(), timed_out)
 
 
 async def test_scores_outlive_a_restart(store: SqliteStore) -> None:
@@ -41,7 +42,7 @@ async def test_scores_outlive_a_restart(store: SqliteStore) -> None:
     async with learning(store) as before:
         before.health.watch({"north": 1})
         for _ in range(30):
-            before.health.on_events(some_verification(), [taken])
+            before.health.on_event(some_verification(), taken)
         figures = [one.figures for one in before.health.standings()]
 
     async with learning(store) as after:
@@ -109,7 +110,7 @@ async def test_low_score_is_told_once_and_its_end_after_a_restart(store: SqliteS
         for route, value in (("north", 0.0), ("south", 1.0)):
             for _ in range(200):
                 before.health.scores.note(route, place, "arrived", value, now_s=at_s)
-        before.health.on_events(some_verification(), [taken])
+        before.health.on_event(some_verification(), taken)
         before.health.tick(at_s)
         before.health.tick(at_s + 1)
 

@@ -36,6 +36,7 @@ from dastak.guard.call_limits import TEST as MANY_CALLS
 from dastak.guard.call_limits import CallLimits, CallSettings
 from dastak.guard.limits import LIMITS, LimitSettings, SendLimits
 from dastak.store.seal import AesGcmSealer
+from dastak.telemetry.publisher import Publisher
 from tests.support.samples import MSISDN, NOW, RING, some_key, some_service, some_tenant
 from tests.support.stores import open_sqlite
 
@@ -130,6 +131,8 @@ class House:
         self.handed: list[tuple[Verification, Message]] = []
         self.learned: set[str] = set()
         self.settlement = Settlement()
+        call_counts = CallLimits(live=call_limits, test=call_limits, judged=judged)
+        self._publisher = Publisher((self.settlement, call_counts))
         self._news = asyncio.Event()
         service = some_service(n=1, policy=policy, countries=("IN",), domains=("login.acme.in",), calls=calls)
         self.caller = Caller(some_key(), some_tenant(n=1, daily_spend_cap_micros=cap_micros), service)
@@ -139,7 +142,7 @@ class House:
             entropy=random.Random(seed).randbytes,
             store=store,
             limits=SendLimits(live=limits, test=limits, judged=judged),
-            calls=CallLimits(live=call_limits, test=call_limits, judged=judged),
+            calls=call_counts,
             routes=RouteTable(carriers=(), simulated=()),
             keys=RING,
             sealer=AesGcmSealer(RING),
@@ -271,8 +274,7 @@ class House:
     def _publish(self, verification: Verification, events: Sequence[Event]) -> None:
         self.told += events
         self.told_of_each[verification.id] += events
-        self.settlement.on_events(verification, events)
-        self.ports.calls.on_events(verification, events)
+        self._publisher.publish(verification, events)
         self._news.set()
 
 

@@ -179,7 +179,8 @@ class Traffic:
         return events.ReceiptNoted(self._ms(), 0, Outcome.DELIVERED, "stat:DELIVRD")
 
     def _tell(self, verification: Verification, *told: events.Event) -> None:
-        self.health.on_events(verification, told)
+        for event in told:
+            self.health.on_event(verification, event)
 
     def _ms(self) -> int:
         return int((BEGIN_S + self.now_s) * 1000)

@@ -37,7 +37,7 @@ def taught(told: Sequence[tuple[int, events.Event]], *, look_each: bool) -> Heal
     health.watch({"north": 1})
     for n, event in told:
         verification = some_verification(id=n.to_bytes(16, "big"), msisdn=some_msisdn(n), mode=Mode.LIVE)
-        health.on_events(verification, (event,))
+        health.on_event(verification, event)
         if look_each:
             figures_of(health)
     return health
@@ -76,6 +76,6 @@ def test_message_that_tries_a_broken_route_counts_at_once() -> None:
     assert health.breakers()["north"].state is BreakerState.HALF_OPEN
     for n in range(50, 60):
         verification = some_verification(id=n.to_bytes(16, "big"), msisdn=some_msisdn(n), mode=Mode.LIVE)
-        health.on_events(verification, (submitted(n, BEGIN_MS + 60_000)[1],))
+        health.on_event(verification, submitted(n, BEGIN_MS + 60_000)[1])
 
     assert health.breakers()["north"].state is BreakerState.CLOSED

@@ -16,8 +16,8 @@ NOW_S = 1_000_000.0
 
 
 def took(budget: HedgeBudget, count: int, *, route: str = "north", at_s: float = NOW_S) -> None:
-    told = [MessageSubmitted(int(at_s * 1000), 0, route, str(n), 3) for n in range(count)]
-    budget.on_events(some_verification(), told)
+    for n in range(count):
+        budget.on_event(some_verification(), MessageSubmitted(int(at_s * 1000), 0, route, str(n), 3))
 
 
 def hedged(budget: HedgeBudget, asked: int, *, route: str = "north", at_s: float = NOW_S) -> int:

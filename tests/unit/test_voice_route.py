@@ -195,7 +195,7 @@ async def test_phone_that_rings_out_is_told_as_not_answered(desk: Desk) -> None:
 async def test_call_stops_ringing_when_the_code_was_typed(desk: Desk) -> None:
     leg = await desk.ringing()
 
-    desk.route.on_events(VERIFICATION, [VerificationApproved(1)])
+    desk.route.on_event(VERIFICATION, VerificationApproved(1))
 
     assert leg.over
     assert [receipt.evidence for receipt in desk.receipts] == ["call:the code is not wanted any more"]
@@ -203,10 +203,10 @@ async def test_call_stops_ringing_when_the_code_was_typed(desk: Desk) -> None:
 
 async def test_late_receipt_of_the_text_stops_the_ringing_and_no_call_that_was_answered(desk: Desk) -> None:
     ringing = await desk.ringing()
-    desk.route.on_events(VERIFICATION, [MessageDelivered(1, 0, "stat:DELIVRD")])
+    desk.route.on_event(VERIFICATION, MessageDelivered(1, 0, "stat:DELIVRD"))
     answered = await desk.ringing()
     answered.answer()
-    desk.route.on_events(VERIFICATION, [MessageDelivered(1, 0, "stat:DELIVRD")])
+    desk.route.on_event(VERIFICATION, MessageDelivered(1, 0, "stat:DELIVRD"))
 
     assert ringing.over
     assert not answered.over
@@ -215,8 +215,8 @@ async def test_late_receipt_of_the_text_stops_the_ringing_and_no_call_that_was_a
 async def test_its_own_delivery_and_other_verifications_stop_nothing(desk: Desk) -> None:
     leg = await desk.ringing()
 
-    desk.route.on_events(VERIFICATION, [MessageDelivered(1, KEY.ordinal, "call:BYE")])
-    desk.route.on_events(some_verification(id=bytes(16)), [VerificationApproved(1)])
+    desk.route.on_event(VERIFICATION, MessageDelivered(1, KEY.ordinal, "call:BYE"))
+    desk.route.on_event(some_verification(id=bytes(16)), VerificationApproved(1))
 
     assert not leg.over
 
@@ -234,7 +234,7 @@ async def test_number_that_was_typed_is_told_and_what_it_brings_cuts_no_goodbye_
     frame: bytes | None = b""
     while desk.steps[-1] != "typed":
         frame = leg.ivr.frame()
-    desk.route.on_events(VERIFICATION, [VerificationApproved(1)])
+    desk.route.on_event(VERIFICATION, VerificationApproved(1))
 
     assert not leg.over
     assert frame is not None

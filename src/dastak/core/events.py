@@ -225,6 +225,15 @@ AnyEvent = (
     | CallReported
 )
 
+# After these nobody waits for a code any more.
+ENDS: Final = (
+    VerificationApproved,
+    VerificationCanceled,
+    VerificationExhausted,
+    VerificationExpired,
+    VerificationFailed,
+)
+
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(AnyEvent)
 

@@ -6,7 +6,7 @@
 4. Every change of weight is told once, with its reason and figures, and so is its end.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -75,6 +75,7 @@ class Health:
             events.VerificationCanceled: self._called_off,
             events.VerificationFailed: self._called_off,
         }
+        self.hears: Collection[type[events.Event]] = self._lessons.keys()
 
     def watch(self, revisions: Mapping[str, int]) -> None:
         """Learn about these routes from now on. Where the revision is another one, an operator acted."""
@@ -94,15 +95,11 @@ class Health:
         self._count_smooth()
         return self._scores
 
-    def on_events(self, verification: Verification, told: Sequence[events.Event]) -> None:
+    def on_event(self, verification: Verification, event: events.Event) -> None:
         """Learn from what was committed."""
-        if verification.mode is Mode.TEST:
-            return
-        for event in told:
-            learn = self._lessons.get(type(event))
-            if learn is not None:
-                self._now_s = max(self._now_s, event.at_ms / 1000)
-                learn(verification, event)
+        if verification.mode is not Mode.TEST:
+            self._now_s = max(self._now_s, event.at_ms / 1000)
+            self._lessons[type(event)](verification, event)
 
     def tick(self, now_s: float) -> None:
         """Let time pass; once a second is right."""

@@ -6,12 +6,11 @@
 """
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from dastak.core.events import Event, MessageSubmitted
+from dastak.core.events import MessageSubmitted
 from dastak.core.verification import Verification
 from dastak.delivery.breaker import HEDGE_SHARE_MAX, HEDGES_MIN, TIMEOUTS_IN_A_ROW, WINDOW_S
 from dastak.delivery.failover import ANSWER_WITHIN_S
@@ -36,15 +35,15 @@ class _Slot(msgspec.Struct):
 class HedgeBudget:
     """Counts what each route took of late, and what followed it unanswered."""
 
+    hears: Final = (MessageSubmitted,)
+
     def __init__(self) -> None:
         self._slots: dict[str, deque[_Slot]] = {}
 
-    def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
+    def on_event(self, verification: Verification, event: MessageSubmitted) -> None:
         """Count what was taken."""
         del verification
-        for event in told:
-            if isinstance(event, MessageSubmitted):
-                self._slot(event.route, event.at_ms / 1000).sends += 1
+        self._slot(event.route, event.at_ms / 1000).sends += 1
 
     def take(self, route: str, now_s: float) -> bool:
         """Say whether one more text may be followed, and count it then."""

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from dastak.core import message as rules
 from dastak.core.errors import DastakError, NotFound, Refused
-from dastak.core.events import Event, MessageSubmitted
+from dastak.core.events import MessageSubmitted
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep, Receipt
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import OUTCOMES, UNANSWERED, Outcome, When
@@ -29,6 +29,8 @@ log = logging.getLogger("dastak.settle")
 
 class Settlement:
     """Takes receipts from the routes, in whatever order they come; what comes at once is written together."""
+
+    hears: Final = (MessageSubmitted,)
 
     def __init__(self) -> None:
         self._ports: Ports | None = None
@@ -49,15 +51,12 @@ class Settlement:
         if len(self._burst) == 1:
             self._spawn(self._settle_burst(self._ports))
 
-    def on_events(self, verification: Verification, events: Sequence[Event]) -> None:
+    def on_event(self, verification: Verification, event: MessageSubmitted) -> None:
         """Settle what came early, as soon as its message has the carrier's id."""
         del verification
-        if not len(self._early):
-            return
-        for event in events:
-            if isinstance(event, MessageSubmitted):
-                for receipt in self._early.claim(CarrierRef(event.route, event.carrier_ref)):
-                    self.take(receipt, _nobody)
+        if len(self._early):
+            for receipt in self._early.claim(CarrierRef(event.route, event.carrier_ref)):
+                self.take(receipt, _nobody)
 
     async def look_again(self, ports: Ports) -> None:
         """Settle early receipts whose message another node has named since."""

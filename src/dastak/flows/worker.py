@@ -7,13 +7,13 @@ is found there too, at once where a bell rings.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
-from dastak.core.events import Event, MessageDelivered, MessageUndelivered
+from dastak.core.events import MessageDelivered, MessageUndelivered
 from dastak.core.message import Message, MessageState
 from dastak.core.node import LEASE_S
 from dastak.core.ports import Ports
@@ -35,6 +35,8 @@ log = logging.getLogger("dastak.worker")
 
 class Worker:
     """The one place where messages leave from, as an async context."""
+
+    hears: Final = (MessageDelivered, MessageUndelivered)
 
     def __init__(self, *, retention: timedelta) -> None:
         self._retention = retention
@@ -65,10 +67,9 @@ class Worker:
         if self._dispatch is not None:
             self._dispatch.offer(verification, message)
 
-    def on_events(self, _verification: Verification, told: Sequence[Event]) -> None:
+    def on_event(self, _verification: Verification, _event: MessageDelivered | MessageUndelivered) -> None:
         """Let the next one leave when a call is over: it kept its channel until now."""
-        if self.waiting and any(isinstance(event, MessageDelivered | MessageUndelivered) for event in told):
-            assert self._dispatch is not None
+        if self._dispatch is not None and self._dispatch.waiting:
             self._dispatch.go_on()
 
     def look_now(self) -> None:

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from dastak.core.call_report import COOLING, CallReport
 from dastak.core.errors import RateLimited
-from dastak.core.events import CallReported, Event
+from dastak.core.events import CallReported
 from dastak.core.message import MessageKey
 from dastak.core.msisdn import Msisdn
 from dastak.core.past_use import Judge, PastCall
@@ -89,6 +89,8 @@ class CallLimits:
         judged: Whether other nodes call as well, so that the database judges.
     """
 
+    hears: Final = (CallReported,)
+
     def __init__(
         self, *, live: CallSettings | None = None, test: CallSettings = TEST, judged: bool = False
     ) -> None:
@@ -146,11 +148,9 @@ class CallLimits:
         until_us = 0 if mode is Mode.TEST else self._resting.get(int(msisdn), 0)
         return max(0, -(-(until_us - _us(now)) // 1_000_000))
 
-    def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
+    def on_event(self, verification: Verification, event: CallReported) -> None:
         """Let a phone rest whose person reported a call."""
-        for event in told:
-            if type(event) is CallReported:
-                self._rest(verification.mode, verification.msisdn, event.at_ms * 1_000)
+        self._rest(verification.mode, verification.msisdn, event.at_ms * 1_000)
 
     def _rest(self, mode: Mode, msisdn: Msisdn, at_us: int) -> None:
         if mode is Mode.TEST:

@@ -8,7 +8,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
@@ -20,15 +20,7 @@ from dastak.core.errors import (
     CarrierRejected,
     CarrierUnavailable,
 )
-from dastak.core.events import (
-    Event,
-    MessageDelivered,
-    VerificationApproved,
-    VerificationCanceled,
-    VerificationExhausted,
-    VerificationExpired,
-    VerificationFailed,
-)
+from dastak.core.events import ENDS, Event, MessageDelivered
 from dastak.core.message import CarrierRef
 from dastak.core.outcome import Outcome
 from dastak.core.verification import Verification
@@ -46,14 +38,6 @@ from dastak.http_voice.call_status import Phase
 from dastak.http_voice.call_under_way import CallUnderWay
 from dastak.voice.ivr import SpeechOf
 from dastak.voice.prompts import shipped
-
-_OVER: Final = (
-    VerificationApproved,
-    VerificationCanceled,
-    VerificationExhausted,
-    VerificationExpired,
-    VerificationFailed,
-)
 
 log = logging.getLogger("dastak.http_voice")
 
@@ -195,16 +179,15 @@ class HttpVoiceRoute:
             self._end_soon(call)
         return self.desk.named(call, ref)
 
-    def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
+    def on_event(self, verification: Verification, event: Event) -> None:
         """End a call whose code is not wanted any more, or that a late text has brought."""
         for call in self.desk.of(verification.id):
-            for event in told:
-                if call.script.over or call.settled:
-                    continue
-                if isinstance(event, _OVER):
-                    self._hang_up(call, "the code is not wanted any more")
-                elif _is_another(event, call) and call.phase < Phase.ANSWERED:
-                    self._hang_up(call, "the text arrived")
+            if call.script.over or call.settled:
+                continue
+            if isinstance(event, ENDS):
+                self._hang_up(call, "the code is not wanted any more")
+            elif _is_another(event, call) and call.phase < Phase.ANSWERED:
+                self._hang_up(call, "the text arrived")
 
     @property
     def _is_fetched(self) -> bool:

@@ -6,7 +6,7 @@ labels are put together only when somebody scrapes.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -82,28 +82,29 @@ GAUGES: Final[Table] = {
 }
 SUBMIT_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
-_VERIFICATION: Final = {
-    events.VerificationStarted: "started",
-    events.VerificationApproved: "approved",
-    events.VerificationExhausted: "exhausted",
-    events.VerificationExpired: "expired",
-    events.VerificationCanceled: "canceled",
-    events.VerificationFailed: "failed",
-    events.NumberLocked: "number_locked",
-    events.CallReported: "reported",
-}
-_MESSAGE: Final = {
-    events.MessageQueued: "queued",
-    events.MessageSubmitted: "submitted",
-    events.MessageDelivered: "delivered",
-    events.MessageUndelivered: "undelivered",
-    events.MessageDropped: "dropped",
-    events.PhoneReturned: "sent_again",
+# What is counted by its kind alone, and as what.
+_COUNTED: Final[Mapping[type[events.Event], tuple[str, str]]] = {
+    events.VerificationStarted: ("dastak_verifications", "started"),
+    events.VerificationApproved: ("dastak_verifications", "approved"),
+    events.VerificationExhausted: ("dastak_verifications", "exhausted"),
+    events.VerificationExpired: ("dastak_verifications", "expired"),
+    events.VerificationCanceled: ("dastak_verifications", "canceled"),
+    events.VerificationFailed: ("dastak_verifications", "failed"),
+    events.NumberLocked: ("dastak_verifications", "number_locked"),
+    events.CallReported: ("dastak_verifications", "reported"),
+    events.MessageQueued: ("dastak_messages", "queued"),
+    events.MessageSubmitted: ("dastak_messages", "submitted"),
+    events.MessageDelivered: ("dastak_messages", "delivered"),
+    events.MessageUndelivered: ("dastak_messages", "undelivered"),
+    events.MessageDropped: ("dastak_messages", "dropped"),
+    events.PhoneReturned: ("dastak_messages", "sent_again"),
 }
 
 
 class Metrics(Collector):
     """All counts since the start of the process."""
+
+    hears: Collection[type[events.Event]] = (*_COUNTED, events.AttemptMissed, events.MessageRefused)
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
@@ -114,20 +115,17 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def on_events(self, verification: Verification, told: Sequence[events.Event]) -> None:
+    def on_event(self, verification: Verification, event: events.Event) -> None:
         """Count what was committed."""
-        for event in told:
-            kind = type(event)
-            if kind in _VERIFICATION:
-                self._counts["dastak_verifications", _VERIFICATION[kind], verification.mode] += 1
-            elif kind in _MESSAGE:
-                self._counts["dastak_messages", _MESSAGE[kind], verification.mode] += 1
-                if isinstance(event, events.MessageSubmitted):
-                    self._time_submit(event)
-            elif isinstance(event, events.AttemptMissed):
-                self._counts["dastak_attempts_missed", event.reason, verification.mode] += 1
-            elif isinstance(event, events.MessageRefused):
-                self._counts["dastak_refusals", event.route, event.status] += 1
+        if isinstance(event, events.AttemptMissed):
+            self._counts["dastak_attempts_missed", event.reason, verification.mode] += 1
+        elif isinstance(event, events.MessageRefused):
+            self._counts["dastak_refusals", event.route, event.status] += 1
+        else:
+            name, what = _COUNTED[type(event)]
+            self._counts[name, what, verification.mode] += 1
+            if isinstance(event, events.MessageSubmitted):
+                self._time_submit(event)
 
     def on_reply(self, heard: HeardReply) -> None:
         """Count a text from a phone."""

@@ -8,19 +8,11 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from dastak.core.errors import CarrierRejected, CarrierUnavailable
-from dastak.core.events import (
-    Event,
-    MessageDelivered,
-    VerificationApproved,
-    VerificationCanceled,
-    VerificationExhausted,
-    VerificationExpired,
-    VerificationFailed,
-)
+from dastak.core.events import ENDS, Event, MessageDelivered
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey, Receipt
 from dastak.core.outcome import Outcome
@@ -38,13 +30,6 @@ TakeStep = Callable[[MessageKey, str, str], None]
 
 # After these only the goodbye is left to hear, and it is not cut off by what they bring about.
 _LAST_STEPS: Final = (Step.TYPED, Step.REPORTED)
-_OVER: Final = (
-    VerificationApproved,
-    VerificationCanceled,
-    VerificationExhausted,
-    VerificationExpired,
-    VerificationFailed,
-)
 
 
 class VoiceRoute:
@@ -119,16 +104,15 @@ class VoiceRoute:
                 self._forget(of, call)
         return ref
 
-    def on_events(self, verification: Verification, told: Sequence[Event]) -> None:
+    def on_event(self, verification: Verification, event: Event) -> None:
         """Stop ringing for a code that is not wanted any more, or that a late text has brought."""
         call = self._calls.get(verification.id)
         if call is None:
             return
-        for event in told:
-            if isinstance(event, _OVER) and not call.is_said:
-                call.hang_up("the code is not wanted any more")
-            elif isinstance(event, MessageDelivered) and event.ordinal != call.outgoing.key.ordinal:
-                call.stop_ringing("the text arrived")
+        if isinstance(event, ENDS) and not call.is_said:
+            call.hang_up("the code is not wanted any more")
+        elif isinstance(event, MessageDelivered) and event.ordinal != call.outgoing.key.ordinal:
+            call.stop_ringing("the text arrived")
 
     def step(self, call: "_Call", step: str, detail: str = "") -> None:
         """Tell what happens in a call."""
