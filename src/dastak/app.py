@@ -35,7 +35,7 @@ from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback
-from dastak.core.ports import Ports
+from dastak.core.ports import Clock, Ports
 from dastak.delivery.health import Health
 from dastak.delivery.hedging import HedgeBudget
 from dastak.dlt.registers import Registers
@@ -122,7 +122,7 @@ async def run(
             ENDPOINTS if house.among.work.answers else (),
             on_answer=house.metrics.on_answer,
         )
-        gate = make_gate(house.directory, house.clock, house.metrics)
+        gate = make_gate(house.directory, house.metrics)
         answers = partial(asgi, gate, dispatcher.respond)
         door = await stack.enter_async_context(Door(settings.server.door))
         passwords = PasswordHashes(read_breached(settings.login.breached_passwords))
@@ -168,7 +168,7 @@ async def _build(stack: StopStack, settings: Settings) -> House:
     keys = config_secrets.read_keys(settings)
     store = await stack.enter_async_context(open_store(settings))
     clock = SteadyClock(await store.latest_at())
-    directory, registers = await _tenancy(stack, store)
+    directory, registers = await _tenancy(stack, store, clock)
     limits = await make_limits(stack, settings, store, clock, keys)
     voices = await stack.enter_async_context(voices_of(settings, directory, store.voices))
     inward = Inward.of((metrics := Metrics()).on_reply)
@@ -215,9 +215,9 @@ async def _build(stack: StopStack, settings: Settings) -> House:
         health, simulated, box, voices.engine, nodes))  # fmt: skip
 
 
-async def _tenancy(stack: AsyncExitStack, store: Database) -> tuple[Directory, Registers]:
+async def _tenancy(stack: AsyncExitStack, store: Database, clock: Clock) -> tuple[Directory, Registers]:
     """Read who may ask and what they registered; what another process changes is seen within a second."""
-    directory, registers = Directory(), Registers()
+    directory, registers = Directory(clock.now), Registers()
     await directory.refresh(store)
     await registers.refresh(store)
     await stack.enter_async_context(every(REVISION_EVERY_S, lambda: directory.refresh(store)))

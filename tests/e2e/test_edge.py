@@ -266,6 +266,20 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     assert [body["path"] for body in bodies] == [f"/v1/{n}" for n in range(6)]
 
 
+async def test_head_that_began_behind_another_request_is_measured_whole() -> None:
+    long = b"POST /v1/y HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 17000 + b"\r\n"
+    async with served() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(b"", headers=b"") + long)
+        first = await reader.readuntil(b"}")
+        writer.write(b"\r\n")
+        async with asyncio.timeout(5):
+            second = await reader.read(-1)
+        writer.close()
+
+    assert (status_of(first), status_of(second)) == (200, 431)
+
+
 @pytest.mark.parametrize(
     "head", [b"POST /v1/x HTTP/1.0\r\n", b"POST /v1/x HTTP/1.1\r\nexpect: 100-continue\r\n"]
 )

@@ -23,7 +23,7 @@ from dastak.web.page_templates import PageTemplates
 from dastak.web.page_words import words_of
 from tests.flow.test_fall_back import with_calls
 from tests.support.house import House, ScriptedRoute, open_house
-from tests.support.samples import MSISDN
+from tests.support.samples import MSISDN, NOW
 
 WORDS = words_of("en")
 
@@ -34,7 +34,12 @@ class Page:
     def __init__(self, house: House, verification: Verification) -> None:
         templates = PageTemplates(PageFiles())
         self.step = CodeStep(
-            PageHouse(ports=house.ports, directory=Directory(), templates=templates, public_url="http://x")
+            PageHouse(
+                ports=house.ports,
+                directory=Directory(lambda: NOW),
+                templates=templates,
+                public_url="http://x",
+            )
         )
         self.house, self.id = house, verification.id
         self.templates, self.at = templates, ""

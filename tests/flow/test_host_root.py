@@ -16,7 +16,7 @@ from dastak.tenancy.directory import Directory
 from dastak.web.host_root import HostRoot
 from tests.support.house import House
 from tests.support.landing_visitors import ORIGIN, Landing, open_landing
-from tests.support.samples import some_service
+from tests.support.samples import NOW, some_service
 
 HOST = "login.acme.in"
 LOGIN = "/login/acme/login"
@@ -30,7 +30,7 @@ async def landing(house: House) -> AsyncIterator[Landing]:
 
 async def asked(landing: Landing, host: str, path: str = "/", method: str = "GET") -> httpx.Response:
     """Ask for the root of a host, with an API behind it that finds nothing."""
-    directory = Directory()
+    directory = Directory(lambda: NOW)
     await directory.refresh(landing.house.store)
     nothing = JSONResponse({"code": "no_such_path"}, 404)
     root = HostRoot(directory, landing.store, landing.house.store.people, ours=[ORIGIN], api=nothing)

@@ -19,6 +19,7 @@ from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
 from tests.support.house import House
+from tests.support.samples import NOW
 
 URL = "http://otp.example.in/v/token"
 _HIDDEN = re.compile(r'type="hidden" name="([a-z]+)" value="([^"]*)"')
@@ -29,7 +30,7 @@ async def visiting(house: House, verification: Verification) -> AsyncIterator[ht
     """Make the page of a verification, and give a browser that has not opened it."""
     tenant = await house.store.put_tenant(replace(house.caller.tenant, n=0))
     await house.store.put_service(replace(house.caller.service, n=0, tenant=tenant.n))
-    directory = Directory()
+    directory = Directory(lambda: NOW)
     await directory.refresh(house.store)
     page = CodePage(
         token_digest=digest_of("token"),

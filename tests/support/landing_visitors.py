@@ -151,7 +151,7 @@ async def open_landing(house: House) -> AsyncIterator[Landing]:
     """Give a house its landing pages."""
     await house.store.put_tenant(some_tenant())
     await house.store.put_service(some_service(countries=("IN",), domains=("login.acme.in",)))
-    directory = Directory()
+    directory = Directory(lambda: NOW)
     await directory.refresh(house.store)
     files = PageFiles()
     pages = PageHouse(

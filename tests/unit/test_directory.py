@@ -33,12 +33,14 @@ def new_key(seed: int = 1, **fields: object) -> NewKey:
     return make_key(entropy=lambda octets: bytes([seed]) * octets, **wanted)
 
 
-async def directory_of(*kept: ApiKey, tenants: tuple[Tenant, ...] = (ACME, BETA)) -> Directory:
+async def directory_of(
+    *kept: ApiKey, tenants: tuple[Tenant, ...] = (ACME, BETA), now: datetime = NOW
+) -> Directory:
     class Store(TenancyMemory):
         async def tenancy(self) -> Tenancy:
             return Tenancy(0, tenants, (LOGIN, PAY, BETA_LOGIN), kept)
 
-    directory = Directory()
+    directory = Directory(lambda: now)
     await directory.refresh(Store())
     return directory
 
@@ -51,8 +53,8 @@ async def test_key_names_its_caller() -> None:
     new = new_key(service=2)
     directory = await directory_of(new.key)
 
-    assert directory.caller(header(new), NOW) == Caller(new.key, ACME, PAY)
-    assert directory.caller_of_key(new.text.encode(), NOW) == Caller(new.key, ACME, PAY)
+    assert directory.caller(header(new)) == Caller(new.key, ACME, PAY)
+    assert directory.caller_of_key(new.text.encode()) == Caller(new.key, ACME, PAY)
 
 
 @pytest.mark.parametrize("written", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer  {} "])
@@ -60,7 +62,7 @@ async def test_header_is_read_as_http_writes_it(written: str) -> None:
     new = new_key()
     directory = await directory_of(new.key)
 
-    assert directory.caller(written.format(new.text).encode(), NOW).key is new.key
+    assert directory.caller(written.format(new.text).encode()).key is new.key
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ async def test_header_without_a_key_is_refused(authorization: bytes | None) -> N
     sent = authorization and authorization.replace(b"{}", new.text.encode())
 
     with pytest.raises(Unauthenticated) as refused:
-        directory.caller(sent, NOW)
+        directory.caller(sent)
 
     assert new.text not in refused.value.detail
 
@@ -83,18 +85,19 @@ async def test_mistyped_key_is_told_from_an_unknown_one() -> None:
     directory = await directory_of(known.key)
 
     with pytest.raises(Unauthenticated, match="mistyped"):
-        directory.caller(header(known)[:-1], NOW)
+        directory.caller(header(known)[:-1])
     with pytest.raises(Unauthenticated, match="unknown, expired or revoked"):
-        directory.caller(header(unknown), NOW)
+        directory.caller(header(unknown))
 
 
 async def test_key_counts_until_it_expires() -> None:
     new = new_key(expires_at=NOW + SECOND)
-    directory = await directory_of(new.key)
+    in_time = await directory_of(new.key)
+    too_late = await directory_of(new.key, now=NOW + SECOND)
 
-    assert directory.caller(header(new), NOW).key is new.key
+    assert in_time.caller(header(new)).key is new.key
     with pytest.raises(Unauthenticated):
-        directory.caller(header(new), NOW + SECOND)
+        too_late.caller(header(new))
 
 
 async def test_unknown_expired_and_revoked_keys_get_one_answer() -> None:
@@ -105,7 +108,7 @@ async def test_unknown_expired_and_revoked_keys_get_one_answer() -> None:
     answers = set()
     for new in (unknown, expired, revoked):
         with pytest.raises(Unauthenticated) as refused:
-            directory.caller(header(new), NOW)
+            directory.caller(header(new))
         answers.add(refused.value.detail)
 
     assert len(answers) == 1
@@ -117,10 +120,10 @@ async def test_suspended_tenant_is_refused_and_others_are_not() -> None:
     directory = await directory_of(acme.key, beta.key, tenants=(suspended, BETA))
 
     with pytest.raises(Forbidden) as refused:
-        directory.caller(header(acme), NOW)
+        directory.caller(header(acme))
 
     assert refused.value.reason == "tenant_suspended"
-    assert directory.caller(header(beta), NOW).tenant == BETA
+    assert directory.caller(header(beta)).tenant == BETA
 
 
 @pytest.mark.parametrize("fields", [{"tenant": 9}, {"service": 9}, {"service": 3}])
@@ -129,7 +132,7 @@ async def test_key_that_points_nowhere_or_across_tenants_opens_nothing(fields: d
     directory = await directory_of(new.key)
 
     with pytest.raises(Unauthenticated):
-        directory.caller(header(new), NOW)
+        directory.caller(header(new))
 
 
 async def test_service_is_found_by_its_tenant_only() -> None:
@@ -156,11 +159,11 @@ async def test_service_without_a_name_is_the_oldest() -> None:
 
 async def test_empty_directory_knows_nobody() -> None:
     with pytest.raises(Unauthenticated):
-        Directory().caller(header(new_key()), NOW)
+        Directory(lambda: NOW).caller(header(new_key()))
 
 
 async def test_refresh_reads_all_only_when_something_changed() -> None:
-    store, directory, new = TenancyMemory(), Directory(), new_key()
+    store, directory, new = TenancyMemory(), Directory(lambda: NOW), new_key()
     changed = [await directory.refresh(store)]
     await store.put_tenant(msgspec.structs.replace(ACME, n=0))
     await store.put_service(msgspec.structs.replace(LOGIN, n=0))
@@ -169,28 +172,28 @@ async def test_refresh_reads_all_only_when_something_changed() -> None:
 
     assert changed == [True, True, False, False]
     assert store.reads == 2
-    assert directory.caller(header(new), NOW).tenant == ACME
+    assert directory.caller(header(new)).tenant == ACME
 
 
 async def test_revoked_key_ends_with_the_next_refresh() -> None:
-    store, directory, new = TenancyMemory(), Directory(), new_key()
+    store, directory, new = TenancyMemory(), Directory(lambda: NOW), new_key()
     await store.put_tenant(msgspec.structs.replace(ACME, n=0))
     await store.put_service(msgspec.structs.replace(LOGIN, n=0))
     await store.put_key(new.key)
     await directory.refresh(store)
-    directory.caller(header(new), NOW)
+    directory.caller(header(new))
 
     await store.put_key(msgspec.structs.replace(new.key, revoked_at=NOW))
     await directory.refresh(store)
 
     with pytest.raises(Unauthenticated):
-        directory.caller(header(new), NOW)
+        directory.caller(header(new))
 
 
 async def test_directory_keeps_no_key_text() -> None:
     new = new_key()
     directory = await directory_of(new.key)
-    directory.caller(header(new), NOW)
+    directory.caller(header(new))
     view = directory._view
 
     kept = repr([view.tenancy, view.callers, view.services, view.named])
@@ -205,7 +208,7 @@ async def test_sender_names_the_tenants_that_write_as_it_however_carriers_spell_
             beta = msgspec.structs.replace(BETA_LOGIN, sender="56161")
             return Tenancy(0, (ACME, BETA), (msgspec.structs.replace(own, sender="ACMEOT"), shared, beta), ())
 
-    directory = Directory()
+    directory = Directory(lambda: NOW)
     nobody = directory.owners_of("ACMEOT")
     await directory.refresh(Store())
 

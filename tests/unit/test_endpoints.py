@@ -13,22 +13,13 @@ from dastak.core.errors import Unauthenticated
 from dastak.core.tenant import Scope
 
 
-class Clock:
-    def now(self) -> None:
-        """Tell nothing; nobody here looks at it."""
-
-
-class Ports:
-    clock = Clock()
-
-
 class Directory:
     """Knows nobody, in a way of its own."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def caller(self, _authorization: bytes | None, _now: None) -> NoReturn:
+    def caller(self, _authorization: bytes | None) -> NoReturn:
         raise self.error
 
 
@@ -41,8 +32,8 @@ def asked(method: str, path: str, error: Exception) -> list[tuple[str, int]]:
     endpoint = Endpoint(
         method="GET", path="/v1/x/{id}", scope=Scope.READ, handler=never, summary="", gives=None
     )
-    parts: Any = dict.fromkeys(set(Api.__struct_fields__) - {"ports", "directory", "turns"})
-    api: Any = Api(ports=Ports(), directory=Directory(error), turns=Turns(), **parts)  # type: ignore[arg-type]
+    parts: Any = dict.fromkeys(set(Api.__struct_fields__) - {"directory", "turns"})
+    api: Any = Api(directory=Directory(error), turns=Turns(), **parts)  # type: ignore[arg-type]
     dispatcher = Dispatcher(api, [endpoint], on_answer=lambda *answer: counted.append(answer))
     request = Request(method, path, "", {}, b"", "")
     with contextlib.suppress(ZeroDivisionError):

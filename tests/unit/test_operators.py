@@ -38,10 +38,10 @@ async def key_of(store: TenancyMemory, name: str = "app", **fields: object) -> N
 
 
 async def counts(store: TenancyMemory, new: NewKey, now: datetime) -> bool:
-    directory = Directory()
+    directory = Directory(lambda: now)
     await directory.refresh(store)
     try:
-        directory.caller(b"Bearer " + new.text.encode(), now)
+        directory.caller(b"Bearer " + new.text.encode())
     except Unauthenticated:
         return False
     return True

@@ -99,8 +99,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self.address = self.client[0] if self.client else ""
         self.since = self.loop.time()
         self.deadline = self.since + self.door.settings.request_s
-        # What came since a request was last whole.
-        self.octets = 0
+        # What came since a request was last whole, and in all pieces that a head may stand in.
+        self.octets = self.octets_read = 0
         self.body_octets = 0
         self.body_octets_max = self.door.settings.body_octets_max
         self.fields: dict[bytes, bytes] = {}
@@ -137,6 +137,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """Take octets, but never more of a head or a body than allowed."""
         if self.refused or self._refuse_unread(data):
             return
+        self.octets_read = len(data) + (self.octets_read if self.octets else 0)
         self.octets += len(data)
         super().data_received(data)
         settings = self.door.settings
@@ -261,7 +262,9 @@ class EdgeProtocol(HttpToolsProtocol):
         settings = self.door.settings
         if len(self.url) > settings.line_octets_max:
             return "uri_too_long"
-        if sum(len(name) + len(value) for name, value in self.headers) > settings.head_octets_max:
+        # Where so few came, nobody need count which of them are this head's.
+        most = settings.head_octets_max
+        if self.octets_read > most and sum(len(name) + len(value) for name, value in self.headers) > most:
             return "headers_too_large"
         if int(self.fields.get(b"content-length", b"0")) > self.body_octets_max:
             return "body_too_large"

@@ -63,21 +63,21 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str
     private_checks: bool
 
-    async def once(
+    def once(
         self,
         call: "Call",
         *,
         act: Callable[[Once | None], Awaitable[T | Replayed]],
         show: Callable[[T], Response],
         keep: Callable[[Any], Response] | None = None,
-    ) -> Response:
+    ) -> Awaitable[Response]:
         """Act on a write and answer it; see `answer_once`."""
-        return await answer_once(
+        return answer_once(
             self.ports.store,
             self.turns,
             call.request,
             call.caller,
-            now=self.ports.clock.now(),
+            clock=self.ports.clock,
             act=act,
             show=show,
             keep=keep,
@@ -203,7 +203,7 @@ class Dispatcher:
 def _authenticate(api: Api, request: Request, scope: Scope) -> Caller:
     if "dk_" in request.query:
         raise MalformedRequest("A key does not belong into an address; revoke it and use a header.")
-    caller = api.directory.caller(request.headers.get(b"authorization"), api.ports.clock.now())
+    caller = api.directory.caller(request.headers.get(b"authorization"))
     if not _may(caller, scope):
         raise Forbidden(f"This key may not do that; it needs the scope `{scope}`.", reason="scope")
     return caller

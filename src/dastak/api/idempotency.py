@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from dastak.api.exchange import PROBLEM, Request, Response
 from dastak.core.errors import MalformedRequest
-from dastak.core.ports import Once, Replayed, Store
+from dastak.core.ports import Clock, Once, Replayed, Store
 from dastak.core.tenant import Caller
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ async def answer_once(
     request: Request,
     caller: Caller,
     *,
-    now: datetime,
+    clock: Clock,
     act: Callable[[Once | None], Awaitable[T | Replayed]],
     show: Callable[[T], Response],
     keep: Callable[[Any], Response] | None = None,
@@ -54,7 +54,7 @@ async def answer_once(
         request: Its body is the fingerprint.
         caller: The key is good for one tenant, service and mode, and for one method and path: what a test
             key started is no answer for a live one.
-        now: The time.
+        clock: Read where there is a key.
         act: Does it, and has the answer kept in the same commit.
         show: Makes the answer.
         keep: Makes the answer that a repeat gets, from what the store wrote, where that is another one.
@@ -65,7 +65,7 @@ async def answer_once(
     """
     if HEADER not in request.headers:
         return _shown(await act(None), show)
-    once = _once(request, caller, now, keep or show)
+    once = _once(request, caller, clock.now(), keep or show)
     async with turns.turn(once.key):
         kept = await store.kept(once)
         return _shown(kept or await act(once), show)

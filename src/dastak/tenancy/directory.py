@@ -6,7 +6,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -34,9 +34,14 @@ class _View(msgspec.Struct, frozen=True):
 
 
 class Directory:
-    """Answers from memory; empty until the first `refresh`."""
+    """Answers from memory; empty until the first `refresh`.
 
-    def __init__(self) -> None:
+    Args:
+        now: The time, for the keys that have an end.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._view = _look(_NOTHING)
 
     @property
@@ -51,7 +56,7 @@ class Directory:
         self._view = _look(await store.tenancy())
         return True
 
-    def caller(self, authorization: bytes | None, now: datetime) -> Caller:
+    def caller(self, authorization: bytes | None) -> Caller:
         """Say who sent the header `Authorization: Bearer dk_...`.
 
         Raises:
@@ -63,9 +68,9 @@ class Directory:
         scheme, _, key_text = (authorization or b"").partition(b" ")
         if scheme != b"Bearer" and scheme.lower() != b"bearer":
             raise Unauthenticated("Send an API key in the header `Authorization: Bearer dk_...`.")
-        return self.caller_of_key(key_text.strip(), now)
+        return self.caller_of_key(key_text.strip())
 
-    def caller_of_key(self, key_text: bytes, now: datetime) -> Caller:
+    def caller_of_key(self, key_text: bytes) -> Caller:
         """Say whose key this is, as another dialect may carry it.
 
         Raises:
@@ -73,7 +78,7 @@ class Directory:
             Forbidden: The tenant is suspended.
         """
         caller = self._view.callers.get(digest(key_text))
-        if caller is None or (caller.key.expires_at is not None and now >= caller.key.expires_at):
+        if caller is None or (caller.key.expires_at is not None and self._now() >= caller.key.expires_at):
             raise Unauthenticated(_why_not(key_text))
         if caller.tenant.suspended:
             raise Forbidden("This tenant is suspended; ask the operator.", reason="tenant_suspended")
