@@ -233,15 +233,17 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is out: the other end owes us the next request, or nothing."""
         self.served = True
-        last = not self.pipeline
-        if last:
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        # As uvicorn has it, but for its timer: our door keeps the time.
+        self.server_state.total_requests += 1
+        if self.refused:
+            self.transport.close()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
             now = self.loop.time()
             self._wait(now, now + self.door.settings.idle_s)
-        super().on_response_complete()
-        # Our door keeps the time; uvicorn's own timer would be a second one.
-        self._unset_keepalive_if_required()
-        if last and self.refused:
-            self.transport.close()
 
     def _refuse_unread(self, data: bytes) -> bool:
         """Refuse a start before it is parsed, where nothing else is under way here and the gate says so."""

@@ -7,9 +7,10 @@
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
+
+import msgspec
 
 from dastak.core.ids import VerificationId
 from dastak.delivery.deadlines import Latencies
@@ -24,8 +25,7 @@ TYPED_WITHIN_S_MAX: Final = 300.0
 ENTRIES_MIN: Final = 50
 
 
-@dataclass(slots=True)
-class Sent:
+class Sent(msgspec.Struct):
     """One text that a carrier took.
 
     Attributes:
@@ -44,12 +44,11 @@ class Sent:
     counted: bool = False
 
 
-@dataclass(slots=True)
-class _Followed:
+class _Followed(msgspec.Struct):
     """One verification with its texts."""
 
     tenant: int
-    texts: list[Sent] = field(default_factory=list)
+    texts: list[Sent] = []
     typed_s: float | None = None
     credited: Sent | None = None
 
@@ -150,8 +149,11 @@ class Conversions:
 
     def _find(self, of: VerificationId, ordinal: int) -> Sent | None:
         followed = self._followed.get(of)
-        texts = () if followed is None else followed.texts
-        return next((text for text in texts if text.ordinal == ordinal), None)
+        if followed is not None:
+            for text in followed.texts:
+                if text.ordinal == ordinal:
+                    return text
+        return None
 
     def _is_credited(self, of: bytes, sent: Sent) -> bool:
         return self._followed[VerificationId(of)].credited is sent

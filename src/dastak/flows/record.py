@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -111,13 +112,7 @@ def begin(
         NotFound: There is no such message, or `of` says that it is none of this number's.
         Refused: What follows would cost too much; nothing was written, and without it it would be.
     """
-
-    def rule(held: Held) -> Change[Recorded]:
-        if not of(held.verification.msisdn):
-            raise NotFound("The message is to another number.")
-        return _change(ports, decide, now, means, held)
-
-    return ports.store.decide(key, rule)
+    return ports.store.decide(key, partial(_change, ports, decide, now, means, of=of))
 
 
 def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:
@@ -158,7 +153,11 @@ def _change(
     now: datetime,
     means: Means,
     held: Held,
+    *,
+    of: Callable[[Msisdn], bool],
 ) -> Change[Recorded]:
+    if not of(held.verification.msisdn):
+        raise NotFound("The message is to another number.")
     assert held.message is not None
     step, cause = decide(held.message)
     step, correction = settled_call(ports, held.verification, step, now)

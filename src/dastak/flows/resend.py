@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from dastak.core import verification as rules
+from dastak.core.errors import Overloaded, Refused
 from dastak.core.events import (
     AnyEvent,
     Event,
@@ -27,7 +28,7 @@ from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import why_no_call
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.phone_back import AWAY
-from dastak.flows.spending import counted_send, spend_of
+from dastak.flows.spending import spend_of, uncount_send
 from dastak.flows.start import check_register, choose_channel
 from dastak.guard.destinations import check_destination
 
@@ -71,7 +72,7 @@ async def resend(
     await ports.limits.take(caller, held.verification.msisdn, None, now=now)
     # Who asks again was not helped by the routes before.
     tried = tuple(dict.fromkeys(event.route for event in told if isinstance(event, MessageSubmitted)))
-    with counted_send(ports, caller, held.verification.msisdn, None):
+    try:
         sent = await ports.store.decide(
             verification_id,
             lambda held: _rule(ports, caller, held, channel, tried=tried, now=now, lost=lost),
@@ -79,6 +80,9 @@ async def resend(
             once=once,
             judge=ports.limits.judge(caller, held.verification.msisdn, now=now),
         )
+    except (Refused, Overloaded) as why:
+        uncount_send(ports, caller, held.verification.msisdn, None, why)
+        raise
     if isinstance(sent, Resent):
         ports.publish(sent.verification, sent.events)
         ports.hand_over(sent.verification, sent.message)

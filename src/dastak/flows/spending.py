@@ -1,7 +1,5 @@
 """What a message costs its tenant: a text before it leaves, a call at its worst and then by its length."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -24,21 +22,15 @@ from dastak.core.verification import Verification
 OFFERED: Final = "offered"
 
 
-@contextmanager
-def counted_send(ports: Ports, caller: Caller, msisdn: Msisdn, client_ip: str | None) -> Iterator[None]:
-    """Keep a send counted against the limits, unless the store says that it was certainly not kept.
+def uncount_send(
+    ports: Ports, caller: Caller, msisdn: Msisdn, client_ip: str | None, why: Refused | Overloaded
+) -> None:
+    """Count a send no more that the store refused, unless it may have been kept.
 
     Who asks again while the database cannot write would else be told that the number had too many codes.
     """
-    try:
-        yield
-    except Refused:  # by a cap, or by what other nodes sent to the number
+    if isinstance(why, Refused) or not why.may_be_done:  # by a cap, or by what other nodes sent to the number
         ports.limits.give_back(caller, msisdn, client_ip)
-        raise
-    except Overloaded as error:
-        if not error.may_be_done:
-            ports.limits.give_back(caller, msisdn, client_ip)
-        raise
 
 
 async def count_call(ports: Ports, verification: Verification, message: Message, now: datetime) -> None:

@@ -1,7 +1,6 @@
 """Start a verification: refuse what must be refused, decide everything, write it once, hand it over."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from dastak.core import codes
 from dastak.core import verification as rules
 from dastak.core.call_rules import CallRules
 from dastak.core.call_terms import barred
-from dastak.core.errors import InvalidRequest, NotFound, Refused
+from dastak.core.errors import InvalidRequest, NotFound, Overloaded, Refused
 from dastak.core.events import Event, MatchAsked, MessageQueued, VerificationStarted
 from dastak.core.factor import Factor, challenge
 from dastak.core.ids import ID_OCTETS, FactorId, VerificationId
@@ -28,7 +27,7 @@ from dastak.core.verification import Particulars, Verification
 from dastak.flows import factors
 from dastak.flows.compose import code_of, measure_wording, wording_of
 from dastak.flows.hear import refuse_stopped
-from dastak.flows.spending import counted_send, spend_of
+from dastak.flows.spending import spend_of, uncount_send
 from dastak.guard.destinations import check_destination
 
 
@@ -106,9 +105,12 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     # By id: when the store must run its batch again, the same one is superseded again.
     superseded: dict[VerificationId, rules.Step] = {}
     opening = _opening(ports, caller, answer, superseded)
-    counted = counted_send(ports, caller, verification.msisdn, ask.client_ip)
-    with nullcontext() if rules.asks_factor(verification) else counted:
+    try:
         started = await ports.store.open(opening, once=once)
+    except (Refused, Overloaded) as why:
+        if not rules.asks_factor(verification):
+            uncount_send(ports, caller, verification.msisdn, ask.client_ip, why)
+        raise
     if isinstance(started, Started):
         for ended in superseded.values():
             ports.publish(ended.verification, ended.events)

@@ -17,7 +17,9 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from dastak import precedence
 from dastak.core.errors import Overloaded
@@ -50,7 +52,7 @@ _FSYNC: Final = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
 log = logging.getLogger("dastak.store")
 
 
-class _Operation(NamedTuple):
+class _Operation(msgspec.Struct, frozen=True):
     work: Callable[[], Any]
     future: asyncio.Future[Any]
 
@@ -261,10 +263,10 @@ class GroupCommit:
 
 
 def _overload(operations: Iterable[_Operation], detail: str, *, may_be_done: bool = False) -> None:
-    for _, future in operations:
-        if not future.done():
+    for operation in operations:
+        if not operation.future.done():
             error = Overloaded(detail, retry_after_s=DISK_RETRY_AFTER_S, may_be_done=may_be_done)
-            future.set_exception(error)
+            operation.future.set_exception(error)
 
 
 def _raise_if_disk(error: Exception) -> None:

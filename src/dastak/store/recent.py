@@ -6,7 +6,9 @@
 3. Forgetting costs a SELECT, and nothing else.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, Message, MessageKey, MessageState
@@ -20,7 +22,7 @@ RECENT_MAX: Final = 4096
 _AWAITED: Final = (MessageState.SUBMITTED, MessageState.UNDELIVERED)
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True):
     """A verification's row number, and it and its newest message as they stand."""
 
     n: int
