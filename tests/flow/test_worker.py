@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dastak.core.errors import CarrierUnavailable
+from dastak.core.errors import CarrierUnavailable, Overloaded
 from dastak.core.events import MessageDropped, MessageRefused, MessageSubmitted, VerificationExpired
 from dastak.core.message import MessageState
 from dastak.core.node import LEASE_S
@@ -251,3 +251,23 @@ async def test_periodic_job_goes_on_after_it_failed(caplog: pytest.LogCaptureFix
         await twice.wait()
 
     assert "what is done every 0 s failed" in caplog.text
+
+
+async def test_periodic_job_that_the_store_puts_off_is_told_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = asyncio.Event()
+
+    def job() -> None:
+        asked.set()
+        raise Overloaded("The database is behind.")
+
+    async with every(60, job, bell=(bell := asyncio.Event())), asyncio.timeout(10):
+        bell.set()
+        await asked.wait()
+        await asyncio.sleep(0)
+
+    [told] = caplog.records
+    assert told.levelname == "WARNING"
+    assert told.message == "what is done every 60 s is put off: The database is behind."
+    assert told.exc_info is None

@@ -13,6 +13,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
+from dastak.core.errors import Overloaded
 from dastak.core.events import MessageDelivered, MessageUndelivered
 from dastak.core.message import Message, MessageState
 from dastak.core.node import LEASE_S
@@ -146,6 +147,8 @@ async def every(
             try:
                 if (done := job()) is not None:
                     await done
+            except Overloaded as overloaded:
+                log.warning("what is done every %s s is put off: %s", period_s, overloaded.detail)
             except Exception:
                 log.exception("what is done every %s s failed", period_s)
 
