@@ -1,5 +1,6 @@
 """Rows say exactly what the records said."""
 
+import gc
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -29,6 +30,17 @@ def test_instant_is_cut_to_its_millisecond_never_rounded_up() -> None:
     late = NOW + timedelta(microseconds=999)
 
     assert rows.from_ms(rows.to_ms(late)) == NOW
+
+
+def test_written_events_leave_nothing_in_memory() -> None:
+    events = (MessageQueued(1, 0, Channel.SMS, 1),)
+    gc.collect()
+    before = len(gc.get_objects())
+
+    for _ in range(1_000):
+        rows.lines(events)
+
+    assert len(gc.get_objects()) - before < 100
 
 
 def _as_held(verification: rows.Row, policy: Policy, wrong: str | None, message: rows.Row = ()) -> rows.Row:

@@ -240,7 +240,8 @@ _DECODER: Final = msgspec.json.Decoder(AnyEvent)
 
 def to_lines(events: tuple[Event, ...]) -> bytes:
     """Write events in their stored form: one JSON array and a newline each."""
-    return _ENCODER.encode_lines(events)
+    # msgspec 0.22 never lets go of the iterator of anything but a list: 64 octets for each call.
+    return _ENCODER.encode_lines(list(events))
 
 
 def from_lines(lines: bytes) -> list[AnyEvent]:
