@@ -64,7 +64,7 @@ class _Row:
     """Bells that ring after the same time, so the first to be added is the first to ring.
 
     Nearly all are unwanted long before their time, and a timer of the loop for each would cost more than the
-    rest of what it guards; here one timer waits for the first.
+    rest of what it guards; here one timer waits for the first, and who is unwanted goes with the next one.
     """
 
     def __init__(self, after_s: float) -> None:
@@ -76,6 +76,7 @@ class _Row:
         """Ring a bell in time, unless the answer is called before."""
         loop = asyncio.get_running_loop()
         hung = _Bell(loop.time() + self._after_s, bell)
+        self._forget_unwanted()
         self._bells.append(hung)
         if not self._waits:
             self._wait(loop)
@@ -88,9 +89,14 @@ class _Row:
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = loop.time()
-        while self._bells and (self._bells[0].bell is None or self._bells[0].at_s <= now_s):
+        while self._bells and self._bells[0].at_s <= now_s:
             loop.call_soon(self._bells.popleft().ring)
+        self._forget_unwanted()
         self._wait(loop)
+
+    def _forget_unwanted(self) -> None:
+        while self._bells and self._bells[0].bell is None:
+            self._bells.popleft()
 
 
 class _Bell:

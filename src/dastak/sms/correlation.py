@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from dastak.sms.dlr import id_forms, normal_id
 
-RECENT_MAX: Final = 10_000
+# In each of two generations.
+RECENT_MAX: Final = 5_000
 USELESS_MAX: Final = 100
 # An id that is among so many newest ones is no id.
 LATEST_MAX: Final = 8
@@ -62,8 +63,9 @@ class Correlator:
 
     def __init__(self, correlation: Correlation) -> None:
         self._rule = _RULES.get(correlation)
-        # ref -> phone, of the newest messages.
-        self._recent: dict[str, str] = {}
+        # ref -> phone, of the newest messages; when the younger ones are many, the older ones go.
+        self._young: dict[str, str] = {}
+        self._old: dict[str, str] = {}
         self._latest: deque[str] = deque(maxlen=LATEST_MAX)
         self._useless: set[str] = set()
         self._by_ids = True  # as the newest message was
@@ -87,21 +89,23 @@ class Correlator:
         """Return the refs that the message of a receipt may have; none where it cannot be told."""
         if self._rule is not None:
             return self._rule.candidates(trace)
-        recent, phone = self._recent, phone_key(trace.phone)
+        phone = phone_key(trace.phone)
         same = normal_id(trace.message_id)
-        if same not in self._useless and recent.get(same) == phone:
+        if same not in self._useless and self._phone_of(same) == phone:
             return (same,)
         by_id = id_forms(trace.message_id) if trace.message_id else ()
         by_reference = _reported(_by_reference_low, trace) if trace.reference is not None else ()
         refs = by_id + by_reference if self._by_ids else by_reference + by_id
-        sure = next((ref for ref in refs if recent.get(ref) == phone), None)
+        sure = next((ref for ref in refs if self._phone_of(ref) == phone), None)
         return refs if sure is None else (sure,)
 
     def _remember(self, ref: str, phone: str) -> None:
-        self._recent.pop(ref, None)
-        self._recent[ref] = phone_key(phone)
-        if len(self._recent) > RECENT_MAX:
-            del self._recent[next(iter(self._recent))]
+        if len(self._young) >= RECENT_MAX:
+            self._young, self._old = {}, self._young
+        self._young[ref] = phone_key(phone)
+
+    def _phone_of(self, ref: str) -> str | None:
+        return self._young.get(ref) or self._old.get(ref)
 
 
 def phone_key(number: str) -> str:
