@@ -5,7 +5,7 @@
    known to be dead by then.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import Final
 
 import msgspec
@@ -38,7 +38,7 @@ class HedgeBudget:
     hears: Final = (MessageSubmitted,)
 
     def __init__(self) -> None:
-        self._slots: dict[str, deque[_Slot]] = {}
+        self._slots: defaultdict[str, deque[_Slot]] = defaultdict(lambda: deque(maxlen=SLOTS))
 
     def on_event(self, verification: Verification, event: MessageSubmitted) -> None:
         """Count what was taken."""
@@ -58,7 +58,7 @@ class HedgeBudget:
 
     def _slot(self, route: str, now_s: float) -> _Slot:
         n = int(now_s // SLOT_S)
-        slots = self._slots.setdefault(route, deque(maxlen=SLOTS))
+        slots = self._slots[route]
         if not slots or slots[-1].n < n:
             slots.append(_Slot(n))
         while slots[0].n <= n - SLOTS:

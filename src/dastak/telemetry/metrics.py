@@ -108,7 +108,7 @@ class Metrics(Collector):
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
-        self._submits: dict[str, list[int]] = {}
+        self._submits: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(SUBMIT_BUCKETS_S) + 1))
         self._submit_s: defaultdict[str, float] = defaultdict(float)
         self._watched: list[tuple[str, tuple[str, ...], Callable[[], float]]] = []
         self._watched_each: list[tuple[str, Callable[[], Mapping[tuple[str, ...], float]]]] = []
@@ -180,9 +180,8 @@ class Metrics(Collector):
                 yield watched
 
     def _time_submit(self, event: events.MessageSubmitted) -> None:
-        counts = self._submits.setdefault(event.route, [0] * (len(SUBMIT_BUCKETS_S) + 1))
         seconds = event.latency_ms / 1000
-        counts[bisect_left(SUBMIT_BUCKETS_S, seconds)] += 1
+        self._submits[event.route][bisect_left(SUBMIT_BUCKETS_S, seconds)] += 1
         self._submit_s[event.route] += seconds
 
 
