@@ -1,7 +1,8 @@
 """Where a code that people were sent lies in clear in the files of an installation: nowhere, or it is told.
 
 Codes of the fault tests have ten digits, so that a number of ten digits that stands alone and is one of them
-is no chance. A code in another guise, or glued to other digits, is not found here; unit tests look for those.
+is no chance; in hexadecimal ids there are so many between letters that it would be. A code in another guise,
+or glued to other digits, is not found here; unit tests look for those.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Final
 CODE_DIGITS: Final = 10
 # Of a file at once; what lies across two pieces is seen in their overlap.
 PIECE_OCTETS_MAX: Final = 16 * 1024 * 1024
-_ALONE: Final = re.compile(rb"(?<!\d)\d{%d}(?!\d)" % CODE_DIGITS)
+_ALONE: Final = re.compile(rb"[0-9a-f]{32,}|(?<!\d)(\d{%d})(?!\d)" % CODE_DIGITS)
 
 
 def traces(codes: Iterable[str], directory: Path) -> Mapping[str, int]:

@@ -47,3 +47,9 @@ def test_number_of_somebody_and_other_digits_are_no_code(tmp_path: Path) -> None
     (tmp_path / "log").write_text("+914242424242 at 1764381600123456, 4242 424242")
 
     assert traces(CODES, tmp_path) == {}
+
+
+def test_digits_of_an_id_are_no_code(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text('{"id":"ver_00a4242424242b11111111111111111111","code":"1234567890"}')
+
+    assert traces(CODES, tmp_path) == {"log": 1}

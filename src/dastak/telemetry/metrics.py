@@ -117,15 +117,15 @@ class Metrics(Collector):
 
     def on_event(self, verification: Verification, event: events.Event) -> None:
         """Count what was committed."""
-        if isinstance(event, events.AttemptMissed):
+        counted = _COUNTED.get(type(event))
+        if counted is not None:
+            self._counts[*counted, verification.mode] += 1
+            if isinstance(event, events.MessageSubmitted):
+                self._time_submit(event)
+        elif isinstance(event, events.AttemptMissed):
             self._counts["dastak_attempts_missed", event.reason, verification.mode] += 1
         elif isinstance(event, events.MessageRefused):
             self._counts["dastak_refusals", event.route, event.status] += 1
-        else:
-            name, what = _COUNTED[type(event)]
-            self._counts[name, what, verification.mode] += 1
-            if isinstance(event, events.MessageSubmitted):
-                self._time_submit(event)
 
     def on_reply(self, heard: HeardReply) -> None:
         """Count a text from a phone."""
