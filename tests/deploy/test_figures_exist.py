@@ -24,8 +24,8 @@ LABELS: Final = {
 SELECTION: Final = re.compile(r"(dastak_\w+)\{([^}]*)\}")
 MATCHER: Final = re.compile(r'(\w+)\s*(=~|!=|!~|=)\s*"([^"]*)"')
 EVENTS: Final = {
-    "dastak_verifications_total": set(metrics._VERIFICATION.values()),
-    "dastak_messages_total": set(metrics._MESSAGE.values()),
+    f"{name}_total": {what for counted, what in metrics._COUNTED.values() if counted == name}
+    for name in ("dastak_verifications", "dastak_messages")
 }
 # The figures of those who keep the database, and where they are made.
 PATRONI = re.compile(r"\bpatroni_\w+")
