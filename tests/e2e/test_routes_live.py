@@ -21,8 +21,8 @@ from tests.support.samples import some_msisdn
 from tests.support.serve_installation import Installation
 
 ROUTES = "/v1/admin/routes"
-# A deadline is learned from twenty receipts.
-TEXTS = 30
+# A deadline is learned from twenty receipts, and the north has three texts of four only by chance.
+TEXTS = 80
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,8 @@ class Operator:
         until(lambda: all(route["available"] for route in self.routes()))
         for n in range(TEXTS):
             assert self.shop.start(some_msisdn(n)).status == 201
-        until(lambda: sum(receipts_of(route) for route in self.routes()) > TEXTS * 0.9)
+        # All of them, for they go on being learned from; they fade a little from second to second.
+        until(lambda: sum(receipts_of(route) for route in self.routes()) > TEXTS - 0.5)
 
     def add(self, name: str, port: int, **lane: Any) -> None:
         settings = {"host": "127.0.0.1", "port": port, "system_id": "sim", "password": "sim"}
@@ -173,7 +174,7 @@ def test_commands_show_routes_to_people(operator: Operator) -> None:
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["route", "north", "south"]
     assert re.search(r"^deadline_s +\d+\.\d+$", shown.stdout, re.MULTILINE)
     assert re.search(r"^south .* 100\.0% ", asked.stdout, re.MULTILINE)
-    assert re.search(r"^all +30 ", asked.stdout, re.MULTILINE)
+    assert re.search(rf"^all +{TEXTS} ", asked.stdout, re.MULTILINE)
     assert "without a route: 0 now, 0 then" in asked.stderr
     assert (listed.returncode, shown.returncode, asked.returncode) == (0, 0, 0)
     assert (refused.returncode, nobody.returncode) == (2, 1)
