@@ -184,16 +184,15 @@ async def soak(stage: Stage) -> Outcome:
             await house.until_asked(stage.scale.requests_min)
             house.fault_ended_s = time.monotonic()
         findings = await house.close()
-        late = memory[len(memory) // 2 :]
+        per_start_kib = _slope(memory[len(memory) // 2 :]) * 1024
         figures = {
             "minutes": stage.scale.soak_s / 60,
             "memory MiB": memory[-1][1],
-            "memory KiB for each start of the second half": _slope(late) * 1024,
+            "memory KiB for each start of the second half": per_start_kib,
             "files at most": max(files),
             "files at the end": files[-1],
         }
         if stage.scale.soak_s >= FLAT_AFTER_S:
-            per_start_kib = figures["memory KiB for each start of the second half"]
             house.expect_within("KiB of memory for each start of the second half", per_start_kib, KIB_MAX)
         return stage.outcome("F26", "a long day", house, findings, **figures)
 
