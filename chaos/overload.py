@@ -39,7 +39,7 @@ async def flood(stage: Stage) -> Outcome:
         before_mib = house.victim.process.resident_mib
         async with house.load():
             await house.until_accepted(10)
-            starts_per_s = await _most_starts(house, stage.scale.overload_s / 4)
+            before_per_s = await _most_starts(house, stage.scale.overload_s / 4)
             house.fault_begins()
             answers = await _flood(house, TIMES * peak, stage.scale.overload_s)
             house.fault_ended_s = time.monotonic()
@@ -48,13 +48,16 @@ async def flood(stage: Stage) -> Outcome:
             await until(
                 lambda: not _lost(house, answers), within_s=ANSWERS_S_MAX, what="the flood has its texts"
             )
+            # A machine that others use as well is now faster, now slower: the peak is that of both sides.
+            after_per_s = await _most_starts(house, stage.scale.overload_s / 4)
         # Who was refused a start for longer than their patience was told so each time.
         house.figures["people who gave up"] = sum(house.crowd.gave_up.values())
         house.crowd.gave_up.clear()
         findings = await house.close()
         for number, said in _without_retry_after(answers).items():
             house.breach("F19", f"{said} answers {number} say not when to come again")
-        figures = {"peak people/s": peak, **_figures(house, answers, starts_per_s, stage.scale.overload_s)}
+        peak_per_s = (before_per_s + after_per_s) / 2
+        figures = {"peak people/s": peak, **_figures(house, answers, peak_per_s, stage.scale.overload_s)}
         figures["memory more MiB"] = house.victim.process.resident_mib - before_mib
         house.expect_within("seconds of an accepted start, p99", figures["accepted p99 s"], 1.0)
         house.expect_within("seconds of a refusal, p99", figures["refused p99 s"], 0.1)
