@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from dastak.api.edge import FIXED_HEADERS, Respond
-from dastak.api.exchange import Request, Response
+from dastak.api.edge import Respond
+from dastak.api.exchange import FIXED_HEADERS, Request, Response
 from dastak.api.gate import Gate
 
 

@@ -13,7 +13,6 @@ It leans on uvicorn's `HttpToolsProtocol` (pinned minor version): its cycle, pip
 
 import asyncio
 import fcntl
-import http
 import logging
 import math
 import sys
@@ -26,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dastak.api import problems
 from dastak.api.door import Door
-from dastak.api.exchange import Request, Response
+from dastak.api.exchange import AnswerWriting, Request, Response
 from dastak.api.gate import Gate
 from dastak.guard.shedding import Entered
 
@@ -42,17 +41,7 @@ UPLOAD_TYPE: Final = b"multipart/form-data"
 # Source: RFC 9110, section 5.3; RFC 9112, section 3.2.
 _ONCE: Final = (b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key")
 
-# What every answer of the API says besides its own: nobody may store, sniff or frame it.
-FIXED_HEADERS: Final = (
-    b"cache-control: no-store\r\n"
-    b"x-content-type-options: nosniff\r\n"
-    b"referrer-policy: no-referrer\r\n"
-    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
-)
 _INTERNAL: Final = problems.of_http("internal")
-_STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
-}
 
 log = logging.getLogger("dastak.edge")
 
@@ -90,6 +79,7 @@ class EdgeProtocol(HttpToolsProtocol):
     """One connection. `edge_protocol` makes the class with its door and its API."""
 
     door: Door
+    writing: AnswerWriting
     respond: Respond
     gate: Gate
 
@@ -351,20 +341,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _octets(self, response: Response, *, keep_alive: bool) -> bytes:
-        parts = [
-            _STATUS_LINES[response.status],
-            b"content-type: ",
-            response.content_type,
-            b"\r\n",
-            FIXED_HEADERS,
-        ]
-        for name, value in (*self.server_state.default_headers, *response.headers):
-            parts += (name, b": ", value, b"\r\n")
-        if not keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts.append(b"content-length: %d\r\n\r\n" % len(response.body))
-        parts.append(response.body)
-        return b"".join(parts)
+        return self.writing.octets(response, self.server_state.default_headers, keep_alive=keep_alive)
 
     def _refuse(self, code: str) -> None:
         """Say what is wrong and hang up, leaving the other end a moment to read it.
@@ -393,4 +370,5 @@ class EdgeProtocol(HttpToolsProtocol):
 
 def edge_protocol(door: Door, gate: Gate, respond: Respond) -> type[EdgeProtocol]:
     """Make the protocol class that uvicorn creates one of for each connection."""
-    return type("Edge", (EdgeProtocol,), {"door": door, "gate": gate, "respond": staticmethod(respond)})
+    parts = {"door": door, "gate": gate, "writing": AnswerWriting(), "respond": staticmethod(respond)}
+    return type("Edge", (EdgeProtocol,), parts)

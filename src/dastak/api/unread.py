@@ -11,10 +11,13 @@ from typing import Final
 
 # Source: RFC 9112, sections 3 and 5, narrowed to visible ASCII, spaces and no folding.
 _HEAD: Final = re.compile(rb"POST /v1/verifications HTTP/1\.1\r\n(?:[!#-'*+\-.^-z|~0-9A-Z]+:[ -~]*\r\n)+\r\n")
-_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,5})\r\n")
+# In small letters: whose it is, how long it is, and what may move the end of a request or of its connection,
+# or wants another answer first.
+_TELLING: Final = re.compile(
+    rb"\r\n(?:(authorization):|content-length:(?: ?([0-9]{1,5})(?=\r))?"
+    rb"|(?:transfer-encoding|expect|upgrade|connection|content-encoding|te):)"
+)
 _AUTHORIZATION: Final = b"\r\nauthorization:"
-# What may move the end of a request or of its connection, or wants another answer first.
-_UNUSUAL: Final = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection|content-encoding|te):")
 
 
 def authorization_of_start(octets: bytes, *, octets_max: int) -> bytes | None:
@@ -28,10 +31,11 @@ def authorization_of_start(octets: bytes, *, octets_max: int) -> bytes | None:
         return None
     # Names in any case; a key is read from the octets as they came.
     lower = octets[: head.end()].lower()
-    length = _LENGTH.findall(lower)
-    if len(length) != 1 or lower.count(b"\r\ncontent-length") != 1 or _UNUSUAL.search(lower):
+    told = _TELLING.findall(lower)
+    if len(told) != 2 or told[0][0] + told[1][0] != b"authorization":
         return None
-    if lower.count(_AUTHORIZATION) != 1 or head.end() + int(length[0]) != len(octets):
+    length = told[0][1] + told[1][1]
+    if not length or head.end() + int(length) != len(octets):
         return None
     at = lower.index(_AUTHORIZATION) + len(_AUTHORIZATION)
     return octets[at : octets.index(b"\r\n", at)].strip(b" \t")
