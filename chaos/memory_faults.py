@@ -1,9 +1,11 @@
 """The program has no memory left: F25."""
 
+import asyncio
+import math
 import resource
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,7 @@ from chaos.deaths import ANSWER_S, SLOW
 from chaos.memory_box import MemoryBox, can_be_made
 from chaos.outcome_table import Outcome
 from chaos.stage import House, Stage
+from chaos.watched_carrier import until
 from dastak.simulator.faults import Fault
 
 KILLED_S_MAX: Final = 60.0
@@ -54,18 +57,40 @@ async def _kills(house: House, box: MemoryBox, count: int) -> None:
 
 
 async def _refusals(house: House, count: int, box: MemoryBox | None) -> None:
-    """Refuse it memory so often, for a while; it may end by that, and is started again then."""
-    statuses: list[int] = []
-    for _ in range(count):
-        await house.until_accepted(10)
-        with _refused(house.victim.pid), suppress(TimeoutError):
-            statuses.append(await house.victim.until_dead(within_s=house.stage.scale.settle_s))
-        cured_s = time.monotonic()
-        if not house.victim.runs:
-            await _start_again(house, box)
-        await house.recovered(cured_s)
+    """Refuse it memory so often, for a while; it may end by that, at once or when it has memory again."""
+    async with _service_manager(house, box) as statuses:
+        for _ in range(count):
+            await house.until_accepted(10)
+            with _refused(house.victim.pid):
+                await _until_more(statuses, within_s=house.stage.scale.settle_s)
+            await house.recovered(time.monotonic())
     house.figures |= {"memory refused": count, "ended by that": len(statuses)}
     house.figures["of these by a signal"] = sum(status < 0 for status in statuses)
+
+
+async def _until_more(statuses: Sequence[int], *, within_s: float) -> None:
+    ended = len(statuses)
+    with suppress(TimeoutError):
+        await until(lambda: len(statuses) > ended, within_s=within_s, what="it ends")
+
+
+@asynccontextmanager
+async def _service_manager(house: House, box: MemoryBox | None) -> AsyncIterator[Sequence[int]]:
+    """Start the program again whenever it has ended; what it ended with is in the list."""
+    statuses: list[int] = []
+
+    async def keep_up() -> None:
+        while True:
+            statuses.append(await house.victim.until_dead(within_s=math.inf))
+            await _start_again(house, box)
+
+    keeping = asyncio.create_task(keep_up())
+    try:
+        yield statuses
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
 
 
 async def _start_again(house: House, box: MemoryBox | None) -> None:
