@@ -95,11 +95,11 @@ CASES = [
     Case(
         "DastakDatabaseUnsteady",
         "20m",
-        {'dastak_database_connects_total{instance="a"}': "6+2x30"},
+        {'dastak_database_connects_total{instance="a"}': "7+2x30"},
         {"instance": "a"},
         "a lost its database again and again: 30 new connections",
         # A start, and a primary that changed.
-        {'dastak_database_connects_total{instance="a"}': "0 6 6 6 12x26"},
+        {'dastak_database_connects_total{instance="a"}': "0 7 7 7 14x26"},
     ),
     Case(
         "DastakDatabaseClockWrong",

@@ -279,9 +279,6 @@ SELECT pg_notify('dastak_due', '')
 -- name: expiring
 SELECT id FROM verification WHERE state = 0 AND expires_at <= $1 ORDER BY expires_at LIMIT $2
 
--- name: held_by_id
-SELECT * FROM held WHERE substr(id, 1, 8) = substr($1::bytea, 1, 8) AND id = $1
-
 -- name: newest_instant
 SELECT greatest(
     coalesce((SELECT created_at FROM verification ORDER BY n DESC LIMIT 1), 0),

@@ -25,6 +25,7 @@ from dastak.store.desk import Execute
 from dastak.store.old_rows import sweep_rest
 from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.batches import Batches
+from dastak.store.postgres.finder import Finder
 from dastak.store.postgres.operations import Decide, Look, Open, Unlock
 from dastak.store.postgres.postgres_desk import PostgresDesk
 from dastak.store.postgres.postgres_lane import Connection, connect
@@ -77,13 +78,15 @@ class PostgresStore(Subjects):
         self.nodes = PostgresNodes(arrive)
         in_sets = partial(postgres_migrate.arrive, partial(self._connect, in_sets=True))
         self._batches = Batches(in_sets, octets_max=TIMELINE_OCTETS_MAX, node=lambda: self.nodes.number)
+        self._finder = Finder(in_sets)
         self._clock_read_s, self.clock_ahead_s = -CLOCK_EVERY_S, 0.0
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(self.nodes.close(), self._batches.close(), self._seldom.close())
+        parts = (self.nodes, self._batches, self._finder, self._seldom)
+        await asyncio.gather(*(part.close() for part in parts))
 
     @property
     def healthy(self) -> bool:
@@ -102,13 +105,13 @@ class PostgresStore(Subjects):
 
     @property
     def connects(self) -> int:
-        """How many connections were opened since the start: six, and one more for each that was lost."""
-        return self._batches.connects + self._seldom.connects
+        """How many connections were opened since the start: seven, and one more for each that was lost."""
+        return self._batches.connects + self._finder.lane.connects + self._seldom.connects
 
     @property
     def doubts(self) -> int:
         """How often nobody could say whether the database did what it was asked."""
-        return self._batches.doubts + self._seldom.doubts
+        return self._batches.doubts + self._finder.lane.doubts + self._seldom.doubts
 
     async def nodes_up(self) -> int:
         """Return how many nodes are up, with this one."""
@@ -141,10 +144,10 @@ class PostgresStore(Subjects):
 
     async def find(self, tenant: int, verification_id: VerificationId) -> Held:
         """See `Store.find`."""
-        found = await self._seldom.one("held_by_id", (verification_id,))
-        if not found or found[0][rows.TENANT_COLUMN] != tenant:
+        found = await self._finder.find(verification_id)
+        if found is None or found[rows.TENANT_COLUMN] != tenant:
             raise NotFound("There is no such verification.")
-        return rows.held_of(found[0])
+        return rows.held_of(found)
 
     async def timeline(self, tenant: int, verification_id: VerificationId) -> Sequence[AnyEvent]:
         """See `Store.timeline`."""
