@@ -54,6 +54,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
         late_s: How much later than due the load came to it.
         took_s: From then on, with the wait for a connection when all of them were busy.
         at_s: When it was answered, from the beginning of the flood.
+        answered_s: The same by the machine's monotonic clock, which is that of all processes.
     """
 
     number: str
@@ -61,6 +62,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     late_s: float
     took_s: float
     at_s: float
+    answered_s: float
     says_when: bool
 
 
@@ -125,7 +127,7 @@ class _Flood:
         for _ in range(TOGETHER if per_s is None else min(CONNECTIONS_MAX, max(TOGETHER, int(per_s)))):
             self._connect()
         chance = random.Random(1)
-        self._began_s = now_s = due_s = time.perf_counter()
+        self._began_s = now_s = due_s = time.monotonic()
         end_s = self._began_s + self._orders.seconds
         while now_s < end_s:
             if per_s is None:
@@ -140,8 +142,8 @@ class _Flood:
                     due_s += chance.expovariate(per_s)
                 pause_s = max(0.0, min(LOOK_EVERY_S, due_s - now_s))
             self._take_answers(pause_s)
-            now_s = time.perf_counter()
-        while len(self.replies) < self._count and time.perf_counter() < end_s + PATIENCE_S:
+            now_s = time.monotonic()
+        while len(self.replies) < self._count and time.monotonic() < end_s + PATIENCE_S:
             self._take_answers(LOOK_EVERY_S)
         for line in self._lines.values():
             if line.asked is not None:
@@ -199,7 +201,7 @@ class _Flood:
             self._note(asked, status, says_when=b'"retry_after_s":' in octets)
             line.asked = None
             if self._orders.per_s is None and status == TOO_BUSY:
-                self._resting.append((time.perf_counter() + AGAIN_AFTER_S, line))
+                self._resting.append((time.monotonic() + AGAIN_AFTER_S, line))
             else:
                 self._free.append(line)
                 self._ask_those_who_wait()
@@ -220,9 +222,9 @@ class _Flood:
         self._ask_those_who_wait()
 
     def _note(self, asked: _Asked, status: int, *, says_when: bool) -> None:
-        now_s = time.perf_counter()
+        now_s = time.monotonic()
         late_s, took_s, at_s = asked.came_s - asked.due_s, now_s - asked.came_s, now_s - self._began_s
-        self.replies.append(Reply(asked.number, status, late_s, took_s, at_s, says_when))
+        self.replies.append(Reply(asked.number, status, late_s, took_s, at_s, now_s, says_when))
 
 
 def main() -> None:

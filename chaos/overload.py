@@ -107,6 +107,7 @@ def _figures(house: House, answers: list[Reply], peak_per_s: float, seconds: flo
         "starts accepted/s": accepted / seconds,
         "of the peak %": 100 * (accepted + of_people) / seconds / max(1.0, peak_per_s),
         "accepted p99 s": _p99(took_s[201]),
+        "its text, p99 s later": _p99(_until_text(house, answers)),
         "refused": sum(one.status in (429, 503) for one in answers),
         "without any answer": sum(one.status == LOST for one in answers),
         "refused p99 s": _p99(took_s[503]),
@@ -117,6 +118,12 @@ def _figures(house: House, answers: list[Reply], peak_per_s: float, seconds: flo
 def _lost(house: House, replies: list[Reply]) -> list[str]:
     """Return who of the flood was accepted and has no text."""
     return [one.number for one in replies if one.status == 201 and not house.books.arrivals.get(one.number)]
+
+
+def _until_text(house: House, replies: list[Reply]) -> list[float]:
+    """Return how long each who was accepted waited for the text; 0 where it came before the answer."""
+    accepted = ((one, house.books.arrivals.get(one.number)) for one in replies if one.status == 201)
+    return [max(0.0, texts[0].at_s - one.answered_s) for one, texts in accepted if texts]
 
 
 def _without_retry_after(replies: list[Reply]) -> Counter[int]:
