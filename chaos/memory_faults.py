@@ -82,7 +82,7 @@ async def _service_manager(house: House, box: MemoryBox | None) -> AsyncIterator
     async def keep_up() -> None:
         while True:
             statuses.append(await house.victim.until_dead(within_s=math.inf))
-            await _start_again(house, box)
+            _spawn(house, box)
 
     keeping = asyncio.create_task(keep_up())
     try:
@@ -95,9 +95,13 @@ async def _service_manager(house: House, box: MemoryBox | None) -> AsyncIterator
 
 async def _start_again(house: House, box: MemoryBox | None) -> None:
     house.victim.kill()
+    _spawn(house, box)
+    await house.victim.process.until_listening(house.victim.port)
+
+
+def _spawn(house: House, box: MemoryBox | None) -> None:
     with box.inside() if box is not None else nullcontext():
         house.victim.spawn()
-    await house.victim.process.until_listening(house.victim.port)
 
 
 @contextmanager
