@@ -18,6 +18,8 @@ from dastak.simulator.faults import Fault
 
 KILLED_S_MAX: Final = 60.0
 DEAD_S_MAX: Final = 5.0
+# Between two refusals, so that those who wait are served: a program that ends all the time serves nobody.
+PEACE_S: Final = 3.0
 # Less than the program has: what it gives back it does not get again.
 TAKEN_OCTETS: Final = 64 * 2**20
 
@@ -64,6 +66,7 @@ async def _refusals(house: House, count: int, box: MemoryBox | None) -> None:
             with _refused(house.victim.pid):
                 await _until_more(statuses, within_s=house.stage.scale.settle_s)
             await house.recovered(time.monotonic())
+            await asyncio.sleep(PEACE_S)
     house.figures |= {"memory refused": count, "ended by that": len(statuses)}
     house.figures["of these by a signal"] = sum(status < 0 for status in statuses)
 
