@@ -178,6 +178,25 @@ def test_slow_disk_is_no_queue() -> None:
     assert shedding.window == WINDOW_FIRST
 
 
+@pytest.mark.parametrize(("refused", "is_narrower"), [(0, False), (9 * WINDOW_FIRST, True)])
+def test_delay_that_is_fine_for_all_is_too_long_where_most_are_refused(
+    refused: int, is_narrower: bool
+) -> None:
+    shedding, took_s = Shedding(0.0), 0.7 * DELAY_S_MAX
+    quick = shedding.enter(Kind.START, OURS, 0.0)
+    assert quick is not None
+    shedding.leave(quick, 0.0, worked=True)
+    entered = [shedding.enter(Kind.START, OURS, 0.0) for _ in range(WINDOW_FIRST)]
+    assert sum(shedding.refuse(Kind.START, OURS, 0.0) for _ in range(refused)) == refused
+
+    for one in entered:
+        assert one is not None
+        shedding.leave(one, took_s, worked=True)
+    shedding.refuse(Kind.LOOK, OURS, PERIOD_S)
+
+    assert (shedding.window < WINDOW_FIRST) is is_narrower
+
+
 def test_refusals_are_told_different_seconds_and_more_of_them_when_there_are_more() -> None:
     few, many = Program(500.0), Program(500.0)
     few.run(2.0, (Kind.START, OURS, 750.0))

@@ -7,7 +7,9 @@
 3. Once half of the room for a kind is taken, no tenant may have more of it than each of those who ask lately.
 4. A delay is no reason for less than was done of late: a machine that others use too is slow for a moment,
    and who lets nobody in then does nothing. And each step of the window is judged before the next one.
-5. Whoever is refused is told when to come again, each another second: they shall not come back together.
+5. The more are refused, the shorter the others may wait: refusals stand in the same queue as they, and so do
+   the answers of carriers, which make room for the next texts.
+6. Whoever is refused is told when to come again, each another second: they shall not come back together.
 """
 
 from collections import Counter
@@ -17,7 +19,8 @@ from typing import Final
 
 import msgspec
 
-# What the way through the program may add to an answer. Under it nobody notices; over it, it only grows.
+# What the way through the program may add to an answer; half of it where nearly all are refused. Under it
+# nobody notices; over it, it only grows.
 DELAY_S_MAX: Final = 0.1
 # The fastest answers wait for the disk as well, which is no queue. More than this is taken for one.
 FLOOR_S_MAX: Final = 0.25
@@ -186,11 +189,12 @@ class Shedding:
         self.delay_s = max(0.0, self._took_s / self._judged - self._floor_s)
         self._took_s, self._judged = 0.0, 0
         window = self.window
-        if self.delay_s > DELAY_S_MAX:
-            done_of_late = max(self._most_per_s, self._next_most_per_s) * DELAY_S_MAX
-            window = min(window, max(window * SHRINK_MAX, window * DELAY_S_MAX / self.delay_s, done_of_late))
+        delay_s_max = DELAY_S_MAX * (1 - self._refused / max(1, self._refused + self._let_in) / 2)
+        if self.delay_s > delay_s_max:
+            done_of_late = max(self._most_per_s, self._next_most_per_s) * delay_s_max
+            window = min(window, max(window * SHRINK_MAX, window * delay_s_max / self.delay_s, done_of_late))
         elif self._refused:
-            window = window * (GROW_FAST if 2 * self.delay_s < DELAY_S_MAX else GROW) + 1
+            window = window * (GROW_FAST if 2 * self.delay_s < delay_s_max else GROW) + 1
         window = min(max(window, WINDOW_MIN), WINDOW_MAX)
         if window != self.window:
             self.window, self._moved_s = window, now_s
