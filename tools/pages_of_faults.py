@@ -19,6 +19,8 @@ KEPT: Final = (
     ("soak.json", "The long day, for ten minutes"),
     ("postgres.json", "The run on PostgreSQL"),
     ("postgres-queue.json", "The run on PostgreSQL with a long queue"),
+    ("postgres-rest.json", "The run on PostgreSQL of what was played there in short forms alone before"),
+    ("postgres-floods.json", "The floods on PostgreSQL"),
 )
 
 PLAYED_TWICE: Final = "`make chaos`, and in short `make test` or `make test-all`"

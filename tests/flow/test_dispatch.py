@@ -332,3 +332,19 @@ async def test_those_for_whom_the_lane_has_no_room_wait_as_well(
 
     assert waiting is not None
     assert waiting.crowds == {1: 7}
+
+
+async def test_all_who_wait_stand_before_a_full_route_that_nobody_waits_for(tmp_path: Path) -> None:
+    north, south = ScriptedRoute("north"), ScriptedRoute("south")
+    async with open_house(tmp_path, north, south) as house, overloaded(house) as (worker, gate):
+        at_first = worker.queue_of("south")
+        for n in range(3):
+            await house.start(some_msisdn(n))
+        waiting = [worker.queue_of(name) for name in ("north", "south", "elsewhere")]
+        gate.opened.set()
+        await house.sees(MessageSubmitted, 2 * FEW + 3)
+        at_last = worker.queue_of("south")
+
+    crowds = [None if queue is None else queue.crowds for queue in waiting]
+    assert crowds == [{1: 3}, {1: 3}, None]
+    assert (at_first, at_last) == (None, None)

@@ -15,7 +15,14 @@ from dastak.core.verification import Particulars, Verification
 from dastak.core.way_out import Queue, Route
 from dastak.delivery.lane import OtpLane, Waiting
 from dastak.delivery.routing import RouteTable
-from dastak.delivery.time_to_leave import RETRY_AFTER_S_MAX, TimeToLeave, queue_s, waits
+from dastak.delivery.time_to_leave import (
+    CROWD_MAX,
+    CROWDED_RETRY_AFTER_S,
+    RETRY_AFTER_S_MAX,
+    TimeToLeave,
+    queue_s,
+    waits,
+)
 from tests.support.house import ScriptedRoute
 from tests.support.samples import some_verification
 
@@ -101,6 +108,25 @@ def test_wait_to_come_again_is_bounded() -> None:
 def test_what_may_leave_in_time_is_not_refused(queues: Mapping[str, Queue]) -> None:
     ways = Ways("north")
     ways.queues = dict(queues)
+
+    assert not ways.refuses()
+
+
+def test_nobody_is_let_in_whom_a_full_lane_would_put_out() -> None:
+    ways = Ways("north")
+    ways.queues = {"north": Queue({TENANT: CROWD_MAX}, 10_000.0)}
+
+    refusal = ways.to_leave(asked())
+
+    assert isinstance(refusal, TooLate)
+    assert refusal.retry_after_s == CROWDED_RETRY_AFTER_S + CROWDED_RETRY_AFTER_S // 2
+    assert "no room" in refusal.detail
+
+
+@pytest.mark.parametrize("crowds", [{TENANT: CROWD_MAX - 1}, {TENANT: CROWD_MAX // 2, CROWD: CROWD_MAX}])
+def test_full_lane_keeps_nobody_out_but_whose_crowd_it_is(crowds: dict[int, int]) -> None:
+    ways = Ways("north")
+    ways.queues = {"north": Queue(crowds, 10_000.0)}
 
     assert not ways.refuses()
 

@@ -1,6 +1,7 @@
 """A way out, as the flows see it: what it carries, when it is asked for, and what it may answer."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -87,6 +88,15 @@ class Queue(msgspec.Struct, frozen=True):
 
     crowds: Mapping[int, int]
     per_s: float | None
+
+
+def joined(queues: Collection[Queue]) -> Queue:
+    """Return all who wait in several queues; their pace is known where each one's is."""
+    crowds: Counter[int] = Counter()
+    for queue in queues:
+        crowds.update(queue.crowds)
+    paces = [queue.per_s for queue in queues if queue.per_s is not None]
+    return Queue(crowds, sum(paces) if len(paces) == len(queues) else None)
 
 
 class Route(Protocol):

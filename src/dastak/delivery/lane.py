@@ -15,6 +15,7 @@ T = TypeVar("T")
 LANE_MAX: Final = 10_000
 # A route that takes nothing keeps this share of the lane busy at most.
 ROUTE_SHARE_MAX: Final = 0.5
+ROUTE_MAX: Final = int(LANE_MAX * ROUTE_SHARE_MAX)
 
 
 class Waiting(NamedTuple, Generic[T]):

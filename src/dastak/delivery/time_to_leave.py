@@ -2,7 +2,9 @@
 
 1. Who waits for a route leaves at the pace at which others left of late, and tenants take turns.
 2. A route that is down is taken to stay down as long again as it has been; a moment refuses nobody.
-3. What is not known refuses nobody, and nothing is refused to virtual phones.
+3. Nobody is let in whom a full lane would put out: that text would wait until its lease is over, and leave
+   after others that came later.
+4. What is not known refuses nobody, and nothing is refused to virtual phones.
 """
 
 from collections import Counter
@@ -15,10 +17,14 @@ from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
 from dastak.core.way_out import Queue, Route, Routes
+from dastak.delivery.lane import ROUTE_MAX
 
 # The share of its code's life that a message may wait.
 WAIT_SHARE: Final = 0.5
 RETRY_AFTER_S_MAX: Final = 30
+# A lane counts as full a little earlier: what was let in a moment ago is not in it yet.
+CROWD_MAX: Final = int(0.9 * ROUTE_MAX)
+CROWDED_RETRY_AFTER_S: Final = 5
 _WHAT: Final = {Channel.SMS: "The text", Channel.VOICE: "The call"}
 
 
@@ -53,15 +59,21 @@ class TimeToLeave:
             return None
         ttl_s = verification.policy.ttl_s
         wait_s = self._wait_s(verification)
-        too_long_s = wait_s - self._share * ttl_s
-        if too_long_s <= 0:
+        if wait_s <= self._share * ttl_s:
             return None
         channel = verification.particulars.channel
         self._refused[channel] += 1
-        retry_after_s = min(RETRY_AFTER_S_MAX, ceil(too_long_s))
+        if wait_s == inf:
+            why = "would find no room among those that wait: more is asked than carriers take."
+            retry_after_s = CROWDED_RETRY_AFTER_S
+        else:
+            why = (
+                f"could leave in {wait_s:.0f} s at the earliest, of the {ttl_s} s that its code lives: "
+                "carriers are slow or down."
+            )
+            retry_after_s = min(RETRY_AFTER_S_MAX, ceil(wait_s - self._share * ttl_s))
         return TooLate(
-            f"{_WHAT[channel]} could leave in {wait_s:.0f} s at the earliest, of the {ttl_s} s that its code "
-            "lives: carriers are slow or down.",
+            f"{_WHAT[channel]} {why}",
             retry_after_s=retry_after_s + int(self._chance() * retry_after_s),
         )
 
@@ -70,7 +82,7 @@ class TimeToLeave:
         return {(channel,): self._refused[channel] for channel in _WHAT}
 
     def _wait_s(self, verification: Verification) -> float:
-        """Return how long a message would wait; 0 is not at all, or not known."""
+        """Return how long a message would wait; 0 is not at all, or not known, and infinite to be put out."""
         channel, shortest_s = verification.particulars.channel, inf
         ways = self._ways(verification, channel)
         for route in ways:
@@ -108,10 +120,13 @@ def waits(queues: Mapping[str, Queue]) -> Mapping[tuple[str, ...], float]:
 def queue_s(queue: Queue, tenant: int) -> float:
     """Return how long one more message of a tenant waits; 0 where the pace is not known.
 
-    Nobody of another tenant goes first twice between two of its own.
+    Nobody of another tenant goes first twice between two of its own. A full lane puts out whose crowd is the
+    largest: then it is infinite.
     """
     if queue.per_s is None:
         return 0.0
     own = queue.crowds.get(tenant, 0)
+    if sum(queue.crowds.values()) >= CROWD_MAX and own == max(queue.crowds.values()):
+        return inf
     others = sum(min(crowd, own + 1) for other, crowd in queue.crowds.items() if other != tenant)
     return (own + others) / queue.per_s

@@ -17,7 +17,7 @@ from dastak.core.message import Message, MessageKey
 from dastak.core.policy import Channel
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
-from dastak.core.way_out import Queue, Route
+from dastak.core.way_out import Queue, Route, joined
 from dastak.delivery.failover import CALL_S, USEFUL_LIFE_S
 from dastak.delivery.lane import GivenUp, OtpLane, Waiting
 from dastak.delivery.lane_pace import LanePace
@@ -66,9 +66,18 @@ class Dispatch:
         return {route: queue for route in self._lane.routes() if (queue := self.queue_of(route))}
 
     def queue_of(self, route: str) -> Queue | None:
-        """Return who waits for a route, those too for whom the lane has no room; None is nobody."""
-        if not self._lane.waiting_for(route):
+        """Return who waits for a route, those too for whom the lane has no room; None is nobody.
+
+        A full route that nobody waits for has all who wait before it: they leave by it when it has room.
+        """
+        if self._lane.waiting_for(route):
+            return self._queue(route)
+        known = self._routes.get(route)
+        if known is None or not len(self._lane) or self._has_room(known):
             return None
+        return joined([self._queue(name) for name in self._lane.routes()])
+
+    def _queue(self, route: str) -> Queue:
         now_s = self._ports.clock.now().timestamp()
         pace, crowds = self._paces[route], self._lane.crowds(route)
         for tenant, outside in pace.outside(now_s).items():

@@ -1,11 +1,10 @@
 """Who waits at other nodes for routes that this one does not send by itself."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 
 from dastak.core.carrier import Carrier, CarrierKind
 from dastak.core.node import Beat, does
-from dastak.core.way_out import Queue, Route
+from dastak.core.way_out import Queue, Route, joined
 from dastak.nodes.away_route import AwayRoute
 from dastak.sms.smpp_route import SmppRoute
 
@@ -40,13 +39,5 @@ def queues_elsewhere(carriers: Iterable[Carrier], beat: Beat, number: int) -> di
         queues = [node.queues.get(carrier.name) for node in beat.nodes if node.n in able]
         busy = [queue for queue in queues if queue is not None]
         if busy and len(busy) == len(queues):
-            together[carrier.name] = _together(busy)
+            together[carrier.name] = joined(busy)
     return together
-
-
-def _together(queues: Collection[Queue]) -> Queue:
-    crowds: Counter[int] = Counter()
-    for queue in queues:
-        crowds.update(queue.crowds)
-    paces = [queue.per_s for queue in queues if queue.per_s is not None]
-    return Queue(crowds, sum(paces) if len(paces) == len(queues) else None)
