@@ -35,7 +35,7 @@ LARGER_PACKAGES = {
     "tenancy": (17, "each act of an operator, and each kind of secret, is a short module of its own"),
     "flows": (24, "one module for each thing a caller, a carrier or the clock can ask for"),
     "commands": (32, "one module a command; the table in cli.py is the index"),
-    "store/postgres": (14, "one database: its lanes, batches, shared looks and what is kept of nodes are apart"),
+    "store/postgres": (14, "one database: lanes, batches, shared looks and what is kept of nodes are apart"),
     "voice": (15, "SIP, media and prompts are many short modules; the pure ones and I/O stay visibly apart"),
     "simulator/exchange": (
         15,
