@@ -93,11 +93,6 @@ class Victim:
         return self._running.process.pid
 
     @property
-    def runs(self) -> bool:
-        """Whether it was started, and neither killed nor found dead."""
-        return self._running is not None
-
-    @property
     def process(self) -> Pinned:
         """The running process."""
         assert self._running is not None, "it does not run"
