@@ -86,3 +86,28 @@ async def test_nobody_waits_for_a_second_try_to_connect() -> None:
 
     assert {type(one) for one in told} == {Overloaded}
     assert len(tries) == 1
+
+
+async def test_who_waits_when_it_closes_is_told_so_and_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, over, sets = asyncio.Event(), asyncio.Event(), []
+
+    async def slow(lane: Lane, _work: Any) -> list[Any]:
+        sets.append(lane)
+        begun.set()
+        await over.wait()
+        return []
+
+    monkeypatch.setattr(Lane, "run", slow)
+    finder = Finder(partial(connect, ""))
+    read = asyncio.create_task(finder.find(some_id()))
+    await begun.wait()
+    waits = asyncio.create_task(finder.find(some_id()))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(finder.close())
+    with pytest.raises(Overloaded):
+        await waits
+    over.set()
+    await closing
+
+    assert await read is None
+    assert len(sets) == 1

@@ -6,15 +6,16 @@ would be what a crowd waits for.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from dastak.core.errors import Overloaded
 from dastak.core.ids import VerificationId
 from dastak.store import rows
 from dastak.store.postgres.dialect import statements
-from dastak.store.postgres.postgres_lane import Connection, Lane
+from dastak.store.postgres.postgres_lane import RETRY_AFTER_S, Connection, Lane
 from dastak.store.postgres.sheet import encoded
 from dastak.store.ran import Ran, tell
 
@@ -52,7 +53,8 @@ class Finder:
         return await look.future
 
     async def close(self) -> None:
-        """Close the connection; who still waits is told so."""
+        """Close the connection; who still waits is told so at once."""
+        self._send_away(Overloaded("The database is closed.", retry_after_s=RETRY_AFTER_S))
         await self.lane.close()
         if self._reading is not None:
             await self._reading
@@ -69,7 +71,11 @@ class Finder:
                 found = {i: row for i, *row in await self.lane.run(read)}
             except Exception as error:
                 # Nobody waits twice for a server that does not answer.
-                tell([Ran(look.future, None, error) for look in (*looks, *self._waiting)])
-                self._waiting.clear()
+                self._send_away(error, looks)
             else:
                 tell([Ran(look.future, found.get(i), None) for i, look in enumerate(looks)])
+
+    def _send_away(self, error: Exception, looks: Sequence[_Look] = ()) -> None:
+        """Tell these, and those who wait as well."""
+        tell([Ran(look.future, None, error) for look in (*looks, *self._waiting)])
+        self._waiting.clear()
