@@ -48,6 +48,8 @@ ELSEWHERE = (
     ),
 )
 TIMED_EACH = 120
+# On a noisy machine it takes more of them to see a hash; the noise alone decides on how many.
+TIMED_ROUNDS_MAX = 5
 # A hash takes 25 ms and varies by more than this.
 DIFFERENCE_S_MAX = 1e-3
 
@@ -178,31 +180,42 @@ def test_unknown_name_wrong_password_and_lock_get_one_answer(
     assert len(set(answers.values())) == 1, answers.keys()
 
 
-def test_time_tells_nothing_of_who_has_an_account(dastak: DastakProcess) -> None:
-    known = [some_name(), some_name()]
-    for name in known:
-        with LoginClient(dastak.url) as browser:
-            browser.sign_up(name)
+def refusals_s(url: str, known: list[str]) -> tuple[list[float], list[float]]:
+    """Wrong passwords in random order: the times of those for a known name, and for one that nobody has."""
     kinds = [True, False] * TIMED_EACH
     random.shuffle(kinds)
-
     times_s: dict[bool, list[float]] = {True: [], False: []}
     for kind in kinds:
         name = random.choice(known) if kind else some_name()
-        with LoginClient(dastak.url) as browser:
+        with LoginClient(url) as browser:
             hidden = hidden_fields(browser.get(LOGIN).text)
             fields = {**hidden, "username": name, "password": WRONG}
             began_s = time.perf_counter()
             answer = browser.http.post(LOGIN, data=fields)
             times_s[kind].append(time.perf_counter() - began_s)
             assert answer.status_code == 422
+    return times_s[True], times_s[False]
 
-    there, nobody = times_s[True], times_s[False]
+
+def test_time_tells_nothing_of_who_has_an_account(dastak: DastakProcess) -> None:
+    known = [some_name(), some_name()]
+    for name in known:
+        with LoginClient(dastak.url) as browser:
+            browser.sign_up(name)
+
+    there: list[float] = []
+    nobody: list[float] = []
+    for _ in range(TIMED_ROUNDS_MAX):
+        of_known, of_nobody = refusals_s(dastak.url, known)
+        there, nobody = there + of_known, nobody + of_nobody
+        # A refusal is a hash and little else: one that only an account would cost has to be found.
+        hash_s = median(nobody)
+        with_hash = compare([one + hash_s for one in nobody], nobody)
+        if with_hash.differs:
+            break
+
     beside, difference_s = compare(there, nobody), median(there) - median(nobody)
-    # A refusal is a hash and little else: one that only an account would cost has to be found.
-    hash_s = median(nobody)
-    with_hash = compare([one + hash_s for one in nobody], nobody)
-    print(f"n={TIMED_EACH} each, t={beside.t:.2f}, {beside.seen_s * 1e3:.1f} ms of {hash_s * 1e3:.1f} seen")
+    print(f"n={len(there)} each, t={beside.t:.2f}, {beside.seen_s * 1e3:.1f} ms of {hash_s * 1e3:.1f} seen")
     assert not beside.differs or abs(difference_s) < DIFFERENCE_S_MAX
     assert with_hash.differs, f"only {with_hash.seen_s} s would be seen"
 
