@@ -47,7 +47,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     first: int
 
 
-class Reply(msgspec.Struct, frozen=True, array_like=True):
+class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one start got, `LOST` being no answer.
 
     Attributes:

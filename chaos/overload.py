@@ -47,9 +47,7 @@ async def flood(stage: Stage) -> Outcome:
             house.fault_ended_s = time.monotonic()
             await house.recovered(house.fault_ended_s)
             await house.until_asked(stage.scale.requests_min)
-            await until(
-                lambda: not _lost(house, answers), within_s=ANSWERS_S_MAX, what="the flood has its texts"
-            )
+            await _texts(house, answers, "the flood has its texts")
             # A machine that others use as well is now faster, now slower: the peak is that of both sides.
             after_per_s = await _most_starts(house, stage.scale.overload_s / 4)
         # Who was refused a start for longer than their patience was told so each time.
@@ -84,7 +82,7 @@ async def _most_starts(house: House, seconds: float) -> float:
     began_s = time.monotonic()
     answers = await _flood(house, None, seconds)
     of_people = _accepted_of_people(house, began_s, began_s + seconds)
-    await until(lambda: not _lost(house, answers), within_s=ANSWERS_S_MAX, what="the peak has its texts")
+    await _texts(house, answers, "the peak has its texts")
     return (_in_time(house, answers, seconds) + of_people) / seconds
 
 
@@ -119,9 +117,16 @@ def _figures(house: House, answers: list[Reply], peak_per_s: float, seconds: flo
     }
 
 
-def _lost(house: House, replies: list[Reply]) -> list[str]:
-    """Return who of the flood was accepted and has no text."""
-    return [one.number for one in replies if one.status == 201 and not house.books.arrivals.get(one.number)]
+async def _texts(house: House, replies: list[Reply], what: str) -> None:
+    """Wait until all who were accepted have a text; to look at each only once holds no carrier up."""
+    waiting = [one.number for one in replies if one.status == 201]
+
+    def all_came() -> bool:
+        while waiting and house.books.arrivals.get(waiting[-1]):
+            waiting.pop()
+        return not waiting
+
+    await until(all_came, within_s=ANSWERS_S_MAX, what=what)
 
 
 def _until_text(house: House, replies: list[Reply]) -> list[float]:

@@ -100,7 +100,7 @@ def test_wait_to_come_again_is_bounded() -> None:
     [
         {},
         {"north": Queue({TENANT: 1_500}, 10.0)},
-        {"north": Queue({TENANT: 1_000_000}, None)},
+        {"north": Queue({TENANT: CROWD_MAX - 1}, None)},
         {"north": Queue({CROWD: 1_000_000}, 1.0)},
     ],
     ids=["nobody waits", "they leave in time", "the pace is not known", "another tenant's crowd"],
@@ -112,9 +112,10 @@ def test_what_may_leave_in_time_is_not_refused(queues: Mapping[str, Queue]) -> N
     assert not ways.refuses()
 
 
-def test_nobody_is_let_in_whom_a_full_lane_would_put_out() -> None:
+@pytest.mark.parametrize("per_s", [10_000.0, None], ids=["a quick queue", "the pace is not known"])
+def test_nobody_is_let_in_whom_a_full_lane_would_put_out(per_s: float | None) -> None:
     ways = Ways("north")
-    ways.queues = {"north": Queue({TENANT: CROWD_MAX}, 10_000.0)}
+    ways.queues = {"north": Queue({TENANT: CROWD_MAX}, per_s)}
 
     refusal = ways.to_leave(asked())
 

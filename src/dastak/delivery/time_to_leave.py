@@ -121,12 +121,12 @@ def queue_s(queue: Queue, tenant: int) -> float:
     """Return how long one more message of a tenant waits; 0 where the pace is not known.
 
     Nobody of another tenant goes first twice between two of its own. A full lane puts out whose crowd is the
-    largest: then it is infinite.
+    largest: then it is infinite, whatever the pace is.
     """
-    if queue.per_s is None:
-        return 0.0
     own = queue.crowds.get(tenant, 0)
     if sum(queue.crowds.values()) >= CROWD_MAX and own == max(queue.crowds.values()):
         return inf
+    if queue.per_s is None:
+        return 0.0
     others = sum(min(crowd, own + 1) for other, crowd in queue.crowds.items() if other != tenant)
     return (own + others) / queue.per_s
