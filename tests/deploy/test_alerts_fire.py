@@ -17,6 +17,7 @@ MESSAGES = 'dastak_messages_total{event="%s",mode="live",instance="a"}'
 SUBMITS = 'dastak_submit_seconds_bucket{route="north",instance="a",le="%s"}'
 SUBMITTED = 'dastak_submit_seconds_count{route="north",instance="a"}'
 REFUSED = 'dastak_refusals_total{route="north",status="ESME_RSYSERR",instance="a"}'
+PROXY = 'haproxy_backend_%s{proxy="api",instance="a"}'
 NORTH = 'route="north",instance="a"'
 DAY_M = 1440
 
@@ -74,6 +75,15 @@ CASES = [
         "a is asked more than it can do, and sends starts or checks away",
         # Who looks at lists can wait.
         {'dastak_requests_shed_total{kind="look",instance="a"}': "0+60x10"},
+    ),
+    Case(
+        "DastakProxyShedsWork",
+        "8m",
+        {PROXY % "connection_errors_total": "0+60x10", PROXY % "active_servers": "1x10"},
+        {"instance": "a"},
+        "HAProxy at a refuses requests: no node of Dastak has a place free",
+        # Where no node is there, that is the trouble.
+        {PROXY % "connection_errors_total": "0+60x10", PROXY % "active_servers": "0x10"},
     ),
     Case(
         "DastakClockWrong",

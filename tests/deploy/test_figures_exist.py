@@ -12,6 +12,7 @@ from dastak.core.tenant import Mode
 from dastak.telemetry import metrics
 from tests.support.dastak_process import DastakProcess
 from tests.support.deployed import METRIC, RECORDED, RUNBOOKS, alert_rules, queries, recording_rules
+from tests.support.front_proxy import NOBODY, Proxy
 from tests.support.needed import missing
 
 # What Prometheus adds to each figure, and what stands for the buckets of a histogram.
@@ -29,6 +30,7 @@ EVENTS: Final = {
 }
 # The figures of those who keep the database, and where they are made.
 PATRONI = re.compile(r"\bpatroni_\w+")
+HAPROXY = re.compile(r"\b(haproxy_backend_\w+){")
 PATRONI_SHOWS = Path("/usr/lib/python3/dist-packages/patroni/api.py")
 
 
@@ -59,7 +61,7 @@ def test_every_label_asked_for_is_there() -> None:
                     assert is_possible(name, label, word), f"{word} in {query}"
         # What is summed by a label that nobody has gives one line without a name.
         for labels in re.findall(r"(?:by|on) ?\(([^)]*)\)", query):
-            if PATRONI.search(query):
+            if PATRONI.search(query) or HAPROXY.search(query):
                 continue  # its labels are its own
             known = {label for name in METRIC.findall(query) for label in LABELS.get(name, ())}
             assert {label.strip() for label in labels.split(",")} <= {*known, *ADDED, "route"}, query
@@ -97,7 +99,16 @@ def test_runbook_names_figures_that_are_shown(page: Path, shown: set[str]) -> No
 def test_alerts_are_of_our_own_figures() -> None:
     for name, rule in alert_rules().items():
         ours = METRIC.search(rule["expr"]) or RECORDED.search(rule["expr"])
-        assert ours or PATRONI.search(rule["expr"]) or name == "DastakDown"
+        assert ours or PATRONI.search(rule["expr"]) or HAPROXY.search(rule["expr"]) or name == "DastakDown"
+
+
+def test_figures_of_haproxy_are_those_that_it_shows(tmp_path: Path) -> None:
+    asked = {name for found in queries().values() for query in found for name in HAPROXY.findall(query)}
+
+    with Proxy(NOBODY, tmp_path / "log") as proxy:
+        shown = {name: proxy.figure(name) for name in asked}
+
+    assert shown.keys() == {"haproxy_backend_connection_errors_total", "haproxy_backend_active_servers"}
 
 
 def test_figures_of_patroni_are_those_that_it_shows() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,9 +14,11 @@ import pytest
 
 from dastak.api.door import DoorSettings
 from dastak.commands.explain_error import error_titles
+from dastak.guard.shedding import RETRY_S_MAX, WINDOW_FIRST
 from tests.support.dastak_process import DastakProcess
 from tests.support.deployed import run
 from tests.support.front_proxy import ANSWER_S_MAX, CONFIGURATION, NOBODY, Proxy, addresses
+from tests.support.held_node import HeldNode
 from tests.support.needed import program
 from tests.support.patience import until
 
@@ -24,8 +27,7 @@ from tests.support.patience import until
 def proxy(dastak: DastakProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     log = tmp_path_factory.mktemp("haproxy") / "log"
     with Proxy(urlsplit(dastak.url).netloc, log) as front:
-        # The node that is not there is found out by the check of /healthz, and nothing goes to it any more.
-        until(lambda: "Server dastak/node2 is DOWN" in log.read_text(), within_s=ANSWER_S_MAX)
+        front.until_down("node2")
         yield front
 
 
@@ -96,8 +98,82 @@ def test_many_at_once_are_all_answered(proxy: Proxy, dastak: DastakProcess) -> N
     assert 201 in {status for status, _ in answers}
 
 
+@pytest.fixture
+def node() -> Iterator[HeldNode]:
+    with HeldNode() as held:
+        yield held
+
+
+def ask(
+    proxy: Proxy, key: str, path: str = "/v1/verifications", method: str = "POST"
+) -> tuple[int, int, Any]:
+    """Ask under a name that tells what is asked by whom; return status, `Retry-After` and body."""
+    headers = {"Authorization": f"Bearer {key}", "Held-As": f"{key} {method} {path.rsplit('/', 1)[1]}"}
+    with closing(proxy.connection()) as connection:
+        connection.request(method, path, None if method == "GET" else "{}", headers)
+        answer = connection.getresponse()
+        told = answer.read()
+        return answer.status, int(answer.headers["Retry-After"] or 0), json.loads(told) if told else None
+
+
+def test_who_finds_no_place_is_told_at_once_when_to_come_again(node: HeldNode, tmp_path: Path) -> None:
+    with Proxy(node.address, tmp_path / "log") as proxy, ThreadPoolExecutor(WINDOW_FIRST) as pool:
+        proxy.until_down("node2")
+        for _ in range(WINDOW_FIRST):
+            pool.submit(ask, proxy, "shop")
+        until(lambda: len(node.came) == WINDOW_FIRST, within_s=ANSWER_S_MAX)
+        refusals = [ask(proxy, "shop") for _ in range(20)]
+        counted = proxy.figure("haproxy_backend_connection_errors_total")
+        node.let_go(WINDOW_FIRST)
+
+    assert {(status, told["code"]) for status, _, told in refusals} == {(503, "too_busy")}
+    assert all(1 <= again_s == told["retry_after_s"] <= RETRY_S_MAX for _, again_s, told in refusals)
+    assert len({again_s for _, again_s, _ in refusals}) > 1
+    assert (len(node.came), counted) == (WINDOW_FIRST, 20)
+
+
+def test_check_goes_first_then_who_asks_least_and_a_look_last(node: HeldNode, tmp_path: Path) -> None:
+    patient = tmp_path / "patient.cfg"
+    patient.write_text(CONFIGURATION.read_text().replace("timeout queue 30ms", "timeout queue 30s"))
+    waiting = (
+        ("stranger", "/v1/verifications", "POST"),
+        ("small", "/v1/verifications", "GET"),
+        ("large", "/v1/verifications", "POST"),
+        ("small", "/v1/verifications", "POST"),
+        ("large", "/v1/verifications/ver_1/check", "POST"),
+    )
+    with (
+        Proxy(node.address, tmp_path / "log", configuration=patient) as proxy,
+        ThreadPoolExecutor(WINDOW_FIRST + len(waiting)) as pool,
+    ):
+        proxy.until_down("node2")
+        node.let_go(2)
+        for key in ("large", "small"):
+            ask(proxy, key)
+        for _ in range(WINDOW_FIRST):
+            pool.submit(ask, proxy, "large")
+        until(lambda: len(node.came) == 2 + WINDOW_FIRST, within_s=ANSWER_S_MAX)
+        for n, (key, path, method) in enumerate(waiting, 1):
+            pool.submit(ask, proxy, key, path, method)
+            until(lambda n=n: proxy.figure("haproxy_backend_current_queue") == n, within_s=ANSWER_S_MAX)
+        for n in range(len(waiting)):
+            node.let_go()
+            until(lambda n=n: len(node.came) == 2 + WINDOW_FIRST + n + 1, within_s=ANSWER_S_MAX)
+        node.let_go(WINDOW_FIRST)
+
+    assert node.came[2 + WINDOW_FIRST :] == [
+        "large POST check",
+        "small POST verifications",
+        "large POST verifications",
+        "stranger POST verifications",
+        "small GET verifications",
+    ]
+
+
 def test_no_node_is_told_503_with_a_time_to_come_again(tmp_path: Path) -> None:
     with Proxy("127.0.0.1:2", tmp_path / "log") as alone:
+        alone.until_down("node1")
+        alone.until_down("node2")
         status, headers, told = alone.raw(b"GET /v1/verifications HTTP/1.1\r\nHost: a\r\n\r\n")
 
     assert (status, headers["retry-after"], json.loads(told)["code"]) == (503, "2", "overloaded")
@@ -105,9 +181,10 @@ def test_no_node_is_told_503_with_a_time_to_come_again(tmp_path: Path) -> None:
 
 def test_proxy_says_what_dastak_would_say() -> None:
     text = CONFIGURATION.read_text()
-    problems = [json.loads(line.split("'")[1]) for line in text.splitlines() if "http-error" in line]
+    said = [line.split("'")[1] for line in text.splitlines() if "http-error" in line]
+    problems = [json.loads(one.replace("%[var(txn.again)]", "1")) for one in said]
 
-    assert len(problems) == 3
+    assert len(problems) == 4
     for problem in problems:
         assert problem["code"] in error_titles()
         assert problem["type"] == f"urn:dastak:problem:{problem['code']}"
@@ -115,7 +192,9 @@ def test_proxy_says_what_dastak_would_say() -> None:
 
 def test_proxy_opens_fewer_connections_than_the_door_allows_one_address() -> None:
     text = CONFIGURATION.read_text()
-    [server] = [line for line in text.splitlines() if "default-server" in line]
+    to_api, to_pages = (int(most) for most in re.findall(r"default-server maxconn (\d+)", text))
 
-    assert int(server.split("maxconn ")[1].split()[0]) < DoorSettings().connections_per_address_max
+    assert to_api + to_pages < DoorSettings().connections_per_address_max
+    # A node that has just started lets so many in, and refuses nobody whom the proxy sends.
+    assert to_api == WINDOW_FIRST
     assert f"req.body_size gt {DoorSettings().body_octets_max}" in text

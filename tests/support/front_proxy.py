@@ -4,6 +4,7 @@ import http.client
 import os
 import socket
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Final, Self
 
@@ -23,18 +24,21 @@ class Proxy:
 
     Attributes:
         address: Where it listens.
+        ops_port: Where its figures are.
     """
 
-    def __init__(self, node: str, log: Path, *, other: str = NOBODY) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
-        self._environment = {**os.environ, **addresses(self.address, node, other)}
-        self._log = log
+    def __init__(
+        self, node: str, log: Path, *, other: str = NOBODY, configuration: Path = CONFIGURATION
+    ) -> None:
+        self.address, self.ops_port = f"127.0.0.1:{free_port()}", free_port()
+        self._environment = {**os.environ, **addresses(self.address, node, other, ops_port=self.ops_port)}
+        self._log, self._configuration = log, configuration
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [program("haproxy"), "-db", "-f", str(CONFIGURATION)],
+                [program("haproxy"), "-db", "-f", str(self._configuration)],
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -46,6 +50,11 @@ class Proxy:
         assert self._process is not None
         self._process.terminate()
         self._process.wait(ANSWER_S_MAX)
+
+    def until_down(self, node: str) -> None:
+        """Wait until a node that is not there was found out: nothing goes to it then."""
+        downs = {f"Server {backend}/{node} is DOWN" for backend in ("api", "dastak")}
+        until(lambda: all(down in self.log() for down in downs), within_s=ANSWER_S_MAX)
 
     def connection(self) -> http.client.HTTPConnection:
         """Return a connection of a customer."""
@@ -59,6 +68,14 @@ class Proxy:
             answer = http.client.HTTPResponse(sending)
             answer.begin()
             return answer.status, dict(answer.getheaders()), answer.read()
+
+    def figure(self, sample: str) -> float:
+        """Return a figure of the backend of the API."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=ANSWER_S_MAX)) as asking:
+            asking.request("GET", "/metrics")
+            lines = asking.getresponse().read().decode().splitlines()
+        [value] = [line.split()[1] for line in lines if line.startswith(f'{sample}{{proxy="api"}} ')]
+        return float(value)
 
     def log(self) -> str:
         """Return what it has said."""
@@ -75,6 +92,7 @@ class Proxy:
         return True
 
 
-def addresses(bind: str, node: str, other: str = NOBODY) -> dict[str, str]:
+def addresses(bind: str, node: str, other: str = NOBODY, *, ops_port: int = 9) -> dict[str, str]:
     """Return the environment in which the file is read."""
-    return {"DASTAK_BIND": bind, "DASTAK_NODE1": node, "DASTAK_NODE2": other}
+    ops = f"127.0.0.1:{ops_port}"
+    return {"DASTAK_BIND": bind, "DASTAK_PROXY_OPS": ops, "DASTAK_NODE1": node, "DASTAK_NODE2": other}
