@@ -55,4 +55,5 @@ SCENES: Final[Mapping[str, Scene]] = {
     "F32": failovers.switchover,
     "F33": failovers.primary_cut_off_without_a_proxy,
     "F34": failovers.etcd_lost,
+    "F35": overload.flood_before_the_proxy,
 }

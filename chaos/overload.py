@@ -1,4 +1,4 @@
-"""Too many people, people who ask again at once, and a long day: F19, F20 and F26."""
+"""Too many people, people who ask again at once, and a long day: F19, F35, F20 and F26."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ from chaos.flood import Orders, Reply
 from chaos.flood import flood as ask_all
 from chaos.outcome_table import Outcome
 from chaos.people import Habits
+from chaos.shipped_proxy import before
 from chaos.stage import House, Stage
 from chaos.watched_carrier import until
 
@@ -37,34 +38,45 @@ GOOD_SHARE: Final = 0.9
 async def flood(stage: Stage) -> Outcome:
     """F19: ten times as many starts as people can be served, by a schedule, beside people as usual."""
     async with stage.house("f19") as house:
-        peak = await most(house, stage.scale.overload_s / 4)
-        before_mib = house.victim.process.resident_mib
-        async with house.load():
-            await house.until_accepted(10)
-            before_per_s = await _most_starts(house, stage.scale.overload_s / 4)
-            house.fault_begins()
-            answers = await _flood(house, TIMES * peak, stage.scale.overload_s)
-            house.fault_ended_s = time.monotonic()
-            await house.recovered(house.fault_ended_s)
-            await house.until_asked(stage.scale.requests_min)
-            await _texts(house, answers, "the flood has its texts")
-            # A machine that others use as well is now faster, now slower: the peak is that of both sides.
-            after_per_s = await _most_starts(house, stage.scale.overload_s / 4)
-        # Who was refused a start for longer than their patience was told so each time.
-        house.figures["people who gave up"] = sum(house.crowd.gave_up.values())
-        house.crowd.gave_up.clear()
-        findings = await house.close()
-        for number, said in _without_retry_after(answers).items():
-            house.breach("F19", f"{said} answers {number} say not when to come again")
-        peak_per_s = (before_per_s + after_per_s) / 2
-        figures = {"peak people/s": peak, **_figures(house, answers, peak_per_s, stage.scale.overload_s)}
-        figures["memory more MiB"] = house.victim.process.resident_mib - before_mib
-        house.expect_within("seconds of an accepted start, p99", figures["accepted p99 s"], 1.0)
-        house.expect_within("seconds of a refusal, p99", figures["refused p99 s"], 0.1)
-        house.expect_within("starts not done that go at the peak, %", 100 - figures["of the peak %"], 10.0)
-        house.expect_within("checks not answered, %", 100 - figures["checks answered %"], 1.0)
-        house.expect_within("MiB more", figures["memory more MiB"], 200.0)
-        return stage.outcome("F19", "far too many starts", house, findings, **figures)
+        return await _far_too_many(house, "F19", "far too many starts")
+
+
+async def flood_before_the_proxy(stage: Stage) -> Outcome:
+    """F35: the same by way of HAProxy, which refuses what the program has no room for."""
+    async with stage.house("f35") as house, before(house):
+        return await _far_too_many(house, "F35", "far too many starts, and HAProxy before it")
+
+
+async def _far_too_many(house: House, fault: str, title: str) -> Outcome:
+    stage = house.stage
+    peak = await most(house, stage.scale.overload_s / 4)
+    before_mib = house.victim.process.resident_mib
+    async with house.load():
+        await house.until_accepted(10)
+        before_per_s = await _most_starts(house, stage.scale.overload_s / 4)
+        house.fault_begins()
+        answers = await _flood(house, TIMES * peak, stage.scale.overload_s)
+        house.fault_ended_s = time.monotonic()
+        await house.recovered(house.fault_ended_s)
+        await house.until_asked(stage.scale.requests_min)
+        await _texts(house, answers, "the flood has its texts")
+        # A machine that others use as well is now faster, now slower: the peak is that of both sides.
+        after_per_s = await _most_starts(house, stage.scale.overload_s / 4)
+    # Who was refused a start for longer than their patience was told so each time.
+    house.figures["people who gave up"] = sum(house.crowd.gave_up.values())
+    house.crowd.gave_up.clear()
+    findings = await house.close()
+    for number, said in _without_retry_after(answers).items():
+        house.breach(fault, f"{said} answers {number} say not when to come again")
+    peak_per_s = (before_per_s + after_per_s) / 2
+    figures = {"peak people/s": peak, **_figures(house, answers, peak_per_s, stage.scale.overload_s)}
+    figures["memory more MiB"] = house.victim.process.resident_mib - before_mib
+    house.expect_within("seconds of an accepted start, p99", figures["accepted p99 s"], 1.0)
+    house.expect_within("seconds of a refusal, p99", figures["refused p99 s"], 0.1)
+    house.expect_within("starts not done that go at the peak, %", 100 - figures["of the peak %"], 10.0)
+    house.expect_within("checks not answered, %", 100 - figures["checks answered %"], 1.0)
+    house.expect_within("MiB more", figures["memory more MiB"], 200.0)
+    return stage.outcome(fault, title, house, findings, **figures)
 
 
 async def _flood(house: House, per_s: float | None, seconds: float) -> list[Reply]:
@@ -73,7 +85,7 @@ async def _flood(house: House, per_s: float | None, seconds: float) -> list[Repl
     first = FIRST_OF_FLOOD + len(others)
     # Before a text can arrive: whoever it is for is nobody of the crowd.
     others.update(f"+{first + n}" for n in range(int(2 * seconds * (per_s or STARTS_PER_S_MAX)) + 100))
-    orders = Orders(port=house.victim.port, key=house.lines.key, per_s=per_s, seconds=seconds, first=first)
+    orders = Orders(port=house.lines.port, key=house.lines.key, per_s=per_s, seconds=seconds, first=first)
     return await ask_all(orders)
 
 

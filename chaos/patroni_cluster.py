@@ -48,7 +48,7 @@ USERS: Final = {
 
 def why_not() -> str:
     """Say what this machine lacks for a cluster; nothing if it lacks nothing."""
-    missing = [name for name in NEEDS if _path_of(name) is None]
+    missing = [name for name in NEEDS if path_of(name) is None]
     if missing or programs() is None:
         return f"it needs {', '.join(missing) or 'PostgreSQL'}"
     return "" if os.geteuid() == 0 and can_be_made() else "it needs root's right to make network namespaces"
@@ -246,7 +246,7 @@ class PatroniCluster:
     def _start_proxy(self) -> None:
         with (self.home / "haproxy.log").open("ab") as said:
             self._proxy = subprocess.Popen(
-                [_path_of("haproxy") or "haproxy", "-db", "-f", str(self.home / "haproxy.cfg")],
+                [path_of("haproxy") or "haproxy", "-db", "-f", str(self.home / "haproxy.cfg")],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -281,5 +281,6 @@ def _variables(text: str) -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
-def _path_of(name: str) -> str | None:
+def path_of(name: str) -> str | None:
+    """Return where a program is, also where only root's shell looks."""
     return shutil.which(name) or shutil.which(name, path=ALSO_IN)

@@ -35,7 +35,7 @@ STRANGE_QUESTIONS_MAX: Final = 50
 # By when it must be well again, as the facts of the field ask for; of F1 and F2 that is a second process.
 RECOVERS_S_MAX: Final[Mapping[str, float]] = {
     "F3": 10.0, "F6": 5.0, "F7": 5.0, "F10": 5.0, "F12": 2.0,
-    "F13": 30.0, "F19": 10.0, "F20": 10.0, "F23": 10.0, "F27": 60.0,
+    "F13": 30.0, "F19": 10.0, "F20": 10.0, "F23": 10.0, "F27": 60.0, "F35": 10.0,
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from chaos.fault_list import FAULTS
 
 
 def test_list_is_whole() -> None:
-    assert list(FAULTS) == [f"F{n}" for n in range(1, 35)]
+    assert list(FAULTS) == [f"F{n}" for n in range(1, 36)]
 
 
 def test_fault_is_played_or_has_a_reason() -> None:
