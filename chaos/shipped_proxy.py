@@ -41,7 +41,7 @@ async def before(house: House) -> AsyncIterator[None]:
     proxy = _start(haproxy, environment, log)
     try:
         await until(
-            lambda: "api/node2 is DOWN" in log.read_text(), within_s=READY_S_MAX, what="HAProxy has looked"
+            lambda: "pages/node2 is DOWN" in log.read_text(), within_s=READY_S_MAX, what="HAProxy has looked"
         )
         house.lines.port = port
         yield

@@ -80,7 +80,7 @@ def test_code_of_one_node_is_known_to_the_other_and_a_dead_node_is_left_out(clus
     seen = direct[1].get(f"/v1/verifications/{started.body['id']}")
 
     cluster.nodes[0].kill()
-    until(lambda: "Server dastak/node1 is DOWN" in cluster.proxy.log(), within_s=START_S_MAX)
+    until(lambda: "Server pages/node1 is DOWN" in cluster.proxy.log(), within_s=START_S_MAX)
     after = [people.post("/v1/verifications", {"to": f"+91981100001{number}"}) for number in range(5)]
     kept = people.get(f"/v1/verifications/{started.body['id']}")
 

@@ -53,7 +53,7 @@ class Proxy:
 
     def until_down(self, node: str) -> None:
         """Wait until a node that is not there was found out: nothing goes to it then."""
-        downs = {f"Server {backend}/{node} is DOWN" for backend in ("api", "dastak")}
+        downs = {f"Server {backend}/{node} is DOWN" for backend in ("api", "checks", "pages")}
         until(lambda: all(down in self.log() for down in downs), within_s=ANSWER_S_MAX)
 
     def connection(self) -> http.client.HTTPConnection:
