@@ -16,11 +16,12 @@ KEPT: Final = (
     ("reference.json", "The run that is kept"),
     ("later.json", "The runs of the other faults, on the same day"),
     ("again.json", "The floods and the stops, run again after what they had shown was mended"),
+    ("proxy.json", "The flood by way of HAProxy"),
     ("soak.json", "The long day, for ten minutes"),
     ("postgres.json", "The run on PostgreSQL"),
     ("postgres-queue.json", "The run on PostgreSQL with a long queue"),
     ("postgres-rest.json", "The run on PostgreSQL of what was played there in short forms alone before"),
-    ("postgres-floods.json", "The floods on PostgreSQL"),
+    ("postgres-floods.json", "The floods and the want of memory on PostgreSQL"),
 )
 
 PLAYED_TWICE: Final = "`make chaos`, and in short `make test` or `make test-all`"
