@@ -341,10 +341,12 @@ async def test_all_who_wait_stand_before_a_full_route_that_nobody_waits_for(tmp_
         for n in range(3):
             await house.start(some_msisdn(n))
         waiting = [worker.queue_of(name) for name in ("north", "south", "elsewhere")]
+        told_to_nodes = {route: queue.crowds for route, queue in worker.queues().items()}
         gate.opened.set()
         await house.sees(MessageSubmitted, 2 * FEW + 3)
         at_last = worker.queue_of("south")
 
     crowds = [None if queue is None else queue.crowds for queue in waiting]
     assert crowds == [{1: 3}, {1: 3}, None]
+    assert told_to_nodes == {"north": {1: 3}, "south": {1: 3}}
     assert (at_first, at_last) == (None, None)

@@ -62,8 +62,9 @@ class Dispatch:
         return len(self._lane)
 
     def queues(self) -> Mapping[str, Queue]:
-        """Return who waits for which route."""
-        return {route: queue for route in self._lane.routes() if (queue := self.queue_of(route))}
+        """Return who waits for which route, or before it."""
+        routes = (*self._lane.routes(), *self._routes)
+        return {route: queue for route in routes if (queue := self.queue_of(route))}
 
     def queue_of(self, route: str) -> Queue | None:
         """Return who waits for a route, those too for whom the lane has no room; None is nobody.
