@@ -33,10 +33,10 @@ from bench.loopback_carrier import Carrier
 from bench.neighbour import slowdown
 from bench.pages import measure_pages
 from bench.postgres_cases import measure_postgres
-from bench.processes import LOAD_CORE, Pinned
+from bench.processes import LOAD_CORE, Pinned, free_port
 from bench.report import Memory, Report, machine, text
 from bench.spoken_calls import measure_spoken_calls
-from bench.subject import free_port, make_installation
+from bench.subject import make_installation
 from bench.submits import measure_submits
 
 KEPT = Path("bench/results/latest.json")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
-from bench.subject import free_port
+from bench.processes import free_port
 
 # Nothing is lost with a test's database but the test.
 FAST: Final[Mapping[str, str]] = {"fsync": "off", "full_page_writes": "off"}

@@ -2,17 +2,24 @@
 
 import asyncio
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 SERVER_CORE = 0
 LOAD_CORE = 1
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 STOP_S_MAX = 10
 LISTEN_S_MAX = 30
+# Below those of outgoing connections, and above the one that browsers take for unsafe (10080).
+_PORTS: Final = (11_000, 32_000)
+_CHANCE: Final = random.SystemRandom()
 
 
 class Pinned:
@@ -91,6 +98,14 @@ class Pinned:
                 writer.close()
                 return
         raise RuntimeError(f"no answer on port {port}:\n{self._log.read_text()[-2000:]}")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now, of those that the kernel gives to nobody by itself."""
+    while True:
+        port = _CHANCE.randrange(*_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def cpu_s(pid: int) -> float:

@@ -16,9 +16,9 @@ import uvloop
 
 from bench.cases import Dastak, Throughput
 from bench.loopback_carrier import Carrier
-from bench.processes import Pinned
+from bench.processes import Pinned, free_port
 from bench.report import tabulated
-from bench.subject import Installation, free_port, make_installation
+from bench.subject import Installation, make_installation
 
 CONNECTIONS = 64
 WARM = 500

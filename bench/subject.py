@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.processes import Pinned
+from bench.processes import Pinned, free_port
 from dastak.config_read import DATABASE_URL
 from dastak.core.policy import Policy
 from dastak.core.tenant import Mode, Scope, Service, Tenant
@@ -104,12 +103,6 @@ async def _dastak(*arguments: str, url: str | None = None) -> None:
     environment = os.environ if url is None else {**os.environ, DATABASE_URL: url}
     run = partial(subprocess.run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     await asyncio.to_thread(run, command, check=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 async def _admit(url: str) -> str:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.processes import Pinned
-from bench.subject import free_port
+from bench.processes import Pinned, free_port
 from dastak.core.ids import VerificationId
 from dastak.core.message import MessageKey, Receipt
 from dastak.core.msisdn import Msisdn

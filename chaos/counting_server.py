@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from bench.subject import free_port
+from bench.processes import free_port
 
 START_S_MAX: Final = 15.0
 ANSWER_OCTETS_MAX: Final = 1 << 20

@@ -17,7 +17,7 @@ import psycopg
 import yaml
 
 from bench.postgres_cluster import programs
-from bench.subject import free_port
+from bench.processes import free_port
 from chaos.machine_network import MachineNetwork, can_be_made
 from chaos.server_database import POSTGRES_PORT
 from chaos.watched_carrier import until

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.processes import LOAD_CORE
-from bench.subject import free_port
+from bench.processes import LOAD_CORE, free_port
 from chaos.patroni_cluster import path_of
 from chaos.stage import CannotPlay, House
 from chaos.watched_carrier import until

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.processes import Pinned
+from bench.processes import Pinned, free_port
 from bench.scrape import figure, until_figure
 from bench.spoken_calls import FIRST_RTP_PORT
-from bench.subject import free_port
 from chaos.watched_carrier import SYSTEM_ID, WatchedCarrier, until
 
 COMMAND_S_MAX: Final = 60

@@ -14,11 +14,12 @@ import compose_spec
 import pytest
 import yaml
 
+from bench.processes import free_port
 from dastak import __version__
 from tests.support.deployed import DEPLOY, PROMETHEUS, ROOT, run
 from tests.support.patience import until
 from tests.support.program import STOP_S_MAX, clean_environment
-from tests.support.serve_installation import START_S_MAX, free_port
+from tests.support.serve_installation import START_S_MAX
 
 DOCKERFILE: Final = DEPLOY / "Dockerfile"
 COMPOSE: Final = (DEPLOY / "compose.yaml", DEPLOY / "compose.cluster.yaml")

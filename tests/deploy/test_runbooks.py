@@ -9,11 +9,12 @@ from typing import Final
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.carrier_process import CarrierProcess
 from tests.support.deployed import ROOT, RUNBOOKS, alert_rules, run, runbook_of
 from tests.support.patience import until
 from tests.support.program import clean_environment
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 PAGES: Final = sorted(path for path in RUNBOOKS.glob("*.md") if path.name != "README.md")
 SECTIONS: Final = ["Look first", "Do", "It is over when"]

@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.deployed import ROOT
 from tests.support.needed import missing, program
-from tests.support.serve_installation import free_port
 
 BOOT_S_MAX: Final = 180
 SCRIPT: Final = ROOT / "tests" / "support" / "boot_systemd.sh"

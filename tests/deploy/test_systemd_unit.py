@@ -11,13 +11,14 @@ from typing import Final
 
 import pytest
 
+from bench.processes import free_port
 from dastak.api.door import DESCRIPTORS_RESERVED
 from dastak.config import Settings
 from tests.support.deployed import DEPLOY, ROOT, run
 from tests.support.needed import missing, program
 from tests.support.patience import until
 from tests.support.program import STOP_S_MAX, clean_environment
-from tests.support.serve_installation import START_S_MAX, Installation, free_port
+from tests.support.serve_installation import START_S_MAX, Installation
 
 UNIT: Final = DEPLOY / "systemd" / "dastak.service"
 HOW_TO: Final = ROOT / "docs" / "how-to" / "deploy.md"

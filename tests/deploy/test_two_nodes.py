@@ -10,12 +10,13 @@ from typing import Final
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.front_proxy import Proxy
 from tests.support.patience import until
 from tests.support.postgres_server import shared_server
 from tests.support.program import Program, clean_environment
-from tests.support.serve_installation import START_S_MAX, free_port
+from tests.support.serve_installation import START_S_MAX
 
 DASTAK: Final = (sys.executable, "-m", "dastak")
 

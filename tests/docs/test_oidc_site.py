@@ -8,12 +8,12 @@ from pathlib import Path
 
 import httpx
 
+from bench.processes import free_port
 from tests.support.dastak_process import DastakProcess
 from tests.support.oidc_site import add_client, log_in, some_number
 from tests.support.patience import until
 from tests.support.plain_browser import PlainBrowser
 from tests.support.program import clean_environment
-from tests.support.serve_installation import free_port
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "log-in-with-openid-connect.md"
 FILE = re.compile(r"^<!-- file: shop.py -->\n```\w+[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.carrier_process import CarrierProcess
 from tests.support.patience import until
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 from tests.support.terminal_session import Terminal, same
 
 HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to"

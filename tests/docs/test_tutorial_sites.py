@@ -14,12 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.fresh_numbers import FRESH
 from tests.support.patience import until
 from tests.support.program import clean_environment
-from tests.support.serve_installation import free_port
 
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
 FILE = re.compile(r"^<!-- (file|end of): (\S+) -->\n```\w+[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 BIND_TIMEOUT_S = 5.0
 BIND_TRANSCEIVER = 0x09

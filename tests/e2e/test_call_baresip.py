@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.authority import Authority
 from tests.support.calling_house import calling_house, code_heard, phone_in, press_gate
 from tests.support.kamailio import Kamailio
 from tests.support.needed import library
-from tests.support.serve_installation import free_port
 from tests.support.sipp import Sipp, answer, expect
 from tests.support.virtual_caller import CODES
 

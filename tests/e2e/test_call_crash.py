@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from bench.processes import free_port
 from dastak.flows.deliver import CALL_S_MAX
 from dastak.voice.sip.sip_message import parse
 from tests.e2e.test_call_dissected import Callees
@@ -19,7 +20,7 @@ from tests.e2e.test_voice_process import ANSWERS, IS_CANCELED, IS_HUNG_UP, RINGS
 from tests.support import sip_samples
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 from tests.support.sipp import Sipp, answer, ask, expect, pause, sipp
 from tests.support.stepped_clock import SteppedClock
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from bench.processes import free_port
 from dastak.flows.deliver import CALL_S_MAX
 from dastak.voice.prompts import Pack
 from tests.e2e.test_call_crash import ANOTHER, hear_invites
@@ -18,7 +19,7 @@ from tests.support.child_processes import lives
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
 from tests.support.quick_voice import quick_voice
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 from tests.support.sipp import pause, sipp
 from tests.support.smpp_pair import soon
 from tests.support.stepped_clock import SteppedClock

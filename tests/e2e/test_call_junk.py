@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import free_port
 from dastak.voice.sip.sip_message import parse
 from tests.support import sip_samples
 from tests.support.calling_house import CallingHouse, calling_house
 from tests.support.patience import until
-from tests.support.serve_installation import free_port
 
 ROUNDS = 50
 METHODS = ("OPTIONS", "INVITE", "REGISTER", "BYE")

@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.calling_house import CallingHouse, calling_house
 from tests.support.patience import until
-from tests.support.serve_installation import free_port
 from tests.support.sipp import Sipp, answer, ask, expect, expect_answer, pause
 
 # The phone hangs up after half a second, so that the trunk never is full.

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import pytest
 
+from bench.processes import free_port
 from tests.e2e.test_call_rules_live import INDIA, SERVICE
 from tests.support.calling_house import CallingHouse, calling_house
 from tests.support.carrier_process import CarrierProcess
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.serve_installation import free_port
 
 # No text arrives; each phone rings for a second, and its person hangs up before the code was spoken.
 FAILS: Final = """

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from dastak.cli import Exit
 from tests.support.calling_house import TO, CallingHouse, calling_house, code_heard, phone_in, press_gate
-from tests.support.serve_installation import free_port
 from tests.support.sipp import Sipp, answer, expect
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import free_port
 from dastak.voice.prompts import pack
 from dastak.voice.recordings import telephone
 from dastak.voice.sound.g711 import pcm_to_ulaw
 from tests.support.baresip_phone import BaresipPhone
 from tests.support.calling_house import TO, CallingHouse, calling_house, code_heard, phone_in, press_gate
 from tests.support.patience import until
-from tests.support.serve_installation import free_port
 from tests.support.virtual_caller import CODES, digits_in, gate_in
 from tests.unit.test_recordings import tone, wav
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.carrier_process import CarrierProcess
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
 from tests.support.program import clean_environment
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 CARRIERS = "/v1/admin/carriers"
 TO = "+919876543210"

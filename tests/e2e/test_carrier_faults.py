@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from bench.processes import free_port
 from dastak.simulator.faults import Fate, Fault, FaultScript
 from dastak.simulator.phone import Text
 from dastak.simulator.smsc import Account, Smsc
@@ -23,7 +24,7 @@ from dastak.simulator.vendor_http.vendor_carrier import ACCOUNT_SID, VendorCarri
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 ACCOUNT = Account(system_id="sim_1", password="s3cret-9")
 SECRET = "0123456789abcdef0123456789abcdef"

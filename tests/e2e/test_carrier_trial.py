@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.processes import free_port
 from dastak.carriers.carrier_kinds import NO_CALLBACK, Acknowledge
 from dastak.carriers.trial import Opener, Trial, opener, refuse
 from dastak.carriers.trial_desk import TRIALS_MAX, TrialDesk
@@ -26,7 +27,6 @@ from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 from tests.support.authority import Authority
 from tests.support.npm_peer import npm_smsc
-from tests.support.serve_installation import free_port
 from tests.support.smpp_pair import Ends, esme, smsc, soon, submission
 
 TO = Msisdn("+919876500000")

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.npm_peer import npm_smsc
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 KILLS = 3
 CALLERS = 4

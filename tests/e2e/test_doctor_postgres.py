@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
+from bench.processes import free_port
 from dastak import cli
 from dastak.commands.checks import server_checks
 from dastak.commands.checks.server_facts import ServerFacts
@@ -19,7 +20,6 @@ from dastak.store.postgres.postgres_store import PostgresStore
 from dastak.tenancy import operators
 from tests.support.installed import Installation, unsent
 from tests.support.postgres_server import PostgresServer, own_server
-from tests.support.serve_installation import free_port
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from bench.processes import free_port
 from dastak.voice.engine import engine_process
 from dastak.voice.engine.engine_line import EngineLeg, EngineLine
 from dastak.voice.engine.engine_process import EngineProcess
@@ -20,7 +21,6 @@ from dastak.voice.sip_settings import SipSettings
 from tests.support import patience, sip_samples
 from tests.support.child_processes import lives
 from tests.support.samples import MSISDN
-from tests.support.serve_installation import free_port
 from tests.support.sipp import SDP
 from tests.support.spoken_call import SpokenCall
 

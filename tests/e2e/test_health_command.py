@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.processes import free_port
 from tests.support.dastak_process import DastakProcess
 from tests.support.deployed import run
 from tests.support.program import clean_environment
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 
 def health(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from dastak.core.errors import (
     CarrierFull,
     CarrierRejected,
@@ -23,7 +24,6 @@ from dastak.http_carriers.http_route import UNMAPPED_MAX, Callback, HttpRoute
 from dastak.http_carriers.http_settings import PROFILES, read_http_settings
 from dastak.http_carriers.warm_client import ANSWER_OCTETS_MAX
 from tests.support.http_samples import CALLBACK_URL, NOW, is_foreign, some_carrier, some_hook, some_outgoing
-from tests.support.serve_installation import free_port
 from tests.support.vendor_server import Say, VendorServer
 
 YES = Say(201, b'{"sid":"SM01","status":"queued"}')

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from tests.e2e.test_vendor_carrier_live import (
     CARRIERS,
     FLOW,
@@ -18,7 +19,7 @@ from tests.e2e.test_vendor_carrier_live import (
 from tests.support.api_client import ApiClient
 from tests.support.carrier_process import CarrierProcess
 from tests.support.patience import until
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 
 def on_server(

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 from tests.support.vendor_server import Say, VendorServer
 from tests.support.voice_vendor import (
     PlivoVoice,

@@ -5,10 +5,10 @@ from itertools import count
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import Answer, ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.plenty import PLENTY
-from tests.support.serve_installation import free_port
 
 WRONG_PER_HOUR_MAX = 10
 _NUMBERS = count(7_040_000_001)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from bench.processes import free_port
 from chaos.counting_server import CountingServer, counting_program
 from dastak.config_read import DATABASE_URL
 from tests.support.api_client import Answer, ApiClient
@@ -18,7 +19,7 @@ from tests.support.patience import until
 from tests.support.plenty import PLENTY
 from tests.support.postgres_server import PostgresServer, own_server
 from tests.support.program import Program
-from tests.support.serve_installation import START_S_MAX, Installation, free_port
+from tests.support.serve_installation import START_S_MAX, Installation
 
 AT_ONCE: Final = 100
 NUMBER_PER_10_MIN: Final = 5

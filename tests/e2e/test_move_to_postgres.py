@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from dastak.config_read import DATABASE_URL
 from dastak.core.errors import Conflict, NotFound
 from dastak.store import migrate, sqlite_file
@@ -20,7 +21,7 @@ from dastak.store.postgres.postgres_lane import connect
 from tests.support.api_client import ApiClient
 from tests.support.postgres_server import shared_server
 from tests.support.program import Program, clean_environment
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 SEED = 7
 ROWS = 20

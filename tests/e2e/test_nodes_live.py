@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from bench.loopback_carrier import Carrier
+from bench.processes import free_port
 from dastak.config_read import DATABASE_URL
 from tests.support.api_client import Answer, ApiClient
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
 from tests.support.postgres_server import PostgresServer, own_server
 from tests.support.program import Program
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 MANY = 40
 BINDS = 7

@@ -9,13 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from bench.processes import free_port
 from dastak import cli
 from dastak.config_read import DATABASE_URL, load
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.postgres_server import PostgresServer, shared_server
 from tests.support.program import clean_environment
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 PASSWORD = "s3cret-of-a-db"
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import free_port
 from dastak.config_read import DATABASE_URL
 from tests.support.api_client import Answer, ApiClient
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
 from tests.support.postgres_server import PostgresServer, frozen, own_server
 from tests.support.program import Program
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 PARALLEL = 50
 CALLERS = 4

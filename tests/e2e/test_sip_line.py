@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from bench.processes import free_port
 from dastak.voice.sip.call_events import Answered, Ended, Ringing
 from dastak.voice.sip.call_outcomes import CallOutcome
 from dastak.voice.sip.line_call import EVENTS_MAX
@@ -19,7 +20,6 @@ from dastak.voice.sip.sip_standing import NOT_YET
 from tests.e2e.test_sip_sipp import callee, events_of, line_to
 from tests.support import sip_samples
 from tests.support.authority import Authority
-from tests.support.serve_installation import free_port
 from tests.support.sip_phone import sip_phone
 from tests.support.smpp_pair import soon
 

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench.processes import free_port
 from dastak.voice.sip.call_events import Ended, Ringing
 from dastak.voice.sip.call_outcomes import CallOutcome
 from dastak.voice.sip.sip_message import parse
 from tests.e2e.test_sip_sipp import callee, events_of, line_to
 from tests.support import sip_samples
 from tests.support.dnsmasq import Dnsmasq, asking_dnsmasq
-from tests.support.serve_installation import free_port
 from tests.support.sip_phone import sip_phone
 from tests.support.smpp_pair import soon
 

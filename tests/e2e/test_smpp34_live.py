@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 import smpp34
 
+from bench.processes import free_port
 from dastak.core.errors import CarrierRejected
 from dastak.core.outcome import Outcome
 from dastak.simulator.faults import Fault
 from dastak.sms.dlr import is_receipt
 from dastak.sms.esme import BindState
 from dastak.sms.smpp_codes import Command, Status, Tag
-from tests.support.serve_installation import free_port
 from tests.support.smpp_pair import Ends, esme, smsc, soon, submission
 
 VENDOR_TLV = (0x1400, b"\x00\xff1101234567890123456\x00")

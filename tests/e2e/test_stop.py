@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.npm_peer import NpmSmsc, npm_smsc
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 CALLERS = 4
 SILENT = ({"number": "*1", "silent": 1.0},)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.carrier_process import CarrierProcess
 from tests.support.dastak_process import DastakProcess
 from tests.support.patience import until
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 
 TO = "+919876543210"
 CARRIERS = "/v1/admin/carriers"

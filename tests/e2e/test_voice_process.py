@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.child_processes import command_line, environment, lives, voice_processes
 from tests.support.patience import until
 from tests.support.program import Program
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 from tests.support.sipp import answer, expect, sipp
 
 CARRIERS = "/v1/admin/carriers"

@@ -85,5 +85,7 @@ async def shortcomings(page: Page, *, target_px_min: int = 24) -> list[str]:
         page: As it stands.
         target_px_min: What a button has to measure each way, and a link that stands alone.
     """
+    # A click returns when the next page comes, and that has nothing in it yet.
+    await page.wait_for_load_state("domcontentloaded")
     found: list[str] = await page.evaluate(_PAGE_CHECKS, target_px_min)
     return found

@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from bench.processes import free_port
 from dastak.voice.prompts import Pack
 from dastak.voice.sound.g711 import pcm_to_ulaw
 from tests.support.api_client import ApiClient
 from tests.support.baresip_phone import BaresipPhone, baresip
 from tests.support.kamailio import Kamailio
 from tests.support.patience import until
-from tests.support.serve_installation import Installation, free_port
+from tests.support.serve_installation import Installation
 from tests.support.virtual_caller import ENGLISH, digits_in, gate_in
 
 TO: Final = "+919876543210"

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from bench.processes import free_port
 from tests.support.foreign_daemon import ForeignDaemon
-from tests.support.serve_installation import free_port
 
 
 class Dnsmasq:

@@ -8,10 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, Self
 
+from bench.processes import free_port
 from tests.support.deployed import DEPLOY
 from tests.support.needed import program
 from tests.support.patience import until
-from tests.support.serve_installation import free_port
 
 CONFIGURATION: Final = DEPLOY / "haproxy" / "haproxy.cfg"
 NOBODY: Final = "127.0.0.1:1"

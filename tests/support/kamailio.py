@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from bench.processes import free_port
 from tests.support.foreign_daemon import ForeignDaemon
 from tests.support.patience import until
-from tests.support.serve_installation import free_port
 
 MODULES: Final = f"/usr/lib/{platform.machine()}-linux-gnu/kamailio/modules/"
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench.processes import free_port
 from tests.support.foreign_daemon import ForeignDaemon
-from tests.support.serve_installation import free_port
 from tests.support.smpp_pair import soon
 
 USER = {"username": "shop", "password": "shopsecret"}

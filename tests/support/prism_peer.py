@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench.processes import free_port
 from tests.support.needed import PEERS, installed_prism
-from tests.support.serve_installation import free_port
 
 # The package that carries Twilio's document; what else is in it is not used.
 PACKAGE = PEERS / "prism" / "node_modules" / "twilio-cli-core-8.3.2.tgz"

@@ -1,22 +1,17 @@
 """An installation as an operator makes one: `dastak init`, carriers in its settings, keys, `dastak serve`."""
 
 import json
-import random
-import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
+from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
 from tests.support.program import Program, clean_environment
 
 START_S_MAX: Final = 30
-# Below those of outgoing connections, and above the one that browsers take for unsafe (10080).
-_PORTS: Final = (11_000, 32_000)
-_CHANCE: Final = random.SystemRandom()
 
 
 class Installation:
@@ -94,11 +89,3 @@ class Installation:
             return ApiClient(self.url, None).get("/healthz").status == 200
         except OSError:
             return False
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now, of those that the kernel gives to nobody by itself."""
-    while True:
-        port = _CHANCE.randrange(*_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
