@@ -12,6 +12,7 @@ from bench.postgres_cluster import DURABLE, FAST, PostgresServer, programs
 from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.postgres_lane import connect
 from tests.support.needed import missing
+from tests.support.patience import until
 from tests.support.schema_ahead import expanded
 
 __all__ = ["DURABLE", "FAST", "PostgresServer", "frozen", "migrated_database", "own_server", "shared_server"]
@@ -45,12 +46,23 @@ def frozen(server: PostgresServer) -> Iterator[None]:
             for pid in left:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
+            # The signal takes a moment: until then the first one may bear another.
+            until(lambda left=left: all(map(_at_rest, left)))
             stopped |= left
         yield
     finally:
         for pid in stopped:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+
+
+def _at_rest(pid: int) -> bool:
+    """Say whether a process is stopped, or gone."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "TtZX"
 
 
 def migrated_database() -> str:
