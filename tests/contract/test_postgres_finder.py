@@ -29,6 +29,33 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Lane]:
     return seen
 
 
+class Slow:
+    """Finds nobody, when it is let.
+
+    Attributes:
+        begun: A set is being read.
+        over: It may be answered.
+        sets: How many were read.
+    """
+
+    def __init__(self) -> None:
+        self.begun, self.over, self.sets = asyncio.Event(), asyncio.Event(), 0
+
+    async def run(self, _work: Any) -> list[Any]:
+        self.sets += 1
+        self.begun.set()
+        await self.over.wait()
+        return []
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    """What every lane does instead of its work."""
+    instead = Slow()
+    monkeypatch.setattr(Lane, "run", lambda _lane, work: instead.run(work))
+    return instead
+
+
 async def test_all_who_look_at_once_share_one_statement(server: PostgresServer, reads: list[Lane]) -> None:
     url, known = server.new_database(), [some_id() for _ in range(SET_MAX - 1)]
     async with PostgresStore(url) as store:
@@ -49,27 +76,18 @@ async def test_all_who_look_at_once_share_one_statement(server: PostgresServer, 
     assert reads.count(finder.lane) == 3
 
 
-async def test_who_looks_while_a_set_is_read_is_in_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, over, sets = asyncio.Event(), asyncio.Event(), []
-
-    async def slow(lane: Lane, _work: Any) -> list[Any]:
-        sets.append(lane)
-        begun.set()
-        await over.wait()
-        return []
-
-    monkeypatch.setattr(Lane, "run", slow)
+async def test_who_looks_while_a_set_is_read_is_in_the_next_one(slow: Slow) -> None:
     finder = Finder(partial(connect, ""))
     one = asyncio.create_task(finder.find(some_id()))
-    await begun.wait()
+    await slow.begun.wait()
     others = [asyncio.create_task(finder.find(some_id())) for _ in range(5)]
     await asyncio.sleep(0)
-    over.set()
+    slow.over.set()
     told = await asyncio.gather(one, *others)
     await finder.close()
 
     assert told == [None] * 6
-    assert len(sets) == 2
+    assert slow.sets == 2
 
 
 async def test_nobody_waits_for_a_second_try_to_connect() -> None:
@@ -88,26 +106,17 @@ async def test_nobody_waits_for_a_second_try_to_connect() -> None:
     assert len(tries) == 1
 
 
-async def test_who_waits_when_it_closes_is_told_so_and_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, over, sets = asyncio.Event(), asyncio.Event(), []
-
-    async def slow(lane: Lane, _work: Any) -> list[Any]:
-        sets.append(lane)
-        begun.set()
-        await over.wait()
-        return []
-
-    monkeypatch.setattr(Lane, "run", slow)
+async def test_who_waits_when_it_closes_is_told_so_and_not_looked_up(slow: Slow) -> None:
     finder = Finder(partial(connect, ""))
     read = asyncio.create_task(finder.find(some_id()))
-    await begun.wait()
+    await slow.begun.wait()
     waits = asyncio.create_task(finder.find(some_id()))
     await asyncio.sleep(0)
     closing = asyncio.create_task(finder.close())
     with pytest.raises(Overloaded):
         await waits
-    over.set()
+    slow.over.set()
     await closing
 
     assert await read is None
-    assert len(sets) == 1
+    assert slow.sets == 1
