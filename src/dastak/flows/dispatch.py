@@ -63,7 +63,7 @@ class Dispatch:
 
     def queues(self) -> Mapping[str, Queue]:
         """Return who waits for which route, or before it."""
-        routes = (*self._lane.routes(), *self._routes)
+        routes = {*self._lane.routes(), *self._routes}
         return {route: queue for route in routes if (queue := self.queue_of(route))}
 
     def queue_of(self, route: str) -> Queue | None:
