@@ -4,6 +4,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help dev test test-all check lint types imports pages bench chaos docs prompts format lock servers clean
 
+# Tests start the program a thousand times: it shall not be compiled each time, whatever the machine is set to.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input

@@ -101,10 +101,15 @@ class Pinned:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now, of those that the kernel gives to nobody by itself."""
+    """Return a port that nobody has now by TCP or UDP, of those that the kernel gives to nobody by itself."""
     while True:
         port = _CHANCE.randrange(*_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        with (
+            suppress(OSError),
+            socket.create_server(("127.0.0.1", port)),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            udp.bind(("127.0.0.1", port))
             return port
 
 

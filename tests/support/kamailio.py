@@ -1,7 +1,6 @@
 """Kamailio as the trunk: it asks for proof, stays in the way by Record-Route, and rings a phone behind it."""
 
 import asyncio
-import contextlib
 import platform
 import socket
 from collections.abc import AsyncIterator
@@ -165,7 +164,7 @@ class Kamailio:
         ports: tuple[int, int] | None = None,
     ) -> None:
         directory.mkdir()
-        self.port, self.tls_port = ports or (_free_for_both(), free_port())
+        self.port, self.tls_port = ports or (free_port(), free_port())
         settings = (
             (CONFIGURATION + routes)
             .replace("LED", leads)
@@ -205,15 +204,6 @@ class Kamailio:
                 return asking.recv(4096).startswith(b"SIP/2.0 200")
             except TimeoutError:
                 return False
-
-
-def _free_for_both() -> int:
-    """Return a port that is free for UDP as well as for TCP."""
-    while True:
-        port = free_port()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @asynccontextmanager

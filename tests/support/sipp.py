@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from bench.processes import free_port
 from tests.support.needed import program
 from tests.support.patience import until
 
@@ -103,7 +103,7 @@ class Sipp:
     def __init__(
         self, steps: Sequence[str], directory: Path, *, transport: str, contact_port: int, calls: int = 1
     ) -> None:
-        self.port = _free_port(transport)
+        self.port = free_port()
         self._directory = directory
         scenario = "\n".join(steps)
         (directory / "steps.xml").write_text(
@@ -165,13 +165,6 @@ async def sipp(
         yield peer
     finally:
         peer.stop()
-
-
-def _free_port(transport: str) -> int:
-    kind = socket.SOCK_DGRAM if transport == "UDP" else socket.SOCK_STREAM
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _bound(port: int, transport: str) -> bool:
