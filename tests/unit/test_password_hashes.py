@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -11,11 +13,14 @@ from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
 from dastak.core.errors import Overloaded
-from dastak.tenancy.password_hashes import WAITING_MAX, PasswordHashes
+from dastak.tenancy import password_hashes
+from dastak.tenancy.password_hashes import REST_S_MAX, WAITING_MAX, PasswordHashes
 from tests.support.child_processes import children, command_line, lives
 from tests.support.patience import until
 
 PASSWORD = "a bridge of seven lemons"
+# A loop runs a timer so much too early at most.
+CLOCK_S = 0.002
 
 
 @pytest_asyncio.fixture
@@ -78,6 +83,25 @@ async def test_hashing_processes_yield_to_all_others(hashes: PasswordHashes) -> 
 
     assert 1 <= len(working) <= max(1, (os.cpu_count() or 1) // 2)
     assert min(os.getpriority(os.PRIO_PROCESS, one) for one in working) > os.getpriority(os.PRIO_PROCESS, 0)
+
+
+async def test_single_core_rests_as_long_as_it_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    now_s, exchange = asyncio.get_running_loop().time, password_hashes._exchange
+    hashed: list[tuple[float, float]] = []
+
+    async def timed(process: Process, line: bytes) -> bytes:
+        began_s = now_s()
+        answer = await exchange(process, line)
+        hashed.append((began_s, now_s()))
+        return answer
+
+    monkeypatch.setattr(password_hashes, "_exchange", timed)
+    async with PasswordHashes() as opened:
+        await asyncio.gather(*(opened.make(PASSWORD) for _ in range(4)))
+
+    for (began_s, ended_s), (next_s, _) in pairwise(hashed):
+        assert next_s - ended_s >= min(ended_s - began_s, REST_S_MAX) - CLOCK_S
 
 
 async def test_process_that_dies_is_told_as_overload_and_another_one_begins(hashes: PasswordHashes) -> None:

@@ -1,6 +1,7 @@
 """Hash passwords slowly, in processes of their own that yield to everything else.
 
-1. A hash takes some 25 ms of a core: half of the cores hash at most, at a lower priority than the rest.
+1. A hash takes some 25 ms of a core: half of the cores hash at most, at a lower priority than the rest; a
+   single one hashes half of the time.
    Threads would not do: one of low priority that holds the interpreter's lock holds up every check.
 2. Who is nobody costs as much as somebody with a wrong password.
 3. What too many wait for is refused, and nothing else has to wait.
@@ -21,8 +22,10 @@ from dastak.core.person import read_password
 from dastak.tenancy.hashing_process import Answer, Question, hasher
 from dastak.tenancy.known_passwords import is_known
 
-# At 40 hashes a second and core a few seconds of waiting; who waits longer has gone.
+# At 20 to 40 hashes a second a few seconds of waiting; who waits longer has gone.
 WAITING_MAX: Final = 100
+# As long as a hash may take on a slow machine; what takes longer was waiting for the core itself.
+REST_S_MAX: Final = 0.1
 RETRY_AFTER_S: Final = 5
 _COMMAND: Final = (sys.executable, "-P", "-m", "dastak.tenancy.hashing_process")
 _READ: Final = msgspec.json.Decoder(Answer)
@@ -38,7 +41,9 @@ class PasswordHashes:
     def __init__(self, breached: Container[str] = frozenset()) -> None:
         self._hasher = hasher()
         self._breached = breached
-        self._turn = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
+        cores = _cores()
+        self._turn = asyncio.Semaphore(max(1, cores // 2))
+        self._rests = cores == 1
         self._idle: list[Process] = []
         self._asking: set[asyncio.Task[Answer]] = set()
         self._nobody: str | None = None
@@ -82,18 +87,33 @@ class PasswordHashes:
         return await asyncio.shield(asking)
 
     async def _ask(self, question: Question) -> Answer:
-        async with self._turn:
-            process = self._idle.pop() if self._idle else await _begin()
-            try:
-                line = await _exchange(process, msgspec.json.encode(question) + b"\n")
-            except BaseException:
-                await _end(process)
-                raise
-            if not line:
-                await _end(process)
-                raise Overloaded("The process that hashes passwords ended.", retry_after_s=RETRY_AFTER_S)
-            self._idle.append(process)
-            return _READ.decode(line)
+        """Have a process answer in its turn, and let a single core rest for as long before the next one."""
+        await self._turn.acquire()
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            return await self._answered(question)
+        finally:
+            rest_s = min(loop.time() - began_s, REST_S_MAX) if self._rests else 0.0
+            loop.call_later(rest_s, self._turn.release)
+
+    async def _answered(self, question: Question) -> Answer:
+        process = self._idle.pop() if self._idle else await _begin()
+        try:
+            line = await _exchange(process, msgspec.json.encode(question) + b"\n")
+        except BaseException:
+            await _end(process)
+            raise
+        if not line:
+            await _end(process)
+            raise Overloaded("The process that hashes passwords ended.", retry_after_s=RETRY_AFTER_S)
+        self._idle.append(process)
+        return _READ.decode(line)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use; some systems only say how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 async def _begin() -> Process:
