@@ -170,6 +170,22 @@ def test_check_finds_a_place_then_goes_who_asks_least_and_a_look_last(node: Held
     ]
 
 
+@pytest.mark.parametrize("path", ["/v1/verifications", "/v1/verifications/ver_1/check"])
+def test_who_asked_a_node_that_ends_is_told_to_ask_the_same_again(
+    node: HeldNode, tmp_path: Path, path: str
+) -> None:
+    node.hangs_up = True
+    node.let_go()
+    with Proxy(node.address, tmp_path / "log") as proxy:
+        proxy.until_down("node2")
+        status, again_s, told = ask(proxy, "shop", path)
+
+    assert (status, again_s, told["status"], told["code"]) == (502, 1, 502, "overloaded")
+    assert "Idempotency-Key" in told["detail"]
+    # It was not sent a second time.
+    assert len(node.came) == 1
+
+
 def test_no_node_is_told_503_with_a_time_to_come_again(tmp_path: Path) -> None:
     with Proxy("127.0.0.1:2", tmp_path / "log") as alone:
         alone.until_down("node1")
@@ -184,7 +200,7 @@ def test_proxy_says_what_dastak_would_say() -> None:
     said = [line.split("'")[1] for line in text.splitlines() if "http-error" in line]
     problems = [json.loads(one.replace("%[var(txn.again)]", "1")) for one in said]
 
-    assert len(problems) == 4
+    assert len(problems) == 6
     for problem in problems:
         assert problem["code"] in error_titles()
         assert problem["type"] == f"urn:dastak:problem:{problem['code']}"

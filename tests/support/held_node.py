@@ -13,17 +13,21 @@ class HeldNode:
     Attributes:
         address: Where it listens.
         came: Who has come, in that order: the `Held-As` of each request.
+        hangs_up: Whether those who are let go hear nothing, as when a node is killed.
     """
 
     def __init__(self) -> None:
         node = self
         self.came: list[str] = []
+        self.hangs_up = False
         self._goes = threading.Semaphore(0)
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path != "/healthz":
                     node._hold(self.headers["Held-As"])
+                    if node.hangs_up:
+                        return
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
