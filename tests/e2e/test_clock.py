@@ -81,7 +81,9 @@ def test_message_is_not_sent_after_its_code_expired_while_the_program_was_down(
     process: DastakProcess, api: ApiClient, clock: SteppedClock
 ) -> None:
     assert api.put("/sim/faults", [{"silent": 1.0}]).status == 200
-    verification = api.start("+917090000006").body["id"]
+    started = api.start("+917090000006")
+    assert started.status == 201, started.body
+    verification = started.body["id"]
     process.kill()
     clock.step(HOUR_S)
     process.start()
