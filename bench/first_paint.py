@@ -46,7 +46,7 @@ async def _measure(directory: Path, rounds: int) -> None:
     await installation.command(
         "login", "set", "--tenant", "bench", "--service", "login", "--mode", "live", "--open"
     )
-    path = shutil.which("chromium")
+    path = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     with installation.serve() as process:
         await process.until_listening(installation.port)
         async with async_playwright() as playwright:

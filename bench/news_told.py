@@ -59,7 +59,7 @@ async def _measure(directory: Path, pages: int) -> None:
             async_playwright() as playwright,
         ):
             (await api.put("/sim/faults", json=[OFF])).raise_for_status()
-            path = shutil.which("chromium")
+            path = shutil.which("chromium") or shutil.which("chromium-headless-shell")
             browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             for line, slow in (("as it is", False), ("slow line", True)):
                 took_s = sorted([await _told_s(api, browser, slow=slow) for _ in range(pages)])

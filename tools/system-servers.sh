@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 for folder in /usr/lib/postgresql/*/bin; do PATH=$PATH:$folder; done
 
 wanted='
-chromium chromium-browser google-chrome:chromium
+chromium-headless-shell chromium chromium-browser google-chrome:chromium-headless-shell
 node:nodejs
 npm:npm
 faketime:faketime
