@@ -23,7 +23,11 @@ DAY_M = 1440
 
 
 class Case(NamedTuple):
-    """Series a minute apart in which an alert rings, what it says then, and series in which it must not."""
+    """Series in which an alert rings, what it says then, and series in which it must not.
+
+    Attributes:
+        every: How far apart the values of the series are, and the looks at all rules.
+    """
 
     alert: str
     at: str
@@ -31,6 +35,7 @@ class Case(NamedTuple):
     labels: dict[str, str]
     summary: str
     silent: dict[str, str]
+    every: str = "1m"
 
 
 CASES = [
@@ -54,10 +59,12 @@ CASES = [
     Case(
         "DastakApiFailsSlowly",
         "74h",
-        {ANSWERS % 201: "0+998x4500", ANSWERS % 500: "0+2x4500"},
+        {ANSWERS % 201: "0+9980x450", ANSWERS % 500: "0+20x450"},
         {},
         "At this rate the month ends with less than 99.9 % good answers",
-        {ANSWERS % 201: "0+9999x4500", ANSWERS % 500: "0+1x4500"},
+        {ANSWERS % 201: "0+99990x450", ANSWERS % 500: "0+10x450"},
+        # Three days by the minute would take a minute.
+        every="10m",
     ),
     Case(
         "DastakRefusesWork",
@@ -315,7 +322,7 @@ def unit_tests(case: Case, rules: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     for series, rings in ((case.rings, [expected(case, rules)]), (case.silent, [])):
         found.append({
-            "interval": "1m",
+            "interval": case.every,
             "input_series": [{"series": name, "values": values} for name, values in series.items()],
             "alert_rule_test": [{"eval_time": case.at, "alertname": case.alert, "exp_alerts": rings}],
         })  # fmt: skip
@@ -327,7 +334,11 @@ def test_alert_rings_in_its_trouble_alone(case: Case, tmp_path: Path) -> None:
     promtool = program("promtool")
     rules = alert_rules()
     file = tmp_path / "tests.json"
-    wanted = {"rule_files": [str(PROMETHEUS / "rules.yml"), str(ALERTS)], "tests": unit_tests(case, rules)}
+    wanted = {
+        "rule_files": [str(PROMETHEUS / "rules.yml"), str(ALERTS)],
+        "evaluation_interval": case.every,
+        "tests": unit_tests(case, rules),
+    }
     file.write_text(json.dumps(wanted))
 
     done = run(promtool, "test", "rules", file)
