@@ -59,12 +59,12 @@ CASES = [
     Case(
         "DastakApiFailsSlowly",
         "74h",
-        {ANSWERS % 201: "0+9980x450", ANSWERS % 500: "0+20x450"},
+        {ANSWERS % 201: "0+3992x1125", ANSWERS % 500: "0+8x1125"},
         {},
         "At this rate the month ends with less than 99.9 % good answers",
-        {ANSWERS % 201: "0+99990x450", ANSWERS % 500: "0+10x450"},
-        # Three days by the minute would take a minute.
-        every="10m",
+        {ANSWERS % 201: "0+39996x1125", ANSWERS % 500: "0+4x1125"},
+        # Three days by the minute would take a minute; a figure that a rule recorded is found for five.
+        every="4m",
     ),
     Case(
         "DastakRefusesWork",
