@@ -72,12 +72,12 @@ class ForeignDaemon:
         if self._process.poll() is not None:
             missing(f"{self.name} cannot run here, it ended with {self._process.returncode}\n{self.log()}")
 
-    def stop(self) -> None:
-        """End it, by force where it does not listen; stopping twice is fine."""
+    def stop(self, *, within_s: float = STOP_S_MAX) -> None:
+        """End it, by force where it does not within this time; stopping twice is fine."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(STOP_S_MAX)
+                self._process.wait(within_s)
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._process.wait()
