@@ -14,7 +14,7 @@ from statistics import median
 from typing import Final
 
 import httpx
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Playwright, async_playwright
 
 from bench.loopback_carrier import Carrier
 from bench.pages import LOGIN, RETURN_URL
@@ -40,17 +40,22 @@ def main() -> None:
         asyncio.run(_measure(Path(directory), asked.rounds))
 
 
+async def launched(playwright: Playwright) -> Browser:
+    """Run a whole browser, or the one without a window where only that is here."""
+    path = shutil.which("chromium") or shutil.which("chromium-headless-shell")
+    return await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+
+
 async def _measure(directory: Path, rounds: int) -> None:
     carrier = Carrier()
     installation = await make_installation(directory, await carrier.listen())
     await installation.command(
         "login", "set", "--tenant", "bench", "--service", "login", "--mode", "live", "--open"
     )
-    path = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     with installation.serve() as process:
         await process.until_listening(installation.port)
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            browser = await launched(playwright)
             await _painted_s(browser, f"http://127.0.0.1:{installation.port}{LOGIN}")  # what starts only once
             for name in ("login", "code"):
                 times_s = [

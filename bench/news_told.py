@@ -6,7 +6,6 @@ as it is, and held to 400 kbit/s, 400 ms for each round trip and a quarter of it
 
 import argparse
 import asyncio
-import shutil
 import sys
 import tempfile
 from datetime import datetime
@@ -19,7 +18,7 @@ import httpx
 import msgspec
 from playwright.async_api import Browser, async_playwright
 
-from bench.first_paint import LATENCY_MS, OCTETS_PER_S, SLOWER
+from bench.first_paint import LATENCY_MS, OCTETS_PER_S, SLOWER, launched
 
 BUDGET_S: Final = 2.0
 RETURN_URL: Final = "http://127.0.0.1:9/back"
@@ -59,8 +58,7 @@ async def _measure(directory: Path, pages: int) -> None:
             async_playwright() as playwright,
         ):
             (await api.put("/sim/faults", json=[OFF])).raise_for_status()
-            path = shutil.which("chromium") or shutil.which("chromium-headless-shell")
-            browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            browser = await launched(playwright)
             for line, slow in (("as it is", False), ("slow line", True)):
                 took_s = sorted([await _told_s(api, browser, slow=slow) for _ in range(pages)])
                 verdict = "reached" if took_s[-1] <= BUDGET_S else "MISSED"
