@@ -167,6 +167,7 @@ async def _build(stack: StopStack, settings: Settings) -> House:
     """Open the parts from the ground up; the stack closes them the other way round."""
     keys = config_secrets.read_keys(settings)
     store = await stack.enter_async_context(open_store(settings))
+    config_secrets.refuse_other_keys(settings, keys, await store.note_keys(keys.marks()))
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store, clock)
     limits = await make_limits(stack, settings, store, clock, keys)
@@ -312,7 +313,7 @@ def _pages(
             *house.box.routes(),
         ]
     if dev:
-        shown += explorer_routes(document(ENDPOINTS))
+        shown += explorer_routes(partial(document, ENDPOINTS))
     routes += map(_only_at_home, shown) if at_home else shown
     routes += people
     routes += hook_routes(house.fleet, house.trials.take, house.clock)

@@ -3,8 +3,10 @@
 A key is never taken out while a code made with it can still live, so rotation only adds.
 """
 
+import logging
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,9 @@ from dastak.core.codes import KeyRing
 
 KEY_OCTETS: Final = 32
 SECRET_MODE: Final = 0o600
+NEXT_OTHER_KEYS: Final = "copy the key file of another node, or of your safe; docs/how-to/rotate-keys.md"
+
+log = logging.getLogger("dastak.secrets")
 
 
 class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +49,34 @@ def read_keys(settings: Settings) -> KeyRing:
     except ValueError as error:
         # `fromhex` says where, never what.
         raise ConfigError(f"secrets.file: {file}: {error} Next: rm {file} && dastak init") from error
+
+
+def refuse_other_keys(settings: Settings, ring: KeyRing, known: Mapping[int, bytes]) -> None:
+    """Refuse a key file that this database was not used with: to its node every code would be wrong.
+
+    Args:
+        settings: Name the file.
+        ring: Its keys; of one that it lacks the log is told.
+        known: The marks of the keys that the database was used with.
+
+    Raises:
+        ConfigError: A key of the file is another one than the key of that number.
+    """
+    for key_id, mark in ring.marks().items():
+        if known.get(key_id, mark) != mark:
+            raise ConfigError(
+                f"secrets.file: key {key_id} of {settings.secrets.file} is not the key {key_id} that this"
+                f" database was used with. Next: {NEXT_OTHER_KEYS}"
+            )
+    if lacking := lacking_keys(ring, known):
+        log.warning(
+            "%s lacks key %s of this database. Next: %s", settings.secrets.file, lacking, NEXT_OTHER_KEYS
+        )
+
+
+def lacking_keys(ring: KeyRing, known: Mapping[int, bytes]) -> str:
+    """Return the numbers of the keys that a database was used with and a file lacks."""
+    return ", ".join(str(key_id) for key_id in sorted(known.keys() - ring.keys.keys()))
 
 
 def check_carrier_secrets(settings: Settings) -> None:
@@ -76,15 +109,28 @@ def make_key_file(file: Path) -> None:
 
 
 def add_key(file: Path) -> int:
-    """Add a key, make it the current one and return its number; the older ones stay.
+    """Add a key and return its number; nothing is made with it yet.
 
     Raises:
         ConfigError: The file cannot be used as it is.
     """
     kept = _read(file)
     number = max(kept.keys, default=0) + 1
-    _write(file, KeyFile(number, {**kept.keys, number: secrets.token_hex(KEY_OCTETS)}))
+    _write(file, KeyFile(kept.current, {**kept.keys, number: secrets.token_hex(KEY_OCTETS)}))
     return number
+
+
+def use_key(file: Path, number: int) -> None:
+    """Have everything new be made with a key of the file; the other ones stay.
+
+    Raises:
+        ConfigError: The file cannot be used as it is, or has no such key.
+    """
+    kept = _read(file)
+    if number not in kept.keys:
+        there = ", ".join(map(str, sorted(kept.keys)))
+        raise ConfigError(f"{file} has no key {number}, but {there}. Next: copy the file that has it")
+    _write(file, KeyFile(number, kept.keys))
 
 
 def write_private(file: Path, text: str) -> None:

@@ -924,6 +924,15 @@ async def test_key_and_its_predecessor_are_written_together(store: Store) -> Non
     assert tenancy.revision == 2
 
 
+async def test_keys_are_known_by_the_first_mark_of_each_until_others_are_adopted(store: Any) -> None:
+    first = await store.note_keys({1: b"a" * 16})
+    other = await store.note_keys({1: b"b" * 16, 2: b"c" * 16})
+    await store.adopt_keys({1: b"b" * 16})
+
+    assert (first, other) == ({1: b"a" * 16}, {1: b"a" * 16, 2: b"c" * 16})
+    assert await store.note_keys({1: b"b" * 16}) == {1: b"b" * 16}
+
+
 # Several at a time, and one after another.
 
 

@@ -19,7 +19,7 @@ from dastak.commands.checks.host_facts import look_at_host
 from dastak.commands.database import remember_backup
 from dastak.commands.doctor import CHECKS, READABLE, look_at, run_check
 from dastak.config_read import load
-from dastak.config_secrets import make_key_file
+from dastak.config_secrets import make_key_file, read_keys
 from dastak.core.call_rules import CallRules
 from dastak.core.carrier import CarrierState
 from dastak.core.tenant import Mode
@@ -168,6 +168,20 @@ def seal_under_lost_keys(installation: Installation) -> str:
     return "carrier airtel: "
 
 
+def use_other_keys(installation: Installation) -> str:
+    ring = read_keys(load(installation.file, {}).settings)
+    installation.act(lambda store: store.note_keys(ring.marks()))
+    installation.secrets.unlink()
+    make_key_file(installation.secrets)
+    return "is not the key 1 that this database was used with"
+
+
+def lack_the_newest_key(installation: Installation) -> str:
+    ring = read_keys(load(installation.file, {}).settings)
+    installation.act(lambda store: store.note_keys(ring.marks() | {2: b"of another node"}))
+    return "lacks key 2"
+
+
 def close_all_countries(installation: Installation) -> str:
     installation.act(lambda store: operators.close_country(store, 1, "default", "IN"))
     return "no country is open for default"
@@ -293,6 +307,8 @@ FAULTS = (
     ("store.schema", come_from_an_older_program, True),
     ("store.journal", use_no_log, True),
     ("store.queue", leave_a_message, False),
+    ("store.keys", use_other_keys, False),
+    ("store.keys", lack_the_newest_key, False),
     ("store.backup", forget_to_copy, False),
     ("store.backup", never_copy, False),
     ("limits.shared", count_where_nobody_is, False),

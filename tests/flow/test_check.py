@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core.codes import KeyRing
-from dastak.core.errors import InvalidRequest, NotFound
+from dastak.core.errors import InvalidRequest, NotFound, Overloaded
 from dastak.core.events import (
     AttemptMissed,
     NumberLocked,
@@ -40,6 +40,20 @@ async def test_right_code_approves_durably_and_tells_it_once(house: House) -> No
     assert (await house.found(started)).state is State.APPROVED
     assert len(house.told_of(VerificationApproved)) == 1
     assert list(await house.timeline(started)) == house.told
+
+
+async def test_node_that_lacks_the_key_of_a_code_says_ask_again_and_costs_no_attempt(house: House) -> None:
+    started = await house.start()
+    code = house.code(started)
+    whole = house.ports
+    house.ports = replace(whole, keys=KeyRing(current=1, keys={1: RING.keys[1]}))
+
+    with pytest.raises(Overloaded, match="no key 2 yet"):
+        await house.check(started, code)
+    house.ports = whole
+
+    assert (await house.check(started, code)).approved
+    assert house.told_of(AttemptMissed) == []
 
 
 async def test_approved_code_is_never_right_again(house: House) -> None:

@@ -309,6 +309,18 @@ def test_secrets_are_rotated(installed: Run, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "secrets.json").read_text())["keys"].keys() == {"1", "2"}
 
 
+def test_a_key_is_added_for_all_nodes_before_it_is_used(installed: Run, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.json"
+
+    added = installed("secrets", "add", "--json").document["added"]
+    unused = json.loads(file.read_text())["current"]
+    installed("secrets", "use", str(added))
+    missing = installed("secrets", "use", "7")
+
+    assert (unused, json.loads(file.read_text())["current"]) == (1, added)
+    assert (missing.status, "has no key 7, but 1, 2" in missing.err) == (Exit.CONFIGURATION, True)
+
+
 def test_commands_that_need_an_installation_name_the_next_command(run: Run) -> None:
     for arguments in (["keys", "list"], ["secrets", "rotate"], ["serve"]):
         ran = run(*arguments)

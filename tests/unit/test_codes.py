@@ -270,6 +270,15 @@ def test_key_ring_shows_no_key_and_cannot_be_changed() -> None:
         ring.keys[3] = KEY
 
 
+def test_marks_tell_keys_apart_and_name_none_of_them() -> None:
+    ours = KeyRing(current=1, keys={1: KEY, 2: KEY[::-1]}).marks()
+    theirs = KeyRing(current=1, keys={1: KEY[::-1]}).marks()
+
+    assert ours.keys() == {1, 2}
+    assert ours[1] != ours[2] == theirs[1]
+    assert all(mark not in KEY and KEY not in mark for mark in ours.values())
+
+
 @pytest.mark.parametrize(
     ("current", "keys"),
     [

@@ -18,7 +18,14 @@ from dastak.config import (
     smpp_settings,
 )
 from dastak.config_read import load, setting_keys
-from dastak.config_secrets import add_key, check_carrier_secrets, make_key_file, read_keys
+from dastak.config_secrets import (
+    add_key,
+    check_carrier_secrets,
+    make_key_file,
+    read_keys,
+    refuse_other_keys,
+    use_key,
+)
 from dastak.core.carrier import Carrier, CarrierKind, Lane
 from dastak.guard.buckets import Rate
 from dastak.guard.call_limits import CallRates
@@ -230,11 +237,39 @@ def test_a_new_key_file_is_private_and_rotation_keeps_its_keys(file, tmp_path):
     before = read_keys(keyed(file, path))
 
     number = add_key(path)
+    added = read_keys(keyed(file, path))
+    use_key(path, number)
 
     after = read_keys(keyed(file, path))
     assert path.stat().st_mode & 0o777 == 0o600
-    assert (before.current, after.current, number) == (1, 2, 2)
+    assert (before.current, added.current, after.current, number) == (1, 1, 2, 2)
+    assert after.keys == added.keys
     assert after.keys[1] == before.keys[1] != after.keys[2]
+
+
+def test_a_key_that_the_file_has_not_got_cannot_be_used(file, tmp_path):
+    path = tmp_path / "secrets.json"
+    make_key_file(path)
+    kept = path.read_bytes()
+
+    with pytest.raises(ConfigError, match="has no key 3, but 1"):
+        use_key(path, 3)
+    assert path.read_bytes() == kept
+
+
+def test_a_file_with_another_key_of_the_same_number_is_refused_and_one_that_lacks_a_key_is_told_of(
+    file, tmp_path, caplog
+):
+    ours, theirs = tmp_path / "ours.json", tmp_path / "theirs.json"
+    for path in (ours, theirs):
+        make_key_file(path)
+    settings, ring = keyed(file, ours), read_keys(keyed(file, ours))
+
+    with pytest.raises(ConfigError, match=r"key 1 of .*ours\.json is not the key 1"):
+        refuse_other_keys(settings, ring, read_keys(keyed(file, theirs)).marks())
+    refuse_other_keys(settings, ring, ring.marks() | {2: b"of another node"})
+
+    assert "lacks key 2" in caplog.text
 
 
 def test_a_key_file_is_never_overwritten(tmp_path):

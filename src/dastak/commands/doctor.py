@@ -84,6 +84,7 @@ class _Records(msgspec.Struct, frozen=True, kw_only=True):
     stored: tuple[Carrier, ...]
     latest_at: datetime | None
     due_at: datetime | None
+    key_marks: Mapping[int, bytes]
 
 
 @click.command()
@@ -187,6 +188,7 @@ def _read(execute: Execute, now: datetime) -> _Records:
         stored=tuple(carrier for carrier in known if carrier.state is not CarrierState.OFF),
         latest_at=read_latest(execute),
         due_at=None if message is None else message.due_at,
+        key_marks=tenancy_tables.key_marks(execute),
     )
 
 

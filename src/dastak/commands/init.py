@@ -11,6 +11,7 @@ import msgspec
 from click.core import ParameterSource
 
 from dastak import config_pages, config_secrets
+from dastak.app_store import open_store
 from dastak.commands.printing import json_option, print_json, progress
 from dastak.config import ConfigError
 from dastak.config_read import DATABASE_URL, load
@@ -96,25 +97,82 @@ def make_installation(directory: Path, values: dict[str, Any]) -> Path:
 
 @click.group()
 def secrets() -> None:
-    """Rotate the keys that codes are derived with."""
+    """Rotate the keys that codes are derived with.
+
+    A running server reads the key file at its start. Where nodes share a database each needs the new key
+    before one of them uses it: `add`, copy the file, restart all; then `use` on each, and restart it.
+    """
 
 
 @secrets.command()
 @json_option
 @click.pass_context
 def rotate(context: click.Context, as_json: bool) -> None:
-    """Add a new random key; codes made from now on use it, those on their way keep theirs.
+    """Add a new random key and use it: for an installation of one node.
 
-    A running server reads the key file at its start.
+    Codes made from now on use it, those on their way keep theirs.
     """
+    file = _key_file(context)
+    number = config_secrets.add_key(file)
+    config_secrets.use_key(file, number)
+    _told({"current": number, "file": file}, f"key {number} in {file}", as_json=as_json)
+
+
+@secrets.command()
+@json_option
+@click.pass_context
+def add(context: click.Context, as_json: bool) -> None:
+    """Add a new random key that nothing is made with yet."""
+    file = _key_file(context)
+    number = config_secrets.add_key(file)
+    _told({"added": number, "file": file}, f"key {number} in {file}, not used yet", as_json=as_json)
+
+
+@secrets.command()
+@click.argument("number", type=int)
+@json_option
+@click.pass_context
+def use(context: click.Context, number: int, as_json: bool) -> None:
+    """Use a key of the file: codes made from now on use it, those on their way keep theirs."""
+    file = _key_file(context)
+    config_secrets.use_key(file, number)
+    _told({"current": number, "file": file}, f"key {number} in {file}", as_json=as_json)
+
+
+@secrets.command()
+@click.confirmation_option(
+    prompt="Codes on their way, passwords of carriers and authenticators that were kept with other keys are"
+    " lost. Go on?"
+)
+@json_option
+@click.pass_context
+def adopt(context: click.Context, as_json: bool) -> None:
+    """Have the database take this key file for the right one, where the file it was used with is lost."""
+    settings = load(context.obj, os.environ).settings
+    marks = config_secrets.read_keys(settings).marks()
+
+    async def put() -> None:
+        async with open_store(settings) as store:
+            await store.adopt_keys(marks)
+
+    asyncio.run(put())
+    told = ", ".join(map(str, sorted(marks)))
+    _told({"adopted": sorted(marks)}, f"the keys of this database are now: {told}", as_json=as_json)
+
+
+def _key_file(context: click.Context) -> Path:
+    """Return the key file of an installation. Raises: ConfigError: It has none."""
     file = load(context.obj, os.environ).settings.secrets.file
     if file is None:
         raise ConfigError("secrets.file is not set. Next: dastak init")
-    number = config_secrets.add_key(file)
+    return file
+
+
+def _told(done: dict[str, Any], text: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({"current": number, "file": file})
+        print_json(done)
         return
-    click.echo(f"key {number} in {file}")
+    click.echo(text)
     progress("Next: restart dastak serve")
 
 

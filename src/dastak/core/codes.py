@@ -17,7 +17,7 @@ from math import log2
 from types import MappingProxyType
 from typing import AnyStr, Final
 
-from dastak.core.errors import InvalidRequest
+from dastak.core.errors import InvalidRequest, Overloaded
 
 CODE_CHARACTERS_MIN: Final = 4
 CODE_CHARACTERS_MAX: Final = 10
@@ -28,6 +28,9 @@ TYPED_CHARACTERS_MAX: Final = 500
 KEY_OCTETS_MIN: Final = 32
 # 32 random octets have fewer different ones less than once in 10^36 keys; `changeme` repeated has seven.
 KEY_DIFFERENT_OCTETS_MIN: Final = 8
+
+# A node that lacks a key is given its file and started again.
+KEY_AGAIN_S: Final = 5
 
 # What a page shows and the person types into the phone. Two digits would be guessed blindly by one in a
 # hundred of those who never saw the page, four are mistyped; docs/explanation/policy.md has the arithmetic.
@@ -41,6 +44,8 @@ assert {len(str(number)) for number in MATCH_NUMBERS} == {MATCH_DIGITS}
 _CODE_DOMAIN: Final = b"dastak/code/1\x00"
 _MATCH_DOMAIN: Final = b"dastak/match/1\x00"
 _DIGEST_DOMAIN: Final = b"dastak/own-code/1\x00"
+_MARK_DOMAIN: Final = b"dastak/key-mark/1\x00"
+_MARK_OCTETS: Final = 16
 
 
 class Alphabet(StrEnum):
@@ -79,6 +84,24 @@ class KeyRing:
             if len(set(key)) < KEY_DIFFERENT_OCTETS_MIN:
                 raise ValueError(f"Key {key_id} is not random; it looks like a placeholder.")
         object.__setattr__(self, "keys", MappingProxyType(dict(self.keys)))
+
+    def key(self, key_id: int) -> bytes:
+        """Return the key of something that was made with it.
+
+        Raises:
+            Overloaded: It came into use on another node, and is not in our file yet.
+        """
+        key = self.keys.get(key_id)
+        if key is None:
+            raise Overloaded(f"The key file of this node has no key {key_id} yet.", retry_after_s=KEY_AGAIN_S)
+        return key
+
+    def marks(self) -> dict[int, bytes]:
+        """Return what tells each key from every other one, and says nothing else of it."""
+        return {
+            key_id: hmac.digest(key, _MARK_DOMAIN, "sha256")[:_MARK_OCTETS]
+            for key_id, key in self.keys.items()
+        }
 
 
 def derive(key: bytes, *, verification_id: bytes, generation: int, length: int, alphabet: Alphabet) -> str:

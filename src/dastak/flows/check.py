@@ -114,7 +114,7 @@ def _compare(ports: Ports, verification: Verification, attempt: Attempt) -> Type
         typed = codes.read_typed(attempt.code, length=policy.length, alphabet=None)
         expected = verification.own_code_digest
         offered = codes.digest(
-            ports.keys.keys[verification.key_id],
+            ports.keys.key(verification.key_id),
             tenant=verification.tenant,
             verification_id=verification.id,
             code=typed or "",
@@ -125,7 +125,7 @@ def _compare(ports: Ports, verification: Verification, attempt: Attempt) -> Type
         return Typed.WRONG
     for generation in range(verification.generation, -1, -1):
         code = codes.derive(
-            ports.keys.keys[verification.key_id],
+            ports.keys.key(verification.key_id),
             verification_id=verification.id,
             generation=generation,
             length=policy.length,

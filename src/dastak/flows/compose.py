@@ -23,7 +23,7 @@ def code_of(ports: Ports, verification: Verification, generation: int) -> str:
     if verification.own_code_digest is not None:
         raise Conflict("The caller's own code was erased after its last submit.")
     return codes.derive(
-        ports.keys.keys[verification.key_id],
+        ports.keys.key(verification.key_id),
         verification_id=verification.id,
         generation=generation,
         length=verification.policy.length,
@@ -36,7 +36,7 @@ def match_number_of(ports: Ports, verification: Verification) -> str | None:
     if not verification.particulars.match or verification.state is not State.PENDING:
         return None
     return codes.match_number(
-        ports.keys.keys[verification.key_id],
+        ports.keys.key(verification.key_id),
         verification_id=verification.id,
         generation=verification.generation,
     )

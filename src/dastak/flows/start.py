@@ -233,7 +233,7 @@ def _verification(ports: Ports, caller: Caller, ask: Ask, way: _Way, now: dateti
     if ask.code is not None:
         policy = for_own_code(policy, codes.check_own_code(ask.code))
         digest = codes.digest(
-            ports.keys.keys[ports.keys.current],
+            ports.keys.key(ports.keys.current),
             tenant=caller.tenant.n,
             verification_id=verification_id,
             code=ask.code,

@@ -204,6 +204,15 @@ SELECT n, record FROM service ORDER BY n
 -- name: api_keys
 SELECT record FROM api_key ORDER BY id
 
+-- name: key_marks
+SELECT key_id, mark FROM key_mark ORDER BY key_id
+
+-- name: note_key_mark
+INSERT INTO key_mark (key_id, mark) VALUES (?, ?) ON CONFLICT DO NOTHING
+
+-- name: forget_key_marks
+DELETE FROM key_mark
+
 -- name: insert_tenant
 INSERT INTO tenant (name, record) VALUES (?, ?) RETURNING n
 

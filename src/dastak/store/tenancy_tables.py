@@ -1,5 +1,6 @@
 """Tenants, services and keys in the database: few, changed seldom, and always read as a whole."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, TypeVar
 
@@ -58,6 +59,27 @@ class TenancyTables:
 
         return await self._desk.write(put, once=once)
 
+    async def note_keys(self, marks: Mapping[int, bytes]) -> Mapping[int, bytes]:
+        """Write down the marks of keys that were not known, and return all that are; see `KeyRing.marks`."""
+        known = await self._desk.read(key_marks)
+        if marks.keys() <= known.keys():
+            return known
+
+        def note(execute: Execute) -> Mapping[int, bytes]:
+            _note(execute, marks)
+            return key_marks(execute)
+
+        return await self._desk.write(note)
+
+    async def adopt_keys(self, marks: Mapping[int, bytes]) -> None:
+        """Take these keys for the right ones, and no other one."""
+
+        def adopt(execute: Execute) -> None:
+            execute("forget_key_marks")
+            _note(execute, marks)
+
+        await self._desk.write(adopt)
+
     async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
         """See `Store.unlock`."""
         number = (tenant, int(msisdn))
@@ -72,6 +94,16 @@ def read(execute: Execute) -> Tenancy:
         tuple(_numbered(_SERVICE, row) for row in execute("services").fetchall()),
         tuple(_KEY.decode(record) for (record,) in execute("api_keys").fetchall()),
     )
+
+
+def key_marks(execute: Execute) -> Mapping[int, bytes]:
+    """Return the marks of all keys that this database was used with."""
+    return {key_id: bytes(mark) for key_id, mark in execute("key_marks").fetchall()}
+
+
+def _note(execute: Execute, marks: Mapping[int, bytes]) -> None:
+    for mark in marks.items():
+        execute("note_key_mark", mark)
 
 
 def _revision(execute: Execute) -> int:

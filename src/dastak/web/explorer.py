@@ -1,5 +1,7 @@
 """The API explorer of `dastak dev`: every endpoint with a form, offline, made from the OpenAPI document."""
 
+from collections.abc import Callable
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -15,12 +17,15 @@ PAGE_CSP: Final = (
 _KINDS: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
-def explorer_routes(openapi: dict[str, Any]) -> list[Route]:
-    """Return the pages under /explorer and the document at /openapi.json."""
-    octets = msgspec.json.encode(openapi)
+def explorer_routes(openapi: Callable[[], dict[str, Any]]) -> list[Route]:
+    """Return the pages under /explorer, and the document at /openapi.json: made when first asked for."""
+
+    @cache
+    def octets() -> bytes:
+        return msgspec.json.encode(openapi())
 
     async def document(_request: Request) -> Response:
-        return Response(octets, media_type="application/json", headers={"cache-control": "no-store"})
+        return Response(octets(), media_type="application/json", headers={"cache-control": "no-store"})
 
     async def page(request: Request) -> Response:
         return _file(request.path_params.get("name", "explorer.html"))

@@ -1,8 +1,9 @@
 """What a check is given, and what it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -41,6 +42,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
         stored: The carriers in its database that are not off.
         latest_at: The newest instant its database knows.
         due_at: When the message that waits longest was due.
+        key_marks: Of the keys that its database was used with.
         server: Its PostgreSQL server; None where the database is a file.
     """
 
@@ -51,6 +53,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     stored: tuple[Carrier, ...] = ()
     latest_at: datetime | None = None
     due_at: datetime | None = None
+    key_marks: Mapping[int, bytes] = MappingProxyType({})
     server: ServerFacts | None = None
 
     @property

@@ -11,8 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from dastak import config_secrets
 from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read, in_a_file
 from dastak.commands.database import last_backup
+from dastak.config import ConfigError
 from dastak.core.errors import Conflict
 from dastak.core.node import LEASE_S
 from dastak.store import migrate, sqlite_file
@@ -86,6 +88,27 @@ def queue(scene: Scene) -> Fault | None:
     return Fault(what, "dastak serve")
 
 
+def keys(scene: Scene) -> Fault | None:
+    """Find a key file that is not the one this database was used with, or lacks a key of it."""
+    try:
+        ring = config_secrets.read_keys(scene.settings)
+    except ConfigError:
+        return None  # `config.secrets` says why
+    try:
+        config_secrets.refuse_other_keys(scene.settings, ring, scene.key_marks)
+    except ConfigError as error:
+        what, _, command = error.detail.partition(" Next: ")
+        return Fault(what.removesuffix("."), command)
+    lacking = config_secrets.lacking_keys(ring, scene.key_marks)
+    what = f"{scene.settings.secrets.file} lacks key {lacking} of this database"
+    return Fault(what, config_secrets.NEXT_OTHER_KEYS) if lacking else None
+
+
+def has_keys(scene: Scene) -> bool:
+    """Apply where keys can be held against those that the database knows."""
+    return bool(scene.key_marks)
+
+
 def backup(scene: Scene) -> Fault | None:
     """Find a database without a young copy."""
     command = f"dastak backup {scene.database}.{scene.now:%Y%m%d}"
@@ -154,6 +177,13 @@ CHECKS: Final = (
         "people wait for codes that are not sent",
         queue,
         applies=database_read,
+    ),
+    Check(
+        "store.keys",
+        "the key file is the one that this database is used with",
+        "a code that was made with another key is wrong here; the service refuses to start",
+        keys,
+        applies=has_keys,
     ),
     Check(
         "store.backup",
