@@ -35,6 +35,7 @@ from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.carriers.trial_desk import TrialDesk
 from dastak.config import Settings, address_of, is_loopback
+from dastak.core.codes import KeyRing
 from dastak.core.ports import Clock, Ports
 from dastak.delivery.health import Health
 from dastak.delivery.hedging import HedgeBudget
@@ -165,9 +166,7 @@ def _api(house: House, settings: Settings, public_url: str) -> Api:
 
 async def _build(stack: StopStack, settings: Settings) -> House:
     """Open the parts from the ground up; the stack closes them the other way round."""
-    keys = config_secrets.read_keys(settings)
-    store = await stack.enter_async_context(open_store(settings))
-    config_secrets.refuse_other_keys(settings, keys, await store.note_keys(keys.marks()))
+    keys, store = await _unlock(stack, settings)
     clock = SteadyClock(await store.latest_at())
     directory, registers = await _tenancy(stack, store, clock)
     limits = await make_limits(stack, settings, store, clock, keys)
@@ -214,6 +213,14 @@ async def _build(stack: StopStack, settings: Settings) -> House:
     metrics.watch("dastak_limits_unshared", limits.unshared)
     return _with_figures(House(ports, store, clock, directory, registers, metrics, fleet, trials,
         health, simulated, box, voices.engine, nodes))  # fmt: skip
+
+
+async def _unlock(stack: AsyncExitStack, settings: Settings) -> tuple[KeyRing, Database]:
+    """Read the keys and open the database. Raises: ConfigError (they do not belong together)."""
+    keys = config_secrets.read_keys(settings)
+    store = await stack.enter_async_context(open_store(settings))
+    config_secrets.refuse_other_keys(settings, keys, await store.note_keys(keys.marks()))
+    return keys, store
 
 
 async def _tenancy(stack: AsyncExitStack, store: Database, clock: Clock) -> tuple[Directory, Registers]:
