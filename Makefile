@@ -10,6 +10,8 @@ export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# A module is compiled when it is first used; most of what the tests bring never is.
+INSTALL := $(PIP) install --no-compile --require-hashes -r
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 PEERS := tests/peers/node_modules/.package-lock.json
@@ -79,13 +81,13 @@ $(BIN)/python:
 # pip checks every file against its hash, and hatchling comes from the same list: nothing is fetched unseen.
 $(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
 	@echo "Installing Dastak and what it runs on"
-	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(INSTALL) requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUN)
 	@echo "Installing what tests and checks need"
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(INSTALL) requirements/dev.txt
 	@touch $@
 
 $(LISTENER): requirements/recogniser.txt

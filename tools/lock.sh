@@ -1,6 +1,7 @@
 #!/bin/sh
 # Write requirements/*.txt again from pyproject.toml: every package, its version and the hashes of its files.
 # The tests' list is held to the versions of the run list, so that what is tested is what is run.
+# Write them with the oldest Python that is served: some packages want more of it (redis before 3.11.3).
 set -eu
 
 venv=.lock-venv
