@@ -240,6 +240,6 @@ async def test_without_the_library_the_page_says_what_to_install(
     asked = await landing.visitor().get(f"{HOME}/{page.n}/leads.parquet")
 
     assert "leads.parquet" not in listed.text
-    assert "<code>dastak[parquet]</code>" in listed.text
+    assert "the extra <code>parquet</code>" in listed.text
     assert asked.status_code == 501
-    assert "pip install &#39;dastak[parquet]&#39;" in asked.text
+    assert "pip install &#39;.[parquet]&#39; in the checkout" in asked.text

@@ -72,7 +72,7 @@ def test_what_the_library_does_not_do_is_refused_by_name(changes: dict[str, Any]
 
 def test_adapter_without_its_library_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sip_settings, "baresip_installed", lambda: False)
-    with pytest.raises(msgspec.ValidationError, match=r"pip install 'dastak\[voice-baresip\]'"):
+    with pytest.raises(msgspec.ValidationError, match=r"pip install '\.\[voice-baresip\]' in the checkout"):
         read()
 
 

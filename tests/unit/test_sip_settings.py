@@ -99,7 +99,7 @@ def test_encrypted_sound_without_its_extra_is_refused_with_what_to_install(
 ) -> None:
     monkeypatch.setattr(sip_settings, "srtp_installed", lambda: False)
 
-    with pytest.raises(msgspec.ValidationError, match=r"pip install 'dastak\[voice-srtp\]'"):
+    with pytest.raises(msgspec.ValidationError, match=r"pip install '\.\[voice-srtp\]' in the checkout"):
         read(transport="tls", srtp="required")
     assert read(transport="tls").srtp == "off"
 

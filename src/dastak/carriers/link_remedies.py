@@ -27,10 +27,10 @@ LINK_REMEDIES: Final = (
         "have a running server try it, which has server.public_url set: dastak carrier test {name} "
         "--to +91… --on-server",
     ),
-    ("voice-srtp", "install it beside the program: pip install 'dastak[voice-srtp]'; or set srtp=off"),
+    ("voice-srtp", "install it: pip install '.[voice-srtp]' in the checkout; or set srtp=off"),
     (
         "voice-baresip",
-        "install it beside the program: pip install 'dastak[voice-baresip]'; or set adapter=dastak",
+        "install it: pip install '.[voice-baresip]' in the checkout; or set adapter=dastak",
     ),
     (
         "ESME_RINVPASWD",

@@ -198,7 +198,8 @@ def client_of(url: str, password: str | None) -> Any:
         from redis.backoff import NoBackoff  # noqa: PLC0415
         from redis.retry import Retry  # noqa: PLC0415
     except ImportError as error:
-        raise Conflict(f"{error.name} is not installed. Next: pip install 'dastak[valkey]'") from error
+        what = f"{error.name} is not installed. Next: pip install '.[valkey]' in the checkout"
+        raise Conflict(what) from error
     return redis.Redis.from_url(
         url_of_client(url),
         password=password,

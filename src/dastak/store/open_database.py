@@ -88,4 +88,5 @@ def _installed() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise Conflict(f"{error.name} is not installed. Next: pip install 'dastak[postgres]'") from error
+        what = f"{error.name} is not installed. Next: pip install '.[postgres]' in the checkout"
+        raise Conflict(what) from error

@@ -131,7 +131,7 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 "read them: set transport to tls, or srtp_in_clear to true where a VPN leads to the trunk"
             )
         if not srtp_installed():
-            raise ValueError("srtp needs the extra voice-srtp: pip install 'dastak[voice-srtp]'")
+            raise ValueError("srtp needs the extra voice-srtp: pip install '.[voice-srtp]' in the checkout")
 
     def _check_baresip(self) -> None:
         if self.adapter != "baresip":
@@ -153,7 +153,8 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             )
         if not baresip_installed():
             raise ValueError(
-                "adapter = baresip needs the extra voice-baresip: pip install 'dastak[voice-baresip]'"
+                "adapter = baresip needs the extra voice-baresip: "
+                "pip install '.[voice-baresip]' in the checkout"
             )
 
     @property

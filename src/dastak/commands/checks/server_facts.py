@@ -83,7 +83,7 @@ def look_at_server(
 
         from dastak.store.postgres import server_refusals  # noqa: PLC0415 - likewise
     except ImportError as error:
-        missing = f"{error.name} is not installed", "pip install 'dastak[postgres]'"
+        missing = f"{error.name} is not installed", "pip install '.[postgres]' in the checkout"
         return ServerFacts(refusal=missing), None
     try:
         return _look(url, password, read)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # How many leads are in memory at one time, and in one group of rows of the file.
 ROW_GROUP_LEADS_MAX: Final = 5_000
 NOT_INSTALLED: Final = (
-    "Parquet needs a part that is not installed here: have whoever runs this server add "
-    "pip install 'dastak[parquet]', or download CSV."
+    "Parquet needs a part that is not installed here: have whoever runs this server give "
+    "pip install '.[parquet]' in the checkout, or download CSV."
 )
 _BOXES: Final = (FieldKind.CHECKBOX, FieldKind.CONSENT)
 
