@@ -75,6 +75,16 @@ async def test_call_over_tls_believes_its_own_authority(tmp_path: Path) -> None:
     assert ack.to_tag == bye.to_tag == "theirs"
 
 
+async def test_message_for_a_tls_connection_that_is_over_is_lost(tmp_path: Path) -> None:
+    theirs, ours = certificate(tmp_path)
+    async with sip_phone(theirs) as phone, line_to(phone.port, transport="TLS", tls=ours) as line:
+        connection = line._link
+        await connection.close()
+        await connection.close()
+
+        connection.send(b"BYE sip:callee@127.0.0.1 SIP/2.0\r\n\r\n", None)
+
+
 async def test_certificate_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
     theirs, _ = certificate(tmp_path, "theirs")
     _, ours = certificate(tmp_path, "ours")

@@ -59,7 +59,8 @@ class SipPhone:
     async def end(self) -> None:
         """End all connections, so that none outlives the loop."""
         for writer in self._serving:
-            writer.transport.abort()
+            if not writer.is_closing():
+                writer.transport.abort()
         await asyncio.gather(*self._serving.values(), return_exceptions=True)
 
 

@@ -67,7 +67,7 @@ class ExchangeSockets(asyncio.DatagramProtocol):
                 self._datagrams.sendto(packet.octets, packet.to.address)
             return
         writer = self._streams.get(packet.to.address)
-        if writer is None:
+        if writer is None or writer.is_closing():
             return
         if writer.transport.get_write_buffer_size() > UNSENT_OCTETS_MAX:
             writer.transport.abort()

@@ -148,8 +148,8 @@ class Stream:
 
     def send(self, octets: bytes, to: Address | None) -> None:  # noqa: ARG002 - all go the same way
         """Send one message."""
-        if self._writer is None:
-            return
+        if self._writer is None or self._writer.is_closing():
+            return  # asyncio takes nothing for a TLS connection that was closed
         if self._writer.transport.get_write_buffer_size() > UNSENT_OCTETS_MAX:
             self._writer.transport.abort()  # the trunk reads no more; reading ends, and with it the line
         else:
