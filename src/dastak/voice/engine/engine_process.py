@@ -203,10 +203,10 @@ class EngineProcess:
 
 async def _end(process: Process) -> None:
     """Wait for the end of a process whose socket is closed; kill it if that does not come."""
-    try:
-        async with asyncio.timeout(STOP_S_MAX):
-            await process.wait()
-    except TimeoutError:
+    ending = asyncio.ensure_future(process.wait())
+    # Before Python 3.11.3 `asyncio.timeout` is no use here: in a task that is canceled it raises that again.
+    await asyncio.wait((ending,), timeout=STOP_S_MAX)
+    if not ending.done():
         with suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+    await ending
