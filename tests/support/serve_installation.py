@@ -1,17 +1,24 @@
 """An installation as an operator makes one: `dastak init`, carriers in its settings, keys, `dastak serve`."""
 
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, Self
 
 from bench.processes import free_port
+from dastak import cli
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
 from tests.support.program import Program, clean_environment
 
 START_S_MAX: Final = 30
+# Each installation needs these. What a program that starts does otherwise is for tests/e2e/test_cli_start.py.
+HERE: Final = ("init", "keys")
 
 
 class Installation:
@@ -61,6 +68,8 @@ class Installation:
 
     def command(self, *arguments: str, expect: int = 0, within_s: float = 30) -> Any:
         """Give one command with `--json`, and return what it printed; it must end as expected and soon."""
+        if arguments[0] in HERE and expect == 0:
+            return self._command_here(*arguments)
         done = subprocess.run(
             [sys.executable, "-m", "dastak", *arguments, "--json"],
             cwd=self.directory,
@@ -71,6 +80,22 @@ class Installation:
         )
         assert done.returncode == expect, done.stderr.decode()
         return json.loads(done.stdout)
+
+    def _command_here(self, *arguments: str) -> Any:
+        """Give one command that has no need of a program of its own."""
+        config = () if arguments[0] == "init" else ("--config", str(self.directory / "dastak.toml"))
+        environment, said = dict(os.environ), BytesIO()
+        try:
+            os.environ.clear()
+            os.environ.update(clean_environment(self._settings))
+            # A loop of its own: this one may run.
+            with redirect_stdout(TextIOWrapper(said, write_through=True)), ThreadPoolExecutor(1) as thread:
+                status = thread.submit(cli.run, (*config, *arguments, "--json")).result()
+        finally:
+            os.environ.clear()
+            os.environ.update(environment)
+        assert status == 0, f"dastak {' '.join(arguments)} ended with {status}"
+        return json.loads(said.getvalue())
 
     def add_carrier(self, name: str, **settings: str | int | float) -> None:
         """Write a carrier into the settings; a name with two underscores is a setting in a table below."""
