@@ -1,7 +1,9 @@
 """What holds for all tests, and the running program that outside tests share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -48,12 +50,20 @@ LONG: Final = {
     "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[many]",
     "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[too-many]",
     "test_systemd_boot.py",
+    # `make chaos` does each of these to the program, and the gate one of each kind.
+    *(f"test_promises_hold_when_the_program_dies[{fault}]" for fault in ("F3", "F4", "F23")),
+    *(f"test_promises_hold_when_carriers_fail[{fault}]" for fault in ("F13", "F14", "F15", "F17")),
+    "test_call_takes_the_second_trunk_without_waiting_when_the_first_is_known_to_be_dead[tcp]",
+    "test_every_page_and_state_can_be_read_and_used_on_a_narrow_screen[light]",
 }
+
+# While a call is waited for, the cores have these to do.
+BETWEEN_CALLS: Final = 5
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that no core waits for another's last file; else in random order.
+    """Begin with what takes long, so that no core waits at the end or in between; else in random order.
 
     What is long is told as deselected, unless DASTAK_LONG is 1 or it was asked for by name.
     """
@@ -61,9 +71,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = [item for item in items if {item.path.name, item.name} & LONG]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
-    # The longest files first, so that no worker is left alone with one of them at the end.
-    first = ("test_call_", "test_store_model", "test_store.py", "test_postgres")
-    items.sort(key=lambda item: (not item.path.name.startswith(first), item.path.parent.name != "e2e"))
+    turns = {path: turn for turn, path in enumerate(_in_turn(dict.fromkeys(item.path for item in items)))}
+    items.sort(key=lambda item: turns[item.path])
+
+
+def _in_turn(paths: Iterable[Path]) -> list[Path]:
+    """Put the longest files first, and between two of calls, which mostly wait, some that work."""
+    first = ("test_store_model", "test_store.py", "test_postgres")
+    longest_first = sorted(
+        paths, key=lambda path: (not path.name.startswith(first), path.parent.name != "e2e")
+    )
+    calls = [path for path in longest_first if path.name.startswith("test_call_")]
+    others = iter([path for path in longest_first if not path.name.startswith("test_call_")])
+    return [*chain.from_iterable((call, *islice(others, BETWEEN_CALLS)) for call in calls), *others]
 
 
 @pytest.fixture(scope="session")
