@@ -27,7 +27,7 @@ dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves thi
 
 test: $(DEV) servers ## Run all tests, with real peers where they can be had
 	@$(MAKE) --silent --jobs=4 $(PEERS) $(PRISM) $(LISTENER) $(HELM)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: ## Run the long tests as well, for which the gate has no time
 	DASTAK_LONG=1 $(MAKE) test
