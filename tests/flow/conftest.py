@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from dastak.store import group_commit
 from tests.support.house import MEMORY, House, ScriptedRoute, open_house
 
 
@@ -14,6 +15,13 @@ def tmp_path() -> Iterator[Path]:
     """Give a folder in memory instead of one on the disk."""
     with TemporaryDirectory(dir=MEMORY) as folder:
         yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a core that others keep busy: what a slow one means is tested in test_store_faults."""
+    monkeypatch.setattr(group_commit, "STALL_S_MAX", 60.0)
+    monkeypatch.setattr(group_commit, "WAIT_S_MAX", 60.0)
 
 
 @pytest.fixture
