@@ -52,9 +52,6 @@ LONG: Final = {
     "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[many]",
     "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[too-many]",
     "test_systemd_boot.py",
-    # `make chaos` does each of these to the program, and the gate one of each kind.
-    *(f"test_promises_hold_when_the_program_dies[{fault}]" for fault in ("F3", "F4", "F23")),
-    *(f"test_promises_hold_when_carriers_fail[{fault}]" for fault in ("F13", "F14", "F15", "F17")),
     "test_call_takes_the_second_trunk_without_waiting_when_the_first_is_known_to_be_dead[tcp]",
     "test_every_page_and_state_can_be_read_and_used_on_a_narrow_screen[light]",
 }
