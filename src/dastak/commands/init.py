@@ -11,7 +11,7 @@ import msgspec
 from click.core import ParameterSource
 
 from dastak import config_pages, config_secrets
-from dastak.app_store import open_store
+from dastak.commands.admin import with_store
 from dastak.commands.printing import json_option, print_json, progress
 from dastak.config import ConfigError
 from dastak.config_read import DATABASE_URL, load
@@ -148,14 +148,8 @@ def use(context: click.Context, number: int, as_json: bool) -> None:
 @click.pass_context
 def adopt(context: click.Context, as_json: bool) -> None:
     """Have the database take this key file for the right one, where the file it was used with is lost."""
-    settings = load(context.obj, os.environ).settings
-    marks = config_secrets.read_keys(settings).marks()
-
-    async def put() -> None:
-        async with open_store(settings) as store:
-            await store.adopt_keys(marks)
-
-    asyncio.run(put())
+    marks = config_secrets.read_keys(load(context.obj, os.environ).settings).marks()
+    with_store(context, lambda store: store.adopt_keys(marks))
     told = ", ".join(map(str, sorted(marks)))
     _told({"adopted": sorted(marks)}, f"the keys of this database are now: {told}", as_json=as_json)
 
