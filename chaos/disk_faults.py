@@ -20,7 +20,8 @@ from chaos.watched_carrier import until
 DISK_MIB = 64
 COMMAND_S_MAX = 20
 TTL_S = 60
-NO_SUCH_KEY = 99
+# It begins as what was sealed under the first key does.
+NEVER_SEALED = b"\0\0\0\1never sealed by anybody"
 FSYNC_FAILED = "SQLITE_IOERR_FSYNC"
 STRACE = ("strace", "-f", "-qq", "-o", "/dev/null")
 # Once, and never again: who goes on after it would look well.
@@ -155,7 +156,7 @@ async def older_copy(stage: Stage) -> Outcome:
 
 
 async def poison(stage: Stage) -> Outcome:
-    """F28: a queued message whose code cannot be derived, because its row names a key that there is not."""
+    """F28: a queued message that cannot be written, because the sealed code of its row was never sealed."""
     _needs_a_file(stage)
     async with stage.house("f28", habits=Habits(ttl_s=TTL_S)) as house:
         for carrier in (house.north, house.south):
@@ -164,7 +165,7 @@ async def poison(stage: Stage) -> Outcome:
         [(poisoned, verification)] = house.books.accepted.items()
         house.victim.kill()
         with closing(sqlite3.connect(house.victim.database, isolation_level=None)) as database:
-            database.execute("UPDATE verification SET key_id = ?", (NO_SUCH_KEY,))
+            database.execute("UPDATE verification SET own_code_sealed = ?", (NEVER_SEALED,))
         for carrier in (house.north, house.south):
             carrier.proxy.turn(Weather())
         await house.victim.start()
@@ -187,7 +188,7 @@ async def poison(stage: Stage) -> Outcome:
         others = {number for number in told if number != poisoned and told[number].state != "approved"}
         house.expect("F28", not others, f"{len(others)} others were not approved")
         return stage.outcome(
-            "F28", "a code that cannot be derived", house, findings, **{"times tried": _failures(house)}
+            "F28", "a code that cannot be unsealed", house, findings, **{"times tried": _failures(house)}
         )
 
 

@@ -1,5 +1,6 @@
 """A message that cannot be written is tried three times and put away, and nobody waits behind it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dastak.core.errors import Overloaded
+from dastak.core.errors import Damaged, Overloaded
 from dastak.core.events import MessageDropped, MessageRefused, MessageSubmitted
 from dastak.core.message import MessageKey, MessageState
+from dastak.core.node import LEASE_S
+from dastak.core.sealer import Sealer
 from dastak.core.verification import State
 from dastak.flows import dead_letter as dead_letter_module
 from dastak.flows import worker as worker_module
@@ -26,6 +29,20 @@ def broken() -> Callable[[], Awaitable[None]]:
         raise KeyError(SECRET)
 
     return encode
+
+
+class DamagedSealer:
+    """Lacks the key when it first unseals; with the key it finds damage."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self.seal = sealer.seal
+        self.lacked = asyncio.Event()
+
+    def unseal(self, sealed: bytes, *, bound_to: bytes) -> bytes:
+        if self.lacked.is_set():
+            raise Damaged(SECRET)
+        self.lacked.set()
+        raise Overloaded("The key file of this node has no key 2 yet.")
 
 
 @pytest.fixture
@@ -60,6 +77,25 @@ async def test_message_that_cannot_be_written_is_a_dead_letter_after_three_tries
         dead = [record.getMessage() for record in caplog.records if "dead letter" in record.getMessage()]
         assert len(dead) == 1
         assert SECRET not in dead[0]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_own_code_waits_for_a_key_that_comes_later_and_is_a_dead_letter_when_it_is_damaged(
+    tmp_path: Path,
+) -> None:
+    async with open_house(tmp_path) as house, Worker(retention=timedelta(days=1)) as worker:
+        sealer = DamagedSealer(house.ports.sealer)
+        house.ports = replace(house.ports, sealer=sealer, hand_over=worker.hand_over)
+        await worker.run(house.ports)
+
+        poisoned = await house.start(code="493817")
+        async with asyncio.timeout(10):
+            await sealer.lacked.wait()
+        house.clock.advance(LEASE_S)
+        await house.sees(MessageDropped)
+
+        assert [event.why for event in house.told_of(MessageRefused)] == ["Damaged"] * BREAKS_MAX
+        assert await house.message_state(poisoned) is MessageState.EXPIRED
 
 
 async def test_message_that_breaks_once_is_sent_when_it_is_due_again(house: House) -> None:

@@ -18,7 +18,14 @@ class DastakError(Exception):
         self.detail = detail
 
 
-class InvalidRequest(DastakError):  # noqa: N818 - the field's words: a refusal is not an "Error"
+class Damaged(DastakError):  # noqa: N818 - the field's words: a refusal is not an "Error"
+    """What we kept cannot be read any more, however often it is tried."""
+
+    code = "damaged"
+    title = "What was kept cannot be read any more"
+
+
+class InvalidRequest(DastakError):  # noqa: N818
     """The caller's fault; the same request fails again."""
 
     code = "invalid_request"

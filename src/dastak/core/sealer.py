@@ -10,4 +10,4 @@ class Sealer(Protocol):
         """Encrypt; `bound_to` names the row, so that it opens nowhere else."""
 
     def unseal(self, sealed: bytes, *, bound_to: bytes) -> bytes:
-        """Decrypt. Raises: DastakError (another row's, or damaged)."""
+        """Decrypt. Raises: Damaged (or another row's), Overloaded (this node lacks the key)."""

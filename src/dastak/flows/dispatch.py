@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from dastak.core.errors import DastakError
+from dastak.core.errors import Damaged, DastakError
 from dastak.core.message import Message, MessageKey
 from dastak.core.policy import Channel
 from dastak.core.ports import Ports
@@ -192,11 +192,12 @@ class Dispatch:
         """See a delivery to its end, and let the next message leave; what failed, its lease brings back."""
         try:
             await delivery
-        except DastakError as error:
-            log.warning("message not settled: %s", error.detail)
         except Exception as error:
-            log.exception("a message could not be delivered")
-            await broke(self._ports, key, error)
+            if isinstance(error, DastakError) and not isinstance(error, Damaged):
+                log.warning("message not settled: %s", error.detail)
+            else:
+                log.exception("a message could not be delivered")
+                await broke(self._ports, key, error)
         finally:
             del self._tasks[key]
             self._under_way[route] -= 1

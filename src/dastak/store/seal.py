@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dastak.core.codes import KeyRing
-from dastak.core.errors import DastakError
+from dastak.core.errors import Damaged
 
 _KEY_ID_OCTETS: Final = 4
 _NONCE_OCTETS: Final = 12
@@ -26,26 +26,27 @@ class AesGcmSealer:
     """The port `Sealer`: seals with the ring's current key and opens with any key of it."""
 
     def __init__(self, ring: KeyRing) -> None:
-        self._current = ring.current
-        self._keys = {key_id: AESGCM(hmac.digest(key, _PURPOSE, sha256)) for key_id, key in ring.keys.items()}
+        self._ring = ring
 
     def seal(self, clear: bytes, *, bound_to: bytes) -> bytes:
         """Encrypt; the same clear text never looks the same twice."""
         nonce = os.urandom(_NONCE_OCTETS)
-        key_id = self._current.to_bytes(_KEY_ID_OCTETS)
-        return key_id + nonce + self._keys[self._current].encrypt(nonce, clear, key_id + bound_to)
+        key_id = self._ring.current.to_bytes(_KEY_ID_OCTETS)
+        return key_id + nonce + self._cipher(self._ring.current).encrypt(nonce, clear, key_id + bound_to)
 
     def unseal(self, sealed: bytes, *, bound_to: bytes) -> bytes:
         """Decrypt.
 
         Raises:
-            DastakError: Another row's, damaged, or sealed under a key that is gone.
+            Damaged: Or another row's.
+            Overloaded: Sealed under a key that this node lacks.
         """
         key_id, rest = sealed[:_KEY_ID_OCTETS], sealed[_KEY_ID_OCTETS:]
-        key = self._keys.get(int.from_bytes(key_id))
-        if key is None:
-            raise DastakError("The key this was sealed under is not in the key ring.")
+        cipher = self._cipher(int.from_bytes(key_id))
         try:
-            return key.decrypt(rest[:_NONCE_OCTETS], rest[_NONCE_OCTETS:], key_id + bound_to)
+            return cipher.decrypt(rest[:_NONCE_OCTETS], rest[_NONCE_OCTETS:], key_id + bound_to)
         except (InvalidTag, ValueError) as error:
-            raise DastakError("What was sealed does not open: it is another row's, or damaged.") from error
+            raise Damaged("What was sealed does not open: it is another row's, or damaged.") from error
+
+    def _cipher(self, key_id: int) -> AESGCM:
+        return AESGCM(hmac.digest(self._ring.key(key_id), _PURPOSE, sha256))
