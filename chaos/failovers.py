@@ -163,19 +163,23 @@ async def etcd_lost(stage: Stage) -> Outcome:
 async def _service(
     stage: Stage, name: str, *, by_hosts: bool = False
 ) -> AsyncIterator[tuple[PatroniCluster, House]]:
-    """Open a house on a cluster of its own. Raises: CannotPlay."""
-    if reason := await asyncio.to_thread(why_not):
-        raise CannotPlay(reason)
-    async with (
-        PatroniCluster() as cluster,
-        stage.house(
+    """Open a house on a cluster. Raises: CannotPlay."""
+    async with AsyncExitStack() as stack:
+        cluster = stage.cluster or await stack.enter_async_context(await new_cluster())
+        house = stage.house(
             name,
             habits=SLOW,
             environment={"PGPASSFILE": str(cluster.passfile)},
-            database_url=cluster.url_of_hosts if by_hosts else cluster.url,
-        ) as house,
-    ):
-        yield cluster, house
+            database_url=await cluster.new_database(by_hosts=by_hosts),
+        )
+        yield cluster, await stack.enter_async_context(house)
+
+
+async def new_cluster() -> PatroniCluster:
+    """Return one that is not started. Raises: CannotPlay."""
+    if reason := await asyncio.to_thread(why_not):
+        raise CannotPlay(reason)
+    return PatroniCluster()
 
 
 @asynccontextmanager

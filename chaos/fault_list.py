@@ -18,9 +18,6 @@ class Listed(NamedTuple):
     not_here: str = ""
 
 
-# Floods keep a machine busy for minutes: the suite leaves them out.
-FLOODS: Final = {"F19", "F20", "F35"}
-
 # Those that start a PostgreSQL of their own, whatever the run is on.
 OWN_DATABASE: Final = {"F5", "F29", "F30", "F31", "F32", "F33", "F34"}
 

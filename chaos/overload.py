@@ -122,7 +122,7 @@ def _figures(house: House, answers: list[Reply], peak_per_s: float, seconds: flo
         "of the peak %": 100 * (in_time + of_people) / seconds / max(1.0, peak_per_s),
         "accepted p99 s": _p99(took_s[201]),
         "its text, p99 s later": _p99(_until_text(house, answers)),
-        "refused": sum(one.status in (429, 503) for one in answers),
+        "refused": _refused(answers),
         "without any answer": sum(one.status == LOST for one in answers),
         "refused p99 s": _p99(took_s[503]),
         "checks answered %": 100 * good / max(1, len(checks)),
@@ -147,6 +147,10 @@ def _until_text(house: House, replies: list[Reply]) -> list[float]:
     return [max(0.0, texts[0].at_s - one.answered_s) for one, texts in accepted if texts]
 
 
+def _refused(replies: list[Reply]) -> int:
+    return sum(one.status in (429, 503) for one in replies)
+
+
 def _without_retry_after(replies: list[Reply]) -> Counter[int]:
     return Counter(one.status for one in replies if one.status in (429, 503) and not one.says_when)
 
@@ -169,7 +173,7 @@ async def retry_storm(stage: Stage) -> Outcome:
             async with house.load():
                 await house.until_accepted(10)
                 house.fault_begins()
-                await _flood(house, TIMES * peak, stage.scale.overload_s / 2)
+                answers = await _flood(house, TIMES * peak, stage.scale.overload_s / 2)
                 ended_s = time.monotonic()
                 await house.recovered(ended_s)
                 good_s = await _until_good(house, GOOD_SHARE * peak, ended_s)
@@ -180,7 +184,8 @@ async def retry_storm(stage: Stage) -> Outcome:
             stage.per_s = stage_per_s
         house.crowd.gave_up.clear()  # who asks four times at once and goes was refused, and told so
         findings = await house.close()
-        return stage.outcome("F20", "retry storm", house, findings, **{"peak people/s": peak})
+        figures = {"peak people/s": peak, "refused": _refused(answers)}
+        return stage.outcome("F20", "retry storm", house, findings, **figures)
 
 
 async def _until_good(house: House, per_s: float, since_s: float) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import itertools
 import json
 import os
 import secrets
@@ -59,8 +60,6 @@ class PatroniCluster:
 
     Attributes:
         network: Its machines.
-        url: Of the database of Dastak, by HAProxy.
-        url_of_hosts: The same with all three machines in it, and no HAProxy.
         passfile: What libpq reads the passwords from.
     """
 
@@ -68,12 +67,9 @@ class PatroniCluster:
         self.network = MachineNetwork(NODES)
         self.home = Path(tempfile.mkdtemp(prefix="dastak-cluster-"))
         shutil.chown(self.home, "postgres", "postgres")
-        port = free_port()
-        hosts = ",".join(self.network.addresses.values())
-        self.url = f"postgresql://dastak@127.0.0.1:{port}/dastak"
-        self.url_of_hosts = f"postgresql://dastak@{hosts}/dastak"
         self.passfile = self.home / "pgpass"
-        self._port = port
+        self._port = free_port()
+        self._databases = itertools.count(1)
         self._passwords = {user: secrets.token_hex(12) for user in (*USERS.values(), "dastak")}
         self._shared = _variables(self._written("etcd.env")) | {
             f"PATRONI_{role}_{field}": value
@@ -94,7 +90,7 @@ class PatroniCluster:
                 self.switch_on(name)
             await self.until_whole(within_s=MADE_S_MAX)
             self._start_proxy()
-            await self._make_database()
+            await self._do(f"CREATE ROLE dastak LOGIN PASSWORD '{self._passwords['dastak']}'")
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise
@@ -205,6 +201,13 @@ class PatroniCluster:
             target_session_attrs="read-write",
         )
 
+    async def new_database(self, *, by_hosts: bool = False) -> str:
+        """Make an empty database for Dastak, and return its URL: by HAProxy, or with all machines in it."""
+        name = f"dastak_{next(self._databases)}"
+        await self._do(f"CREATE DATABASE {name} OWNER dastak TEMPLATE template0 ENCODING 'UTF8'")
+        hosts = ",".join(self.network.addresses.values()) if by_hosts else f"127.0.0.1:{self._port}"
+        return f"postgresql://dastak@{hosts}/{name}"
+
     async def control(self, *arguments: str) -> str:
         """Give a command to patronictl on one of the machines that is up, and return what it says."""
         name = await self.named("leader")
@@ -223,7 +226,7 @@ class PatroniCluster:
 
     def asking(self, name: str, sql: str) -> list[str]:
         """Return the command that runs SQL from a machine on its own server."""
-        url = "postgresql://dastak@127.0.0.1/dastak"
+        url = "postgresql://postgres@127.0.0.1/postgres"
         file = f"PGPASSFILE={self.passfile}"
         return self.network.on(name, "env", file, "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", url, "-c", sql)
 
@@ -252,19 +255,18 @@ class PatroniCluster:
                 stderr=said,
             )
 
-    async def _make_database(self) -> None:
-        def make() -> bool:
+    async def _do(self, sql: str) -> None:
+        """Have the primary do something, by way of HAProxy."""
+
+        def done() -> bool:
             try:
                 with self._connect("127.0.0.1", self._port) as connection:
-                    connection.execute(f"CREATE ROLE dastak LOGIN PASSWORD '{self._passwords['dastak']}'")
-                    connection.execute(
-                        "CREATE DATABASE dastak OWNER dastak TEMPLATE template0 ENCODING 'UTF8'"
-                    )
+                    connection.execute(sql)
             except psycopg.OperationalError:
                 return False
             return True
 
-        await until(make, within_s=MADE_S_MAX, what="HAProxy leads to a primary")
+        await until(done, within_s=MADE_S_MAX, what="HAProxy leads to a primary")
 
 
 def _ask(address: str, path: str) -> Any:

@@ -16,6 +16,7 @@ from chaos.books import GONE, TERMINAL, Books, Findings, Told
 from chaos.code_traces import traces
 from chaos.fault_proxy import FaultProxy
 from chaos.outcome_table import Outcome
+from chaos.patroni_cluster import PatroniCluster
 from chaos.people import PATH, Crowd, Habits
 from chaos.server_database import new_database, port_of, through
 from chaos.victim import Victim
@@ -245,11 +246,20 @@ class Stage:
         seed: Of all chance.
         database_url: Of a PostgreSQL server on this machine, in which each scene makes a database of its own;
             None keeps rows in a SQLite file of each scene.
+        cluster: Three database machines for the scenes that break them; None makes new ones for each of them.
     """
 
-    def __init__(self, directory: Path, *, scale: Scale, seed: int, database_url: str | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        scale: Scale,
+        seed: int,
+        database_url: str | None = None,
+        cluster: PatroniCluster | None = None,
+    ) -> None:
         self.directory, self.scale, self.seed = directory, scale, seed
-        self.database_url = database_url
+        self.database_url, self.cluster = database_url, cluster
         self.per_s = scale.per_s or 0.0
         self._houses = 0
 

@@ -40,13 +40,8 @@ LONG: Final = {
     "test_stranger_gets_the_same_of_a_login_whatever_becomes_of_the_message[called]",
     "test_call_languages.py",
     "test_call_load.py",
-    "test_chaos_absent.py",
-    "test_chaos_counts.py",
-    "test_chaos_disks.py",
-    "test_chaos_leads.py",
-    "test_chaos_loads.py",
-    "test_chaos_memory.py",
-    "test_chaos_patroni.py",
+    "test_promises_hold_when_the_line_to_a_server_of_the_database_fails[F6]",
+    "test_promises_hold_when_the_line_to_a_server_of_the_database_fails[F7]",
     "test_exchange_foreign.py",
     "test_rolling_upgrade.py",
     "test_rush_on_a_trunk_is_called_in_turn_within_its_channels_or_told_why_not[many]",
@@ -76,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _in_turn(paths: Iterable[Path]) -> list[Path]:
     """Put the longest files first, and between two of calls, which mostly wait, some that work."""
-    first = ("test_store_model", "test_store.py", "test_postgres")
+    first = ("test_chaos_patroni", "test_store_model", "test_store.py", "test_postgres")
     longest_first = sorted(
         paths, key=lambda path: (not path.name.startswith(first), path.parent.name != "e2e")
     )

@@ -1,7 +1,4 @@
-"""The short form of the fault tests with a clock that steps and with a long day.
-
-The floods (F19, F20, F35) want a machine of their own for minutes: `make chaos` alone plays them.
-"""
+"""The short form of the fault tests with a clock that steps and with a long day."""
 
 from pathlib import Path
 
