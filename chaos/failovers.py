@@ -165,7 +165,9 @@ async def _service(
 ) -> AsyncIterator[tuple[PatroniCluster, House]]:
     """Open a house on a cluster. Raises: CannotPlay."""
     async with AsyncExitStack() as stack:
-        cluster = stage.cluster or await stack.enter_async_context(await new_cluster())
+        cluster = stage.cluster
+        if cluster is None:
+            cluster = await stack.enter_async_context(await new_cluster())
         house = stage.house(
             name,
             habits=SLOW,
