@@ -33,6 +33,8 @@ IN_TIME_S: Final = 5.0
 KIB_MAX: Final = 0.2
 # A second with so much of the peak counts as recovered.
 GOOD_SHARE: Final = 0.9
+# What takes longer than so many times what a fault lasts that needs time is not waited for.
+GOOD_TIMES: Final = 4
 
 
 async def flood(stage: Stage) -> Outcome:
@@ -55,7 +57,7 @@ async def _far_too_many(house: House, fault: str, title: str) -> Outcome:
         await house.until_accepted(10)
         before_per_s = await _most_starts(house, stage.scale.overload_s / 4)
         house.fault_begins()
-        answers = await _flood(house, TIMES * peak, stage.scale.overload_s)
+        answers = await _flood(house, _too_many_per_s(stage, peak), stage.scale.overload_s)
         house.fault_ended_s = time.monotonic()
         await house.recovered(house.fault_ended_s)
         await house.until_asked(stage.scale.requests_min)
@@ -77,6 +79,10 @@ async def _far_too_many(house: House, fault: str, title: str) -> Outcome:
     house.expect_within("checks not answered, %", 100 - figures["checks answered %"], 1.0)
     house.expect_within("MiB more", figures["memory more MiB"], 200.0)
     return stage.outcome(fault, title, house, findings, **figures)
+
+
+def _too_many_per_s(stage: Stage, peak: float) -> float:
+    return stage.scale.flood_per_s or TIMES * peak
 
 
 async def _flood(house: House, per_s: float | None, seconds: float) -> list[Reply]:
@@ -173,7 +179,7 @@ async def retry_storm(stage: Stage) -> Outcome:
             async with house.load():
                 await house.until_accepted(10)
                 house.fault_begins()
-                answers = await _flood(house, TIMES * peak, stage.scale.overload_s / 2)
+                answers = await _flood(house, _too_many_per_s(stage, peak), stage.scale.overload_s / 2)
                 ended_s = time.monotonic()
                 await house.recovered(ended_s)
                 good_s = await _until_good(house, GOOD_SHARE * peak, ended_s)
@@ -189,8 +195,8 @@ async def retry_storm(stage: Stage) -> Outcome:
 
 
 async def _until_good(house: House, per_s: float, since_s: float) -> float:
-    """Wait a minute for a second in which as many were accepted as should be, and return its end."""
-    give_up_s = time.monotonic() + 60.0
+    """Wait for a second in which as many were accepted as should be, for a minute at most; return its end."""
+    give_up_s = time.monotonic() + GOOD_TIMES * house.stage.scale.settle_s
     while True:
         await asyncio.sleep(SAMPLE_S)
         now_s = time.monotonic()

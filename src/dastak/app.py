@@ -219,7 +219,9 @@ async def _unlock(stack: AsyncExitStack, settings: Settings) -> tuple[KeyRing, D
     """Read the keys and open the database. Raises: ConfigError (they do not belong together)."""
     keys = config_secrets.read_keys(settings)
     store = await stack.enter_async_context(open_store(settings))
-    config_secrets.refuse_other_keys(settings, keys, await store.note_keys(keys.marks()))
+    known = await store.note_keys(keys.marks())
+    config_secrets.refuse_other_keys(settings, keys, known)
+    config_secrets.warn_of_lacking_keys(settings, keys, known)
     return keys, store
 
 

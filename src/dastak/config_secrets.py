@@ -56,7 +56,7 @@ def refuse_other_keys(settings: Settings, ring: KeyRing, known: Mapping[int, byt
 
     Args:
         settings: Name the file.
-        ring: Its keys; of one that it lacks the log is told.
+        ring: Its keys.
         known: The marks of the keys that the database was used with.
 
     Raises:
@@ -68,15 +68,18 @@ def refuse_other_keys(settings: Settings, ring: KeyRing, known: Mapping[int, byt
                 f"secrets.file: key {key_id} of {settings.secrets.file} is not the key {key_id} that this"
                 f" database was used with. Next: {NEXT_OTHER_KEYS}"
             )
-    if lacking := lacking_keys(ring, known):
-        log.warning(
-            "%s lacks key %s of this database. Next: %s", settings.secrets.file, lacking, NEXT_OTHER_KEYS
-        )
 
 
-def lacking_keys(ring: KeyRing, known: Mapping[int, bytes]) -> str:
-    """Return the numbers of the keys that a database was used with and a file lacks."""
-    return ", ".join(str(key_id) for key_id in sorted(known.keys() - ring.keys.keys()))
+def lacking_keys(settings: Settings, ring: KeyRing, known: Mapping[int, bytes]) -> str:
+    """Say which keys that a database was used with a file lacks; nothing where it has all of them."""
+    lacking = ", ".join(str(key_id) for key_id in sorted(known.keys() - ring.keys.keys()))
+    return f"{settings.secrets.file} lacks key {lacking} of this database" if lacking else ""
+
+
+def warn_of_lacking_keys(settings: Settings, ring: KeyRing, known: Mapping[int, bytes]) -> None:
+    """Tell the log of them: the file may be on its way to this node, after which it starts again."""
+    if lacking := lacking_keys(settings, ring, known):
+        log.warning("%s. Next: %s", lacking, NEXT_OTHER_KEYS)
 
 
 def check_carrier_secrets(settings: Settings) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pyotp
@@ -11,7 +10,7 @@ import segno
 
 from tests.support.dastak_process import DastakProcess
 from tests.support.fresh_numbers import FRESH
-from tests.support.program import clean_environment
+from tests.support.program import typed
 
 # The upper and the lower half of a character, each light or dark.
 HALVES = {"█": (0, 0), "▀": (0, 1), "▄": (1, 0), " ": (1, 1)}
@@ -29,20 +28,11 @@ class Typing:
     """A terminal that knows the server and the key."""
 
     def __init__(self, dastak: DastakProcess, directory: Path) -> None:
-        self._environment = clean_environment({"DASTAK_URL": dastak.url, "DASTAK_API_KEY": dastak.api_key})
+        self._environment = {"DASTAK_URL": dastak.url, "DASTAK_API_KEY": dastak.api_key}
         self._directory = directory
 
     def __call__(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "dastak", "factors", *arguments],
-            cwd=self._directory,
-            env=self._environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return typed("factors", *arguments, cwd=self._directory, environment=self._environment, given=given)
 
 
 @pytest.fixture
@@ -60,7 +50,7 @@ def dark_squares(lines: list[str]) -> list[list[int]]:
 def test_authenticator_is_scanned_from_the_terminal_and_proved(factors: Typing, to: str) -> None:
     made = factors("add", to, "--label", "my phone", "--account", "asha")
     factor, *lines = made.stdout.splitlines()
-    *drawing, typed, uri = lines
+    *drawing, to_type, uri = lines
     theirs = pyotp.parse_uri(uri)
     assert isinstance(theirs, pyotp.TOTP)
 
@@ -70,7 +60,7 @@ def test_authenticator_is_scanned_from_the_terminal_and_proved(factors: Typing, 
 
     assert made.returncode == 0
     assert dark_squares(drawing) == [list(row) for row in segno.make(uri, error="m", micro=False).matrix]
-    assert typed.replace(" ", "").endswith(theirs.secret)
+    assert to_type.replace(" ", "").endswith(theirs.secret)
     assert f"Next: dastak factors prove {factor} CODE" in made.stderr
     assert (proved.returncode, proved.stdout) == (0, "approved\n")
     assert [factor, "totp", "active"] == listed.stdout.splitlines()[1].split()[:3]

@@ -16,7 +16,7 @@ from tests.support.api_client import ApiClient
 from tests.support.carrier_process import CarrierProcess
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.program import clean_environment
+from tests.support.program import clean_environment, typed
 from tests.support.serve_installation import Installation
 
 CARRIERS = "/v1/admin/carriers"
@@ -56,18 +56,6 @@ def add(installation: Installation, name: str, port: int, *options: str, passwor
     )
 
 
-def typed(installation: Installation, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "dastak", *arguments],
-        cwd=installation.directory,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def operator_of(installation: Installation) -> ApiClient:
     made = installation.command(
         "keys", "create", "--name", "operator", "--mode", "live", "--scope", "operator"
@@ -80,7 +68,7 @@ def operator_of(installation: Installation) -> ApiClient:
 def test_test_shows_pdus_in_words_and_ends_with_success(installed: Installation, port: int) -> None:
     add(installed, "north", port)
 
-    done = typed(installed, "carrier", "test", "north", "--to", TO, "--from", "ACMEOT")
+    done = typed("carrier", "test", "north", "--to", TO, "--from", "ACMEOT", cwd=installed.directory)
 
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split("ms", 1)[1].split()[0] for line in done.stdout.splitlines() if " ms  " in line]
@@ -98,7 +86,7 @@ def test_exit_code_tells_refused_from_unreachable(installed: Installation, port:
     sent = ("north", "--to")
 
     codes = [
-        typed(installed, "carrier", "test", *arguments).returncode
+        typed("carrier", "test", *arguments, cwd=installed.directory).returncode
         for arguments in (
             ("north",),
             (*sent, "+919876500011"),
@@ -116,7 +104,7 @@ def test_exit_code_tells_refused_from_unreachable(installed: Installation, port:
 def test_what_failed_stands_beside_what_to_do(installed: Installation, port: int) -> None:
     add(installed, "locked", port, password="wrong")
 
-    done = typed(installed, "carrier", "test", "locked", "--to", TO)
+    done = typed("carrier", "test", "locked", "--to", TO, cwd=installed.directory)
 
     told = " ".join(done.stdout.split())
     assert "bind failed ESME_RINVPASWD" in told
@@ -182,8 +170,8 @@ def test_server_can_be_told_to_try_it(installed: Installation, port: int) -> Non
     with installed:
         operator = operator_of(installed)
         asked = ("--on-server", "--url", installed.url, "--key", str(operator.key))
-        tried = typed(installed, "carrier", "test", "north", "--to", TO, *asked)
-        unknown = typed(installed, "carrier", "test", "south", *asked)
+        tried = typed("carrier", "test", "north", "--to", TO, *asked, cwd=installed.directory)
+        unknown = typed("carrier", "test", "south", *asked, cwd=installed.directory)
 
     lines = [line.split("ms", 1)[1].split()[0] for line in tried.stdout.splitlines() if " ms  " in line]
     assert tried.returncode == 0
@@ -228,8 +216,8 @@ def test_look_at_carriers_tells_links_of_the_running_server(installed: Installat
 
         until(lambda: [bind["state"] for bind in links()["north"]["binds"]] == ["bound", "bound"])
         until(lambda: links()["locked"]["link"] == "ESME_RINVPASWD")
-        table = typed(installed, "carrier", "list", *asked).stdout.splitlines()
-        shown = " ".join(typed(installed, "carrier", "show", "north", *asked).stdout.split())
+        table = typed("carrier", "list", *asked, cwd=installed.directory).stdout.splitlines()
+        shown = " ".join(typed("carrier", "show", "north", *asked, cwd=installed.directory).stdout.split())
 
     assert before["north"]["lane"]["weight"] == 70
     assert before["north"]["binds"] is None
@@ -243,7 +231,7 @@ def test_look_at_carriers_without_a_server_says_so(installed: Installation, port
     add(installed, "north", port)
     installed.add_carrier("filed", host="127.0.0.1", port=port, system_id="sim", password="sim")
 
-    done = typed(installed, "carrier", "list", "--url", installed.url, "--key", "dk_live_x")
+    done = typed("carrier", "list", "--url", installed.url, "--key", "dk_live_x", cwd=installed.directory)
 
     assert done.returncode == 0
     assert f"no server answers at {installed.url}" in done.stderr
@@ -328,9 +316,9 @@ def test_code_is_explained_as_the_carrier_means_it(installed: Installation) -> N
     installed.add_carrier("south", host="127.0.0.1", system_id="sim", password="sim")
 
     by_north = installed.command("explain", "614", "--route", "north")
-    by_south = typed(installed, "explain", "614", "--route", "south")
-    unknown = typed(installed, "explain", "999", "--route", "north")
-    nobody = typed(installed, "explain", "614", "--route", "nobody")
+    by_south = typed("explain", "614", "--route", "south", cwd=installed.directory)
+    unknown = typed("explain", "999", "--route", "north", cwd=installed.directory)
+    nobody = typed("explain", "614", "--route", "nobody", cwd=installed.directory)
 
     assert [(one["where"], one["table"], one["outcome"]) for one in by_north] == [
         ("receipt", "receipt_outcomes", "dlt_template")

@@ -15,7 +15,7 @@ from tests.support.short_scene import play_short, told_if_not_here
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # They come for as long as leases last, which is not short.
-FEWER = msgspec.structs.replace(QUICK, per_s=15.0)
+FEWER = msgspec.structs.replace(QUICK, per_s=10.0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

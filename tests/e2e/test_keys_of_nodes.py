@@ -1,14 +1,12 @@
 """A node with another key file than its database was used with does not start; who lost the file goes on."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from dastak.cli import Exit
 from dastak.config_secrets import make_key_file
 from tests.support.api_client import ApiClient
-from tests.support.program import clean_environment
+from tests.support.program import typed
 from tests.support.serve_installation import Installation
 
 
@@ -20,15 +18,7 @@ def test_node_with_other_keys_is_refused_until_its_keys_are_adopted(tmp_path: Pa
     shutil.move(keys, kept)
     make_key_file(keys)
 
-    refused = subprocess.run(
-        [sys.executable, "-m", "dastak", "serve", "--listen", "127.0.0.1:0"],
-        cwd=home.directory,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    refused = typed("serve", "--listen", "127.0.0.1:0", cwd=home.directory)
     home.command("secrets", "adopt", "--yes")
     with home:
         alive = ApiClient(home.url, "").get("/healthz").status

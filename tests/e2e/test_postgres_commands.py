@@ -1,7 +1,6 @@
 """An operator's commands do the same on both databases, and what only one of them can do is told."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from dastak.config_read import DATABASE_URL, load
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.postgres_server import PostgresServer, shared_server
-from tests.support.program import clean_environment
+from tests.support.program import typed
 from tests.support.serve_installation import Installation
 
 PASSWORD = "s3cret-of-a-db"
@@ -52,14 +51,7 @@ def test_an_installation_is_managed_on_either_database(installation: Installatio
 
 
 def dastak(home: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "dastak", *arguments],
-        cwd=home,
-        env=clean_environment(settings),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return typed(*arguments, cwd=home, environment=settings)
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """An operator sees what was learned of routes, also after a restart, and asks what other rules would do."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +14,7 @@ from dastak.delivery.breaker import ANSWERS_MIN
 from tests.support.api_client import ApiClient
 from tests.support.patience import until
 from tests.support.plenty import PLENTY
-from tests.support.program import Program, clean_environment
+from tests.support.program import Program, typed
 from tests.support.samples import some_msisdn
 from tests.support.serve_installation import Installation
 
@@ -82,15 +80,8 @@ class Operator:
         return routes
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "dastak", "route", *arguments],
-            cwd=self.installation.directory,
-            env=clean_environment({"DASTAK_URL": self.installation.url, "DASTAK_API_KEY": self.key}),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        asked = {"DASTAK_URL": self.installation.url, "DASTAK_API_KEY": self.key}
+        return typed("route", *arguments, cwd=self.installation.directory, environment=asked)
 
 
 def receipts_of(route: dict[str, Any]) -> float:
@@ -192,16 +183,8 @@ def test_command_tells_machines_the_same(operator: Operator) -> None:
 def test_command_finds_the_server_that_its_settings_speak_of(operator: Operator) -> None:
     here = operator.installation
     address = here.url.removeprefix("http://")
-    environment = {**os.environ, "DASTAK__SERVER__LISTEN": address, "DASTAK_API_KEY": operator.key}
-    listed = subprocess.run(
-        [sys.executable, "-m", "dastak", "route", "list", "--json"],
-        cwd=here.directory,
-        env={name: value for name, value in environment.items() if name != "DASTAK_URL"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    asked = {"DASTAK__SERVER__LISTEN": address, "DASTAK_API_KEY": operator.key}
+    listed = typed("route", "list", "--json", cwd=here.directory, environment=asked)
 
     assert listed.returncode == 0, listed.stderr
     assert json.loads(listed.stdout)

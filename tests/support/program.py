@@ -10,6 +10,8 @@ from typing import Final
 
 # What a stop may take at most.
 STOP_S_MAX: Final = 5
+# What a command may take that nobody gave anything to do for long.
+COMMAND_S_MAX: Final = 60
 
 
 class Program:
@@ -85,3 +87,26 @@ def clean_environment(added: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without settings of the developer's own shell."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DASTAK_")}
     return {**inherited, **(added or {})}
+
+
+def typed(
+    *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, given: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Give a command as at a terminal, whatever comes of it.
+
+    Args:
+        arguments: What stands behind `dastak`.
+        cwd: Where it is typed.
+        environment: Settings of this command alone.
+        given: What stands ready on its standard input.
+    """
+    return subprocess.run(
+        [sys.executable, "-m", "dastak", *arguments],
+        cwd=cwd,
+        env=clean_environment(environment),
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S_MAX,
+        check=False,
+    )

@@ -304,20 +304,24 @@ def test_migrate_says_what_is_to_be_done(installed: Run, tmp_path: Path) -> None
     assert plan.document["pending"] == done.document["applied"] != []
 
 
-def test_secrets_are_rotated(installed: Run, tmp_path: Path) -> None:
-    assert installed("secrets", "rotate", "--json").document["current"] == 2
+def test_secrets_are_rotated_and_the_audit_log_has_it(installed: Run, tmp_path: Path) -> None:
+    rotated = installed("secrets", "rotate", "--json")
+
+    assert rotated.document["current"] == 2
     assert json.loads((tmp_path / "secrets.json").read_text())["keys"].keys() == {"1", "2"}
+    assert ("dastak.audit" in rotated.err, "rotate_keys" in rotated.err) == (True, True)
 
 
 def test_a_key_is_added_for_all_nodes_before_it_is_used(installed: Run, tmp_path: Path) -> None:
     file = tmp_path / "secrets.json"
 
-    added = installed("secrets", "add", "--json").document["added"]
+    added = installed("secrets", "add")
     unused = json.loads(file.read_text())["current"]
-    installed("secrets", "use", str(added))
+    installed("secrets", "use", "2")
     missing = installed("secrets", "use", "7")
 
-    assert (unused, json.loads(file.read_text())["current"]) == (1, added)
+    assert f"Next: copy {file} to all other nodes" in added.err
+    assert (unused, json.loads(file.read_text())["current"]) == (1, 2)
     assert (missing.status, "has no key 7, but 1, 2" in missing.err) == (Exit.CONFIGURATION, True)
 
 

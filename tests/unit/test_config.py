@@ -25,6 +25,7 @@ from dastak.config_secrets import (
     read_keys,
     refuse_other_keys,
     use_key,
+    warn_of_lacking_keys,
 )
 from dastak.core.carrier import Carrier, CarrierKind, Lane
 from dastak.guard.buckets import Rate
@@ -257,9 +258,7 @@ def test_a_key_that_the_file_has_not_got_cannot_be_used(file, tmp_path):
     assert path.read_bytes() == kept
 
 
-def test_a_file_with_another_key_of_the_same_number_is_refused_and_one_that_lacks_a_key_is_told_of(
-    file, tmp_path, caplog
-):
+def test_a_file_with_another_key_of_the_same_number_is_refused(file, tmp_path):
     ours, theirs = tmp_path / "ours.json", tmp_path / "theirs.json"
     for path in (ours, theirs):
         make_key_file(path)
@@ -269,7 +268,16 @@ def test_a_file_with_another_key_of_the_same_number_is_refused_and_one_that_lack
         refuse_other_keys(settings, ring, read_keys(keyed(file, theirs)).marks())
     refuse_other_keys(settings, ring, ring.marks() | {2: b"of another node"})
 
-    assert "lacks key 2" in caplog.text
+
+def test_log_is_told_of_keys_that_a_file_lacks(file, tmp_path, caplog):
+    make_key_file(tmp_path / "ours.json")
+    settings = keyed(file, tmp_path / "ours.json")
+    ring = read_keys(settings)
+
+    warn_of_lacking_keys(settings, ring, ring.marks())
+    assert caplog.text == ""
+    warn_of_lacking_keys(settings, ring, ring.marks() | {3: b"of another node", 2: b"of a third"})
+    assert "lacks key 2, 3 of this database. Next: copy the key file" in caplog.text
 
 
 def test_a_key_file_is_never_overwritten(tmp_path):

@@ -11,7 +11,7 @@ import msgspec
 from click.core import ParameterSource
 
 from dastak import config_pages, config_secrets
-from dastak.commands.admin import with_store
+from dastak.commands.admin import audited, with_store
 from dastak.commands.printing import json_option, print_json, progress
 from dastak.config import ConfigError
 from dastak.config_read import DATABASE_URL, load
@@ -25,6 +25,7 @@ QUESTIONS: Final = (
     ("server.public_url", "Address people reach it at (empty: none yet)", ""),
 )
 
+RESTART: Final = "restart dastak serve"
 PASSWORD_FILE: Final = "database-password"  # noqa: S105 - the name of a file
 
 
@@ -104,10 +105,11 @@ def secrets() -> None:
     """
 
 
-@secrets.command()
+@secrets.command("rotate")
 @json_option
 @click.pass_context
-def rotate(context: click.Context, as_json: bool) -> None:
+@audited
+def rotate_keys(context: click.Context, as_json: bool) -> None:
     """Add a new random key and use it: for an installation of one node.
 
     Codes made from now on use it, those on their way keep theirs.
@@ -118,35 +120,39 @@ def rotate(context: click.Context, as_json: bool) -> None:
     _told({"current": number, "file": file}, f"key {number} in {file}", as_json=as_json)
 
 
-@secrets.command()
+@secrets.command("add")
 @json_option
 @click.pass_context
-def add(context: click.Context, as_json: bool) -> None:
+@audited
+def add_key(context: click.Context, as_json: bool) -> None:
     """Add a new random key that nothing is made with yet."""
     file = _key_file(context)
     number = config_secrets.add_key(file)
-    _told({"added": number, "file": file}, f"key {number} in {file}, not used yet", as_json=as_json)
+    then = f"copy {file} to all other nodes and restart them, then dastak secrets use {number} on each"
+    _told({"added": number, "file": file}, f"key {number} in {file}, not used yet", then, as_json=as_json)
 
 
-@secrets.command()
+@secrets.command("use")
 @click.argument("number", type=int)
 @json_option
 @click.pass_context
-def use(context: click.Context, number: int, as_json: bool) -> None:
+@audited
+def use_key(context: click.Context, number: int, as_json: bool) -> None:
     """Use a key of the file: codes made from now on use it, those on their way keep theirs."""
     file = _key_file(context)
     config_secrets.use_key(file, number)
     _told({"current": number, "file": file}, f"key {number} in {file}", as_json=as_json)
 
 
-@secrets.command()
+@secrets.command("adopt")
 @click.confirmation_option(
     prompt="Codes on their way, passwords of carriers and authenticators that were kept with other keys are"
     " lost. Go on?"
 )
 @json_option
 @click.pass_context
-def adopt(context: click.Context, as_json: bool) -> None:
+@audited
+def adopt_keys(context: click.Context, as_json: bool) -> None:
     """Have the database take this key file for the right one, where the file it was used with is lost."""
     marks = config_secrets.read_keys(load(context.obj, os.environ).settings).marks()
     with_store(context, lambda store: store.adopt_keys(marks))
@@ -162,12 +168,12 @@ def _key_file(context: click.Context) -> Path:
     return file
 
 
-def _told(done: dict[str, Any], text: str, *, as_json: bool) -> None:
+def _told(done: dict[str, Any], text: str, then: str = RESTART, *, as_json: bool) -> None:
     if as_json:
         print_json(done)
         return
     click.echo(text)
-    progress("Next: restart dastak serve")
+    progress(f"Next: {then}")
 
 
 async def make_default(url: str, country: str, password: str | None = None) -> None:

@@ -99,9 +99,8 @@ def keys(scene: Scene) -> Fault | None:
     except ConfigError as error:
         what, _, command = error.detail.partition(" Next: ")
         return Fault(what.removesuffix("."), command)
-    lacking = config_secrets.lacking_keys(ring, scene.key_marks)
-    what = f"{scene.settings.secrets.file} lacks key {lacking} of this database"
-    return Fault(what, config_secrets.NEXT_OTHER_KEYS) if lacking else None
+    lacking = config_secrets.lacking_keys(scene.settings, ring, scene.key_marks)
+    return Fault(lacking, config_secrets.NEXT_OTHER_KEYS) if lacking else None
 
 
 def has_keys(scene: Scene) -> bool:
