@@ -22,6 +22,8 @@ KEPT: Final = (
     ("postgres-queue.json", "The run on PostgreSQL with a long queue"),
     ("postgres-rest.json", "The run on PostgreSQL of what was played there in short forms alone before"),
     ("postgres-floods.json", "The floods and the want of memory on PostgreSQL"),
+    ("failovers.json", "The database cluster on a slow machine, asked for all that it carries"),
+    ("failovers-fewer.json", "The same with fewer people"),
 )
 
 PLAYED: Final = "`make chaos`, and in short `make test`"
