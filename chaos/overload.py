@@ -31,9 +31,10 @@ FLAT_AFTER_S: Final = 300.0
 IN_TIME_S: Final = 5.0
 # Each person of the crowd has a new number, of which the limits keep a note: 0.13 KiB, of a million at most.
 KIB_MAX: Final = 0.2
+REFUSALS: Final = (429, 503)
 # A second with so much of the peak counts as recovered.
 GOOD_SHARE: Final = 0.9
-# What takes longer than so many times what a fault lasts that needs time is not waited for.
+# Of `settle_s`: what takes longer than so many is not waited for.
 GOOD_TIMES: Final = 4
 
 
@@ -154,11 +155,11 @@ def _until_text(house: House, replies: list[Reply]) -> list[float]:
 
 
 def _refused(replies: list[Reply]) -> int:
-    return sum(one.status in (429, 503) for one in replies)
+    return sum(one.status in REFUSALS for one in replies)
 
 
 def _without_retry_after(replies: list[Reply]) -> Counter[int]:
-    return Counter(one.status for one in replies if one.status in (429, 503) and not one.says_when)
+    return Counter(one.status for one in replies if one.status in REFUSALS and not one.says_when)
 
 
 def _inside(house: House, call: Call) -> bool:
@@ -195,7 +196,7 @@ async def retry_storm(stage: Stage) -> Outcome:
 
 
 async def _until_good(house: House, per_s: float, since_s: float) -> float:
-    """Wait for a second in which as many were accepted as should be, for a minute at most; return its end."""
+    """Wait for a second in which as many were accepted as should be, or for too long; return its end."""
     give_up_s = time.monotonic() + GOOD_TIMES * house.stage.scale.settle_s
     while True:
         await asyncio.sleep(SAMPLE_S)

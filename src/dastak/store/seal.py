@@ -27,12 +27,15 @@ class AesGcmSealer:
 
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
+        self._ciphers = {
+            key_id: AESGCM(hmac.digest(key, _PURPOSE, sha256)) for key_id, key in ring.keys.items()
+        }
 
     def seal(self, clear: bytes, *, bound_to: bytes) -> bytes:
         """Encrypt; the same clear text never looks the same twice."""
         nonce = os.urandom(_NONCE_OCTETS)
         key_id = self._ring.current.to_bytes(_KEY_ID_OCTETS)
-        return key_id + nonce + self._cipher(self._ring.current).encrypt(nonce, clear, key_id + bound_to)
+        return key_id + nonce + self._ciphers[self._ring.current].encrypt(nonce, clear, key_id + bound_to)
 
     def unseal(self, sealed: bytes, *, bound_to: bytes) -> bytes:
         """Decrypt.
@@ -42,11 +45,11 @@ class AesGcmSealer:
             Overloaded: Sealed under a key that this node lacks.
         """
         key_id, rest = sealed[:_KEY_ID_OCTETS], sealed[_KEY_ID_OCTETS:]
-        cipher = self._cipher(int.from_bytes(key_id))
+        number = int.from_bytes(key_id)
+        self._ring.key(number)  # or it is refused
         try:
-            return cipher.decrypt(rest[:_NONCE_OCTETS], rest[_NONCE_OCTETS:], key_id + bound_to)
+            return self._ciphers[number].decrypt(
+                rest[:_NONCE_OCTETS], rest[_NONCE_OCTETS:], key_id + bound_to
+            )
         except (InvalidTag, ValueError) as error:
             raise Damaged("What was sealed does not open: it is another row's, or damaged.") from error
-
-    def _cipher(self, key_id: int) -> AESGCM:
-        return AESGCM(hmac.digest(self._ring.key(key_id), _PURPOSE, sha256))
