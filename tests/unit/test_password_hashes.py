@@ -14,7 +14,7 @@ from argon2.low_level import Type
 
 from dastak.core.errors import Overloaded
 from dastak.tenancy import password_hashes
-from dastak.tenancy.password_hashes import REST_S_MAX, WAITING_MAX, PasswordHashes
+from dastak.tenancy.password_hashes import CORES_FOR_ONE, HASH_S_MAX, WAITING_MAX, PasswordHashes
 from tests.support.child_processes import children, command_line, lives
 from tests.support.patience import until
 
@@ -81,12 +81,15 @@ async def test_hashing_processes_yield_to_all_others(hashes: PasswordHashes) -> 
 
     working = hashing()
 
-    assert 1 <= len(working) <= max(1, (os.cpu_count() or 1) // 2)
+    assert 1 <= len(working) <= max(1, (os.cpu_count() or 1) // CORES_FOR_ONE)
     assert min(os.getpriority(os.PRIO_PROCESS, one) for one in working) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
-async def test_single_core_rests_as_long_as_it_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+@pytest.mark.parametrize(("cores", "rests"), [(1, 3.0), (2, 1.0)])
+async def test_few_cores_rest_until_they_hashed_a_quarter_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, cores: int, rests: float
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     now_s, exchange = asyncio.get_running_loop().time, password_hashes._exchange
     hashed: list[tuple[float, float]] = []
 
@@ -101,7 +104,7 @@ async def test_single_core_rests_as_long_as_it_hashed(monkeypatch: pytest.Monkey
         await asyncio.gather(*(opened.make(PASSWORD) for _ in range(4)))
 
     for (began_s, ended_s), (next_s, _) in pairwise(hashed):
-        assert next_s - ended_s >= min(ended_s - began_s, REST_S_MAX) - CLOCK_S
+        assert next_s - ended_s >= rests * min(ended_s - began_s, HASH_S_MAX) - CLOCK_S
 
 
 async def test_process_that_dies_is_told_as_overload_and_another_one_begins(hashes: PasswordHashes) -> None:

@@ -1,7 +1,8 @@
 """Hash passwords slowly, in processes of their own that yield to everything else.
 
-1. A hash takes some 25 ms of a core: half of the cores hash at most, at a lower priority than the rest; a
-   single one hashes half of the time.
+1. A hash takes some 25 ms of a core, and the login around it work of the main process: in a storm both come
+   between codes. So a quarter of the cores hash at most, at a lower priority than the rest; where there are
+   fewer, they hash less of the time.
    Threads would not do: one of low priority that holds the interpreter's lock holds up every check.
 2. Who is nobody costs as much as somebody with a wrong password.
 3. What too many wait for is refused, and nothing else has to wait.
@@ -22,10 +23,12 @@ from dastak.core.person import read_password
 from dastak.tenancy.hashing_process import Answer, Question, hasher
 from dastak.tenancy.known_passwords import is_known
 
-# At 20 to 40 hashes a second a few seconds of waiting; who waits longer has gone.
-WAITING_MAX: Final = 100
+# At 5 to 10 hashes a second for each core some seconds of waiting; who waits longer has gone.
+WAITING_MAX: Final = 50
+# One core in so many hashes.
+CORES_FOR_ONE: Final = 4
 # As long as a hash may take on a slow machine; what takes longer was waiting for the core itself.
-REST_S_MAX: Final = 0.1
+HASH_S_MAX: Final = 0.1
 RETRY_AFTER_S: Final = 5
 _COMMAND: Final = (sys.executable, "-P", "-m", "dastak.tenancy.hashing_process")
 _READ: Final = msgspec.json.Decoder(Answer)
@@ -42,8 +45,8 @@ class PasswordHashes:
         self._hasher = hasher()
         self._breached = breached
         cores = _cores()
-        self._turn = asyncio.Semaphore(max(1, cores // 2))
-        self._rests = cores == 1
+        self._turn = asyncio.Semaphore(max(1, cores // CORES_FOR_ONE))
+        self._rest = max(0.0, CORES_FOR_ONE / cores - 1)
         self._idle: list[Process] = []
         self._asking: set[asyncio.Task[Answer]] = set()
         self._nobody: str | None = None
@@ -87,15 +90,15 @@ class PasswordHashes:
         return await asyncio.shield(asking)
 
     async def _ask(self, question: Question) -> Answer:
-        """Have a process answer in its turn, and let a single core rest for as long before the next one."""
+        """Have a process answer in its turn, and let few cores rest before the next one."""
         await self._turn.acquire()
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         try:
             return await self._answered(question)
         finally:
-            rest_s = min(loop.time() - began_s, REST_S_MAX) if self._rests else 0.0
-            loop.call_later(rest_s, self._turn.release)
+            took_s = min(loop.time() - began_s, HASH_S_MAX)
+            loop.call_later(self._rest * took_s, self._turn.release)
 
     async def _answered(self, question: Question) -> Answer:
         process = self._idle.pop() if self._idle else await _begin()
