@@ -19,7 +19,9 @@ from tests.support.plenty import PLENTY
 from tests.support.serve_installation import Installation
 
 CALLERS = 4
-SILENT = ({"number": "*1", "silent": 1.0},)
+# So many that enough of them are still waited for when the program stops, also on a busy machine.
+SILENT_ENDS = ("1", "4", "7")
+SILENT = tuple({"number": f"*{end}", "silent": 1.0} for end in SILENT_ENDS)
 PASSWORD = "s3cret-9"
 
 
@@ -75,7 +77,7 @@ def test_requests_before_sigterm_are_answered_and_queued_messages_go_on(tmp_path
         api = ApiClient(process.url, process.api_key)
         started = {number: id_ for caller in callers for number, id_ in caller.started.items()}
         states = {api.get(f"/v1/verifications/{id_}").body["state"] for id_ in started.values()}
-        silent = {number: id_ for number, id_ in started.items() if number.endswith("1")}
+        silent = {number: id_ for number, id_ in started.items() if number.endswith(SILENT_ENDS)}
         # On a busy machine the first ones had waited for long when the program stopped.
         queued = [number for number, id_ in silent.items() if not is_followed(api, id_)]
         texts = [api.next_text(number, timeout_s=30) for number in queued]
@@ -86,8 +88,7 @@ def test_requests_before_sigterm_are_answered_and_queued_messages_go_on(tmp_path
     assert [caller.refused for caller in callers] == [[]] * CALLERS
     assert min(caller.failed_at for caller in callers) > asked_at
     assert states == {"pending"}
-    assert len(silent) > 10
-    assert len(texts) == len(queued) > 0
+    assert len(texts) == len(queued) > 10
 
 
 def is_followed(api: ApiClient, id_: str) -> bool:
