@@ -1,7 +1,8 @@
 """Lead the root of a customer's own host to what belongs there: its landing page, or its login.
 
 1. On every other host, our own among them, the root is the API's, and there is nothing at it.
-2. A host is a service's own while it is among its `domains`; one that two services claim is nobody's.
+2. A host is a service's own while it is among its `domains`; one that two services claim has no login, and
+   of their pages the one that names it.
 """
 
 from collections.abc import Sequence
