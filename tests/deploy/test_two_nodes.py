@@ -1,8 +1,11 @@
 """Two nodes on one PostgreSQL behind the HAProxy that is shipped; one dies, and the other goes on."""
 
+import http.client
+import itertools
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +17,7 @@ from bench.processes import free_port
 from tests.support.api_client import ApiClient
 from tests.support.front_proxy import Proxy
 from tests.support.patience import until
+from tests.support.plenty import PLENTY
 from tests.support.postgres_server import shared_server
 from tests.support.program import Program, clean_environment
 from tests.support.serve_installation import START_S_MAX
@@ -29,6 +33,7 @@ class Cluster:
         self.environment = {
             "DASTAK_DATABASE_URL": shared_server().new_database(),
             "DASTAK__SIMULATOR__ENABLED": "true",
+            **PLENTY,
         }
         self.command("init", "--yes", "--directory", ".")
         made = self.command("keys", "create", "--name", "shop", "--json")
@@ -87,3 +92,40 @@ def test_code_of_one_node_is_known_to_the_other_and_a_dead_node_is_left_out(clus
 
     assert (started.status, seen.status, kept.status) == (201, 200, 200)
     assert [answer.status for answer in after] == [201] * 5
+
+
+def test_nodes_restart_one_after_the_other_and_no_caller_is_refused(cluster: Cluster) -> None:
+    over, answers = threading.Event(), list[str]()
+    numbers = itertools.count(919_811_100_000)
+    until_serving(cluster, 2)
+
+    def call() -> None:
+        people = ApiClient(f"http://{cluster.proxy.address}", cluster.key)
+        while not over.is_set():
+            try:
+                answer = people.post("/v1/verifications", {"to": f"+{next(numbers)}"})
+            except (OSError, http.client.HTTPException) as error:
+                answers.append(repr(error))
+            else:
+                answers.append("started" if answer.status == 201 else f"{answer.status} {answer.body}")
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    try:
+        for node in cluster.nodes:
+            node.stop()
+            until_serving(cluster, 1)
+            node.start()
+            until_serving(cluster, 2)
+    finally:
+        over.set()
+        for caller in callers:
+            caller.join()
+
+    assert set(answers) == {"started"}
+
+
+def until_serving(cluster: Cluster, nodes: int) -> None:
+    """Wait until so many nodes serve by what the proxy knows."""
+    until(lambda: cluster.proxy.figure("haproxy_backend_active_servers") == nodes, within_s=START_S_MAX)

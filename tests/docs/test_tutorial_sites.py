@@ -122,6 +122,20 @@ def another(code: str) -> str:
     return f"{(int(code) + 500_000) % 1_000_000:06d}"
 
 
+def test_plain_site_gives_a_name_that_two_sign_up_for_to_the_first_who_proves_a_number(
+    asha: Person, stranger: Person, phones: ApiClient, to: str
+) -> None:
+    other = f"+91{next(FRESH)}"
+    stranger.send("sign up", username="twice", password="another long password", number=other)
+    asha.send("sign up", username="twice", password=PASSWORD, number=to)
+    asha.send("check", code=phones.next_text(to)["code"])
+    late = stranger.send("check", code=phones.next_text(other)["code"])
+
+    assert asha.head() == "Welcome, twice"
+    assert "taken" in late.text
+    assert stranger.head() == "My site"
+
+
 def test_plain_site_lets_in_by_password_and_code(asha: Person, phones: ApiClient, to: str) -> None:
     asha.send("sign up", username="asha", password=PASSWORD, number=to)
     asked = asha.head()

@@ -128,7 +128,7 @@ def add_key(context: click.Context, as_json: bool) -> None:
     """Add a new random key that nothing is made with yet."""
     file = _key_file(context)
     number = config_secrets.add_key(file)
-    then = f"copy {file} to all other nodes, restart all of them and this one, then dastak secrets use {number} on each"
+    then = f"copy {file} to all other nodes, restart every node, then dastak secrets use {number} on each"
     _told({"added": number, "file": file}, f"key {number} in {file}, not used yet", then, as_json=as_json)
 
 
