@@ -113,7 +113,7 @@ def settle(process: DastakProcess, ledger: Ledger) -> None:
             # The wrong code that was on its way may have been counted, though nobody was told.
             assert 0 <= 5 - ledger.missed[verification] - shown["attempts_remaining"] <= 1
         if number.endswith(SILENT_ENDS):
-            ledger.codes[verification] = api.next_text(number)["code"]
+            ledger.codes[verification] = api.next_text(number, timeout_s=30)["code"]
         if verification in ledger.codes:
             first, again = (ledger.check(api, verification, ledger.codes[verification]) for _ in range(2))
             assert (first, again) in ((200, 409), (409, 409))
