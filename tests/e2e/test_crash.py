@@ -101,7 +101,7 @@ def under_load(process: DastakProcess, ledger: Ledger, numbers: Iterator[int]) -
 
 
 def settle(process: DastakProcess, ledger: Ledger) -> int:
-    """Ask after everything that was answered before the kill, and finish it; return how many texts came late."""
+    """Finish everything that was answered before the kill; return how many texts came after it."""
     late = count()
 
     def finish(number: str, verification: str) -> None:

@@ -198,7 +198,7 @@ def test_route_that_fails_is_left_and_its_history_says_who_and_why(tmp_path: Pat
         operator = Operator(tmp_path / "dastak", [])
         with operator.installation:
             until(lambda: operator.api.get(ROUTES).status == 200)
-            # Alone at first: beside a better one its score may take the texts from it before the breaker does.
+            # Alone at first: beside a better one its score may take its texts before the breaker does.
             operator.add("faulty", port, priority=1)
             until(lambda: operator.route("faulty")["available"])
             for n in range(ANSWERS_MIN + 5):
