@@ -1,4 +1,4 @@
-"""Two nodes on one PostgreSQL behind the HAProxy that is shipped; one dies, and the other goes on."""
+"""Two nodes on one PostgreSQL behind the shipped HAProxy; one dies or restarts, and the other goes on."""
 
 import http.client
 import itertools
@@ -97,7 +97,7 @@ def test_code_of_one_node_is_known_to_the_other_and_a_dead_node_is_left_out(clus
 def test_nodes_restart_one_after_the_other_and_no_caller_is_refused(cluster: Cluster) -> None:
     over, answers = threading.Event(), list[str]()
     numbers = itertools.count(919_811_100_000)
-    until_serving(cluster, 2)
+    cluster.proxy.until_serving(2)
 
     def call() -> None:
         people = ApiClient(f"http://{cluster.proxy.address}", cluster.key)
@@ -115,17 +115,12 @@ def test_nodes_restart_one_after_the_other_and_no_caller_is_refused(cluster: Clu
     try:
         for node in cluster.nodes:
             node.stop()
-            until_serving(cluster, 1)
+            cluster.proxy.until_serving(1)
             node.start()
-            until_serving(cluster, 2)
+            cluster.proxy.until_serving(2)
     finally:
         over.set()
         for caller in callers:
             caller.join()
 
     assert set(answers) == {"started"}
-
-
-def until_serving(cluster: Cluster, nodes: int) -> None:
-    """Wait until so many nodes serve by what the proxy knows."""
-    until(lambda: cluster.proxy.figure("haproxy_backend_active_servers") == nodes, within_s=START_S_MAX)

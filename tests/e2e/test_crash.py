@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from bench.processes import free_port
+from tests.support import silent_numbers
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.npm_peer import npm_smsc
@@ -21,10 +22,6 @@ from tests.support.serve_installation import Installation
 
 KILLS = 3
 CALLERS = 4
-# Three of ten numbers, so that many messages are still queued when the kill comes.
-SILENT = {"number": "*1", "silent": 1.0}, {"number": "*3", "silent": 1.0}, {"number": "*5", "silent": 1.0}
-# The last digits of their numbers.
-SILENT_ENDS = ("1", "3", "5")
 
 
 @dataclass
@@ -80,7 +77,7 @@ def ask(api: ApiClient, ledger: Ledger, number: str) -> None:
     verification, _ = start(api, number)
     ledger.started[number] = verification
     ledger.answers += 1
-    if number.endswith(SILENT_ENDS):
+    if number.endswith(silent_numbers.ENDS):
         return
     ledger.codes[verification] = code = api.next_text(number)["code"]
     for _ in range(int(number) // 10 % 3):
@@ -113,8 +110,7 @@ def settle(process: DastakProcess, ledger: Ledger) -> int:
         elif shown["state"] == "pending":
             # The wrong code that was on its way may have been counted, though nobody was told.
             assert 0 <= 5 - ledger.missed[verification] - shown["attempts_remaining"] <= 1
-        # A text without an answer for 1.5 s is followed by a call, not by another text.
-        if number.endswith(SILENT_ENDS) and shown["channel"] == "sms":
+        if number.endswith(silent_numbers.ENDS) and not silent_numbers.is_followed(api, verification):
             ledger.codes[verification] = api.next_text(number)["code"]
             next(late)
         if verification in ledger.codes:
@@ -135,7 +131,7 @@ def test_answered_starts_go_on_and_nothing_is_approved_twice_over_kills(tmp_path
     approved: Counter[str] = Counter()
     try:
         for _ in range(KILLS):
-            assert ApiClient(process.url, None).put("/sim/faults", SILENT).status == 200
+            assert ApiClient(process.url, None).put("/sim/faults", silent_numbers.FAULTS).status == 200
             ledger, enough = Ledger(), chance.randrange(50, 500)
             with under_load(process, ledger, numbers):
                 until(lambda ledger=ledger, enough=enough: ledger.answers >= enough, within_s=30)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.processes import free_port
+from tests.support import silent_numbers
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.npm_peer import NpmSmsc, npm_smsc
@@ -19,9 +20,6 @@ from tests.support.plenty import PLENTY
 from tests.support.serve_installation import Installation
 
 CALLERS = 4
-# So many that enough of them are still waited for when the program stops, also on a busy machine.
-SILENT_ENDS = ("1", "4", "7")
-SILENT = tuple({"number": f"*{end}", "silent": 1.0} for end in SILENT_ENDS)
 PASSWORD = "s3cret-9"
 
 
@@ -62,7 +60,7 @@ def test_requests_before_sigterm_are_answered_and_queued_messages_go_on(tmp_path
     process = DastakProcess(tmp_path / "data", environment=PLENTY, port=free_port())
     process.start()
     try:
-        assert ApiClient(process.url, None).put("/sim/faults", SILENT).status == 200
+        assert ApiClient(process.url, None).put("/sim/faults", silent_numbers.FAULTS).status == 200
         numbers = iter(count(7_060_000_000))
         callers = [Caller(process, numbers, kept=bool(n % 2)) for n in range(CALLERS)]
         for caller in callers:
@@ -77,9 +75,9 @@ def test_requests_before_sigterm_are_answered_and_queued_messages_go_on(tmp_path
         api = ApiClient(process.url, process.api_key)
         started = {number: id_ for caller in callers for number, id_ in caller.started.items()}
         states = {api.get(f"/v1/verifications/{id_}").body["state"] for id_ in started.values()}
-        silent = {number: id_ for number, id_ in started.items() if number.endswith(SILENT_ENDS)}
+        silent = {number: id_ for number, id_ in started.items() if number.endswith(silent_numbers.ENDS)}
         # On a busy machine the first ones had waited for long when the program stopped.
-        queued = [number for number, id_ in silent.items() if not is_followed(api, id_)]
+        queued = [number for number, id_ in silent.items() if not silent_numbers.is_followed(api, id_)]
         texts = [api.next_text(number, timeout_s=30) for number in queued]
     finally:
         process.kill()
@@ -89,11 +87,6 @@ def test_requests_before_sigterm_are_answered_and_queued_messages_go_on(tmp_path
     assert min(caller.failed_at for caller in callers) > asked_at
     assert states == {"pending"}
     assert len(texts) == len(queued) > 10
-
-
-def is_followed(api: ApiClient, id_: str) -> bool:
-    """Say whether something else went out for a text, because its carrier had not answered in time."""
-    return any(event["type"] in {"refused", "fallback"} for event in api.timeline(id_))
 
 
 @pytest.fixture

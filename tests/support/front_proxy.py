@@ -56,6 +56,10 @@ class Proxy:
         downs = {f"Server {backend}/{node} is DOWN" for backend in ("api", "checks", "pages")}
         until(lambda: all(down in self.log() for down in downs), within_s=ANSWER_S_MAX)
 
+    def until_serving(self, nodes: int) -> None:
+        """Wait until it knows so many nodes of the API that serve."""
+        until(lambda: self.figure("haproxy_backend_active_servers") == nodes, within_s=ANSWER_S_MAX)
+
     def connection(self) -> http.client.HTTPConnection:
         """Return a connection of a customer."""
         return http.client.HTTPConnection(self.address, timeout=ANSWER_S_MAX)
