@@ -133,6 +133,19 @@ def test_services_find_the_pods_and_their_ports(values: dict[str, Any], tmp_path
     assert workload["spec"]["selector"]["matchLabels"] == labels
 
 
+@pytest.mark.parametrize("values", WISHES.values(), ids=WISHES)
+def test_node_whose_database_or_carriers_are_away_stays_in_the_service(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    """All would leave it together, and nobody would be there to answer 503 with Retry-After."""
+    [asked] = re.findall(r"uri (/\S+)", (DEPLOY / "haproxy" / "haproxy.cfg").read_text())
+
+    [container] = pod_of(installed(values, tmp_path))["containers"]
+
+    assert container["readinessProbe"]["httpGet"] == {"path": asked, "port": "http"}
+    assert asked == "/healthz"
+
+
 def test_settings_and_arguments_are_such_as_dastak_takes(tmp_path: Path) -> None:
     objects = installed({}, tmp_path)
     [container] = pod_of(objects)["containers"]
