@@ -78,6 +78,19 @@ def test_stop_has_the_time_that_the_program_takes() -> None:
     assert [int(seconds) > STOP_S_MAX for seconds in setting("TimeoutStopSec")] == [True]
 
 
+def test_service_is_tried_again_as_long_as_its_database_is_away(tmp_path: Path) -> None:
+    otp = Installation(tmp_path / "otp")
+    nobody = {"DASTAK_DATABASE_URL": f"postgresql://dastak@127.0.0.1:{free_port()}/dastak"}
+
+    done = run(DASTAK, "serve", "--listen", "127.0.0.1:0", cwd=otp.directory, env=clean_environment(nobody))
+
+    given_up = {int(code) for codes in setting("RestartPreventExitStatus") for code in codes.split()}
+    assert done.returncode not in {0, *given_up}, done.stderr
+    assert setting("Restart") == ["on-failure"]
+    # Without this systemd gives up after so many tries, however far apart.
+    assert setting("StartLimitIntervalSec") == ["0"]
+
+
 def test_program_says_ready_to_the_service_manager_when_it_answers(tmp_path: Path) -> None:
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
