@@ -232,6 +232,16 @@ def test_settings_in_compose_are_settings(tmp_path: Path) -> None:
             assert done.returncode == 0, (name, done.stderr)
 
 
+def test_database_of_the_cluster_is_of_the_version_that_is_tested() -> None:
+    told = (ROOT / "docs" / "how-to" / "grow-to-many-machines.md").read_text()
+    tested = re.search(r"this is tested on (\d+)\.", told)
+    assert tested
+
+    image = services_of(COMPOSE[1])["postgres"]["image"]
+
+    assert re.fullmatch(rf"postgres:{tested[1]}\.\d+-bookworm", image)
+
+
 def test_nodes_of_the_cluster_are_those_that_haproxy_and_prometheus_name() -> None:
     services = services_of(COMPOSE[1])
     scraped = yaml.safe_load((PROMETHEUS / "prometheus.cluster.yml").read_text())["scrape_configs"]
