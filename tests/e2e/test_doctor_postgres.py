@@ -15,11 +15,15 @@ from dastak.commands.checks import server_checks
 from dastak.commands.checks.server_facts import ServerFacts
 from dastak.commands.doctor import look_at, run_check
 from dastak.commands.init import make_installation
+from dastak.commands.serve import refuse_unsafe
+from dastak.config import ConfigError
 from dastak.config_read import DATABASE_URL, load
 from dastak.core.ids import ID_OCTETS, VerificationId
 from dastak.core.msisdn import Msisdn
 from dastak.core.node import Role
+from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.batches import BATCH_MAX
+from dastak.store.postgres.postgres_lane import connect
 from dastak.store.postgres.postgres_store import PostgresStore
 from dastak.tenancy import operators
 from tests.support.installed import Installation, unsent
@@ -162,6 +166,48 @@ def test_an_empty_and_a_foreign_database_are_told_apart(
     assert theirs.what == "This is a database of another program."
 
 
+def test_what_an_extension_brought_is_no_other_program(
+    installation: Installation, server: PostgresServer
+) -> None:
+    url = server.new_database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        # As pg_stat_statements brings views and PostGIS a table; plpgsql is in every database.
+        connection.execute("CREATE TABLE brought (n bigint)")
+        connection.execute("ALTER EXTENSION plpgsql ADD TABLE brought")
+        connection.execute("CREATE VIEW looked_at AS SELECT * FROM brought")
+
+    found = installation.examine({DATABASE_URL: url})["postgres.schema"]
+    postgres_migrate.upgrade(connect(url))
+    after = installation.examine({DATABASE_URL: url})["postgres.schema"]
+
+    assert found.what.startswith("the database still needs 0001_verifications.sql")
+    assert after.status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("function", "does"),
+    [
+        ("pg_advisory_xact_lock(integer, integer) RETURNS void", ""),
+        ("pg_try_advisory_xact_lock(integer, integer) RETURNS boolean", "SELECT true"),
+    ],
+)
+def test_a_server_whose_locks_keep_nobody_out_is_found_and_refused(
+    installation: Installation, server: PostgresServer, function: str, does: str
+) -> None:
+    url = server.new_database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE FUNCTION public.{function} LANGUAGE sql AS '{does}'")
+        name = url.rpartition("/")[2]
+        connection.execute(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+
+    found = installation.examine({DATABASE_URL: url})["postgres.locks"]
+
+    assert (found.status, found.what) == ("failed", found.what)
+    assert "one advisory lock to two sessions" in found.what
+    with pytest.raises(ConfigError, match="one advisory lock to two sessions"):
+        refuse_unsafe(load(installation.file, {DATABASE_URL: url}))
+
+
 def test_a_message_that_nobody_sends_is_found(installation: Installation, url: str) -> None:
     async def leave() -> None:
         async with PostgresStore(url) as store:
@@ -218,6 +264,7 @@ SOUND = {
         ("postgres.clock", {"clock_ahead_ms": 501.0}, "warning", "501 ms ahead of this machine's"),
         ("postgres.clock", {"clock_ahead_ms": -2001.0}, "failed", "2001 ms behind this machine's"),
         ("postgres.clock", {"clock_ahead_ms": -499.0}, "ok", ""),
+        ("postgres.locks", {"excludes": False}, "failed", "a code could be approved twice"),
     ],
 )
 def test_what_a_server_says_is_judged(

@@ -1,4 +1,4 @@
-"""Whether the PostgreSQL server keeps what it acknowledges, has room for this node, and is of our time."""
+"""Whether the PostgreSQL server keeps what it says, locks, has room for this node, and is of our time."""
 
 from typing import Final
 
@@ -102,6 +102,14 @@ def clock(scene: Scene) -> Fault | None:
     return Fault(what, "timedatectl set-ntp true, on both", warning=abs(ahead_ms) <= CLOCK_MS_WRONG)
 
 
+def locks(scene: Scene) -> Fault | None:
+    """Find a server that gives one lock to two sessions."""
+    if _server(scene).excludes:
+        return None
+    what = "the server gives one advisory lock to two sessions at once, so a code could be approved twice"
+    return Fault(what, "let store.url lead to PostgreSQL itself, or to what keeps pg_advisory_xact_lock")
+
+
 def _server(scene: Scene) -> ServerFacts:
     assert scene.server is not None
     return scene.server
@@ -157,8 +165,15 @@ CHECKS: Final = (
         clock,
         applies=answers,
     ),
+    Check(
+        "postgres.locks",
+        "a lock of one session keeps the others out",
+        "two nodes judge one code at the same time, and both approve it; the service refuses to start",
+        locks,
+        applies=answers,
+    ),
 )
 
 # The start itself tells of a server that does not answer, and mends the schema.
 AT_START: Final = tuple(check for check in CHECKS if check.run not in (reachable, schema))
-REFUSED_AT_START: Final = (version,)
+REFUSED_AT_START: Final = (version, locks)

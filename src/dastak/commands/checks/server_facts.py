@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -31,6 +32,8 @@ _OTHERS: Final = (
 )
 # It has a commit wait for the disk as one that changed a row, and changes none.
 _DURABLE: Final = "SELECT pg_logical_emit_message(true, 'dastak', 'doctor')"
+# Beside 1 to 4, which the program's own parts take.
+_LOCK: Final = (0x4453, 5)
 
 
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
         conflict: Why it has no schema of ours.
         commit_ms: How long a durable commit takes, the median of some.
         clock_ahead_ms: Its clock against ours.
+        excludes: Whether a lock of one session keeps another one out; true where no other one was let in.
         beat: The nodes that live on it, and the binds they hold.
     """
 
@@ -54,6 +58,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     conflict: str | None = None
     commit_ms: float = 0.0
     clock_ahead_ms: float = 0.0
+    excludes: bool = True
     beat: Beat = Beat()
 
     @property
@@ -107,6 +112,7 @@ def _look(url: str, password: str | None, read: "Callable[[Execute], T]") -> tup
             others=others[0] if others else 0,
             commit_ms=_commit_ms(connection),
             clock_ahead_ms=_clock_ahead_ms(connection),
+            excludes=_excludes(connection, partial(connect, url, password=password)),
         )
         try:
             missing = plan(connection)
@@ -128,6 +134,25 @@ def _commit_ms(connection: Any) -> float:
         connection.execute(_DURABLE)
         taken.append((time.perf_counter() - began) * 1000)
     return statistics.median(taken)
+
+
+def _excludes(connection: Any, opens: "Callable[[], Any]") -> bool:
+    """Hold a lock in one session, ask for it in another one, and say whether that did not get it."""
+    import psycopg  # noqa: PLC0415 - an extra
+
+    try:
+        other = opens()
+    except psycopg.OperationalError:
+        # There is no room for it, and another check is about that.
+        return True
+    with closing(other):
+        try:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock($1, $2)", _LOCK)
+                tried = other.execute("SELECT pg_try_advisory_xact_lock($1, $2)", _LOCK)
+                return bool(tried.fetchone() == (False,))
+        except psycopg.errors.UndefinedFunction:
+            return False
 
 
 def _clock_ahead_ms(connection: Any) -> float:

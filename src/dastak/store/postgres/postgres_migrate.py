@@ -52,6 +52,14 @@ _OLDER: Final = (
     " WHERE l.locktype = 'advisory' AND l.classid = $1::int::oid AND l.granted"
     " AND l.objid >= $2::int::oid AND l.objid < $3::int::oid AND a.datname = current_database() ORDER BY 1"
 )
+# Views are nobody's data, and what an extension brought (pg_stat_statements, PostGIS) is no other program's.
+_TABLES: Final = (
+    "SELECT count(*) FILTER (WHERE c.relname = 'meta'), count(*) FROM pg_class AS c"
+    " JOIN pg_namespace AS s ON s.oid = c.relnamespace"
+    " WHERE s.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT EXISTS ("
+    "SELECT FROM pg_depend AS d"
+    " WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"
+)
 _ONE_INDEX: Final = re.compile(r"\s*CREATE (?P<unique>UNIQUE )?INDEX (?P<name>\w+)(?P<rest>[^;]+);\s*")
 
 
@@ -94,10 +102,7 @@ def upgrade(connection: Connection, known: Mapping[str, str] | None = None) -> S
 def version(connection: Connection, known: Mapping[str, str] | None = None) -> int:
     """Return how many migrations were applied. Raises: Conflict."""
     known = known or migrate.scripts()
-    tables = connection.execute(
-        "SELECT count(*) FILTER (WHERE table_name = 'meta'), count(*) FROM information_schema.tables"
-        " WHERE table_schema = current_schema()"
-    ).fetchone()
+    tables = connection.execute(_TABLES).fetchone()
     assert tables is not None
     if not tables[0]:
         if tables[1]:
