@@ -93,6 +93,7 @@ def people_routes(
         templates=PageTemplates(files),
         public_url=public_url.rstrip("/"),
         console_url=settings.server.console_url and settings.server.console_url.rstrip("/"),
+        hosts_apart=settings.server.public_url is not None,
     )
     login = login_house(house, stores.people, passwords, settings.login)
     groups = [

@@ -31,6 +31,7 @@ class _View(msgspec.Struct, frozen=True):
     services: Mapping[int, Service]
     named: Mapping[tuple[int, str], Service]
     owners: Mapping[str, frozenset[int]]
+    hosts: Mapping[str, frozenset[int]]
 
 
 class Directory:
@@ -151,6 +152,10 @@ class Directory:
         """Return the tenants whose services write as this sender, as carriers spell it."""
         return self._view.owners.get(sender_key(sender), frozenset())
 
+    def services_at(self, host: str) -> frozenset[int]:
+        """Return the services that have a host among their domains."""
+        return self._view.hosts.get(host, frozenset())
+
 
 def _look(tenancy: Tenancy) -> _View:
     """Make the tables of one revision; a key without its tenant or service opens nothing."""
@@ -170,6 +175,7 @@ def _look(tenancy: Tenancy) -> _View:
         services,
         {(service.tenant, service.name): service for service in tenancy.services},
         _owners(tenancy.services),
+        _hosts(tenancy.services),
     )
 
 
@@ -178,6 +184,14 @@ def _owners(services: Iterable[Service]) -> Mapping[str, frozenset[int]]:
     for service in services:
         owners[sender_key(service.sender)].add(service.tenant)
     return {sender: frozenset(tenants) for sender, tenants in owners.items()}
+
+
+def _hosts(services: Iterable[Service]) -> Mapping[str, frozenset[int]]:
+    hosts: defaultdict[str, set[int]] = defaultdict(set)
+    for service in services:
+        for host in service.domains:
+            hosts[host].add(service.n)
+    return {host: frozenset(found) for host, found in hosts.items()}
 
 
 def _why_not(key_text: bytes) -> str:

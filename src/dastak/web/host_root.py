@@ -3,10 +3,11 @@
 1. On every other host, our own among them, the root is the API's, and there is nothing at it.
 2. A host is a service's own while it is among its `domains`; one that two services claim has no login, and
    of their pages the one that names it.
+3. Below the root such a host has the pages of the services that claim it, and of no others; see
+   `PageHouse.refuse_elsewhere`.
 """
 
 from collections.abc import Sequence
-from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -16,13 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dastak.core.landing import PageState
 from dastak.core.landing_store import LandingStore
 from dastak.core.people_store import PeopleStore
-from dastak.core.tenant import Service
 from dastak.tenancy.directory import Directory
 from dastak.web.login.sign_in_desk import LOGIN_PATH
 from dastak.web.page_answers import see_other
-
-# RFC 1035, section 2.3.4; what is longer is no host.
-HOST_CHARACTERS_MAX: Final = 253
+from dastak.web.page_house import host_of
 
 
 class HostRoot:
@@ -57,7 +55,7 @@ class HostRoot:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a browser on, or have the API answer."""
-        host = _host_of(Request(scope))
+        host = host_of(Request(scope))
         path = None if not host or host in self._ours else await self._shown_at(host)
         if path is None:
             await self._api(scope, receive, send)
@@ -67,26 +65,17 @@ class HostRoot:
         await see_other(path + kept)(scope, receive, send)
 
     async def _shown_at(self, host: str) -> str | None:
-        owners = [one for one in self._directory.tenancy.services if host in one.domains]
+        owners = self._directory.services_at(host)
         page = await self._landing.page_at(host)
-        if (
-            page is not None
-            and page.state is not PageState.DRAFT
-            and page.service in {one.n for one in owners}
-        ):
+        if page is not None and page.state is not PageState.DRAFT and page.service in owners:
             return f"/f/{page.slug}"
-        return await self._login_of(owners[0]) if len(owners) == 1 else None
+        return await self._login_of(*owners) if len(owners) == 1 else None
 
-    async def _login_of(self, service: Service) -> str | None:
-        if await self._people.login_of(service.n) is None:
+    async def _login_of(self, n: int) -> str | None:
+        if await self._people.login_of(n) is None:
             return None
+        service = self._directory.service_of(n)
         return f"{LOGIN_PATH}/{self._directory.tenant_of(service.tenant).name}/{service.name}"
-
-
-def _host_of(request: Request) -> str:
-    """Return the host a browser asked for, without its port; empty where it named none that could be one."""
-    host = request.headers.get("host", "").lower().partition(":")[0].rstrip(".")
-    return host if len(host) <= HOST_CHARACTERS_MAX else ""
 
 
 async def _nothing(_request: Request) -> None:

@@ -18,6 +18,11 @@ from dastak.web.page_words import LANGUAGE_DEFAULT, Words, choose_language, word
 
 Handler = Callable[[Request], Awaitable[Response]]
 
+# RFC 1035, section 2.3.4; what is longer is no host.
+HOST_CHARACTERS_MAX: Final = 253
+# Of this machine, and no customer's.
+_AT_HOME: Final = ("localhost", "127.0.0.1")
+
 # What a person reads when something does not work, by whose turn it is; `words/*.toml` has the sentences.
 _SORRY: Final[Sequence[tuple[type[DastakError], int, str]]] = (
     (NotFound, 404, "sorry_not_found"),
@@ -35,6 +40,8 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         public_url: Where people reach us, without a slash at the end; links are made from nothing else.
         console_url: Where operators reach the console; None where that is the same.
+        hosts_apart: Whether a service's host shows no other service's pages; not where nobody said which
+            hosts are ours, for one of them may be among the domains of a service.
     """
 
     ports: Ports
@@ -42,6 +49,7 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
     templates: PageTemplates
     public_url: str
     console_url: str | None = None
+    hosts_apart: bool = True
 
     def origin_of(self, request: Request) -> str:
         """Return which of our addresses a request was sent to; an unknown host counts as the public one."""
@@ -50,6 +58,20 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         return (
             console if console is not None and host == urlsplit(console).netloc.lower() else self.public_url
         )
+
+    def refuse_elsewhere(self, request: Request, service: int) -> None:
+        """Refuse a page of a service at a host that only others have among their domains.
+
+        Raises:
+            NotFound: Under that name, and behind its certificate, the page would pass for theirs.
+        """
+        host = host_of(request)
+        ours = {urlsplit(url).hostname for url in (self.public_url, self.console_url) if url is not None}
+        if not self.hosts_apart or host in ours or host in _AT_HOME:
+            return
+        owners = self.directory.services_at(host)
+        if owners and service not in owners:
+            raise NotFound("There is no such page.")
 
     def code_domain(self, service: Service, host: str | None = None) -> str | None:
         """Return the host that browsers bind a code to, where the service has it; by default our own."""
@@ -102,6 +124,12 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         if wait_s is not None:
             answer.headers["retry-after"] = str(wait_s)
         return answer
+
+
+def host_of(request: Request) -> str:
+    """Return the host a browser asked for, without its port; empty where it named none that could be one."""
+    host = request.headers.get("host", "").lower().partition(":")[0].rstrip(".")
+    return host if len(host) <= HOST_CHARACTERS_MAX else ""
 
 
 def told_of(error: DastakError) -> tuple[int, str]:

@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Mapping
-from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -84,7 +83,7 @@ class VisitorPages:
         answered = self._house.for_people
         return [
             Route(f"{LOOK_PATH}/{{name:str}}", answered(look)),
-            Route("/f/image/{page:int}/{name:str}", answered(partial(image, store=self._store))),
+            Route("/f/image/{page:int}/{name:str}", answered(self.picture)),
             Route("/f/embed.js", embed),
             Route("/f/{slug:str}", answered(self.form)),
             Route("/f/{slug:str}", answered(self.send_in), methods=["POST"]),
@@ -199,8 +198,15 @@ class VisitorPages:
         told = await self._step.watch(caller, visit.verification, shown.words)
         return Response(msgspec.json.encode(told), media_type="application/json", headers=headers())
 
+    async def picture(self, request: Request) -> Response:
+        """GET a picture of a page."""
+        page = await self._store.page(request.path_params["page"])
+        self._house.refuse_elsewhere(request, page.service)
+        return await image(request, store=self._store)
+
     async def _shown(self, request: Request, version: int = 0) -> Shown:
         page = await self._store.page_named(request.path_params["slug"])
+        self._house.refuse_elsewhere(request, page.service)
         if page.state is PageState.DRAFT or page.live == 0:
             raise NotFound("There is no such page.")
         version = version or page.live

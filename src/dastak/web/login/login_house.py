@@ -54,6 +54,7 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
     async def place_of(self, request: Request, tenant: str, name: str) -> "Place":
         """Return a request to the pages of a service that its path does not name. Raises: NotFound."""
         service = service_named(self.house.directory, tenant, name)
+        self.house.refuse_elsewhere(request, service.n)
         settings = await self.login.people.login_of(service.n)
         if settings is None:
             raise NotFound("Nobody signs in to this service.")
