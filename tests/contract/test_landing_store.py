@@ -317,6 +317,41 @@ async def test_funnel_says_how_far_visits_came_and_stays_when_they_are_over(stor
     assert await landing.lead_count(page.n) == 1
 
 
+async def test_funnel_of_an_experiment_has_its_own_visits_alone_and_stays_when_they_are_over(
+    store: Any, landing: Any
+) -> None:
+    page, other = await landing.put_page(some_page()), await landing.put_page(some_page("holi"))
+    await landing.count_seen(page.n, Variant.A, "hi")
+    for experiment in ("first", "second"):
+        await landing.count_seen(page.n, Variant.B, "hi", experiment=experiment)
+    for n, experiment in enumerate(("", "first", "second", "second")):
+        verification = some_verification(msisdn=some_msisdn(n))
+        visit = some_visit(page, bytes([n]) * 32, verification=None, variant=Variant.B, experiment=experiment)
+        await landing.put_visit(visit)
+        assert await landing.find_visit(visit.token_digest) == visit
+        await landing.put_visit(replace(visit, verification=verification.id))
+    ready = await landing.find_visit(bytes([3]) * 32)
+    await landing.win(ready.token_digest, some_lead(ready), exchange=None, until=NOW)
+
+    async def counted() -> list[dict[str, int]]:
+        asked = [(of.n, name) for of in (page, other) for name in ("", "first", "second")]
+        funnels = [await landing.funnel(*one) for one in asked]
+        return [{f"{one.variant}{one.step}": one.visits for one in funnel} for funnel in funnels]
+
+    before = await counted()
+    await store.sweep(NOW + 3 * HOUR, keep_after=NOW - DAY, limit=100)
+    after = await counted()
+
+    proved = {"bsent": 1, "bdelivered": 1, "bentered": 1, "bapproved": 1}
+    assert before == after
+    assert before == [
+        {"aseen": 1, "bgiven": 4, **proved},
+        {"bseen": 1, "bgiven": 1},
+        {"bseen": 1, "bgiven": 2, **proved},
+        *({}, {}, {}),
+    ]
+
+
 async def test_funnel_by_route_says_where_codes_are_lost_and_stays_when_visits_are_over(
     store: Any, landing: Any
 ) -> None:

@@ -122,6 +122,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
         browser: SHA-256 of the browser's cookie; None where a foreign frame keeps cookies away.
         verification: None until the code is asked for.
         values: What was typed, by the fields' names.
+        experiment: Which comparison of two variants it counts in; empty: in none.
         lead: The number of the lead it became; 0: none yet.
     """
 
@@ -135,6 +136,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     verification: VerificationId | None
     values: Mapping[str, str]
     consents: tuple[Consent, ...] = ()
+    experiment: str = ""
     entered: bool = False
     lead: int = 0
 

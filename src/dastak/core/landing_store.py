@@ -59,8 +59,8 @@ class LandingStore(Protocol):
     async def image(self, page: int, name: str) -> PageImage:
         """Return a picture. Raises: NotFound."""
 
-    async def count_seen(self, page: int, variant: Variant, language: str) -> None:
-        """Count that somebody new saw a page."""
+    async def count_seen(self, page: int, variant: Variant, language: str, *, experiment: str = "") -> None:
+        """Count that somebody new saw a page; or, of an experiment, that somebody new to that saw it."""
 
     async def put_visit(self, visit: Visit) -> None:
         """Write a visit down; one with the same token is replaced, but never undone."""
@@ -99,8 +99,8 @@ class LandingStore(Protocol):
     async def delete_lead(self, page: int, n: int) -> bool:
         """Forget a lead, as its person may ask; False when there is none."""
 
-    async def funnel(self, page: int) -> Sequence[Count]:
-        """Return how far the visits of a page came."""
+    async def funnel(self, page: int, experiment: str = "") -> Sequence[Count]:
+        """Return how far the visits of a page came; with an experiment those alone that are part of it."""
 
     async def funnel_by_route(self, page: int) -> Sequence[RouteCount]:
         """Return how far visits came by each route, as long as any of its messages was taken."""

@@ -50,15 +50,21 @@ SELECT page, name, kind, width, height, octets FROM landing_image WHERE page = ?
 INSERT INTO landing_count (page, variant, language, step, visits) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (page, variant, language, step) DO UPDATE SET visits = landing_count.visits + excluded.visits
 
+-- name: count_tried
+INSERT INTO landing_experiment_count (page, experiment, variant, language, step, visits) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (page, experiment, variant, language, step)
+DO UPDATE SET visits = landing_experiment_count.visits + excluded.visits
+
 -- name: put_landing_visit
-INSERT INTO landing_visit (token_digest, page, at, variant, language, verification, entered, lead, record)
-VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?)
+INSERT INTO landing_visit
+    (token_digest, page, at, variant, language, experiment, verification, entered, lead, record)
+VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?)
 ON CONFLICT (token_digest) DO UPDATE SET
     verification = coalesce(excluded.verification, landing_visit.verification), record = excluded.record
 WHERE landing_visit.lead = 0
 
 -- name: landing_visit
-SELECT token_digest, page, at, variant, language, verification, entered, lead, record
+SELECT token_digest, page, at, variant, language, experiment, verification, entered, lead, record
 FROM landing_visit WHERE token_digest = ?
 
 -- name: note_entered
@@ -105,6 +111,9 @@ DELETE FROM landing_lead WHERE page = ? AND n = ?
 -- name: visits_counted
 SELECT variant, language, step, visits FROM landing_count WHERE page = ?
 
+-- name: tried_counted
+SELECT variant, language, step, visits FROM landing_experiment_count WHERE page = ? AND experiment = ?
+
 -- name: count_carried
 INSERT INTO landing_route_count (page, route, step, visits) VALUES (?, ?, ?, ?)
 ON CONFLICT (page, route, step) DO UPDATE SET visits = landing_route_count.visits + excluded.visits
@@ -119,10 +128,12 @@ SELECT token_digest, approved, ordinal, route, trace, delivered FROM landing_car
 SELECT token_digest, approved, ordinal, route, trace, delivered FROM landing_carried WHERE token_digest = ?
 
 -- name: open_landing_visits
-SELECT * FROM landing_reached WHERE page = ? ORDER BY at DESC LIMIT ?
+SELECT r.*, v.experiment FROM landing_reached AS r JOIN landing_visit AS v ON v.token_digest = r.token_digest
+WHERE r.page = ? ORDER BY r.at DESC LIMIT ?
 
 -- name: landing_visits_over
-SELECT * FROM landing_reached WHERE at < ? ORDER BY at LIMIT ?
+SELECT r.*, v.experiment FROM landing_reached AS r JOIN landing_visit AS v ON v.token_digest = r.token_digest
+WHERE r.at < ? ORDER BY r.at LIMIT ?
 
 -- name: delete_landing_visit
 DELETE FROM landing_visit WHERE token_digest = ?

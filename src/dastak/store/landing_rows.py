@@ -80,13 +80,14 @@ def version_of(row: rows.Row) -> PageVersion:
 
 def visit_of(row: rows.Row) -> Visit:
     """Read a row of `visit`."""
-    token_digest, page, at, variant, language, verification, entered, lead, record = row
+    token_digest, page, at, variant, language, experiment, verification, entered, lead, record = row
     return Visit(
         token_digest=token_digest,
         page=page,
         at=rows.from_ms(at),
         variant=Variant(variant),
         language=language,
+        experiment=experiment,
         verification=None if verification is None else VerificationId(verification),
         entered=bool(entered),
         lead=lead,

@@ -95,9 +95,13 @@ class LandingTables:
         n, name, kind, width, height, octets = await self._one("page_image", page, name)
         return PageImage(page=n, name=name, kind=kind, width=width, height=height, octets=octets)
 
-    async def count_seen(self, page: int, variant: Variant, language: str) -> None:
+    async def count_seen(self, page: int, variant: Variant, language: str, *, experiment: str = "") -> None:
         """See `LandingStore.count_seen`."""
-        await self._write("count_visits", page, variant.value, language, Step.SEEN.value, 1)
+        row = (variant.value, language, Step.SEEN.value, 1)
+        if experiment:
+            await self._write("count_tried", page, experiment, *row)
+        else:
+            await self._write("count_visits", page, *row)
 
     async def put_visit(self, visit: Visit) -> None:
         """See `LandingStore.put_visit`."""
@@ -109,6 +113,7 @@ class LandingTables:
             rows.to_ms(visit.at),
             visit.variant.value,
             visit.language,
+            visit.experiment,
             visit.verification,
             rows.text(record),
         )
@@ -152,12 +157,14 @@ class LandingTables:
         """See `LandingStore.delete_lead`."""
         return await self._write("delete_lead", page, n) > 0
 
-    async def funnel(self, page: int) -> Sequence[Count]:
+    async def funnel(self, page: int, experiment: str = "") -> Sequence[Count]:
         """See `LandingStore.funnel`."""
+        asked = ("tried_counted", page, experiment) if experiment else ("visits_counted", page)
         counts: Counter[tuple[str, str, str]] = Counter()
-        for variant, language, step, visits in await self._many("visits_counted", page):
+        for variant, language, step, visits in await self._many(*asked):
             counts[variant, language, step] += visits
-        counts.update(_steps(await self._many("open_landing_visits", page, OPEN_VISITS_MAX)))
+        open_visits = await self._many("open_landing_visits", page, OPEN_VISITS_MAX)
+        counts.update(_steps(row for row in open_visits if experiment in ("", row[-1])))
         return [
             Count(variant=Variant(variant), language=language, step=Step(step), visits=visits)
             for (variant, language, step), visits in sorted(counts.items())
@@ -203,8 +210,11 @@ def sweep(execute: Execute, now: datetime, limit: int) -> None:
     for row in over:
         by_page.setdefault(row[1], []).append(row)
     for page, visits in by_page.items():
-        for (variant, language, step), count in _steps(visits).items():
-            execute("count_visits", (page, variant, language, step, count))
+        for counted, count in _steps(visits).items():
+            execute("count_visits", (page, *counted, count))
+        for experiment in sorted({row[-1] for row in visits} - {""}):
+            for counted, count in _steps(row for row in visits if row[-1] == experiment).items():
+                execute("count_tried", (page, experiment, *counted, count))
         taken = [row for visit in visits for row in execute("carried_of_visit", (visit[0],)).fetchall()]
         for (route, step), count in _carried(taken).items():
             execute("count_carried", (page, route, step, count))
@@ -279,9 +289,9 @@ def _exchange(tenant: int, token_digest: bytes, now: datetime, execute: Execute)
 
 
 def _steps(visits: Iterable[rows.Row]) -> Counter[tuple[str, str, str]]:
-    """Count rows of `landing_reached`. Who typed the right code had the message, whatever a receipt said."""
+    """Count rows of open visits. Who typed the right code had the message, whatever a receipt said."""
     counts: Counter[tuple[str, str, str]] = Counter()
-    for _, _, _, variant, language, given, sent, delivered, entered, approved in visits:
+    for _, _, _, variant, language, given, sent, delivered, entered, approved, _ in visits:
         reached = {
             Step.GIVEN: given,
             Step.SENT: sent or approved,

@@ -5,6 +5,7 @@
 3. Every text is there once for each language of the page.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from hashlib import sha256
@@ -220,6 +221,20 @@ def fields_of(design: Design) -> tuple[Field, ...]:
 def find_block(design: Design, kind: type[msgspec.Struct]) -> Block | None:
     """Return the first block of a kind."""
     return next((block for block in design.blocks if isinstance(block, kind)), None)
+
+
+def experiment_of(design: Design) -> str:
+    """Return what tells one experiment from every other; empty where there is one variant alone.
+
+    It is a digest of all that the variants say otherwise and of what was planned: whoever changes a word, or
+    how many visitors there shall be, has begun another experiment.
+    """
+    if design.experiment is None:
+        return ""
+    otp = find_block(design, Otp)
+    button = otp.button if isinstance(otp, Otp) else {}
+    said = (find_block(design, Hero), button, design.experiment)
+    return urlsafe_b64encode(sha256(_ENCODER.encode(said)).digest()).rstrip(b"=").decode()
 
 
 def texts_of(block: Block) -> Iterator[tuple[str, Texts, bool]]:

@@ -16,6 +16,7 @@ from dastak.core.landing import (
     LandingPage,
     Lead,
     LeadFilter,
+    PageVersion,
     RouteCount,
     Step,
     Variant,
@@ -23,7 +24,7 @@ from dastak.core.landing import (
 from dastak.core.lead_hook import HookState
 from dastak.web.landing.comparison import Arm, compare
 from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom
-from dastak.web.landing.design import decode
+from dastak.web.landing.design import Design, decode, experiment_of
 from dastak.web.landing.lead_export import columns_of, csv_of
 from dastak.web.landing.lead_parquet import (
     NOT_INSTALLED,
@@ -166,7 +167,10 @@ class PageResults:
         """GET how far visitors came."""
         found, design = await self._room.page(request, author)
         counts = await self._store.funnel(found.n)
-        variants = [Variant.A, *([Variant.B] if _has_b(counts) or design.experiment else [])]
+        tried = _last_tried(await self._store.versions(found.n))
+        planned = 0 if tried is None or tried.experiment is None else tried.experiment.planned
+        compared = () if tried is None else await self._store.funnel(found.n, experiment_of(tried))
+        variants = () if tried is None else tuple(Variant)
         languages = sorted({one.language for one in counts})
         by_route = _by_route(await self._store.funnel_by_route(found.n))
         values = {
@@ -174,13 +178,13 @@ class PageResults:
             "tab": "results",
             "page": found,
             "funnel": _funnel(counts),
-            "by_variant": [(f"Variant {one.upper()}", _funnel(counts, variant=one)) for one in variants],
+            "by_variant": [(f"Variant {one.upper()}", _funnel(compared, variant=one)) for one in variants],
             "by_language": [(LANGUAGES.get(tag, tag), _funnel(counts, language=tag)) for tag in languages],
             "by_route": by_route[:ROUTES_SHOWN_MAX],
             "routes_more": max(0, len(by_route) - ROUTES_SHOWN_MAX),
-            "comparison": None if design.experiment is None else _compared(counts, design.experiment.planned),
-            "planned": 0 if design.experiment is None else design.experiment.planned,
-            "figures": {one.value: _arm(counts, one) for one in Variant},
+            "comparison": None if tried is None else _compared(compared, planned),
+            "planned": planned,
+            "figures": {one.value: _arm(compared, one) for one in Variant},
         }
         return self._room.show("page_results.html", author, values)
 
@@ -210,8 +214,10 @@ def _row(lead: Lead, now: datetime) -> Mapping[str, Any]:
     return {"lead": lead, "days_left": max(0, (lead.gone_at - now).days)}
 
 
-def _has_b(counts: Sequence[Count]) -> bool:
-    return any(one.variant is Variant.B for one in counts)
+def _last_tried(versions: Sequence[PageVersion]) -> Design | None:
+    """Return the newest version that had two variants; it is compared when one of them is gone as well."""
+    designs = (decode(one.body) for one in versions)
+    return next((one for one in designs if one.experiment is not None), None)
 
 
 def _funnel(

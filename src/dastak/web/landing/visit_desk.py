@@ -21,7 +21,7 @@ from dastak.core.verification import Particulars, State
 from dastak.flows.start import Ask
 from dastak.web.browser_session import BrowserSessions
 from dastak.web.code_step import CodeStep
-from dastak.web.landing.design import Design, Success, find_block
+from dastak.web.landing.design import Design, Success, experiment_of, find_block
 from dastak.web.landing.lead_fields import Answers, consents_of, kept_values
 from dastak.web.landing.proof_of_work import Challenge
 from dastak.web.landing.visit_ticket import Ticket, Tickets
@@ -77,6 +77,11 @@ class VisitDesk:
         """Return the cookies of a page's visitors."""
         house = self._house
         return BrowserSessions(f"page-{page.n}", public_url=house.public_url, entropy=house.ports.entropy)
+
+    def tried(self, page: LandingPage) -> BrowserSessions:
+        """Return the cookie in which a browser carries the experiment that it was counted in."""
+        house = self._house
+        return BrowserSessions(f"tried-{page.n}", public_url=house.public_url, entropy=house.ports.entropy)
 
     async def begin(
         self,
@@ -176,6 +181,7 @@ class VisitDesk:
             language=shown.words.language,
             at=now,
             browser=self._browser(request, shown),
+            experiment=experiment_of(shown.design),
             verification=None,
             values=kept_values(shown.design, answers.values),
             consents=consents_of(

@@ -24,7 +24,7 @@ from dastak.core.oidc_client_rules import origin_of, places_of
 from dastak.core.people_store import PeopleStore
 from dastak.web.browser_session import check_form, form_token
 from dastak.web.code_step import CodeStep
-from dastak.web.landing.design import Design, decode
+from dastak.web.landing.design import Design, decode, experiment_of
 from dastak.web.landing.lead_fields import (
     Answers,
     campaign,
@@ -102,10 +102,24 @@ class VisitorPages:
         known = secret is not None
         secret = secret or cookies.new()
         variant = _variant_of(shown.design, secret)
-        if not known and request.method == "GET" and "sec-purpose" not in request.headers:
-            await self._store.count_seen(shown.page.n, variant, shown.words.language)
         showing = self._fresh(shown, variant, typed=campaign(request.query_params))
-        return cookies.give(self._draw(shown, showing), secret, max_age_s=BROWSER_KNOWN_S)
+        answer = cookies.give(self._draw(shown, showing), secret, max_age_s=BROWSER_KNOWN_S)
+        if request.method == "GET" and "sec-purpose" not in request.headers:
+            await self._count(request, answer, shown, variant, known=known)
+        return answer
+
+    async def _count(
+        self, request: Request, answer: Response, shown: Shown, variant: Variant, *, known: bool
+    ) -> None:
+        """Count a browser that is new to the page, and one that is new to its experiment."""
+        page, language, experiment = shown.page, shown.words.language, experiment_of(shown.design)
+        if not known:
+            await self._store.count_seen(page.n, variant, language)
+        if experiment:
+            tried = self._desk.tried(page)
+            if tried.read(request) != experiment:
+                await self._store.count_seen(page.n, variant, language, experiment=experiment)
+            tried.give(answer, experiment, max_age_s=BROWSER_KNOWN_S)
 
     async def send_in(self, request: Request) -> Response:
         """POST the form: begin a visit and ask for its code."""
