@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from dastak.api.lead_endpoints import ExchangeBody, LeadView, exchange_lead
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.landing import LandingPage, PageState
+from dastak.core.tenant import Mode
 from dastak.tenancy.console_service import ensure_console
 from dastak.web.browser_session import form_token
 from dastak.web.landing.console_room import FORM, HOME, Author
@@ -270,6 +271,43 @@ async def test_file_that_is_no_plain_picture_is_refused_and_nothing_changes(
 
     assert refused.status_code == 422
     assert await desk.draft() == before
+
+
+async def test_what_is_kept_while_one_types_moves_no_page_that_is_published(landing: Landing) -> None:
+    desk = await editing(landing)
+    before = await landing.store.page(desk.page.n)
+    half = {"slug": "spr", "host": "login.acme.in", "mode": "test", "keep_days": "1"}
+
+    told = await desk.save(quiet="yes", **half, **{"b1.title.en": "Half price"})
+    kept = await landing.store.page(desk.page.n)
+    same = await desk.save(quiet="yes")
+    pressed = await desk.save(slug="spring", host="login.acme.in", mode="test", keep_days="30")
+    after = await landing.store.page(desk.page.n)
+
+    assert told.json() == {"edition": kept.draft_edition, "faults": 0, "waits": True}
+    assert replace(kept, draft=before.draft, draft_edition=before.draft_edition) == before
+    assert "Half price" in str(decode(kept.draft))
+    assert same.json()["waits"] is False
+    assert pressed.status_code == 303
+    assert (after.slug, after.host, after.mode, after.keep_days) == (
+        "spring",
+        "login.acme.in",
+        Mode.TEST,
+        30,
+    )
+
+
+async def test_draft_that_nobody_sees_is_kept_whole_while_one_types(landing: Landing) -> None:
+    desk = await editing(landing)
+    place = (await desk.publish("copy")).headers["location"]
+    copy = await landing.store.page(int(place.rpartition("/")[2]))
+    desk = desk._replace(page=copy)
+
+    told = await desk.save(quiet="yes", slug="spring", mode="test", keep_days="30")
+
+    kept = await landing.store.page(copy.n)
+    assert told.json()["waits"] is False
+    assert (kept.slug, kept.mode, kept.keep_days) == ("spring", Mode.TEST, 30)
 
 
 async def test_publishing_wants_a_reason_and_no_fault(landing: Landing) -> None:

@@ -21,6 +21,7 @@ const keep = async () => {
   if (answer.ok) {
     form.elements.edition.value = told.edition;
     said.textContent = told.faults ? `Saved. ${told.faults} to mend before publishing.` : "Saved. Ready to publish.";
+    if (told.waits) said.textContent += " Press Save to change its address, who gets codes, or the days.";
     show();
   } else {
     said.textContent = told.complaint || "Not saved yet.";
