@@ -55,8 +55,11 @@ from dastak.store.seal import AesGcmSealer
 from dastak.telemetry.metrics import CONTENT_TYPE, Metrics
 from dastak.telemetry.publisher import Publisher
 from dastak.tenancy.directory import Directory
+from dastak.tenancy.domains.domain_proof import DomainProofs
+from dastak.tenancy.domains.domain_rules import own_hosts_of
 from dastak.tenancy.known_passwords import read_breached
 from dastak.tenancy.password_hashes import PasswordHashes
+from dastak.tenancy.signed_request import SignedSender
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_route import SipRoute, sip_junk
 from dastak.web.explorer import explorer_routes
@@ -119,7 +122,7 @@ async def run(
         url = f"http://{settings.server.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         public_url = (settings.server.public_url or url).rstrip("/")
         dispatcher = Dispatcher(
-            _api(house, settings, public_url),
+            _api(house, settings, public_url, dev=dev),
             ENDPOINTS if house.among.work.answers else (),
             on_answer=house.metrics.on_answer,
         )
@@ -143,7 +146,8 @@ async def run(
         )
 
 
-def _api(house: House, settings: Settings, public_url: str) -> Api:
+def _api(house: House, settings: Settings, public_url: str, *, dev: bool) -> Api:
+    private = settings.login.private_checks
     return Api(
         ports=house.ports,
         directory=house.directory,
@@ -153,7 +157,13 @@ def _api(house: House, settings: Settings, public_url: str) -> Api:
         replies=house.store,
         oidc=house.store.oidc,
         people=house.store.people,
-        private_checks=settings.login.private_checks,
+        private_checks=private,
+        domains=DomainProofs(
+            house.ports.keys,
+            SignedSender(house.ports.clock, private=private),
+            shared=own_hosts_of(settings.server.public_url),
+            asked=not dev,
+        ),
         landing=house.store.landing,
         trials=house.trials,
         health=house.health,

@@ -334,8 +334,8 @@ class SignInSettings(_Section, frozen=True, kw_only=True):
     Attributes:
         trusted_proxies: How many proxies of yours stand before it and append to X-Forwarded-For. With too few
             all people share one budget of wrong passwords; with too many anybody chooses whose is used.
-        private_checks: Whether a customer's own check of passwords, and webhooks of leads, may be in your
-            network, and by plain http.
+        private_checks: Whether a customer's own check of passwords, webhooks of leads and the files that
+            prove domains may be in your network, and the first two by plain http.
         breached_passwords: A file of passwords nobody may choose, one a line, beside the most common ones.
     """
 

@@ -403,6 +403,52 @@ def test_second_service_has_its_own_policy_and_name(acme: Acme, to: str) -> None
     assert [service["name"] for service in listed] == ["default", "shop"]
 
 
+def test_domain_of_one_tenant_is_no_other_ones(
+    acme: Acme, operator: ApiClient, installation: Installation
+) -> None:
+    domain, rival = f"{acme.name}.example", Acme(operator)
+    given = operator.patch(acme.service, {"domains": [domain]})
+    admin, rivals = acme.client("admin"), rival.client("admin")
+
+    asked = rivals.patch(rival.service, {"domains": [domain]})
+    made = rivals.post(f"{rival.path}/services", {"name": "x", "domains": [domain]})
+    by_operator = operator.patch(rival.service, {"domains": [domain]})
+    renamed = admin.patch(acme.service, {"brand": "Acme Bank"})
+    second = admin.post(f"{acme.path}/services", {"name": "second", "domains": [domain, "localhost"]})
+    more = admin.patch(acme.service, {"domains": [domain, "bank.example"]})
+    set_ = ("services", "set", "default", "--tenant", rival.name, "--domains")
+    refused = subprocess.run(
+        [sys.executable, "-m", "dastak", *set_, domain],
+        cwd=installation.directory,
+        env=clean_environment({}),
+        capture_output=True,
+        check=False,
+    )
+    by_command = installation.command(*set_, f"www.{domain}")
+
+    assert given.body["domains"] == [domain]
+    for told in (asked, made, more):
+        assert (told.status, told.body["code"], told.body["field"]) == (403, "domain_not_proved", "domains")
+    assert re.search(
+        rf"dastak-domain=[0-9a-f]{{32}} into https://{domain}/\.well-known/", asked.body["detail"]
+    )
+    assert (by_operator.status, by_operator.body["code"]) == (409, "domain_taken")
+    assert (renamed.body["domains"], second.body["domains"]) == ([domain], [domain, "localhost"])
+    assert refused.returncode != 0
+    assert b"domain of another tenant" in refused.stderr
+    assert by_command["domains"] == [f"www.{domain}"]
+
+
+def test_text_ends_in_no_domain_that_was_not_given(acme: Acme, operator: ApiClient, to: str) -> None:
+    admin, live = acme.client("admin"), acme.client(mode="live")
+
+    admin.patch(acme.service, {"domains": ["bank.example"]})
+    started = live.post("/v1/verifications", {"to": to, "domain": "bank.example"})
+
+    assert (started.status, started.body["field"]) == (422, "domain")
+    assert operator.get(acme.service).body["domains"] == []
+
+
 # Keys.
 
 

@@ -279,6 +279,20 @@ def call_in_assamese(installation: Installation) -> str:
     return "Assamese by Bengali"
 
 
+def give_a_domain_to_two_tenants(installation: Installation) -> str:
+    async def give(store: SqliteStore) -> None:
+        service = operators.find_service(await store.tenancy(), 1, "default")
+        rival = await operators.create_tenant(store, "rival")
+        for tenant, n in ((1, service.n), (rival.n, 0)):
+            # As a program before the rule wrote it.
+            await store.put_service(
+                msgspec.structs.replace(service, n=n, tenant=tenant, domains=("bank.example",))
+            )
+
+    installation.act(give)
+    return "bank.example is a domain of two tenants"
+
+
 def count_where_nobody_is(installation: Installation) -> str:
     given = installation.file.read_text().replace(
         "[limits]\n", '[limits]\nvalkey_url = "valkey://127.0.0.1:1"\n'
@@ -299,6 +313,7 @@ FAULTS = (
     ("config.public_url", go_public_without_tls, False),
     ("config.proxies", hide_people_behind_a_proxy, False),
     ("config.live_keys", give_a_live_key_without_a_carrier, False),
+    ("config.domains", give_a_domain_to_two_tenants, False),
     ("config.phones", show_phones_to_strangers, False),
     ("config.phones", show_phones_beside_the_database, False),
     ("store.reachable", lose_the_database, True),

@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from dastak.core.errors import Conflict
-from dastak.core.ports import Once, Tenancy
+from dastak.core.ports import Once, ServiceRule, Tenancy
 from dastak.core.tenant import ApiKey, Service, Tenant
 
 Named = TypeVar("Named", Tenant, Service)
@@ -36,7 +36,11 @@ class TenancyMemory:
     async def put_tenant(self, tenant: Tenant, *, once: Once | None = None) -> Tenant:
         return self._put(self._tenants, tenant, taken=[there.name for there in self._tenants.values()])
 
-    async def put_service(self, service: Service, *, once: Once | None = None) -> Service:
+    async def put_service(
+        self, service: Service, *, rule: ServiceRule | None = None, once: Once | None = None
+    ) -> Service:
+        if rule is not None:
+            rule(tuple(self._services.values()))
         taken = [there.name for there in self._services.values() if there.tenant == service.tenant]
         return self._put(self._services, service, taken=taken)
 

@@ -104,9 +104,10 @@ async def create_service(api: Api, call: Call) -> Response:
     body: schema.ServiceBody = call.body
     tenant = await tenant_of(api, call)
     fresh = Service(n=0, tenant=tenant.n, name=body.name, brand=body.name, policy=Policy())
+    wanted = schema.changed(fresh, body)
     return await api.once(
         call,
-        act=lambda once: operators.create_service(api.ports.store, schema.changed(fresh, body), once=once),
+        act=lambda once: api.put_service(call, operators.create_service, wanted, once),
         show=lambda service: answer(201, schema.service_view(service)),
     )
 
@@ -121,10 +122,10 @@ async def show_service(api: Api, call: Call) -> Response:
 async def change_service(api: Api, call: Call) -> Response:
     """PATCH /v1/admin/tenants/{tenant}/services/{service}."""
     tenant = await tenant_of(api, call)
-    service = schema.changed(api.directory.service(tenant.n, call.arguments[1]), call.body)
+    wanted = schema.changed(api.directory.service(tenant.n, call.arguments[1]), call.body)
     return await api.once(
         call,
-        act=lambda once: operators.change_service(api.ports.store, service, once=once),
+        act=lambda once: api.put_service(call, operators.change_service, wanted, once),
         show=lambda changed: answer(200, schema.service_view(changed)),
     )
 

@@ -136,7 +136,17 @@ class ServiceChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     countries: (
         Annotated[tuple[str, ...], Meta(description="ISO regions it may send to.", examples=[["IN"]])] | None
     ) = None
-    domains: Annotated[tuple[str, ...], Meta(description="Hosts for the autofill line.")] | None = None
+    domains: (
+        Annotated[
+            tuple[str, ...],
+            Meta(
+                description="Hosts that are its own: for the autofill line, its pages, and where they lead "
+                "back to. One that is new to the tenant is proved, or given by an operator.",
+                examples=[["login.acme.in"]],
+            ),
+        ]
+        | None
+    ) = None
     team_numbers: (
         Annotated[tuple[str, ...], Meta(description="The only numbers a team key reaches.")] | None
     ) = None

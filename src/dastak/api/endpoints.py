@@ -25,10 +25,11 @@ from dastak.core.oidc_store import OidcStore
 from dastak.core.people_store import PeopleStore
 from dastak.core.ports import Once, Ports, Replayed
 from dastak.core.reply_store import ReplyStore
-from dastak.core.tenant import Caller, Scope
+from dastak.core.tenant import Caller, Scope, Service
 from dastak.delivery.health import Health
 from dastak.dlt.registers import Registers
 from dastak.tenancy.directory import Directory
+from dastak.tenancy.domains.domain_proof import DomainProofs
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
         exploration: The share of messages that go first to a little known route.
         private_checks: Whether a customer's own check of passwords may be in our network.
         public_url: Where people reach our pages, without a slash at the end.
+        domains: Says which domains a caller may give to a service.
     """
 
     ports: Ports
@@ -62,6 +64,14 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     code_pages: CodePageStore
     public_url: str
     private_checks: bool
+    domains: DomainProofs
+
+    async def put_service(
+        self, call: "Call", put: Callable[..., Awaitable[Service]], wanted: Service, once: Once | None
+    ) -> Service:
+        """Write a service, with the domains that a caller may give it. Raises: as `put`, and `grant`."""
+        grant = await self.domains.grant(call.caller, wanted, self.directory.tenancy.services)
+        return await put(self.ports.store, wanted, grant=grant, once=once)
 
     def once(
         self,

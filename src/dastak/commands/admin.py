@@ -25,6 +25,7 @@ from dastak.store.database_url import is_postgres, sqlite_path
 from dastak.store.open_database import Database
 from dastak.telemetry.logs import handler_to
 from dastak.tenancy import operators
+from dastak.tenancy.domains.domain_rules import Grant, own_hosts_of
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -144,7 +145,7 @@ def service_options(command: F) -> F:
         click.option(
             "--calls", multiple=True, metavar="NAME=VALUE", help="Such as hours=08:00-21:00 Asia/Kolkata."
         ),
-        click.option("--domains", help="Hosts for the autofill line, with commas."),
+        click.option("--domains", help="Hosts that are its own, for texts and pages, with commas."),
         click.option("--team-numbers", help="The only numbers a team key reaches, with commas."),
         click.option("--countries", help="Where it may send to, as IN,US."),
         click.option("--locale", help="Language of its texts."),
@@ -168,7 +169,7 @@ def create_service(context: click.Context, /, *, name: str, tenant: str, as_json
     async def create(store: Database) -> Service:
         n = tenant_named(await store.tenancy(), tenant).n
         fresh = Service(n=0, tenant=n, name=name, brand=name, policy=Policy())
-        return await operators.create_service(store, changed(fresh, given))
+        return await operators.create_service(store, changed(fresh, given), grant=_grant(context))
 
     _print_records([with_store(context, create)], as_json=as_json, many=False)
 
@@ -184,7 +185,7 @@ def set_service(context: click.Context, /, *, name: str, tenant: str, as_json: b
 
     async def change(store: Database) -> Service:
         found = service_named(await store.tenancy(), tenant, name)
-        return await operators.change_service(store, changed(found, given))
+        return await operators.change_service(store, changed(found, given), grant=_grant(context))
 
     _print_records([with_store(context, change)], as_json=as_json, many=False)
 
@@ -198,6 +199,11 @@ def list_services(context: click.Context, *, tenant: str | None, as_json: bool) 
     tenancy = with_store(context, lambda store: store.tenancy())
     n = None if tenant is None else tenant_named(tenancy, tenant).n
     _print_records([found for found in tenancy.services if n in (None, found.tenant)], as_json=as_json)
+
+
+def _grant(context: click.Context) -> Grant:
+    """Return which domains may be given here: any that is no other tenant's, for this is an operator."""
+    return Grant(shared=own_hosts_of(load(context.obj, os.environ).settings.server.public_url))
 
 
 def changed(service: Service, given: dict[str, Any]) -> Service:

@@ -111,6 +111,17 @@ class NothingToCheck(Conflict):
     title = "There is no code to check"
 
 
+class DomainTaken(Conflict):
+    """A domain is another tenant's."""
+
+    code = "domain_taken"
+    title = "The domain is another tenant's"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.field = "domains"
+
+
 class Refused(DastakError):  # noqa: N818
     """A rule of ours says no, for a `reason` with a name."""
 
@@ -127,6 +138,17 @@ class Forbidden(Refused):
 
     code = "forbidden"
     title = "This key may not do that"
+
+
+class DomainNotProved(Refused):
+    """A tenant named a domain that neither a proof nor an operator gave it."""
+
+    code = "domain_not_proved"
+    title = "The domain is not proved"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, reason=self.code)
+        self.field = "domains"
 
 
 class NumberStopped(Refused):

@@ -33,6 +33,8 @@ from dastak.core.verification import State, Verification
 from dastak.core.way_out import Routes
 
 T = TypeVar("T")
+# Looks at all services there are, while nobody else can change one.
+ServiceRule = Callable[[tuple[Service, ...]], None]
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -294,8 +296,13 @@ class Store(Protocol):
                 so too in the three operations below.
         """
 
-    async def put_service(self, service: Service, *, once: Once | None = None) -> Service:
-        """Insert (n=0) or replace a service. Raises: Conflict (the name is taken)."""
+    async def put_service(
+        self, service: Service, *, rule: ServiceRule | None = None, once: Once | None = None
+    ) -> Service:
+        """Insert (n=0) or replace a service, if `rule` finds nothing against it.
+
+        Raises: Conflict (the name is taken), or what `rule` raises; nothing was written.
+        """
 
     async def put_key(
         self, key: ApiKey, *, predecessor: ApiKey | None = None, once: Once | None = None

@@ -8,7 +8,7 @@ import msgspec
 
 from dastak.core.errors import Conflict
 from dastak.core.msisdn import Msisdn
-from dastak.core.ports import Once, Tenancy
+from dastak.core.ports import Once, ServiceRule, Tenancy
 from dastak.core.tenant import ApiKey, Service, Tenant
 from dastak.store import rows
 from dastak.store.desk import Desk, Execute, Taken
@@ -39,12 +39,18 @@ class TenancyTables:
         row = (tenant.name, rows.text(tenant))
         return await self._desk.write(partial(_put, ("insert_tenant", "put_tenant"), tenant, row), once=once)
 
-    async def put_service(self, service: Service, *, once: Once | None = None) -> Service:
+    async def put_service(
+        self, service: Service, *, rule: ServiceRule | None = None, once: Once | None = None
+    ) -> Service:
         """See `Store.put_service`."""
         row = (service.tenant, service.name, rows.text(service))
-        return await self._desk.write(
-            partial(_put, ("insert_service", "put_service"), service, row), once=once
-        )
+
+        def put(execute: Execute) -> Service:
+            if rule is not None:
+                rule(_services(execute))
+            return _put(("insert_service", "put_service"), service, row, execute)
+
+        return await self._desk.write(put, once=once)
 
     async def put_key(
         self, key: ApiKey, *, predecessor: ApiKey | None = None, once: Once | None = None
@@ -91,7 +97,7 @@ def read(execute: Execute) -> Tenancy:
     return Tenancy(
         _revision(execute),
         tuple(_numbered(_TENANT, row) for row in execute("tenants").fetchall()),
-        tuple(_numbered(_SERVICE, row) for row in execute("services").fetchall()),
+        _services(execute),
         tuple(_KEY.decode(record) for (record,) in execute("api_keys").fetchall()),
     )
 
@@ -99,6 +105,10 @@ def read(execute: Execute) -> Tenancy:
 def key_marks(execute: Execute) -> Mapping[int, bytes]:
     """Return the marks of all keys that this database was used with."""
     return {key_id: bytes(mark) for key_id, mark in execute("key_marks").fetchall()}
+
+
+def _services(execute: Execute) -> tuple[Service, ...]:
+    return tuple(_numbered(_SERVICE, row) for row in execute("services").fetchall())
 
 
 def _note(execute: Execute, marks: Mapping[int, bytes]) -> None:

@@ -2,6 +2,7 @@
 
 1. The admin API and the command line both come here, so one rule holds for both.
 2. Each act reads what the database has now, checks, and writes one record; of two at once the later stays.
+   Whose a domain is, is looked at again as the record is written, so two never get one.
 3. A tenant's service is found only together with its tenant.
 """
 
@@ -13,6 +14,7 @@ from dastak.core.errors import Conflict, InvalidRequest, NotFound
 from dastak.core.policy import Policy
 from dastak.core.ports import Once, Store, Tenancy
 from dastak.core.tenant import Service, Tenant
+from dastak.tenancy.domains.domain_rules import Grant, check_domains
 from dastak.tenancy.service_rules import check_country, check_service, check_slug
 
 DEFAULT_NAME: Final = "default"
@@ -20,6 +22,8 @@ DEFAULT_NAME: Final = "default"
 DAILY_SPEND_CAP_MICROS: Final = 1_000 * 1_000_000
 # A bound of what is kept in memory for each tenant; our choice.
 SERVICES_MAX: Final = 100
+# An operator may give a tenant any domain that no other one has.
+ANY_DOMAIN: Final = Grant()
 
 
 def default_tenancy(*, home_country: str = "IN") -> tuple[Tenant, Service]:
@@ -88,30 +92,36 @@ async def change_tenant(
     return await store.put_tenant(found, once=once)
 
 
-async def create_service(store: Store, service: Service, *, once: Once | None = None) -> Service:
+async def create_service(
+    store: Store, service: Service, *, grant: Grant = ANY_DOMAIN, once: Once | None = None
+) -> Service:
     """Make a service of the tenant it names; its `n` is given by the store.
 
     Raises:
         NotFound: There is no such tenant.
         InvalidRequest: Something in it is not valid.
+        DomainNotProved, DomainTaken: As `check_domains` says.
         Conflict: The tenant has one of this name, or as many as it may have.
     """
     tenancy = await store.tenancy()
     find_tenant(tenancy, service.tenant)
     if sum(there.tenant == service.tenant for there in tenancy.services) >= SERVICES_MAX:
         raise Conflict(f"A tenant has at most {SERVICES_MAX} services.")
-    return await store.put_service(msgspec.structs.replace(check_service(service), n=0), once=once)
+    return await _put(store, msgspec.structs.replace(check_service(service), n=0), grant, once)
 
 
-async def change_service(store: Store, service: Service, *, once: Once | None = None) -> Service:
+async def change_service(
+    store: Store, service: Service, *, grant: Grant = ANY_DOMAIN, once: Once | None = None
+) -> Service:
     """Replace a service; its tenant and name stay, for others know it by them.
 
     Raises:
         NotFound: The tenant has no service of this name.
         InvalidRequest: Something in it is not valid.
+        DomainNotProved, DomainTaken: As `check_domains` says.
     """
     found = find_service(await store.tenancy(), service.tenant, service.name)
-    return await store.put_service(msgspec.structs.replace(check_service(service), n=found.n), once=once)
+    return await _put(store, msgspec.structs.replace(check_service(service), n=found.n), grant, once)
 
 
 async def open_country(store: Store, tenant: int, service: str, country: str) -> Service:
@@ -123,7 +133,7 @@ async def open_country(store: Store, tenant: int, service: str, country: str) ->
     """
     found = find_service(await store.tenancy(), tenant, service)
     countries = tuple(sorted({*found.countries, check_country(country)}))
-    return await store.put_service(msgspec.structs.replace(found, countries=countries))
+    return await _put(store, msgspec.structs.replace(found, countries=countries))
 
 
 async def close_country(store: Store, tenant: int, service: str, country: str) -> Service:
@@ -136,7 +146,7 @@ async def close_country(store: Store, tenant: int, service: str, country: str) -
     found = find_service(await store.tenancy(), tenant, service)
     check_country(country)
     countries = tuple(open_one for open_one in found.countries if open_one != country)
-    return await store.put_service(msgspec.structs.replace(found, countries=countries))
+    return await _put(store, msgspec.structs.replace(found, countries=countries))
 
 
 def find_tenant(tenancy: Tenancy, n: int) -> Tenant:
@@ -153,6 +163,15 @@ def find_service(tenancy: Tenancy, tenant: int, name: str) -> Service:
         if (service.tenant, service.name) == (tenant, name):
             return service
     raise NotFound("There is no such service.")
+
+
+async def _put(
+    store: Store, service: Service, grant: Grant = ANY_DOMAIN, once: Once | None = None
+) -> Service:
+    """Write a service whose domains are its tenant's at that moment."""
+    return await store.put_service(
+        service, rule=lambda services: check_domains(service, services, grant), once=once
+    )
 
 
 def _check_cap(micros: int) -> int:

@@ -1,4 +1,4 @@
-"""Send a signed request to an address that a customer chose: public, checked each time, and in bounds.
+"""Send a request, signed where it brings something, to a customer's address: public, checked, in bounds.
 
 1. The host is looked up each time, all its addresses must be public, and the one that was checked is used.
 2. No redirect is followed, no proxy of the environment is used, and a long answer is not read.
@@ -11,7 +11,7 @@ import hmac
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,7 +38,7 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 class SignedSender:
-    """Posts JSON with a signature.
+    """Posts JSON with a signature; fetches what anybody may.
 
     Args:
         clock: Each attempt is signed with its own time.
@@ -54,10 +54,9 @@ class SignedSender:
         for library in ("httpx", "httpcore"):
             logging.getLogger(library).setLevel(logging.WARNING)
 
-    @asynccontextmanager
-    async def post(
+    def post(
         self, url: str, secrets: Sequence[bytes], message_id: str, body: bytes, *, within_s: float
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AbstractAsyncContextManager[httpx.Response]:
         """Send a request and give its answer, of which nothing but the head was read.
 
         Args:
@@ -72,11 +71,22 @@ class SignedSender:
             OSError: Its host has no address.
             httpx.HTTPError: Nobody is there, or nobody answers.
         """
+        signed = self._signed(secrets, message_id, body)
+        head = {**signed, "content-type": "application/json"}
+        return self._asked("POST", url, head, body, within_s=within_s)
+
+    def get(self, url: str, *, within_s: float) -> AbstractAsyncContextManager[httpx.Response]:
+        """Ask for what stands at an address, unsigned, and give the answer as `post` does."""
+        return self._asked("GET", url, {}, None, within_s=within_s)
+
+    @asynccontextmanager
+    async def _asked(
+        self, method: str, url: str, head: Mapping[str, str], body: bytes | None, *, within_s: float
+    ) -> AsyncIterator[httpx.Response]:
         place = await self._find(url)
         address = f"[{place.address}]" if ":" in place.address else place.address
         target = _readable(urlsplit(url)._replace(netloc=f"{address}:{place.port}").geturl())
         shown = place.host if place.port == (443 if place.secure else 80) else f"{place.host}:{place.port}"
-        signed = self._signed(secrets, message_id, body)
         async with (
             httpx.AsyncClient(
                 verify=self._context,
@@ -85,10 +95,10 @@ class SignedSender:
                 timeout=httpx.Timeout(within_s, connect=CONNECT_S),
             ) as client,
             client.stream(
-                "POST",
+                method,
                 target,
                 content=body,
-                headers={**signed, "host": shown, "content-type": "application/json"},
+                headers={**head, "host": shown, "user-agent": "dastak", "accept-encoding": "identity"},
                 extensions={"sni_hostname": place.host},
             ) as answer,
         ):
@@ -111,8 +121,6 @@ class SignedSender:
             "webhook-id": message_id,
             "webhook-timestamp": at_s,
             "webhook-signature": " ".join(signature(one, message_id, at_s, body) for one in secrets),
-            "user-agent": "dastak",
-            "accept-encoding": "identity",
         }
 
 

@@ -10,6 +10,7 @@ from dastak import config_secrets
 from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read
 from dastak.config import ConfigError, address_of, is_loopback
 from dastak.core.tenant import Mode
+from dastak.tenancy.domains.domain_rules import not_its_own, own_hosts_of
 from dastak.tenancy.keys import is_live
 
 
@@ -97,6 +98,20 @@ def phones(scene: Scene) -> Fault | None:
     return Fault(what, "export DASTAK__SIMULATOR__ENABLED=false")
 
 
+def domains(scene: Scene) -> Fault | None:
+    """Find a domain that two tenants have, from before there was a rule."""
+    assert scene.tenancy is not None
+    shared = own_hosts_of(scene.settings.server.public_url)
+    for service in scene.tenancy.services:
+        others = [one for one in scene.tenancy.services if one.tenant != service.tenant]
+        twice = [domain for domain in not_its_own(service, others) if domain not in shared]
+        if twice:
+            what = f"{twice[0]} is a domain of two tenants"
+            command = "dastak services list, then dastak services set NAME --tenant TENANT --domains ..."
+            return Fault(what, command, warning=True)
+    return None
+
+
 def _writable_by_others(path: Path | None) -> Fault | None:
     if path is None or not path.stat().st_mode & 0o022:
         return None
@@ -133,6 +148,13 @@ CHECKS: Final = (
         "live keys have a carrier",
         "every start with such a key is refused with `no_route`",
         live_keys,
+        applies=database_read,
+    ),
+    Check(
+        "config.domains",
+        "a domain is one tenant's",
+        "texts of one tenant end in the host of another one, at which no login is shown",
+        domains,
         applies=database_read,
     ),
     Check(

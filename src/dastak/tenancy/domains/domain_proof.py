@@ -1,0 +1,110 @@
+"""Have a tenant prove that a domain is its own: a line of ours stands in a file there.
+
+1. The line is made from the key ring, the tenant and the domain. What proves one tenant's domain proves
+   nothing for another tenant, another domain or another installation, and nothing is kept until it is found.
+2. The file is fetched by https from a public address, without a redirect, as `signed_request` says.
+3. Why a file could not be read is not told: that would say what stands in networks that we can reach.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import httpx
+
+from dastak.core.codes import KeyRing
+from dastak.core.errors import DomainNotProved, InvalidRequest, Overloaded
+from dastak.core.tenant import Caller, Scope, Service
+from dastak.tenancy.domains.domain_rules import Grant, new_domains
+from dastak.tenancy.service_rules import check_service
+from dastak.tenancy.signed_request import SignedSender
+
+# RFC 8615: what a site says of itself stands below /.well-known/.
+ADDRESS: Final = "https://{domain}/.well-known/dastak-domain"
+# For all domains of one request together: its caller waits.
+WITHIN_S: Final = 4.0
+FILE_OCTETS_MAX: Final = 4 * 1024
+AT_ONCE_MAX: Final = 8
+RETRY_AFTER_S: Final = 5
+_PURPOSE: Final = b"dastak/domain/1\x00"
+_MARK_OCTETS: Final = 16
+
+
+class DomainProofs:
+    """Says which domains a caller may give to a service.
+
+    Args:
+        keys: What the lines are made from.
+        sender: Fetches the files.
+        shared: Hosts that are no tenant's own; only an operator gives them.
+        asked: Whether anybody is asked for proof; in a sandbox, which no text leaves, nobody is.
+    """
+
+    def __init__(
+        self, keys: KeyRing, sender: SignedSender, *, shared: Collection[str] = (), asked: bool = True
+    ) -> None:
+        self._keys, self._sender, self._shared = keys, sender, frozenset(shared)
+        self._asked, self._under_way = asked, 0
+
+    async def grant(self, caller: Caller, service: Service, services: Iterable[Service]) -> Grant:
+        """Return what a caller may give; the domains that are new to the tenant are looked at now.
+
+        Args:
+            caller: An operator, who may give any, or somebody of the tenant.
+            service: As it shall stand.
+            services: As they stand, of all tenants.
+
+        Raises:
+            InvalidRequest: The service may not be so.
+            DomainNotProved: The line is not there; the error says which line, and where.
+            Overloaded: Too many are being looked at.
+        """
+        if not self._asked or Scope.OPERATOR in caller.key.scopes:
+            return Grant(shared=self._shared)
+        fresh = new_domains(check_service(service), services)
+        if fresh:
+            await self._prove(service.tenant, fresh)
+        return Grant(proved=frozenset(fresh), shared=self._shared)
+
+    async def _prove(self, tenant: int, domains: Iterable[str]) -> None:
+        if self._under_way >= AT_ONCE_MAX:
+            raise Overloaded("Too many domains are being proved.", retry_after_s=RETRY_AFTER_S)
+        self._under_way += 1
+        late_at = asyncio.get_running_loop().time() + WITHIN_S
+        try:
+            for domain in domains:
+                proving = {line_of(key, tenant, domain) for key in self._keys.keys.values()}
+                if proving.isdisjoint(await self._lines_at(domain, late_at)):
+                    line = line_of(self._keys.key(self._keys.current), tenant, domain)
+                    raise DomainNotProved(
+                        f"`{domain}` is not proved to be this tenant's. Write the line {line} into "
+                        f"{ADDRESS.format(domain=domain)} and send this again, or ask the operator for it."
+                    )
+        finally:
+            self._under_way -= 1
+
+    async def _lines_at(self, domain: str, late_at: float) -> Collection[str]:
+        """Return what stands in a domain's file; nothing where none can be read."""
+        fetched = self._sender.get(ADDRESS.format(domain=domain), within_s=WITHIN_S)
+        try:
+            async with asyncio.timeout_at(late_at), fetched as answer:
+                octets = await _read(answer) if answer.status_code == httpx.codes.OK else b""
+        except (TimeoutError, OSError, httpx.HTTPError, ValueError, InvalidRequest):
+            return ()
+        return {line.strip() for line in octets.decode("ascii", "replace").splitlines()}
+
+
+def line_of(key: bytes, tenant: int, domain: str) -> str:
+    """Return the line that proves a domain to be a tenant's; it is no secret, and says nothing of the key."""
+    mark = hmac.digest(key, _PURPOSE + tenant.to_bytes(8) + domain.encode(), "sha256")[:_MARK_OCTETS]
+    return f"dastak-domain={mark.hex()}"
+
+
+async def _read(answer: httpx.Response) -> bytes:
+    octets = bytearray()
+    async for chunk in answer.aiter_raw():
+        octets += chunk
+        if len(octets) > FILE_OCTETS_MAX:
+            raise ValueError("a file that is too long")
+    return bytes(octets)

@@ -1,0 +1,85 @@
+"""Whose a domain is: the rule alone."""
+
+import pytest
+from msgspec.structs import replace
+
+from dastak.core.errors import DastakError, DomainNotProved, DomainTaken
+from dastak.tenancy import operators
+from dastak.tenancy.domains.domain_rules import Grant, check_domains, new_domains, own_hosts_of
+from tests.support.samples import some_service
+from tests.support.tenancy_memory import TenancyMemory
+
+OURS = "otp.example.in"
+BANK = some_service(1, n=1, domains=("bank.example", OURS))
+ADMINS, OPERATORS = Grant(proved=frozenset(), shared=frozenset({OURS})), Grant(shared=frozenset({OURS}))
+
+
+@pytest.mark.parametrize(
+    ("tenant", "domains", "grant", "refusal"),
+    [
+        (2, ("bank.example",), ADMINS, DomainNotProved),
+        (2, ("shop.example",), ADMINS, DomainNotProved),
+        (2, ("login.bank.example",), ADMINS, DomainNotProved),
+        (2, (OURS,), ADMINS, DomainNotProved),
+        (2, ("bank.example",), OPERATORS, DomainTaken),
+        (2, ("bank.example",), Grant(proved=frozenset({"bank.example"})), DomainTaken),
+        (2, ("shop.example", "bank.example"), OPERATORS, DomainTaken),
+        (2, ("shop.example",), OPERATORS, None),
+        (2, ("shop.example",), Grant(proved=frozenset({"shop.example"})), None),
+        (2, (OURS,), OPERATORS, None),
+        (2, ("localhost",), ADMINS, None),
+        (1, ("bank.example",), ADMINS, None),
+        (2, (), ADMINS, None),
+    ],
+)
+def test_domain_is_given_by_proof_or_an_operator_and_to_one_tenant(
+    tenant: int, domains: tuple[str, ...], grant: Grant, refusal: type[DastakError] | None
+) -> None:
+    wanted = some_service(tenant, "other", domains=domains)
+
+    if refusal is None:
+        check_domains(wanted, (BANK,), grant)
+    else:
+        with pytest.raises(refusal) as refused:
+            check_domains(wanted, (BANK,), grant)
+        assert getattr(refused.value, "field", None) == "domains"
+
+
+def test_who_proved_nothing_does_not_learn_that_another_tenant_has_a_domain() -> None:
+    told = []
+    for services in ((), (BANK,)):
+        with pytest.raises(DomainNotProved) as refused:
+            check_domains(some_service(2, domains=("bank.example",)), services, ADMINS)
+        told.append(refused.value.detail)
+
+    assert told[0] == told[1]
+
+
+def test_what_two_tenants_had_before_the_rule_both_keep() -> None:
+    rival = some_service(2, n=2, domains=("bank.example",))
+    services = (BANK, rival)
+
+    check_domains(replace(rival, brand="Rival"), services, ADMINS)
+    check_domains(some_service(2, "second", domains=("bank.example",)), services, ADMINS)
+
+    assert new_domains(replace(BANK, brand="Bank"), services) == ()
+
+
+@pytest.mark.parametrize(
+    ("public_url", "hosts"),
+    [(None, set()), ("https://otp.example.in/", {OURS}), ("http://a.in:8080", {"a.in"})],
+)
+def test_host_of_all_pages_is_no_tenants(public_url: str | None, hosts: set[str]) -> None:
+    assert own_hosts_of(public_url) == hosts
+
+
+async def test_domain_that_is_taken_away_is_not_taken_back_by_a_change_of_something_else() -> None:
+    store = TenancyMemory()
+    tenant = await operators.create_tenant(store, "acme")
+    made = await operators.create_service(store, some_service(tenant.n, domains=("acme.in",)))
+    await operators.change_service(store, replace(made, domains=()))
+
+    with pytest.raises(DomainNotProved):
+        await operators.change_service(store, replace(made, brand="Acme 2"), grant=ADMINS)
+
+    assert (await store.tenancy()).services[0].domains == ()
