@@ -1,6 +1,7 @@
 """What every store keeps of landing pages: versions for ever, visits for hours, leads for their time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.landing import (
     IMAGES_PER_PAGE_MAX,
+    LEADS_EXPORTED_MAX,
     Consent,
     LandingPage,
     Lead,
@@ -27,6 +29,7 @@ from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.outcome import Outcome
 from dastak.core.ports import Change
 from dastak.core.tenant import Mode
+from dastak.store import landing_tables
 from tests.support.samples import (
     MSISDN,
     NOW,
@@ -281,6 +284,37 @@ async def test_lead_is_forgotten_when_its_time_is_up_or_its_person_asks(store: A
 
     assert await landing.leads(LeadFilter(page=page.n)) == []
     assert await landing.lead_of(soon.verification) is None
+
+
+@pytest.mark.parametrize("at_once", [2, 1000])
+async def test_leads_that_are_there_go_sooner_when_their_page_keeps_them_for_less_time(
+    store: Any, landing: Any, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing_tables, "LEADS_AT_ONCE", at_once)
+    leads = 5
+    page, other = await landing.put_page(some_page()), await landing.put_page(some_page("holi"))
+    await won(landing, other, 200)
+    for n in range(1, leads + 1):
+        verification = some_verification(msisdn=some_msisdn(n))
+        visit = some_visit(page, n.to_bytes(32), verification=verification.id)
+        await landing.put_visit(visit)
+        stays = NOW + 10 * DAY if n == 1 else NOW + 90 * DAY
+        await landing.win(visit.token_digest, some_lead(visit, gone_at=stays), exchange=None, until=NOW)
+
+    async def ends(of: LandingPage) -> Counter[int]:
+        listed = await landing.leads(LeadFilter(page=of.n, limit=LEADS_EXPORTED_MAX))
+        return Counter((one.gone_at - one.at).days for one in listed)
+
+    await landing.keep_leads(page.n, 100)
+    as_before = await ends(page)
+    await landing.keep_leads(page.n, 30)
+    shortened, elsewhere = await ends(page), await ends(other)
+    await store.sweep(NOW + 30 * DAY, keep_after=NOW - DAY, limit=100)
+
+    assert as_before == {90: leads - 1, 10: 1}
+    assert shortened == {30: leads - 1, 10: 1}
+    assert elsewhere == {90: 1}
+    assert await landing.lead_count(page.n) == 0
 
 
 async def test_funnel_says_how_far_visits_came_and_stays_when_they_are_over(store: Any, landing: Any) -> None:

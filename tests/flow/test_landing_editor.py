@@ -4,6 +4,7 @@ import re
 import struct
 import zlib
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -308,6 +309,27 @@ async def test_draft_that_nobody_sees_is_kept_whole_while_one_types(landing: Lan
     kept = await landing.store.page(copy.n)
     assert told.json()["waits"] is False
     assert (kept.slug, kept.mode, kept.keep_days) == ("spring", Mode.TEST, 30)
+
+
+async def test_leads_that_are_there_go_when_the_page_says_so_after_it_was_shortened(landing: Landing) -> None:
+    desk, visitor = await editing(landing), landing.visitor()
+    await visitor.type(await visitor.asked(), await landing.code())
+
+    async def stays() -> timedelta:
+        (lead,) = await landing.leads(desk.page)
+        return lead.gone_at - lead.at
+
+    before = await stays()
+    await desk.save(quiet="yes", keep_days="3")
+    typing = await stays()
+    await desk.save(keep_days="30")
+    shortened = await stays()
+    await desk.save(keep_days="60")
+    shown = await desk.visitor.get(f"{HOME}/{desk.page.n}/leads")
+
+    assert [before.days, typing.days, shortened.days] == [90, 90, 30]
+    assert (await stays()).days == 30, "what was promised to somebody is not taken back"
+    assert "<td>30</td>" in shown.text
 
 
 async def test_publishing_wants_a_reason_and_no_fault(landing: Landing) -> None:

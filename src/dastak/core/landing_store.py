@@ -96,6 +96,9 @@ class LandingStore(Protocol):
     async def lead_count(self, page: int) -> int:
         """Say how many leads a page has."""
 
+    async def keep_leads(self, page: int, days: int) -> None:
+        """Have no lead of a page stay for longer than so many days after it came."""
+
     async def delete_lead(self, page: int, n: int) -> bool:
         """Forget a lead, as its person may ask; False when there is none."""
 

@@ -105,6 +105,10 @@ ORDER BY n DESC LIMIT ?8
 -- name: lead_count
 SELECT count(*) FROM landing_lead WHERE page = ?
 
+-- name: keep_leads
+UPDATE landing_lead SET gone_at = at + ?2
+WHERE n IN (SELECT n FROM landing_lead WHERE page = ?1 AND gone_at > at + ?2 LIMIT ?3)
+
 -- name: delete_lead
 DELETE FROM landing_lead WHERE page = ? AND n = ?
 

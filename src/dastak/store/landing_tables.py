@@ -45,6 +45,9 @@ from dastak.store.landing_rows import (
 
 # More open visits than this, and the figures of a page wait until the older ones are counted.
 OPEN_VISITS_MAX: Final = 100_000
+# How many leads are given another end in one transaction.
+LEADS_AT_ONCE: Final = 1000
+_DAY_MS: Final = 86_400_000
 
 
 class LandingTables:
@@ -152,6 +155,13 @@ class LandingTables:
     async def lead_count(self, page: int) -> int:
         """See `LandingStore.lead_count`."""
         return int((await self._one("lead_count", page))[0])
+
+    async def keep_leads(self, page: int, days: int) -> None:
+        """See `LandingStore.keep_leads`."""
+        kept_ms = days * _DAY_MS
+        # A few at a time, so that no code waits for a page that has many.
+        while await self._write("keep_leads", page, kept_ms, LEADS_AT_ONCE) == LEADS_AT_ONCE:
+            continue
 
     async def delete_lead(self, page: int, n: int) -> bool:
         """See `LandingStore.delete_lead`."""

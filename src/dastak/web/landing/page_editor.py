@@ -145,6 +145,7 @@ class PageEditor:
             faults = await self._room.faults(put, edited.design)
             waits = _settings(put, upload.fields)[0] != put
             return _told({"edition": put.draft_edition, "faults": len(faults), "waits": waits})
+        await self._store.keep_leads(put.n, put.keep_days)
         if edited.complaints:
             return await self._editor(
                 author, put, edited.design, complaints=edited.complaints, status=_UNPROCESSABLE
