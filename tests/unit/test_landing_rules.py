@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import struct
 import zlib
 from datetime import timedelta
@@ -32,11 +33,13 @@ from dastak.web.landing.design import (
     checked,
     decode,
     encode,
+    fields_of,
 )
 from dastak.web.landing.lead_export import csv_of, neutral
-from dastak.web.landing.lead_fields import one_line, read_answers
+from dastak.web.landing.lead_fields import TRAP, one_line, read_answers
 from dastak.web.landing.look_alikes import doubtful, host_fault, slug_fault
-from dastak.web.landing.publish_checks import Surroundings, faults
+from dastak.web.landing.page_drawing import TEMPLATE, Showing, values_of
+from dastak.web.landing.publish_checks import RESERVED_NAMES, Surroundings, faults
 from dastak.web.landing.raster import read_picture
 from dastak.web.landing.rich_text import is_link, refused_links, rich_text
 from dastak.web.landing.starter import begin, sentences
@@ -50,7 +53,10 @@ from dastak.web.landing.themes import (
     variables,
 )
 from dastak.web.landing.visit_ticket import Tickets
-from dastak.web.page_words import LANGUAGES
+from dastak.web.landing.work_gate import FIELD as SOLUTION
+from dastak.web.page_files import PageFiles
+from dastak.web.page_templates import PageTemplates
+from dastak.web.page_words import LANGUAGES, words_of
 from tests.support.landing_visitors import leading_to
 from tests.support.oidc_samples import some_client
 from tests.support.samples import MSISDN, NOW, RING
@@ -58,6 +64,7 @@ from tests.support.samples import MSISDN, NOW, RING
 PNG = b"\x89PNG\r\n\x1a\n"
 COLOUR = st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")
 
+BOTH = {"en": "Name", "hi": "नाम"}
 READY = begin("Acme", ("en", "hi"), theme="ocean")
 AROUND = Surroundings(
     slug="diwali",
@@ -103,6 +110,41 @@ def test_login_that_could_not_work_is_told_before_publishing(
     (found,) = faults(design, around)
 
     assert said in found.sentence
+
+
+@pytest.mark.parametrize("name", ["altcha", "submit", "website", "form"])
+def test_field_is_not_called_as_a_part_of_the_form_is(name: str) -> None:
+    blocks = tuple(
+        replace(block, fields=(*block.fields, Field(name=name, kind=FieldKind.TEXT, label=BOTH)))
+        if isinstance(block, Fields)
+        else block
+        for block in READY.blocks
+    )
+
+    (found,) = faults(replace(READY, blocks=blocks), AROUND)
+
+    assert found.sentence == f"A field cannot be called {name}; rename it."
+
+
+def test_every_name_that_the_form_has_itself_is_reserved() -> None:
+    words = words_of("en")
+    showing = Showing(
+        words=words,
+        variant=Variant.A,
+        stage="form",
+        here="/f/diwali",
+        images="/f/image",
+        ticket="t",
+        work="w",
+        lines={"work_goes": True, "work_field": SOLUTION, "wait_s": 60},
+    )
+
+    html = PageTemplates(PageFiles()).render(TEMPLATE, words, values_of(READY, showing))
+
+    named = set(re.findall(r'<(?:input|select|button|textarea)\b[^>]* name="([^"]+)"', html))
+    asked = {field.name for field in fields_of(READY)}
+    assert named - asked == {"form", SOLUTION, TRAP}
+    assert named - asked <= RESERVED_NAMES
 
 
 # Source: WCAG 2.2 understanding documents, and the definition itself: black on white is 21 to 1, #777 just

@@ -28,12 +28,13 @@ from dastak.web.landing.lead_fields import TRAP
 from dastak.web.landing.look_alikes import doubtful, host_fault, slug_fault
 from dastak.web.landing.rich_text import is_link, refused_links
 from dastak.web.landing.themes import COLOUR_TITLES, THEMES, palette_of, poor_pairs
+from dastak.web.landing.work_gate import FIELD as SOLUTION
 
 # HTML and CSS of one view, without pictures: what a phone on a 2G line waits for.
 PAGE_OCTETS_MAX: Final = 20_000
 PICTURES_OCTETS_MAX: Final = 400_000
-# Names that the form of the page has itself.
-RESERVED_NAMES: Final = frozenset({"form", "do", "code", "lang", "variant", TRAP})
+# Names that the form of the page has itself; one called `submit` would hide how a script sends the form.
+RESERVED_NAMES: Final = frozenset({"form", "do", "code", "lang", "variant", "submit", SOLUTION, TRAP})
 
 _ONCE: Final[tuple[tuple[type[Block], str, bool], ...]] = (
     (Hero, "headline", True),
