@@ -1,6 +1,7 @@
 """A visit of a landing page from the first look to the lead, and all the ways it may go wrong."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +12,7 @@ from dastak.core.errors import NotFound
 from dastak.core.ids import digest_of
 from dastak.core.landing import PageState, Step, Variant
 from dastak.core.verification import State
-from dastak.web.landing.design import Experiment, Hero
+from dastak.web.landing.design import Experiment, Field, FieldKind, Fields, Hero
 from dastak.web.landing.starter import begin
 from tests.support.house import House
 from tests.support.landing_visitors import ANSWERS, Landing, field, leading_to, open_landing
@@ -112,6 +113,32 @@ async def test_number_can_be_corrected_and_the_rest_stays(landing: Landing) -> N
     assert 'value="Ravi"' in form.text
     assert again.status_code == 303
     assert [one.msisdn for one in await landing.house.all()] == ["+919876500000", "+919876543210"]
+
+
+@pytest.mark.parametrize("language", ["hi", "en"])
+async def test_choice_that_was_made_is_still_made_when_the_number_is_corrected(
+    landing: Landing, language: str
+) -> None:
+    plain = begin("Acme", ("hi", "en"), theme="rose")
+    options = ({"hi": "दिल्ली", "en": "Delhi"}, {"hi": "मुंबई", "en": "Mumbai"})
+    city = Field(name="city", kind=FieldKind.SELECT, label={"hi": "शहर", "en": "City"}, options=options)
+    blocks = tuple(
+        replace(block, fields=(city, *block.fields)) if isinstance(block, Fields) else block
+        for block in plain.blocks
+    )
+    page, visitor = await landing.published(replace(plain, blocks=blocks)), landing.visitor()
+    asking = await visitor.asked(f"/f/diwali?lang={language}", city="2")
+
+    form = await visitor.type(asking, "", do="number")
+    chosen = re.findall(r'<option value="(\d*)" selected>', form.text)
+    answers = {"form": field(form), **ANSWERS, "number": "9876500000", "city": chosen[0]}
+    sent = await visitor.post(f"/f/diwali?lang={language}", answers)
+    again = await visitor.get(sent.headers["location"])
+    await visitor.type(again, await landing.code())
+
+    assert chosen == ["2"]
+    (lead,) = await landing.leads(page)
+    assert (lead.msisdn, lead.values["city"]) == ("+919876500000", "मुंबई")
 
 
 async def test_wrong_code_is_said_and_no_lead(landing: Landing) -> None:

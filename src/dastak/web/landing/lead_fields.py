@@ -87,6 +87,17 @@ def kept_values(design: Design, values: Mapping[str, str]) -> Mapping[str, str]:
     return kept
 
 
+def typed_again(design: Design, kept: Mapping[str, str]) -> Mapping[str, str]:
+    """Return answers that were kept as a form holds them, which is a choice by its number."""
+    typed = dict(kept)
+    for field in fields_of(design):
+        if field.kind is FieldKind.SELECT and field.name in kept:
+            offered = [say(option, design.languages[0], design) for option in field.options]
+            there = kept[field.name] in offered
+            typed[field.name] = str(offered.index(kept[field.name]) + 1) if there else ""
+    return typed
+
+
 def is_trapped(form: Mapping[str, str]) -> bool:
     """Say whether a program filled this in."""
     return bool(form.get(TRAP, "").strip())

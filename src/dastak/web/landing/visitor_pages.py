@@ -30,6 +30,7 @@ from dastak.web.landing.lead_fields import (
     campaign,
     is_trapped,
     read_answers,
+    typed_again,
 )
 from dastak.web.landing.page_drawing import LOOK_PATH, TEMPLATE, Showing, sheet, values_of
 from dastak.web.landing.page_login import PageLogins, with_query
@@ -176,7 +177,7 @@ class VisitorPages:
         check_form(secret, "code", form.get("form"))
         here = f"/f/{shown.page.slug}/{secret}?lang={shown.words.language}"
         if form.get("do") == "number":
-            showing = self._fresh(shown, visit.variant, typed=visit.values)
+            showing = self._fresh(shown, visit.variant, typed=typed_again(shown.design, visit.values))
             return self._draw(shown, showing)
         if visit.lead:
             # The button was pressed twice, and the browser follows the second answer.
