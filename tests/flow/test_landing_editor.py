@@ -2,6 +2,7 @@
 
 import re
 import struct
+import threading
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
@@ -17,8 +18,10 @@ from dastak.api.lead_endpoints import ExchangeBody, LeadView, exchange_lead
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.landing import LandingPage, PageState
 from dastak.core.tenant import Mode
+from dastak.store import landing_tables
 from dastak.tenancy.console_service import ensure_console
 from dastak.web.browser_session import form_token
+from dastak.web.landing import page_editor, page_results
 from dastak.web.landing.console_room import FORM, HOME, Author
 from dastak.web.landing.design import Fields, Hero, decode, fields_of, find_block
 from dastak.web.upload_form import PARTS_MAX, read_parts
@@ -330,6 +333,34 @@ async def test_leads_that_are_there_go_when_the_page_says_so_after_it_was_shorte
     assert [before.days, typing.days, shortened.days] == [90, 90, 30]
     assert (await stays()).days == 30, "what was promised to somebody is not taken back"
     assert "<td>30</td>" in shown.text
+
+
+async def test_pictures_and_files_of_leads_are_made_beside_the_loop(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, visitor = await editing(landing), landing.visitor()
+    await visitor.type(await visitor.asked(), await landing.code())
+    at: dict[str, set[int]] = {"read_picture": set(), "csv_of": set(), "lead_of": set()}
+
+    def noting(module: Any, name: str) -> None:
+        does = getattr(module, name)
+
+        def noted(*asked: Any) -> Any:
+            at[name].add(threading.get_ident())
+            return does(*asked)
+
+        monkeypatch.setattr(module, name, noted)
+
+    noting(page_editor, "read_picture")
+    noting(page_results, "csv_of")
+    noting(landing_tables, "lead_of")
+    saved = await desk.save({"picture.logo": some_png()})
+    table = await desk.visitor.get(f"{HOME}/{desk.page.n}/leads.csv")
+
+    assert (saved.status_code, table.status_code) == (303, 200)
+    assert "+919876543210" in table.text
+    assert all(at.values())
+    assert threading.get_ident() not in set().union(*at.values())
 
 
 async def test_publishing_wants_a_reason_and_no_fault(landing: Landing) -> None:

@@ -139,8 +139,7 @@ class LandingTables:
 
     async def leads(self, wanted: LeadFilter) -> Sequence[Lead]:
         """See `LandingStore.leads`."""
-        listed = await self._many(
-            "leads",
+        asked = (
             wanted.page,
             wanted.language,
             None if wanted.variant is None else wanted.variant.value,
@@ -150,7 +149,10 @@ class LandingTables:
             NEWEST if wanted.before is None else wanted.before,
             min(wanted.limit, LEADS_EXPORTED_MAX),
         )
-        return [lead_of(row) for row in listed]
+        # Many are read where lists are, and not on the loop.
+        return await self._desk.list(
+            lambda execute: [lead_of(row) for row in execute("leads", asked).fetchall()]
+        )
 
     async def lead_count(self, page: int) -> int:
         """See `LandingStore.lead_count`."""

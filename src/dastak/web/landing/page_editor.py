@@ -6,6 +6,7 @@
    address, who gets codes, and for how long leads stay are taken when somebody presses a button.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -177,7 +178,7 @@ class PageEditor:
         form = upload.fields
         edited = read_design(design, form)
         for field, octets in upload.files.items():
-            picture, place = read_picture(octets), field.removeprefix("picture.")
+            picture, place = await asyncio.to_thread(read_picture, octets), field.removeprefix("picture.")
             await self._store.put_image(
                 PageImage(
                     page=found.n,

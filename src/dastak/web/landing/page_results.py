@@ -120,7 +120,8 @@ class PageResults:
         found, design = await self._room.page(request, author)
         wanted = _wanted(found, dict(request.query_params))
         leads = await self._store.leads(replace(wanted, limit=LEADS_EXPORTED_MAX))
-        return Response(csv_of(design, leads), headers=self._attached(found, "csv"), media_type="text/csv")
+        table = await asyncio.to_thread(lambda: csv_of(design, leads).encode())
+        return Response(table, headers=self._attached(found, "csv"), media_type="text/csv")
 
     async def export_parquet(self, request: Request, author: Author) -> Response:
         """GET the leads as a typed file, with the same filter, while they are read."""
