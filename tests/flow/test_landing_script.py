@@ -226,11 +226,16 @@ async def test_script_in_everything_else_a_form_can_hold_is_refused_or_a_text(la
     for name in files:
         sent = {name.replace(".", "_"): some_png()}
         desk.read(await desk.save({**(await desk.look()).holds, "do": "save"}, file_name=BREAKS_OUT, **sent))
-    hook = {"form": form_token(SECRET, FORM), "do": "save", "url": f"https://a.example/{BREAKS_OUT}"}
-    desk.read(await desk.visitor.post(f"{desk.at}/webhook", hook))
+    hook = {"form": form_token(SECRET, FORM), "do": "set", "url": f"https://a.example/{BREAKS_OUT}"}
+    told = await desk.visitor.post(f"{desk.at}/webhook", hook)
+    secret = desk.read(told)
+    kept = await desk.look("/publish")
     await desk.look_everywhere()
     kinds = {form.controls[name] for name in others}
 
+    assert told.status_code == 200
+    assert secret.shows("whsec_")
+    assert kept.holds["url"] == hook["url"]
     assert set(others) >= {
         *("slug", "host", "mode", "keep_days", "framed_by", "log_in_at", "b6.go_to", "b-planned"),
         *("look.theme", "look.ink", "look.corner", "look.font", "lang.first", "lang.ur", "b4.f0.name"),
