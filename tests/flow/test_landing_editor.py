@@ -101,6 +101,18 @@ def some_png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
+async def test_draft_holds_no_host_that_is_not_its_services(landing: Landing) -> None:
+    desk = await editing(landing)
+
+    own = await desk.save(host="login.acme.in")
+    foreign = await desk.save(host="login.rival.example")
+
+    assert own.status_code == 303
+    assert "login.rival.example is not one of the service" in foreign.text
+    assert (await landing.store.page(desk.page.n)).host == "login.acme.in"
+    assert await landing.store.page_at("login.rival.example") is None
+
+
 async def test_saved_texts_are_drawn_and_visitors_see_them_after_publishing_alone(landing: Landing) -> None:
     desk = await editing(landing)
 

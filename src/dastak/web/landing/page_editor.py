@@ -8,7 +8,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -144,7 +144,7 @@ class PageEditor:
             return await self._editor(author, found, design, complaints=[error.detail], status=status)
         if quiet:
             faults = await self._room.faults(put, edited.design)
-            waits = _settings(put, upload.fields)[0] != put
+            waits = self._settings(put, upload.fields)[0] != put
             return _told({"edition": put.draft_edition, "faults": len(faults), "waits": waits})
         await self._store.keep_leads(put.n, put.keep_days)
         if edited.complaints:
@@ -192,7 +192,7 @@ class PageEditor:
             shown = with_picture(edited.design, place, picture.name)
             edited = edited._replace(design=shown, focus="look" if place == "logo" else f"b{place}")
         untouched = form.get("quiet") == "yes" and found.live > 0
-        settings, complaints = (found, []) if untouched else _settings(found, form)
+        settings, complaints = (found, []) if untouched else self._settings(found, form)
         edited = edited._replace(complaints=(*edited.complaints, *complaints))
         edition = form.get("edition", "")
         put = await self._store.put_page(
@@ -203,6 +203,10 @@ class PageEditor:
             )
         )
         return edited, put
+
+    def _settings(self, found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage, list[str]]:
+        domains = self._room.house.directory.service_of(found.service).domains
+        return _settings(found, form, domains)
 
     async def _editor(
         self,
@@ -278,8 +282,13 @@ class PageEditor:
             return "gone"
 
 
-def _settings(found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage, list[str]]:
-    """Read what is not part of the design; what cannot be taken over is told and left as it was."""
+def _settings(
+    found: LandingPage, form: Mapping[str, str], domains: Collection[str]
+) -> tuple[LandingPage, list[str]]:
+    """Read what is not part of the design; what cannot be taken over is told and left as it was.
+
+    A host is one page's, from its draft on, so nobody may enter one that is another's.
+    """
     slug, host = form.get("slug", found.slug).strip().lower(), form.get("host", "").strip().lower()
     days = form.get("keep_days", "")
     complaints = []
@@ -288,6 +297,9 @@ def _settings(found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage,
         slug = found.slug
     if host and (sentence := host_fault(host)) is not None:
         complaints.append(sentence)
+        host = found.host or ""
+    elif host and host != found.host and host not in domains:
+        complaints.append(f"{host} is not one of the service's domains; add it there first.")
         host = found.host or ""
     kept = int(days[:4]) if days.isascii() and days.isdigit() else found.keep_days
     return (
