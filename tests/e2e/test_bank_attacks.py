@@ -182,6 +182,27 @@ def test_code_counts_only_in_the_session_that_asked(customer: Visitor, other: Vi
     assert customer.typed(code).headers["location"] == "/account"
 
 
+def test_code_of_one_number_proves_no_other_that_another_browser_wrote_down(
+    visitor: Visitor, other: Visitor
+) -> None:
+    visitor.sign_up()
+    other.name = visitor.name
+    other.log_in()
+    visitor.post("/two-factor", number=visitor.to)
+    code = visitor.code()
+    other.post("/two-factor", number=other.to)
+    shown = visitor.http.get("/code").text
+
+    stale = visitor.typed(code).headers["location"]
+    inside = visitor.http.get("/account").text
+    right = other.typed(other.code()).headers["location"]
+
+    assert visitor.to in shown
+    assert stale == "/account"
+    assert "Switch on two-factor login" in inside
+    assert right == "/account?done=enrol"
+
+
 def test_what_a_keylogger_wrote_down_is_worth_nothing_afterwards(customer: Visitor, other: Visitor) -> None:
     customer.log_in()
     logged = customer.code()

@@ -132,13 +132,28 @@ def test_newer_question_is_not_forgotten_with_an_older_one(ledger: Ledger) -> No
 
 
 def test_number_that_counts_is_not_changed(ledger: Ledger) -> None:
-    enrol = Question("enrol", 1, "ver_1", "state")
+    enrol = Question("enrol", 1, "ver_1", "state", msisdn="+919876543210")
     ledger.open_session("one", person=1, question=enrol)
     ledger.answered("one", enrol)
 
     ledger.change_number(1, "+12025550105")
 
     assert (ledger.person(1).two_factor, ledger.person(1).msisdn) == (True, "+919876543210")
+
+
+def test_code_of_one_number_proves_no_other_that_was_written_down_meanwhile(ledger: Ledger) -> None:
+    first = Question("enrol", 1, "ver_1", "state", msisdn="+919876543210")
+    second = replace(first, verification="ver_2", msisdn="+12025550105")
+    ledger.open_session("one", person=1, question=first)
+    ledger.open_session("two", person=1, question=second)
+    ledger.change_number(1, second.msisdn)
+
+    stale = ledger.answered("one", first)
+    between = ledger.person(1).two_factor
+    right = ledger.answered("two", second)
+
+    assert (stale, between) == (False, False)
+    assert (right, ledger.person(1).two_factor) == (True, True)
 
 
 def test_tries_are_counted_for_name_and_address_together_and_forgotten_in_time(

@@ -51,14 +51,14 @@ def begin(bank: Bank, person: Person, kind: Literal["login", "enrol"], address: 
         return sorry(error)
     if started.channel == "totp":
         # Our own page: it offers a message to whoever does not have the app at hand.
-        return Question(kind, person.n, started.id, app=True)
+        return Question(kind, person.n, started.id, app=True, msisdn=person.msisdn)
     state = secrets.token_urlsafe(24)
     try:
         page = bank.dastak.code_page(started.id, return_url=f"{bank.url}/code/back", state=state).url
     except DastakError:
         # The code is on its way: it can be typed on our own page as well.
         page = ""
-    return Question(kind, person.n, started.id, state, page)
+    return Question(kind, person.n, started.id, state, page, msisdn=person.msisdn)
 
 
 def begin_payment(
@@ -81,7 +81,7 @@ def begin_payment(
         )
     except DastakError as error:
         return sorry(error)
-    return Question("pay", person.n, started.id, payee=payee, amount_paise=amount_paise)
+    return Question("pay", person.n, started.id, payee=payee, amount_paise=amount_paise, msisdn=person.msisdn)
 
 
 def make_authenticator(bank: Bank, person: Person) -> tuple[NewFactor, Question] | str:
@@ -94,7 +94,7 @@ def make_authenticator(bank: Bank, person: Person) -> tuple[NewFactor, Question]
         started = bank.dastak.start(factor=made.id)
     except DastakError as error:
         return sorry(error)
-    return made, Question("app", person.n, started.id, app=True)
+    return made, Question("app", person.n, started.id, app=True, msisdn=person.msisdn)
 
 
 def has_authenticator(bank: Bank, person: Person) -> bool:

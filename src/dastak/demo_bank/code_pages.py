@@ -20,12 +20,12 @@ _CHANNELS = {"resend": "sms", "call": "voice"}
 _SENT = {"resend": "The message is on its way.", "call": "Your phone rings in a moment."}
 
 
-def show_code(bank: Bank, visit: Visit) -> Page | Go:
+def show_code(_bank: Bank, visit: Visit) -> Page | Go:
     """Show where the code is typed; to look at it sends nothing."""
     question = _asked(visit)
     if question is None:
         return Go("/account")
-    return _code(bank, question, said=_SENT.get(visit.query.get("sent", "")))
+    return _code(question, said=_SENT.get(visit.query.get("sent", "")))
 
 
 def code(bank: Bank, visit: Visit) -> Page | Go:
@@ -42,7 +42,7 @@ def code(bank: Bank, visit: Visit) -> Page | Go:
     if wanted in _CHANNELS and (question.kind, wanted) != ("pay", "call"):
         error = code_desk.again(bank, question, _CHANNELS[wanted])
         if error is not None:
-            return _code(bank, question, error=error, status=429)
+            return _code(question, error=error, status=429)
         # From now on it is the code of the message that counts, whatever was asked for before.
         bank.ledger.ask(visit.secret, replace(question, app=False))
         return Go(f"/code?sent={wanted}")
@@ -76,7 +76,7 @@ def _asked(visit: Visit) -> Question | None:
 def _typed(bank: Bank, visit: Visit, question: Question) -> Page | Go:
     checked = code_desk.check(bank, question, visit.form.get("code", ""))
     if isinstance(checked, str):
-        return _code(bank, question, error=checked, status=422)
+        return _code(question, error=checked, status=422)
     if checked:
         return _approved(bank, visit, question)
     if checked.reason == "consumed":
@@ -86,7 +86,7 @@ def _typed(bank: Bank, visit: Visit, question: Question) -> Page | Go:
         bank.ledger.forget(visit.secret, question)
         values = {"sentence": code_desk.why_not(checked), "back": _BEGINS[question.kind]}
         return Page("over.html", values, 422)
-    return _code(bank, question, error=code_desk.why_not(checked), status=422)
+    return _code(question, error=code_desk.why_not(checked), status=422)
 
 
 def _approved(bank: Bank, visit: Visit, question: Question) -> Page | Go:
@@ -105,9 +105,9 @@ def _approved(bank: Bank, visit: Visit, question: Question) -> Page | Go:
 
 
 def _code(
-    bank: Bank, question: Question, *, error: str | None = None, said: str | None = None, status: int = 200
+    question: Question, *, error: str | None = None, said: str | None = None, status: int = 200
 ) -> Page:
-    phone = bank.ledger.person(question.person).msisdn
+    phone = question.msisdn
     values = {
         "kind": question.kind,
         "app": question.app,

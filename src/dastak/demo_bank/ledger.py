@@ -50,6 +50,7 @@ class Question:
         app: Whether the code is that of an authenticator, and nothing was sent.
         payee: Of a payment.
         amount_paise: Of a payment.
+        msisdn: Which number gets the code, and is proved by it.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Question:
     app: bool = False
     payee: str = ""
     amount_paise: int = 0
+    msisdn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +167,12 @@ class Ledger:
             _take(database, secret, question)
 
     def answered(self, secret: str, question: Question) -> bool:
-        """Act on the right code; False when that was done already, or the money is not there."""
+        """Act on the right code; False when that was done already, or the money or the number is gone."""
         with self._writing() as database:
             if not _take(database, secret, question):
                 return False
             if question.kind == "enrol":
-                database.execute("UPDATE people SET two_factor = 1 WHERE n = ?", (question.person,))
+                return _prove(database, question)
             return question.kind != "pay" or _pay(database, question, self._now())
 
     def payments(self, person: int) -> list[Payment]:
@@ -225,6 +227,14 @@ def _take(database: sqlite3.Connection, secret: str, question: Question) -> bool
         (_digest(secret), _written(question)),
     )
     return taken.rowcount == 1
+
+
+def _prove(database: sqlite3.Connection, question: Question) -> bool:
+    """Count the number; another browser may have written down another one since the code was sent."""
+    proved = database.execute(
+        "UPDATE people SET two_factor = 1 WHERE n = ? AND msisdn = ?", (question.person, question.msisdn)
+    )
+    return proved.rowcount == 1
 
 
 def _pay(database: sqlite3.Connection, question: Question, now: float) -> bool:
