@@ -69,6 +69,20 @@ def answers(browser: httpx.Client) -> bool:
         return False
 
 
+@pytest.fixture(scope="module")
+def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
+    """Run a program of its own, for the number of the pages is that of many others."""
+    with DastakProcess(tmp_path_factory.mktemp("dastak") / "data") as process:
+        yield process
+
+
+def number_of(page: str) -> str:
+    """Return the number that a page has its reader type at its end, as it is written there."""
+    (said,) = re.findall(r"with `(\+91 [\d -]+)`", (TUTORIALS / page).read_text(encoding="utf-8"))
+    assert isinstance(said, str)
+    return said
+
+
 @pytest.fixture
 def to() -> str:
     return f"+91{next(FRESH)}"
@@ -134,6 +148,16 @@ def test_plain_site_gives_a_name_that_two_sign_up_for_to_the_first_who_proves_a_
     assert asha.head() == "Welcome, twice"
     assert "taken" in late.text
     assert stranger.head() == "My site"
+
+
+def test_plain_site_takes_the_number_as_its_page_writes_it(asha: Person, phones: ApiClient) -> None:
+    said = number_of("two-factor-login.md")
+
+    asked = asha.send("sign up", username="farah", password=PASSWORD, number=said)
+    asha.send("check", code=phones.next_text(said.replace(" ", ""))["code"])
+
+    assert asked.status_code == 303, asked.text
+    assert asha.head() == "Welcome, farah"
 
 
 def test_plain_site_lets_in_by_password_and_code(asha: Person, phones: ApiClient, to: str) -> None:
@@ -259,6 +283,17 @@ def test_django_site_lets_in_by_password_and_code(enrolled: Member, phones: ApiC
     assert "That is not the code. 4 tries left" in wrong.text
     assert f"Welcome, {to}" in inside.text
     assert enrolled.http.cookies["sessionid"] != before
+
+
+def test_django_site_takes_the_number_as_its_page_writes_it(member: Member, phones: ApiClient) -> None:
+    said = number_of("two-factor-login-django.md")
+    member.post("/sign-up/", username="farah", password1=PASSWORD, password2=PASSWORD)
+
+    asked = member.post("/two-factor/", number=said)
+    on = member.post("/code/", code=phones.next_text(said.replace(" ", ""))["code"])
+
+    assert asked.url.path == "/code/", asked.text
+    assert "Two-factor login is on" in on.text
 
 
 def test_django_site_asks_again_after_too_many_wrong_codes(
