@@ -30,8 +30,8 @@ from tests.support.login_client import (
     with_number,
 )
 from tests.support.login_server import behind_proxy
-from tests.support.oidc_site import Site
-from tests.support.plain_browser import PlainBrowser
+from tests.support.oidc_site import Site, answer_of
+from tests.support.plain_browser import PlainBrowser, Sheet
 
 WRONG = "a wrong but long password"
 # So much of what a browser that nobody knows says of itself is shown.
@@ -402,9 +402,17 @@ def test_stranger_who_closes_a_number_leaves_its_person_two_ways_in(
                 sheet = stranger.send(sheet, code=f"{(int(right) + 1) % 1_000_000:06}", do="check")
                 wrong += 1
     entered = {}
-    with LoginClient(dastak.url) as browser:
-        browser.pass_password(person["name"])
-        entered["authenticator"] = browser.type_code(shared.at(int(time.time()) + 30)).headers["location"]
+    with PlainBrowser(dastak.url) as browser:
+        site = Site(dastak, browser, login="password_and_code")
+        with LoginClient(dastak.url) as inside:
+            inside.pass_password(person["name"])
+            entered["authenticator"] = inside.type_code(shared.at(int(time.time()) + 30)).headers["location"]
+            asked = f"/authorize?{site.query(scope='openid offline_access')}"
+            sent_on = answer_of(Sheet(inside.get(asked).headers["location"], None))
+        given = site.exchange(sent_on["code"]).json()
+        refreshed = site.refresh(given["refresh_token"])
+        page = browser.send(site.ask(), username=person["name"], password=PASSWORD)
+        back = answer_of(browser.send(page, do="recover", recovery=person["codes"][1]))
     with LoginClient(dastak.url) as browser:
         browser.pass_password(person["name"])
         browser.send(f"{LOGIN}/code", {"do": "use-sms"})
@@ -418,3 +426,5 @@ def test_stranger_who_closes_a_number_leaves_its_person_two_ways_in(
     assert texted.headers.get("location") != ACCOUNT
     assert outside, "the right code of a closed number opens nothing"
     assert entered == {"authenticator": ACCOUNT, "recovery code": ACCOUNT}
+    assert refreshed.status_code == 200, "nor does it end what the authenticator opened at a site"
+    assert "code" in back, back

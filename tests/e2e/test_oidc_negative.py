@@ -22,7 +22,7 @@ from joserfc.jwk import ECKey, KeySet
 from dastak.core.ids import digest_of
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import BEHIND_PROXY, PASSWORD, LoginClient, some_name
+from tests.support.login_client import BEHIND_PROXY, PASSWORD, LoginClient, lock, some_name
 from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import CALLBACK, CLIENTS, LOGGED_OUT, Site, answer_of, command, log_in
 from tests.support.plain_browser import PlainBrowser, Sheet
@@ -547,22 +547,58 @@ def test_number_locked_between_page_and_token_gets_nothing(dastak: DastakProcess
 
     assert refused(told, "invalid_grant")
     assert answer_of(site.ask(prompt="none"))["error"] == "login_required"
-    unlocked = f"/v1/admin/tenants/default/numbers/{site.number}/unlock"
-    assert ApiClient(dastak.url, dastak.api_key).post(unlocked).body == {"unlocked": True}
+    unlock(dastak, site.number)
     assert site.exchange(code).status_code == 200
 
 
-def lock(api: ApiClient, number: str) -> None:
-    """Type wrong codes until the number is locked."""
-    for _ in range(20):
-        started = api.start(number).body
-        for _ in range(5):
-            told = api.check(started["id"], "000000").body
-            if told.get("code") == "locked":
-                return
-            if told.get("attempts_remaining") == 0:
-                break
-    raise AssertionError("it is not locked")
+def unlock(dastak: DastakProcess, number: str) -> None:
+    """Open a number as its tenant may."""
+    path = f"/v1/admin/tenants/default/numbers/{number}/unlock"
+    assert ApiClient(dastak.url, dastak.api_key).post(path).body == {"unlocked": True}
+
+
+def test_refresh_token_outlives_a_lock_of_the_number(dastak: DastakProcess, site: Site) -> None:
+    given = site.exchange(site.code(scope="openid offline_access")).json()
+    lock(ApiClient(dastak.url, dastak.api_key), site.number)
+
+    told = site.refresh(given["refresh_token"])
+    unlock(dastak, site.number)
+    later = site.refresh(given["refresh_token"])
+
+    assert refused(told, "temporarily_unavailable", 503)
+    assert 0 < int(told.headers["retry-after"]) <= 3600
+    assert later.status_code == 200
+
+
+def test_refresh_token_that_comes_again_ends_the_family_of_a_locked_number(
+    dastak: DastakProcess, site: Site
+) -> None:
+    first = site.exchange(site.code(scope="openid offline_access")).json()
+    second = site.refresh(first["refresh_token"]).json()
+    lock(ApiClient(dastak.url, dastak.api_key), site.number)
+
+    assert refused(site.refresh(first["refresh_token"]), "invalid_grant")
+
+    assert site.userinfo(second["access_token"]).status_code == 401
+
+
+def test_number_locked_on_the_way_is_told_to_the_site_and_nobody_is_sent_round(
+    dastak: DastakProcess, person: dict[str, Any]
+) -> None:
+    api = ApiClient(dastak.url, dastak.api_key)
+    with PlainBrowser(dastak.url) as browser:
+        site = Site(dastak, browser, login="password_and_code", ask_consent=True)
+        page = browser.send(site.ask(), username=person["name"], password=PASSWORD)
+        consent = browser.send(page, do="check", code=api.next_text(person["number"])["code"])
+        lock(api, person["number"])
+        seen_again = answer_of(browser.open(consent.url))
+        allowed = answer_of(browser.send(consent, do="allow"))
+        later = site.ask()
+
+    assert "Shop" in consent.text
+    assert (seen_again["error"], seen_again["state"]) == ("temporarily_unavailable", "st")
+    assert allowed["error"] == "temporarily_unavailable"
+    assert "password" in later.fields, "there may be another way in"
 
 
 def test_removed_client_and_what_it_was_given_open_nothing(dastak: DastakProcess, known: Site) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Final, Self
 
 import httpx
 
+from dastak.core.lockout import WRONG_PER_HOUR_MAX
+from dastak.core.policy import ATTEMPTS_MAX
 from tests.support.api_client import ApiClient
 from tests.support.fresh_numbers import FRESH
 
@@ -108,6 +110,20 @@ def hidden_fields(html: str) -> dict[str, str]:
 def recovery_codes(html: str) -> tuple[str, ...]:
     """Return the recovery codes that a page shows."""
     return tuple(re.findall(r"<li>([0-9A-Z]{5}-[0-9A-Z]{5})</li>", html))
+
+
+def lock(api: ApiClient, number: str) -> None:
+    """Type so many wrong codes that a number is locked, as anybody may who knows it."""
+    for _ in range(WRONG_PER_HOUR_MAX // ATTEMPTS_MAX):
+        waste_a_code(api, number)
+
+
+def waste_a_code(api: ApiClient, number: str) -> None:
+    """Have a code sent, and type wrong ones until it is exhausted."""
+    started = api.start(number, channel="sms").body
+    right = api.next_text(number)["code"]
+    for _ in range(ATTEMPTS_MAX):
+        api.check(started["id"], f"{(int(right) + 1) % 1_000_000:06}")
 
 
 def with_number(url: str, api: ApiClient) -> dict[str, Any]:

@@ -63,12 +63,16 @@ def suffices(login: Login, registered: LoginWay, way: LoginWay) -> bool:
     return is_known and acr_of(login.amr) == ACR_TWO_FACTORS
 
 
+def is_by_number(amr: Collection[str]) -> bool:
+    """Say whether a code that was brought to the number proved a login; what is not sent needs no number."""
+    return bool({"sms", "tel"} & set(amr))
+
+
 def who_by_password(registered: LoginWay, account: str, number: str | None, amr: Collection[str]) -> str:
     """Return who somebody is at a client after a password, and perhaps a code.
 
     Where the phone alone is the person, the number is: but only if its phone was in their hands just now.
     An account whose number went to somebody else long ago would be that somebody.
     """
-    holds_phone = bool({"sms", "tel"} & set(amr))
-    by_number = registered is LoginWay.PHONE and number is not None and holds_phone
+    by_number = registered is LoginWay.PHONE and number is not None and is_by_number(amr)
     return f"{_BY_NUMBER}{number}" if by_number else f"person:{account}"

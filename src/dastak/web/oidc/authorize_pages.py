@@ -188,9 +188,12 @@ class AuthorizePages:
 
     async def _fell_short(self, way: WayIn) -> bool:
         """Say whether somebody signed in on this way, and has no factors that are strong enough."""
+        login = await self._signed_in_on(way)
+        return login is not None and not suffices(login, way.client.login, way.login)
+
+    async def _signed_in_on(self, way: WayIn) -> Login | None:
         login = await self._by_password(way)
-        tried = login is not None and login.at >= way.began_at
-        return tried and login is not None and not suffices(login, way.client.login, way.login)
+        return login if login is not None and login.at >= way.began_at else None
 
     async def _by_password(self, way: WayIn) -> Login | None:
         return await self._provider.passwords.login(way.request, way.client)
@@ -200,6 +203,9 @@ class AuthorizePages:
             return await self._phone.show(way)
         if await self._fell_short(way):
             return self._refuse(way.asked, AuthorizeError.UNMET_AUTHENTICATION_REQUIREMENTS)
+        if await self._signed_in_on(way) is not None:
+            # Locked since: to have the person sign in here once more could go round for ever.
+            return self._refuse(way.asked, AuthorizeError.TEMPORARILY_UNAVAILABLE)
         # The hint of a site whose people have numbers only is no username.
         hint = way.asked.login_hint if way.client.login is way.login else None
         service = self._provider.caller(way.client).service

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from dastak.core import lockout, oidc, oidc_keys
 from dastak.core.errors import DastakError
 from dastak.core.ids import digest_of
+from dastak.core.lockout import Lock
 from dastak.core.oidc import SESSION_S, Client, Login, Visit
+from dastak.core.oidc_acr import is_by_number
 from dastak.core.oidc_store import Keys, OidcStore
 from dastak.core.tenant import Caller, Mode
 from dastak.tenancy import signing_keys
@@ -111,13 +113,25 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     async def may_enter(self, client: Client, login: Login) -> bool:
         """Say whether a person may be let in now: a lock since the code was typed holds for what follows."""
+        return await self.is_served(client, login) and await self.lock(client, login) is None
+
+    async def is_served(self, client: Client, login: Login) -> bool:
+        """Say whether the client's service is there, and the account of a login there and not blocked."""
         try:
-            caller = self.caller(client)
+            self.caller(client)
         except DastakError:
             return False
-        if not await self.passwords.is_open(login):
-            return False
-        if login.msisdn is None:
-            return True
+        return await self.passwords.is_open(login)
+
+    async def lock(self, client: Client, login: Login) -> Lock | None:
+        """Return what locks the number that proved a login; what proved it without the number has no lock.
+
+        Raises:
+            NotFound: The client's service is gone.
+            Forbidden: Its tenant is suspended.
+        """
+        if login.msisdn is None or not is_by_number(login.amr):
+            return None
         tally = await self.store.tally(client.tenant, login.msisdn)
-        return lockout.lock(tally, now=self.now(), legacy=caller.service.policy.legacy) is None
+        legacy = self.caller(client).service.policy.legacy
+        return lockout.lock(tally, now=self.now(), legacy=legacy)

@@ -2,14 +2,14 @@
 
 1. What is exchanged is used up in the commit that writes what it was exchanged for: of two at once one wins.
 2. A code or a refresh token that comes a second time ends everything that came of the first.
-3. A number that was locked since its code was typed gets nothing.
+3. A number that was locked since its code was typed gets nothing; a refresh token is good again afterwards.
 
 Source: RFC 6749, sections 4.1.3, 5 and 6; OpenID Connect Core, sections 3.1.3 and 12; RFC 9700, section 4.14.
 """
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from starlette.routing import Route
 from dastak.core import oidc
 from dastak.core.errors import DastakError, InvalidRequest, Overloaded
 from dastak.core.ids import digest_of
+from dastak.core.lockout import Lock
 from dastak.core.oidc import ACCESS_S, Client, Grant, HeldToken, Presented, Token, TokenKind
 from dastak.web.oidc.client_proof import ProofRefused, prove_client
 from dastak.web.oidc.code_answer import OFFLINE, new_token
@@ -28,6 +29,9 @@ from dastak.web.oidc.provider import TOKEN, Provider
 from dastak.web.page_answers import read_form
 
 BASIC: Final = 'Basic realm="dastak", charset="UTF-8"'
+
+# A lock without an end is opened by hand; so late a client looks whether it was.
+_WAIT_S: Final = 3600
 
 # Which parameter of which grant carries what is exchanged.
 _KINDS: Final[Mapping[str, tuple[TokenKind, str]]] = {
@@ -61,9 +65,7 @@ class TokenEndpoint:
         except InvalidRequest as error:
             return refusal("invalid_request", error.detail)
         except Overloaded as error:
-            answer = refusal("temporarily_unavailable", error.detail, 503)
-            answer.headers["retry-after"] = str(error.retry_after_s)
-            return answer
+            return _later(error.detail, error.retry_after_s)
         except DastakError as error:
             return refusal("server_error", error.title, 500)
 
@@ -79,14 +81,17 @@ class TokenEndpoint:
         unfit = _unfit(kind, held.grant, form)
         if unfit is not None:
             return unfit
-        if not await provider.may_enter(client, held.grant.login) and held.token.used_at is None:
-            return refusal("invalid_grant", "The person may not log in now.")
         said = Presented(
             client=client.n,
             kind=kind,
             redirect_uri=form.get("redirect_uri"),
             verifier=form.get("code_verifier"),
         )
+        # What gets nothing anyway is told so, and what comes twice ends its grant, in a lock as well.
+        if oidc.exchange(held, said, (), now=now).refusal is None:
+            closed = await self._closed(client, held)
+            if closed is not None:
+                return closed
         texts, fresh = self._fresh(held.grant)
 
         def rule(found: HeldToken) -> oidc.Exchange:
@@ -97,6 +102,20 @@ class TokenEndpoint:
             return self._refused(client, None if done is None else done[1])
         nonce = held.grant.nonce if kind is TokenKind.CODE else None
         return secret_json(await self._tokens(client, held.grant, texts, nonce))
+
+    async def _closed(self, client: Client, held: HeldToken) -> Response | None:
+        """Refuse a person who may not be let in now."""
+        provider, login = self._provider, held.grant.login
+        said = "The person may not log in now."
+        if not await provider.is_served(client, login):
+            return refusal("invalid_grant", said)
+        lock = await provider.lock(client, login)
+        if lock is None:
+            return None
+        if held.token.kind is TokenKind.CODE:
+            return refusal("invalid_grant", said)
+        # On `invalid_grant` a client throws its refresh token away, and strangers could have it do so.
+        return _later(said, _wait_s(lock, now=provider.now()))
 
     def _fresh(self, grant: Grant) -> tuple[dict[TokenKind, str], tuple[Token, ...]]:
         """Make what the client would get."""
@@ -146,6 +165,17 @@ def _unfit(kind: TokenKind, grant: Grant, form: Mapping[str, str]) -> Response |
     if kind is TokenKind.REFRESH and set(form.get("scope", "").split()) - set(grant.scopes):
         return refusal("invalid_scope", "More than was granted.")
     return None
+
+
+def _wait_s(lock: Lock, *, now: datetime) -> int:
+    return _WAIT_S if lock.until is None else int((lock.until - now).total_seconds()) + 1
+
+
+def _later(description: str, retry_after_s: int) -> Response:
+    """Refuse for now; the client keeps what it has."""
+    answer = refusal("temporarily_unavailable", description, 503)
+    answer.headers["retry-after"] = str(retry_after_s)
+    return answer
 
 
 def _not_let_in(refused: ProofRefused) -> Response:
