@@ -27,6 +27,7 @@ from tests.support.login_client import (
     some_address,
     some_name,
     some_number,
+    waste_a_code,
     with_number,
 )
 from tests.support.login_server import behind_proxy
@@ -178,6 +179,45 @@ def test_unknown_name_wrong_password_and_lock_get_one_answer(
 
     assert {status for status, _, _ in answers.values()} == {422}
     assert len(set(answers.values())) == 1, answers.keys()
+
+
+def test_what_is_wrong_after_the_right_password_is_not_said(dastak: DastakProcess, api: ApiClient) -> None:
+    """See docs/decisions/0020-a-closed-number-has-other-ways-in.md."""
+    name, number, answers = some_name(), some_number(), {}
+
+    def asked(browser: LoginClient) -> dict[str, str]:
+        """Pass the password, and return the form of the page that is open, with the right code in it."""
+        browser.pass_password(name)
+        hidden = hidden_fields(browser.get(f"{LOGIN}/code").text)
+        return {**hidden, "do": "check", "code": api.next_text(number)["code"]}
+
+    def answered(browser: LoginClient, form: dict[str, str]) -> tuple[Any, ...]:
+        told = browser.http.post(f"{LOGIN}/code", data=form)
+        there = told.headers.get("location", "")
+        return told.status_code, there, masked(browser.get(there), name), browser.is_in()
+
+    with (
+        LoginClient(dastak.url) as own,
+        LoginClient(dastak.url) as ended,
+        LoginClient(dastak.url) as exhausted,
+        LoginClient(dastak.url) as locked,
+    ):
+        own.sign_up(name)
+        own.add_number(api, number)
+        form = asked(ended)
+        own.send(ACCOUNT, {"do": "out-everywhere"})
+        answers["ended session"] = answered(ended, form)
+        form = asked(exhausted)
+        for _ in range(TRIES):
+            exhausted.type_code(f"{(int(form['code']) + 1) % 1_000_000:06}")
+        answers["exhausted code"] = answered(exhausted, form)
+        waste_a_code(api, number)
+        answers["locked number"] = answered(locked, asked(locked))
+
+    assert len(set(answers.values())) == 1, answers
+    status, there, page, is_in = answers["locked number"]
+    assert (status, there, is_in) == (303, f"{LOGIN}?again=1", False)
+    assert "That did not work, or its time is over." in page[1]
 
 
 def refusals_s(url: str, known: list[str]) -> tuple[list[float], list[float]]:

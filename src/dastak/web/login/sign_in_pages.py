@@ -187,7 +187,7 @@ async def _show_second(
 async def _take_code(place: Place) -> Response:
     found = await _between(place)
     if found is None:
-        return see_other(place.sign_in())
+        return begin_again(place, None)
     session, person = found
     form = await read_form(place.request)
     place.check(CODE_FORM, form)
