@@ -48,6 +48,18 @@ def test_person_signs_up_adds_a_number_and_signs_in_with_both_factors(
         assert "two-factor" not in browser.get(ACCOUNT).text
 
 
+def test_number_is_read_as_people_write_it(dastak: DastakProcess, api: ApiClient) -> None:
+    name, number = some_name(), some_number()
+    with LoginClient(dastak.url) as browser:
+        browser.sign_up(name)
+        asked = browser.send(ACCOUNT, {"do": "number", "msisdn": f"0{number[3:8]} {number[8:]}"})
+        browser.send(f"{ACCOUNT}/code", {"do": "check", "code": api.next_text(number)["code"]})
+        account = browser.get(ACCOUNT).text
+
+    assert (asked.status_code, asked.headers.get("location")) == (303, f"{ACCOUNT}/code")
+    assert f"•••• {number[-2:]}" in account
+
+
 def test_wrong_code_is_told_and_the_right_one_still_counts(dastak: DastakProcess, api: ApiClient) -> None:
     person = with_number(dastak.url, api)
     with LoginClient(dastak.url) as browser:

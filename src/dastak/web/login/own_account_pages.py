@@ -148,7 +148,8 @@ async def _number(
 ) -> Response:
     typed = form.get("msisdn", "")[:64]
     try:
-        number = parse(typed).msisdn
+        region = next(iter(place.caller.service.countries), "IN")
+        number = parse(typed, default_region=region).msisdn
         said = place.particulars(Channel.SMS, "signup")
         wanted = Ask(to=number, channel=None, client_ip=place.visitor.address, particulars=said)
         asked = await place.rooms.step.begin(place.caller, wanted)
