@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -11,12 +12,16 @@ from starlette.responses import JSONResponse
 
 from dastak.app_pages import people_routes
 from dastak.config import ServerSettings, Settings
+from dastak.core.code_page import CodePage
+from dastak.core.ids import digest_of
 from dastak.core.landing import PageImage
 from dastak.core.login_settings import LoginSettings
+from dastak.core.oidc import challenge_of
 from dastak.tenancy.console_service import ensure_console
 from dastak.tenancy.directory import Directory
 from tests.support.house import House
 from tests.support.landing_visitors import ANSWERS, ORIGIN, Landing, field, open_landing
+from tests.support.oidc_samples import CALLBACK, VERIFIER, some_client
 from tests.support.samples import NOW, some_service, some_tenant
 
 ACME, BOLT = "login.acme.in", "offers.bolt.in"
@@ -133,6 +138,57 @@ async def test_consoles_sign_in_is_at_no_customers_host(house: House) -> None:
             ]
 
     assert (ours, theirs) == (200, 404)
+
+
+async def test_login_at_a_site_of_another_tenant_is_not_at_a_customers_host(house: House) -> None:
+    asked = {
+        "redirect_uri": CALLBACK,
+        "response_type": "code",
+        "scope": "openid",
+        "code_challenge": challenge_of(VERIFIER),
+        "code_challenge_method": "S256",
+    }
+    async with open_landing(house) as landing:
+        await two_tenants(landing)
+        client = await house.store.oidc.put_client(some_client(tenant=2, service=2, name="Bolt"))
+        path = f"/authorize?{urlencode({'client_id': client.id, **asked})}"
+        async with await opened(landing) as browser:
+            begun = await browser.get(path)
+            step = begun.headers["location"]
+            hosts = (BOLT, "otp.example.in", ACME)
+            shown = [
+                (await browser.get(at, headers={"host": host})).status_code
+                for host in hosts
+                for at in (path, step)
+            ]
+
+    assert shown == [303, 200, 303, 200, 404, 404]
+
+
+async def test_code_page_of_another_tenant_is_neither_shown_nor_given_away_at_a_customers_host(
+    house: House,
+) -> None:
+    async with open_landing(house) as landing:
+        await two_tenants(landing)
+        verification = await house.start(caller=house.caller_of(tenant=2, service=2))
+        page = CodePage(
+            token_digest=digest_of("token"),
+            tenant=2,
+            service=2,
+            mode=verification.mode,
+            made_for=verification.id,
+            asks_for=verification.id,
+            return_url=f"https://{BOLT}/done",
+            expires_at=verification.expires_at,
+        )
+        await house.store.code_pages.put_page(page)
+        async with await opened(landing) as browser:
+            shown = [
+                (await browser.get("/v/token", headers={"host": host})).status_code
+                for host in (ACME, BOLT, "otp.example.in", ACME)
+            ]
+
+    assert shown == [404, 200, 200, 404]
 
 
 async def test_host_that_two_services_have_shows_both(house: House) -> None:

@@ -98,6 +98,7 @@ class HostedPages:
         page = await self._pages.find_page(token_digest)
         if self._house.ports.clock.now() >= page.expires_at:
             raise _NO_PAGE
+        self._house.refuse_elsewhere(request, page.service)
         # A cookie for each page: two pages in one browser do not know of one another.
         sessions = BrowserSessions(
             f"page-{token_digest.hex()[:8]}",

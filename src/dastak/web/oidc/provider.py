@@ -84,7 +84,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         return BrowserSessions(name, public_url=self.house.public_url, entropy=entropy)
 
     async def here(self, request: Request, client: Client) -> Here:
-        """Say what a browser carries for a client's service."""
+        """Say what a browser carries for a client's service. Raises: NotFound (at another's host)."""
+        self.house.refuse_elsewhere(request, client.service)
         sessions = self.sessions(client.service, client.mode)
         secret = sessions.read(request)
         visit = None if secret is None else await self.store.visit(digest_of(secret))
