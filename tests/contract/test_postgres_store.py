@@ -2,31 +2,38 @@
 
 import asyncio
 import re
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
 
-from dastak.core.errors import InvalidRequest, Overloaded
+from dastak.core.call_terms import CallBar
+from dastak.core.errors import InvalidRequest, NotFound, Overloaded, Refused
 from dastak.core.message import CarrierRef
+from dastak.core.outcome import Outcome
 from dastak.core.ports import Replayed
-from dastak.core.verification import Typed
+from dastak.core.spend import Account, Spend
+from dastak.core.verification import Judgement, Typed
 from dastak.store.postgres import postgres_migrate, postgres_store
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.postgres_lane import connect
 from dastak.store.postgres.postgres_store import NODES_MAX, PostgresStore, RowNumbers
-from tests.support.patience import let_in
+from dastak.store.postgres.sheet import Sheet
+from tests.support.patience import let_in, until
 from tests.support.postgres_server import PostgresServer, frozen, shared_server
 from tests.support.samples import (
     NOW,
     checking,
+    settling,
     some_id,
     some_message,
     some_msisdn,
     some_once,
     some_opening,
     some_verification,
+    submitting,
 )
 
 SOME_ROWS = """
@@ -105,6 +112,100 @@ async def test_lost_answer_to_a_commit_is_told_as_perhaps_kept_and_its_key_says_
             await lane.run(ending)
 
         assert await store.open(some_opening(), once=some_once()) == Replayed(b"201 {}")
+
+
+@pytest.mark.parametrize(("before", "micros"), [((), 600), ((300, 400), 300)], ids=["new day", "known day"])
+async def test_cap_is_exact_where_one_batch_is_careful_and_another_is_not(
+    monkeypatch: pytest.MonkeyPatch, before: tuple[int, ...], micros: int
+) -> None:
+    """A careful batch has read the accounts and not written yet; meanwhile one charges that still fits."""
+    url = shared_server().new_database()
+    async with PostgresStore(url) as careful, PostgresStore(url) as other:
+        numbers = iter(range(100))
+
+        async def charging(store: PostgresStore, micros: int = micros) -> Any:
+            one = some_verification(id=some_id(), msisdn=some_msisdn(next(numbers)))
+            account = Account("service:1", 1_000, CallBar.SERVICE_CAP)
+            return await store.open(some_opening(one, spend=Spend(micros, 1_000, 7, (account,))))
+
+        beside: list[Future[Any]] = []
+        keep, loop = careful._batches._keep, asyncio.get_running_loop()
+
+        def keep_later(connection: Any, sheet: Sheet) -> None:
+            if sheet.balances:
+                beside.append(asked := asyncio.run_coroutine_threadsafe(charging(other), loop))
+                until(lambda: asked.done() or someone_waits(url))
+            keep(connection, sheet)
+
+        for charged in before:
+            await charging(careful, charged)
+        monkeypatch.setattr(careful._batches, "_keep", keep_later)
+        answers = await asyncio.gather(*(charging(careful) for _ in range(2)), return_exceptions=True)
+        answers += await asyncio.gather(*map(asyncio.wrap_future, beside), return_exceptions=True)
+        with closing(connect(url)) as connection:
+            both = "SELECT micros FROM spend UNION ALL SELECT micros FROM spend_account"
+            sums = connection.execute(both).fetchall()
+
+    kept = [answer for answer in answers if not isinstance(answer, Refused)]
+    assert len(beside) == 1
+    assert len(kept) == 1
+    assert sums == [(sum(before) + micros,)] * 2
+
+
+async def test_number_that_another_node_holds_fails_alone_and_its_node_is_well() -> None:
+    url = shared_server().new_database()
+    held, *others = [some_verification(id=some_id(), msisdn=some_msisdn(n)) for n in range(9)]
+    async with PostgresStore(url) as store:
+        with closing(connect(url)) as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT pg_advisory_xact_lock($1)", (int(held.msisdn),))
+            answers = await asyncio.gather(
+                *(store.open(some_opening(one)) for one in (held, *others)), return_exceptions=True
+            )
+            connection.execute("ROLLBACK")
+        after = (store.healthy, store.doubts)
+        again = await store.open(some_opening(held))
+
+    assert isinstance(answers[0], Overloaded)
+    assert not answers[0].may_be_done
+    assert answers[1:] == others
+    assert after == (True, 0)
+    assert again == held
+
+
+async def test_receipt_of_a_text_that_was_submitted_while_locks_were_waited_for_finds_nothing_yet() -> None:
+    """Its number is not locked: what was decided about it now could undo what another batch decides."""
+    url = shared_server().new_database()
+    ref = CarrierRef("north", "ref-1")
+    async with PostgresStore(url) as receipts, PostgresStore(url) as submits:
+        waited_for = some_verification(id=some_id(), msisdn=some_msisdn(1))
+        one = some_verification()
+        message = some_message(one)
+        await submits.open(some_opening(one, message=message))
+        await submits.open(some_opening(waited_for))
+        with closing(connect(url)) as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT pg_advisory_xact_lock($1)", (int(waited_for.msisdn),))
+            both = asyncio.gather(
+                receipts.decide(waited_for.id, checking(Typed.WRONG)),
+                receipts.decide(ref, settling(ref, Outcome.DELIVERED)),
+                return_exceptions=True,
+            )
+            await asyncio.to_thread(until, lambda: someone_waits(url))
+            await submits.decide(message.key, submitting(ref))
+            connection.execute("COMMIT")
+        answers = await both
+        again = await receipts.decide(ref, settling(ref, Outcome.DELIVERED))
+
+    assert [type(answer) for answer in answers] == [Judgement, NotFound]
+    assert not isinstance(again, Exception)
+
+
+def someone_waits(url: str) -> bool:
+    """Say whether anybody waits for a lock in this database."""
+    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with closing(connect(url)) as connection:
+        return connection.execute(waits).fetchone() is not None
 
 
 async def test_node_that_comes_leaves_what_another_one_has_in_its_hands() -> None:

@@ -4,7 +4,7 @@
    the loop, one after the other; what they decided is written in sets and committed.
 2. A caller hears of success only after the COMMIT that holds its change.
 3. An operation that fails takes nobody with it: it fails before it changes anything, and when PostgreSQL
-   refuses what one of them wrote, each is run in a batch of its own.
+   refuses what one of them wrote, or a lock of one is not to be had, each is run in a batch of its own.
 4. When the answer to a COMMIT is lost, callers hear that the change may have been kept.
 5. Nobody waits twice for a server that does not answer: a batch has one time for all its steps, and who
    stands behind one that did not make it is sent away with it.
@@ -30,14 +30,16 @@ from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.operations import Operation
 from dastak.store.postgres.postgres_lane import (
     CLOSE_S_MAX,
+    OF_ONE,
     RETRY_AFTER_S,
     Connection,
     Lane,
+    NotSent,
     NotThere,
     answer_by_s,
 )
 from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
-from dastak.store.postgres.wanted import Wanted
+from dastak.store.postgres.wanted import Account, Wanted, in_order
 from dastak.store.ran import Ran, tell
 
 WAITING_MAX: Final = 20_000
@@ -46,6 +48,8 @@ BATCH_MAX: Final = 256
 # More connections than two only split the batches.
 LANES: Final = 2
 WAIT_S_MAX: Final = 1.0
+# Who is alone because a batch could not have its locks has waited for them already.
+LOCK_MS_ALONE: Final = 100
 POLICIES_MAX: Final = 1024
 
 
@@ -143,21 +147,20 @@ class Batches:
                 lane, [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
             )
 
-    async def _one_batch(self, lane: Lane, batch: Sequence[_Waiting]) -> None:
+    async def _one_batch(self, lane: Lane, batch: Sequence[_Waiting], *, alone: bool = False) -> None:
         batch = [waiting for waiting in batch if not waiting.future.done()]
         by_s = answer_by_s()
         try:
             try:
-                ran = await self._commit(lane, batch, by_s)
+                ran = await self._commit(lane, batch, by_s, Wanted(alone=alone))
             except _CapReached:
-                ran = await self._commit(lane, batch, by_s, careful=True)
+                ran = await self._commit(lane, batch, by_s, Wanted(alone=alone, careful=True))
         except (InvalidRequest, psycopg.IntegrityError) as error:
-            if len(batch) == 1:
-                tell([Ran(batch[0].future, None, error)])
-                return
-            for one in batch:
-                await self._one_batch(lane, [one])
+            await self._each_alone(lane, batch, error)
         except Exception as error:
+            if isinstance(error.__cause__, OF_ONE):
+                await self._each_alone(lane, batch, error)
+                return
             self._policies.clear()
             self._failing = True
             tell([Ran(waiting.future, None, error) for waiting in batch])
@@ -169,6 +172,19 @@ class Batches:
             self.operations += len(ran)
             tell(ran)
 
+    async def _each_alone(self, lane: Lane, batch: Sequence[_Waiting], error: Exception) -> None:
+        """Find out whose fault it was that a batch failed; the others go on, if there is time for them."""
+        if len(batch) == 1:
+            tell([Ran(batch[0].future, None, error)])
+            return
+        by_s = answer_by_s()
+        for n, one in enumerate(batch):
+            if self._loop.time() > by_s:
+                behind = Overloaded("The database is behind.")
+                tell([Ran(waiting.future, None, behind) for waiting in batch[n:]])
+                return
+            await self._one_batch(lane, [one], alone=True)
+
     def _send_away(self) -> None:
         """Tell those who wait as well that nobody answers: they have waited as long already."""
         error = Overloaded("The database does not answer.", retry_after_s=RETRY_AFTER_S)
@@ -176,13 +192,12 @@ class Batches:
         self._waiting.clear()
 
     async def _commit(
-        self, lane: Lane, batch: Sequence[_Waiting], by_s: float, *, careful: bool = False
+        self, lane: Lane, batch: Sequence[_Waiting], by_s: float, wanted: Wanted
     ) -> Sequence[Ran]:
         """Run a batch and return what came of it, all of it durable. Raises: _CapReached."""
-        wanted = Wanted(careful=careful)
         for waiting in batch:
             waiting.operation.want(wanted)
-        sheet = Sheet(await self._numbered(lane, batch, by_s), careful=careful, node=self._node())
+        sheet = Sheet(await self._numbered(lane, batch, by_s), careful=wanted.careful, node=self._node())
         await lane.run(lambda connection: self._read(connection, wanted, sheet), ends=False, by_s=by_s)
         ran = [self._act(waiting, sheet) for waiting in batch]
         await lane.run(lambda connection: self._keep(connection, sheet), by_s=by_s)
@@ -246,6 +261,7 @@ class Batches:
             {"tenant": t, "msisdn": m, "service": s, "state": rows.STATES[State.PENDING]}
             for t, m, s in wanted.pending
         ]
+        accounts = in_order(wanted.accounts)
         asked: list[tuple[str, list[Any]]] = [
             ("held_by_ids", ids),
             ("held_by_messages", letters),
@@ -255,19 +271,22 @@ class Batches:
             ("sends_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.sends.items()]),
             ("calls_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.calls.items()]),
             ("tallies", [{"tenant": t, "msisdn": m} for t, m in wanted.numbers]),
-            ("spends", [{"tenant": t, "day": d} for t, d in wanted.accounts if isinstance(t, int)]),
-            ("accounts", [{"name": n, "day": d} for n, d in wanted.accounts if isinstance(n, str)]),
+            ("lock_accounts", [{"name": n, "day": d} for n, d in accounts if isinstance(n, str)]),
+            ("lock_spends", [{"tenant": t, "day": d} for t, d in accounts if isinstance(t, int)]),
         ]
         found: dict[str, Sequence[Any]] = {name: () for name, _ in asked}
         with connection.pipeline():
             connection.execute("BEGIN")
-            connection.execute(self._sql["lock_numbers"], (encoded(about), encoded(sorted(wanted.locks))))
-            cursors = {
+            if wanted.alone:
+                connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS_ALONE}")
+            locks = (encoded(about), encoded(sorted(wanted.locks)))
+            cursors = {"lock_numbers": connection.execute(self._sql["lock_numbers"], locks)}
+            cursors |= {
                 name: connection.execute(self._sql[name], (encoded(what),)) for name, what in asked if what
             }
             for name, cursor in cursors.items():
                 found[name] = cursor.fetchall()
-        _fill(sheet, found, keys, wanted)
+        _fill(sheet, found, keys)
         factors = {f for e in sheet.entries.values() if (f := e.verification.particulars.factor) is not None}
         if factors:
             asked_for = encoded({"id": bytes.fromhex(factor)} for factor in factors)
@@ -277,7 +296,7 @@ class Batches:
     def _keep(self, connection: Connection, sheet: Sheet) -> None:
         """Write what a batch decided, and make it durable; in the thread of a lane."""
         if connection.info.transaction_status is not TransactionStatus.INTRANS:
-            raise psycopg.OperationalError("the connection was lost between reading and writing")
+            raise NotSent("the connection was lost between reading and writing")
         written = [(name, what) for name, what in _changes(sheet) if what]
         if not written:
             connection.execute("ROLLBACK")
@@ -300,11 +319,14 @@ class Batches:
             connection.execute("COMMIT")
 
 
-def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any], wanted: Wanted) -> None:
-    """Put what was read on the sheet."""
+def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any]) -> None:
+    """Put what was read on the sheet, but for what came while the locks were waited for."""
+    locked = {place for place, _ in found["lock_numbers"]}
     for name in ("held_by_ids", "held_by_messages", "held_by_carriers", "pending_of_numbers"):
         for i, *row in found[name]:
             held = rows.held_of(row)
+            if int(held.verification.msisdn) not in locked:
+                continue
             sheet.read(held, row[0])
             if name == "held_by_carriers" and held.message is not None:
                 sheet.by_carrier[keys[i]] = held.message.key
@@ -318,15 +340,14 @@ def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any],
             sheet.calls[int(call.msisdn)].append(call)
     for tenant, msisdn, wrong in found["tallies"]:
         sheet.tallies.setdefault((tenant, msisdn), rows.tally_of(wrong))
-    sheet.balances = dict.fromkeys(wanted.accounts, 0)
-    for account, day, micros in (*found["spends"], *found["accounts"]):
+    for account, day, micros in (*found["lock_spends"], *found["lock_accounts"]):
         sheet.balances[account, day] = micros
 
 
 def _changes(sheet: Sheet) -> list[tuple[str, list[Any]]]:
     """Return what must be written, in order: what is new first, and what many batches charge last."""
     tallies = sorted(sheet.changed_tallies)
-    charges = sorted(sheet.charges.items(), key=str)
+    charges = [(account, sheet.charges[account]) for account in in_order(sheet.charges)]
     return [
         ("insert_verifications", sheet.new_entries),
         ("insert_messages", sheet.new_letters),
@@ -342,7 +363,7 @@ def _changes(sheet: Sheet) -> list[tuple[str, list[Any]]]:
     ]
 
 
-def _charge_row(sheet: Sheet, of: str, account: tuple[int | str, int], micros: int) -> dict[str, Any]:
+def _charge_row(sheet: Sheet, of: str, account: Account, micros: int) -> dict[str, Any]:
     return {of: account[0], "day": account[1], "micros": micros, "cap": sheet.caps.get(account, NO_CAP)}
 
 

@@ -4,7 +4,8 @@
 -- name: lock_numbers
 -- Takes the locks of a batch in order, so that no two batches wait for each other: those of the numbers that
 -- its ids and carrier references are about, and those that it knows already. A number is one place for all
--- tenants: what it was sent is counted over all of them.
+-- tenants: what it was sent is counted over all of them. What is committed while it waits was not seen here and
+-- is not locked, though the next statement sees it: so it says what it has locked.
 WITH asked AS (SELECT decode(id, 'base64') AS id, route, ref FROM jsonb_to_recordset($1) AS a(id text, route text, ref text)),
 about AS (
     SELECT v.msisdn FROM asked
@@ -14,7 +15,7 @@ about AS (
     JOIN message AS m ON m.route = asked.route AND m.carrier_ref = asked.ref AND m.state IN (1, 3)
     JOIN verification AS v ON v.n = m.verification
 )
-SELECT pg_advisory_xact_lock(place) FROM (
+SELECT place, pg_advisory_xact_lock(place) FROM (
     SELECT msisdn AS place FROM about
     UNION SELECT value::bigint FROM jsonb_array_elements_text($2)
     ORDER BY place
@@ -78,13 +79,18 @@ ORDER BY f.id FOR UPDATE OF f
 SELECT a.key, a.fingerprint, a.answer FROM jsonb_to_recordset($1) AS k(key text)
 JOIN idempotency AS a ON a.key = decode(k.key, 'base64')
 
--- name: spends
-SELECT s.tenant, s.day, s.micros FROM jsonb_to_recordset($1) AS k(tenant bigint, day bigint)
-JOIN spend AS s ON s.tenant = k.tenant AND s.day = k.day
+-- name: lock_accounts
+-- Opens what is not there yet, and says what has been charged; in the order in which `put_accounts` writes.
+INSERT INTO spend_account (name, day, micros)
+SELECT name, day, 0 FROM jsonb_to_recordset($1) AS k(name text, day bigint)
+ON CONFLICT (name, day) DO UPDATE SET micros = spend_account.micros
+RETURNING name, day, micros
 
--- name: accounts
-SELECT a.name, a.day, a.micros FROM jsonb_to_recordset($1) AS k(name text, day bigint)
-JOIN spend_account AS a ON a.name = k.name AND a.day = k.day
+-- name: lock_spends
+INSERT INTO spend (tenant, day, micros)
+SELECT tenant, day, 0 FROM jsonb_to_recordset($1) AS k(tenant bigint, day bigint)
+ON CONFLICT (tenant, day) DO UPDATE SET micros = spend.micros
+RETURNING tenant, day, micros
 
 -- name: insert_verifications
 INSERT INTO verification (

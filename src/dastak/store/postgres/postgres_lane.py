@@ -39,6 +39,8 @@ IDLE_MS_MAX: Final = 5_000
 # Of the five seconds that a stop may take: what the last work has to end, and after a cut to find out.
 CLOSE_S_MAX: Final = 0.2
 RETRY_AFTER_S: Final = 5
+# The server gave up a transaction because of what it is about, and is well itself.
+OF_ONE: Final = (errors.LockNotAvailable, errors.DeadlockDetected)
 # When somebody cancels a commit that waits for its standby, PostgreSQL confirms it with such a warning.
 _UNCONFIRMED: Final = ("WARNING", "01000")
 
@@ -123,6 +125,10 @@ class NotThere(Exception):  # noqa: N818 - a signal: the work was not begun
     """No connection could be opened."""
 
 
+class NotSent(Exception):  # noqa: N818 - a signal: nothing of it was kept
+    """The connection of a transaction was lost before its COMMIT."""
+
+
 class _Hand:
     """One thread that does one thing after the other; unlike an executor's, no program waits for it."""
 
@@ -182,16 +188,16 @@ class Lane:
 
         Args:
             work: Run in the thread.
-            ends: Whether a transaction that it leaves open is rolled back.
+            ends: Whether a transaction that it leaves open is rolled back; else it commits nothing itself.
             by_s: From `answer_by_s`, where several pieces of work are to be done by one time.
 
         Raises:
-            Overloaded: The database cannot be asked, or did not answer; it says whether a commit may have
-                been kept.
+            Overloaded: The database cannot be asked or did not answer, or others hold what the work is
+                about; it says whether a commit may have been kept.
             InvalidRequest: A text has a character that PostgreSQL keeps nowhere.
         """
-        late = Event()
-        job = self._thread.submit(lambda: self._in_thread(work, ends, late))
+        begun, late = Event(), Event()
+        job = self._thread.submit(lambda: self._in_thread(work, ends, begun, late))
         answer = asyncio.wrap_future(job)
         try:
             async with asyncio.timeout_at(answer_by_s() if by_s is None else by_s):
@@ -199,26 +205,22 @@ class Lane:
         except TimeoutError as error:
             answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             self._fail("it did not answer")
-            not_begun = job.cancel()
+            job.cancel()
             late.set()
             # A transaction that an earlier step has left open ends with its connection.
             self._cut()
-            if not_begun:
-                raise Overloaded("The database does not answer.", retry_after_s=RETRY_AFTER_S) from error
-            self.doubts += 1
-            detail = "The database does not answer; the change may have been kept."
-            raise Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True) from error
-        except NotThere as error:
+            raise self._away("The database does not answer", in_doubt=ends and begun.is_set()) from error
+        except (NotThere, NotSent) as error:
             self._fail(str(error))
-            raise Overloaded("The database cannot be asked now.", retry_after_s=RETRY_AFTER_S) from error
+            raise self._away("The database cannot be asked now", in_doubt=False) from error
         except psycopg.DataError as error:
             raise InvalidRequest("A text has a character that cannot be kept.") from error
+        except OF_ONE as error:
+            raise Overloaded("Others work with what this is about.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
             self._fail(str(error))
-            self.doubts += 1
-            detail = "The database cannot be asked now."
             # It may be the answer to COMMIT that was lost.
-            raise Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True) from error
+            raise self._away("The database cannot be asked now", in_doubt=ends) from error
         self._failing = False
         return result
 
@@ -234,12 +236,19 @@ class Lane:
         if not closed.done():
             await asyncio.wait((closed,), timeout=CLOSE_S_MAX)
 
-    def _in_thread(self, work: Callable[[Connection], T], ends: bool, late: Event) -> T:
+    def _away(self, detail: str, *, in_doubt: bool) -> Overloaded:
+        self.doubts += in_doubt
+        detail += "; the change may have been kept." if in_doubt else "."
+        return Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=in_doubt)
+
+    def _in_thread(self, work: Callable[[Connection], T], ends: bool, begun: Event, late: Event) -> T:
         connection = self._connection
         if connection is None or connection.closed:
             connection = self._connection = self._open()
         done = False
         try:
+            # In this order: either this sees that it is late, or its caller sees that it has begun.
+            begun.set()
             if late.is_set():
                 raise _Late
             self._unconfirmed = False

@@ -75,11 +75,11 @@ class PostgresStore(Subjects):
         self._seldom = PostgresDesk(arrive, stays=self._number.claim)
         super().__init__(self._seldom)
         self._came_alone = await self._seldom.is_alone()
+        await self._read_clock()
         self.nodes = PostgresNodes(arrive)
         in_sets = partial(postgres_migrate.arrive, partial(self._connect, in_sets=True))
         self._batches = Batches(in_sets, octets_max=TIMELINE_OCTETS_MAX, node=lambda: self.nodes.number)
         self._finder = Finder(in_sets)
-        self._clock_read_s, self.clock_ahead_s = -CLOCK_EVERY_S, 0.0
         return self
 
     async def __aexit__(
@@ -198,8 +198,11 @@ class PostgresStore(Subjects):
         if not self._batches.healthy:
             await self._batches.run(Look())
         if time.monotonic() >= self._clock_read_s + CLOCK_EVERY_S:
-            self.clock_ahead_s = await self._seldom.clock_ahead_s()
-            self._clock_read_s = time.monotonic()
+            await self._read_clock()
+
+    async def _read_clock(self) -> None:
+        self.clock_ahead_s = await self._seldom.clock_ahead_s()
+        self._clock_read_s = time.monotonic()
 
     async def _expire(self, verification_id: VerificationId, now: datetime) -> Expired | None:
         """End one whose time is over; None when somebody else has ended it."""

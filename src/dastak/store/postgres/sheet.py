@@ -26,7 +26,7 @@ from dastak.core.ports import Change, Held, Once
 from dastak.core.spend import TENANT_CAP, Correction, Spend
 from dastak.core.verification import State, Verification
 from dastak.store import rows
-from dastak.store.postgres.wanted import Number, accounts_of
+from dastak.store.postgres.wanted import Account, Number, accounts_of
 
 NO_CAP: Final = 2**62
 
@@ -81,15 +81,15 @@ class Sheet:
         self.tallies: dict[Number, Tally] = {}
         self.factors: dict[str, Factor] = {}
         self.answers: dict[bytes, tuple[bytes, bytes]] = {}
-        self.balances: dict[tuple[int | str, int], int] = {}
+        self.balances: dict[Account, int] = {}
         self.sends: defaultdict[int, list[PastSend]] = defaultdict(list)
         self.calls: defaultdict[int, list[PastCall]] = defaultdict(list)
         self.new_entries: list[dict[str, Any]] = []
         self.new_letters: list[dict[str, Any]] = []
         self.new_reports: list[dict[str, Any]] = []
         self.new_answers: list[dict[str, Any]] = []
-        self.charges: dict[tuple[int | str, int], int] = {}
-        self.caps: dict[tuple[int | str, int], int] = {}
+        self.charges: dict[Account, int] = {}
+        self.caps: dict[Account, int] = {}
         self.changed_tallies: set[Number] = set()
         self.changed_factors: dict[str, Factor] = {}
         self.rings = False
@@ -270,7 +270,7 @@ class Sheet:
         names = ((name, day) for name in correction.reserve.accounts)
         self._add(((tenant, day), *names), correction.micros)
 
-    def _add(self, accounts: Iterable[tuple[int | str, int]], micros: int) -> None:
+    def _add(self, accounts: Iterable[Account], micros: int) -> None:
         for account in accounts:
             self.charges[account] = self.charges.get(account, 0) + micros
             if account in self.balances:

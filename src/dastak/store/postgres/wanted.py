@@ -1,5 +1,6 @@
 """What one batch has to read and to lock before its operations can be decided."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Final
@@ -15,6 +16,8 @@ from dastak.store import rows
 Key = VerificationId | MessageKey | CarrierRef
 # A tenant's number, of which the batch keeps the wrong attempts.
 Number = tuple[int, int]
+# A tenant, or the name of another cap; and the day.
+Account = tuple[int | str, int]
 
 # A call is younger than its verification by so much at most.
 _CALL_LATER_MAX: Final = timedelta(seconds=TTL_S_MAX)
@@ -25,19 +28,20 @@ class Wanted:
 
     Attributes:
         careful: Whether accounts are locked and read; see `Sheet`.
-        accounts: What is charged: a tenant's day, or the name and day of another cap.
+        alone: Whether it is one operation of a batch that failed.
+        accounts: What is charged.
         sends: Numbers whose sends are judged, with the millisecond since when.
         calls: The same for calls, with the millisecond since when their verifications were made.
     """
 
-    def __init__(self, *, careful: bool = False) -> None:
-        self.careful = careful
+    def __init__(self, *, careful: bool = False, alone: bool = False) -> None:
+        self.careful, self.alone = careful, alone
         self.locks: set[int] = set()
         self.keys: dict[Key, None] = {}
         self.pending: dict[tuple[int, int, int], None] = {}
         self.numbers: dict[Number, None] = {}
         self.answers: dict[bytes, None] = {}
-        self.accounts: dict[tuple[int | str, int], None] = {}
+        self.accounts: dict[Account, None] = {}
         self.sends: dict[int, int] = {}
         self.calls: dict[int, int] = {}
 
@@ -59,19 +63,19 @@ class Wanted:
     def answer(self, key: bytes) -> None:
         """Nobody else keeps an answer of this Idempotency-Key meanwhile."""
         self.answers[key] = None
-        self.locks.add(_place(key))
+        self.locks.add(int.from_bytes(blake2b(key, digest_size=8).digest(), "big", signed=True))
 
     def spend(self, tenant: int, spend: Spend) -> None:
         """Nobody else charges these accounts meanwhile."""
         for account in accounts_of(tenant, spend):
             self.accounts[account] = None
-            self.locks.add(_place(repr(account).encode()))
 
 
-def accounts_of(tenant: int, spend: Spend) -> list[tuple[int | str, int]]:
+def in_order(accounts: Iterable[Account]) -> list[Account]:
+    """Return accounts in the order in which every batch locks them, so that no two wait for each other."""
+    return sorted(accounts, key=str)
+
+
+def accounts_of(tenant: int, spend: Spend) -> list[Account]:
     """Return the accounts that a spend is charged to, the tenant's own first."""
     return [(tenant, spend.day), *((account.name, spend.day) for account in spend.accounts)]
-
-
-def _place(octets: bytes) -> int:
-    return int.from_bytes(blake2b(octets, digest_size=8).digest(), "big", signed=True)
