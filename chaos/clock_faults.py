@@ -21,7 +21,7 @@ LATE_PEOPLE: Final = 20
 
 async def steps(stage: Stage) -> Outcome:
     """F18: the wall clock steps back and ahead; the monotonic one goes on."""
-    wall = _Wall(stage.directory / "f18-clock")
+    wall = FakedWall(stage.directory / "f18-clock")
     # Who asks right before the clock steps ahead gets no text: it would come too late.
     habits = Habits(ttl_s=TTL_S, text_s=stage.scale.settle_s)
     async with stage.house("f18", habits=habits, environment=wall.environment) as house:
@@ -57,7 +57,7 @@ async def steps(stage: Stage) -> Outcome:
         return stage.outcome("F18", "wall clock steps", house, findings, **{"told that it is over": over})
 
 
-class _Wall:
+class FakedWall:
     """The wall's time plus so many seconds, for a program that runs in this environment (libfaketime)."""
 
     def __init__(self, file: Path) -> None:

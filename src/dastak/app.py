@@ -29,7 +29,7 @@ from dastak.app_limits import make_limits
 from dastak.app_nodes import Among
 from dastak.app_pages import people_routes, tell_leads
 from dastak.app_stop import StopStack
-from dastak.app_store import open_store, watch_store
+from dastak.app_store import clock_of, open_store, watch_store
 from dastak.app_voice import voices_of
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
@@ -177,7 +177,7 @@ def _api(house: House, settings: Settings, public_url: str, *, dev: bool) -> Api
 async def _build(stack: StopStack, settings: Settings) -> House:
     """Open the parts from the ground up; the stack closes them the other way round."""
     keys, store = await _unlock(stack, settings)
-    clock = SteadyClock(await store.latest_at())
+    clock = await clock_of(store)
     directory, registers = await _tenancy(stack, store, clock)
     limits = await make_limits(stack, settings, store, clock, keys)
     voices = await stack.enter_async_context(voices_of(settings, directory, store.voices))

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from threading import Event
 from typing import Any
@@ -11,10 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from dastak.app_store import watch_store
+from dastak.app_store import clock_of, watch_store
 from dastak.core.errors import Overloaded
 from dastak.core.ports import Filter
-from dastak.store.postgres import postgres_lane
+from dastak.store.postgres import postgres_lane, postgres_store
 from dastak.store.postgres.batches import LANES, Batches
 from dastak.store.postgres.operations import Look
 from dastak.store.postgres.postgres_lane import FREE_SHARE, Connection, Lane, Lanes, connect
@@ -129,6 +131,43 @@ async def test_work_whose_caller_was_sent_away_is_not_done_when_a_server_answers
     await lane.close()
 
     assert done == [3]
+
+
+async def test_work_that_commits_nothing_is_told_as_undone_whatever_breaks() -> None:
+    url = shared_server().new_database()
+    lane = Lane(lambda: connect(url))
+
+    def reads(connection: Connection) -> None:
+        connection.execute("BEGIN")
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    told = []
+    for ends in (False, True):
+        with pytest.raises(Overloaded) as error:
+            await lane.run(reads, ends=ends)
+        told.append((error.value.may_be_done, lane.doubts))
+    await lane.close()
+
+    assert told == [(False, 0), (True, 1)]
+
+
+async def test_work_that_waited_for_a_connection_in_vain_is_told_as_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres_lane, "ANSWER_S_MAX", 0.2)
+    answers = Event()
+
+    def opens() -> Connection:
+        answers.wait()
+        raise psycopg.OperationalError("nobody is there")
+
+    lane = Lane(opens)
+    with pytest.raises(Overloaded) as told:
+        await lane.run(lambda connection: connection.execute("COMMIT"))
+    answers.set()
+    await lane.close()
+
+    assert (told.value.may_be_done, lane.doubts) == (False, 0)
 
 
 async def test_work_that_comes_after_its_time_lets_go_of_what_the_work_before_it_has_locked() -> None:
@@ -281,12 +320,37 @@ def figures(metrics: Metrics) -> dict[str, float]:
     return {words[0]: float(words[1]) for words in lines}
 
 
-async def test_clock_of_the_server_is_compared_with_ours() -> None:
+async def test_clock_of_the_server_is_compared_with_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_store, "CLOCK_EVERY_S", 0.0)
     async with PostgresStore(shared_server().new_database()) as store:
-        unread = store.clock_ahead_s
+        at_start = store.clock_ahead_s
         await store.sweep(NOW, keep_after=NOW, limit=10)
-        read = store.clock_ahead_s
+        later = store.clock_ahead_s
 
     # One machine, one clock: what remains is how long asking takes.
-    assert unread == 0.0
-    assert 0.0 < abs(read) < 1.0
+    assert 0.0 < abs(at_start) < 1.0
+    assert 0.0 < abs(later) < 1.0
+    assert at_start != later
+
+
+async def test_node_whose_machine_is_an_hour_ahead_goes_by_the_clock_of_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor does what such a node wrote move the clock of one that comes after it."""
+    wall, wall_ns, hour_s = time.time, time.time_ns, 3_600
+    url = shared_server().new_database()
+    async with PostgresStore(url) as store:
+        await store.open(some_opening(some_verification(created_at=NOW + timedelta(days=10_000))))
+        right = (await clock_of(store)).now().timestamp() - wall()
+    monkeypatch.setattr(time, "time", lambda: wall() + hour_s)
+    monkeypatch.setattr(time, "time_ns", lambda: wall_ns() + hour_s * 1_000_000_000)
+    async with PostgresStore(url) as store:
+        clock = await clock_of(store)
+        ahead = clock.now().timestamp() - wall()
+        monkeypatch.undo()
+        monkeypatch.setattr(postgres_store, "CLOCK_EVERY_S", 0.0)
+        await store.sweep(NOW, keep_after=NOW, limit=10)
+        set_right = (clock.now().timestamp() - wall(), clock.offset_s())
+
+    for off_s in (right, ahead, *set_right):
+        assert abs(off_s) < 1.0

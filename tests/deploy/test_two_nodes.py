@@ -8,12 +8,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from bench.processes import free_port
+from chaos.clock_faults import FakedWall
 from tests.support.api_client import ApiClient
 from tests.support.front_proxy import Proxy
 from tests.support.patience import until
@@ -28,7 +30,8 @@ DASTAK: Final = (sys.executable, "-m", "dastak")
 class Cluster:
     """Two programs on one database, and the proxy before them."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, *ahead_s: int) -> None:
+        """Begin; `ahead_s` is how far the machine of each node is ahead of the right time."""
         self.folder = folder
         self.environment = {
             "DASTAK_DATABASE_URL": shared_server().new_database(),
@@ -39,7 +42,7 @@ class Cluster:
         made = self.command("keys", "create", "--name", "shop", "--json")
         self.key = str(json.loads(made)["key"])
         self.ports = [free_port(), free_port()]
-        self.nodes = [self._node(port) for port in self.ports]
+        self.nodes = [self._node(*node) for node in zip(self.ports, ahead_s or (0, 0), strict=True)]
         for node in self.nodes:
             stack.callback(node.kill)
             node.start()
@@ -56,12 +59,15 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def _node(self, port: int) -> Program:
+    def _node(self, port: int, ahead_s: int) -> Program:
         log = self.folder / f"log.{port}"
         listen = f"127.0.0.1:{port}"
-        return Program(
-            "serve", "--listen", listen, cwd=self.folder, log_file=log, environment=self.environment
-        )
+        environment = self.environment
+        if ahead_s:
+            wall = FakedWall(self.folder / f"wall.{port}")
+            wall.step(ahead_s)
+            environment = environment | wall.environment
+        return Program("serve", "--listen", listen, cwd=self.folder, log_file=log, environment=environment)
 
 
 def _ready(url: str) -> bool:
@@ -92,6 +98,22 @@ def test_code_of_one_node_is_known_to_the_other_and_a_dead_node_is_left_out(clus
 
     assert (started.status, seen.status, kept.status) == (201, 200, 200)
     assert [answer.status for answer in after] == [201] * 5
+
+
+def test_nodes_whose_machines_disagree_by_hours_judge_alike(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path, stack, 3_600, -3_600)
+        nodes = [ApiClient(f"http://127.0.0.1:{port}", cluster.key) for port in cluster.ports]
+        started = [node.post("/v1/verifications", {"to": f"+91981100030{n}"}) for n, node in enumerate(nodes)]
+        checked = [node.check(one.body["id"], "000000").body for node in nodes for one in started]
+        now = datetime.now(UTC)
+        cluster.nodes[1].stop()
+        cluster.nodes[1].start()
+        until(lambda: _ready(nodes[1].url), within_s=START_S_MAX)
+
+    created = [datetime.fromisoformat(one.body["created_at"]) for one in started]
+    assert [abs((now - at).total_seconds()) < 60 for at in created] == [True, True]
+    assert [verdict["approved"] for verdict in checked] == [False] * 4
 
 
 def test_nodes_restart_one_after_the_other_and_no_caller_is_refused(cluster: Cluster) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from dastak import config_secrets
 from dastak.api.carrier_schema import TRIAL_S_MAX
+from dastak.app_store import clock_of
 from dastak.carriers.carrier_book import Act, CarrierBook
 from dastak.carriers.trial import LINK_S_MAX, Opener, Trial, opener, opener_of_file, refuse
 from dastak.carriers.trial_report import (
@@ -32,7 +33,6 @@ from dastak.commands.running_server import Answer, DevServer, call, find_server,
 from dastak.config import Settings, smpp_settings
 from dastak.config_read import load
 from dastak.core.msisdn import parse
-from dastak.steady_clock import SteadyClock
 from dastak.store.open_database import Database
 from dastak.store.seal import AesGcmSealer
 
@@ -111,7 +111,7 @@ async def _try(settings: Settings, name: str, errand: Errand, store: Database, *
     open_one = await _opener(settings, book, name)
     tell = _print_nothing if as_json else _print
     report = await Trial(name, open_one, errand, tell=tell, others=refuse).run()
-    act = Act(who=WHO, why="tested", at=SteadyClock(await store.latest_at()).now())
+    act = Act(who=WHO, why="tested", at=(await clock_of(store)).now())
     await book.note_trial(report, act)
     return report
 
