@@ -1,5 +1,6 @@
 """The call over a SIP trunk to a softphone that nobody here wrote, which records what it hears."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,9 @@ def test_number_of_the_page_that_is_typed_on_a_softphone_approves(
     assert house.api.get(f"/v1/verifications/{of}").body["state"] == "approved"
     assert house.steps(of)[-3:] == ["answered", "typed", "hung_up"]
     assert code_heard(phone) == ""
-    assert number not in house.installation.program.log()
+    # Its three digits stand in many an instant and port as well.
+    said = re.sub(r'"at": "[^"]*"', "", house.installation.program.log())
+    assert not re.search(rf"(?<!\d){number}(?!\d)", said)
 
 
 def test_softphone_hears_recordings_that_were_added_while_the_program_runs_and_the_brand(
