@@ -451,8 +451,8 @@ def test_stranger_who_closes_a_number_leaves_its_person_two_ways_in(
             sent_on = answer_of(Sheet(inside.get(asked).headers["location"], None))
         given = site.exchange(sent_on["code"]).json()
         refreshed = site.refresh(given["refresh_token"])
-        page = browser.send(site.ask(), username=person["name"], password=PASSWORD)
-        back = answer_of(browser.send(page, do="recover", recovery=person["codes"][1]))
+        second_step = browser.send(site.ask(), username=person["name"], password=PASSWORD)
+        back = answer_of(browser.send(second_step, do="recover", recovery=person["codes"][1]))
     with LoginClient(dastak.url) as browser:
         browser.pass_password(person["name"])
         browser.send(f"{LOGIN}/code", {"do": "use-sms"})
