@@ -180,6 +180,11 @@ async def test_remembered_browser_is_listed_and_forgotten(browser: Browser, dast
         await send(page, "button[value=out]")
         await send(page, "button:not([name])", username=name, password=PASSWORD)
         assert page.url == dastak.url + ACCOUNT, "no code was asked for"
+        await expect(page.locator("li:has(button[value^=forget])")).to_contain_text("(days: 30)")
+        for asked in ("?lang=ml", "?lang=ur", ""):
+            await page.goto(f"{dastak.url}{ACCOUNT}{asked}")
+            assert await axe_violations(page) == []
+            assert await shortcomings(page) == []
 
         await send(page, "button[value^=forget]")
         await expect(page.locator("button[value^=forget]")).to_have_count(0)

@@ -1,6 +1,8 @@
 """Where a person looks after its account: number, factors, recovery codes, browsers, and what happened."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -113,10 +115,23 @@ async def show_account(
 
 
 async def _devices(place: Place, person: Person) -> list[dict[str, Any]]:
+    now = place.login.ports.clock.now()
     return [
-        {"id": one.digest.hex(), "since": one.created_at, "name": browser_name(one.agent)}
+        {
+            "id": one.digest.hex(),
+            "since": one.created_at,
+            "name": browser_name(one.agent),
+            "until": one.trusted_until,
+            "days": _days_left(one.trusted_until, now),
+        }
         for one in await place.login.people.devices_of(person.id)
+        if now < one.expires_at
     ]
+
+
+def _days_left(until: datetime | None, now: datetime) -> int:
+    """Return for how many days more no second factor is asked for; begun days count."""
+    return 0 if until is None else max(0, math.ceil((until - now) / timedelta(days=1)))
 
 
 async def _lines(place: Place, person: Person) -> list[dict[str, Any]]:
