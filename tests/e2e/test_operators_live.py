@@ -86,6 +86,10 @@ def test_operator_begins_with_an_authenticator_where_there_is_no_carrier(dastak:
         browser.send(ACCOUNT, {"do": "out"})
         browser.pass_password("operator", path=LOGIN)
         asked = browser.get(f"{LOGIN}/code").text
+        forged = [
+            browser.send(f"{LOGIN}/code", {"do": do}).status_code for do in ("resend", "call", "use-sms")
+        ]
+        still = browser.get(f"{LOGIN}/code").text
         code = pyotp.TOTP(secret).at(int(time.time()) + 30)
         browser.send(f"{LOGIN}/code", {"do": "check", "code": code})
         again = browser.get("/console").status_code
@@ -93,6 +97,8 @@ def test_operator_begins_with_an_authenticator_where_there_is_no_carrier(dastak:
     assert inside == 200
     assert "authenticator shows" in asked
     assert "Text message" not in asked, "a number that was not proved is no factor"
+    assert forged == [422, 422, 303]
+    assert "authenticator shows" in still, "and no form makes it one"
     assert again == 200
 
 

@@ -360,6 +360,21 @@ async def test_payment_is_named_and_checked(house: House) -> None:
     assert (await page.type(house.code(verification))).approved
 
 
+@pytest.mark.parametrize("do", ["resend", "call"])
+async def test_authenticator_stays_asked_for_whatever_a_form_says(house: House, do: str) -> None:
+    with_calls(house)
+    made = await factors.enrol(house.ports, house.caller, factors.Enrolment(to=MSISDN, kind=Channel.TOTP))
+    page, verification = await started(house, factor=made.factor.id)
+    code = oath.totp(oath.Authenticator(seed=made.seed or b""), at_s=int(NOW.timestamp()))
+
+    refused = await page.do(do, "48")
+
+    assert (refused.status, refused.values["typed"]) == (422, "48")
+    assert refused.values["error"].startswith("We cannot send another message now.")
+    assert (await house.found(verification), house.handed) == (verification, [])
+    assert (await page.type(code)).approved
+
+
 @pytest.mark.parametrize("kind", [Channel.TOTP, Channel.HOTP])
 async def test_authenticator_is_asked_for_without_anything_to_send(house: House, kind: Channel) -> None:
     made = await factors.enrol(house.ports, house.caller, factors.Enrolment(to=MSISDN, kind=kind))

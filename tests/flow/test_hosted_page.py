@@ -4,29 +4,36 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
+from dastak.core import oath
 from dastak.core.code_page import CodePage, way_back
 from dastak.core.ids import digest_of
+from dastak.core.policy import Channel
 from dastak.core.verification import State, Verification
+from dastak.flows import factors
 from dastak.tenancy.directory import Directory
 from dastak.web.hosted.hosted_page import hosted_routes
 from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
+from tests.flow.test_fall_back import with_calls
 from tests.support.house import House
-from tests.support.samples import NOW
+from tests.support.samples import MSISDN, NOW, some_msisdn
 
 URL = "http://otp.example.in/v/token"
 _HIDDEN = re.compile(r'type="hidden" name="([a-z]+)" value="([^"]*)"')
 
 
 @asynccontextmanager
-async def visiting(house: House, verification: Verification) -> AsyncIterator[httpx.AsyncClient]:
+async def visiting(
+    house: House, verification: Verification, **changes: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """Make the page of a verification, and give a browser that has not opened it."""
     tenant = await house.store.put_tenant(replace(house.caller.tenant, n=0))
     await house.store.put_service(replace(house.caller.service, n=0, tenant=tenant.n))
@@ -42,7 +49,7 @@ async def visiting(house: House, verification: Verification) -> AsyncIterator[ht
         return_url="https://login.acme.in/done",
         expires_at=verification.expires_at + timedelta(minutes=15),
     )
-    await house.store.code_pages.put_page(page)
+    await house.store.code_pages.put_page(replace(page, **changes))
     pages = PageHouse(
         ports=house.ports,
         directory=directory,
@@ -54,8 +61,12 @@ async def visiting(house: House, verification: Verification) -> AsyncIterator[ht
         yield browser
 
 
+async def sent(browser: httpx.AsyncClient, shown: httpx.Response, **fields: str) -> httpx.Response:
+    return await browser.post(URL, data={**dict(_HIDDEN.findall(shown.text)), **fields})
+
+
 async def typed(browser: httpx.AsyncClient, shown: httpx.Response, code: str) -> httpx.Response:
-    return await browser.post(URL, data={**dict(_HIDDEN.findall(shown.text)), "do": "check", "code": code})
+    return await sent(browser, shown, do="check", code=code)
 
 
 async def test_code_that_is_too_old_is_followed_by_a_new_one_on_the_same_page(house: House) -> None:
@@ -113,3 +124,27 @@ async def test_language_is_that_of_the_numbers_country_where_neither_person_nor_
         shown = await browser.get(URL + query, headers={"accept-language": accepted})
 
         assert f'<html lang="{language}"' in shown.text
+
+
+@pytest.mark.parametrize(
+    ("do", "status"), [("resend", 422), ("call", 422), ("number", 404), ("new_number", 404)]
+)
+async def test_no_form_has_anything_sent_where_an_authenticator_is_asked_for(
+    house: House, do: str, status: int
+) -> None:
+    with_calls(house)
+    made = await factors.enrol(house.ports, house.caller, factors.Enrolment(to=MSISDN, kind=Channel.TOTP))
+    verification = await house.start(factor=made.factor.id)
+    shared = oath.Authenticator(seed=made.seed or b"")
+    async with visiting(house, verification, may_change_number=True) as browser:
+        shown = await browser.get(URL)
+        refused = await sent(browser, shown, do=do, to=some_msisdn(7))
+
+        assert refused.status_code == status
+        assert "<button" in shown.text
+        assert f'value="{do}"' not in shown.text
+        assert (house.handed, list(await house.all())) == ([], [verification])
+
+        back = await typed(browser, shown, oath.totp(shared, at_s=int(NOW.timestamp())))
+
+        assert back.status_code == 303

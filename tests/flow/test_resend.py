@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dastak.core.errors import Conflict, NotFound, Overloaded, RateLimited, Refused
+from dastak.core.errors import Conflict, InvalidRequest, NotFound, Overloaded, RateLimited, Refused
 from dastak.core.events import MessageDropped, MessageQueued
 from dastak.core.policy import Channel, Narrowing, Policy, ResendCode
 from dastak.core.verification import Reason
+from dastak.flows import factors
 from dastak.flows.resend import resend
 from dastak.guard.buckets import Rate
 from tests.support.house import PRICE_MICROS, WIDE, House, open_house
-from tests.support.samples import NOW, some_id
+from tests.support.samples import MSISDN, NOW, some_id
 
 NEW_CODE = Policy(resend_code=ResendCode.NEW)
 
@@ -173,6 +174,22 @@ async def test_resend_takes_the_first_channel_that_has_a_route_as_the_start_did(
         house.clock.advance(30)
 
         assert (await house.resend(started)).message.channel is Channel.SMS
+
+
+async def test_authenticator_gives_way_to_a_text_only_where_the_channel_is_named(house: House) -> None:
+    made = await factors.enrol(house.ports, house.caller, factors.Enrolment(to=MSISDN, kind=Channel.TOTP))
+    started = await house.start(factor=made.factor.id)
+
+    with pytest.raises(InvalidRequest, match="Nothing was sent that could be sent again") as refusal:
+        await house.resend(started)
+    left = (await house.found(started), list(house.handed))
+    named = await house.resend(started, Channel.SMS)
+    house.clock.advance(60)
+    again = await house.resend(started)
+
+    assert refusal.value.field == "channel"
+    assert left == (started, [])
+    assert [sent.message.channel for sent in (named, again)] == [Channel.SMS, Channel.SMS]
 
 
 async def test_resend_over_a_limit_changes_nothing(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from dastak.core import verification as rules
-from dastak.core.errors import Overloaded, Refused
+from dastak.core.errors import InvalidRequest, Overloaded, Refused
 from dastak.core.events import (
     AnyEvent,
     Event,
@@ -22,7 +22,7 @@ from dastak.core.policy import Channel
 from dastak.core.ports import Change, Held, Once, Ports, Replayed
 from dastak.core.spend import reserve_of
 from dastak.core.tenant import Caller
-from dastak.core.verification import Verification
+from dastak.core.verification import State, Verification
 from dastak.delivery.failover import Action, Silence, Situation, next_step
 from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import why_no_call
@@ -49,11 +49,12 @@ async def resend(
     *,
     once: Once | None = None,
 ) -> Resent | Replayed:
-    """Queue one more message.
+    """Queue one more message; by the first channel that works, if none is named.
 
     Raises:
         NotFound: The tenant has no such verification.
         Conflict: It is over, or all its resends are used.
+        InvalidRequest: It asks for a code of the person's own, and no channel is named.
         RateLimited: The wait after the last send is not over, or another limit is met.
         Refused: No route serves the channel, the destination is closed, or the spend cap is reached.
         TemplateMismatch: No template of India's register carries the text any more.
@@ -107,6 +108,14 @@ def newest_is_lost(timeline: Sequence[AnyEvent]) -> bool:
 def _allowed(
     ports: Ports, verification: Verification, asked: Channel | None, now: datetime, *, lost: bool
 ) -> tuple[Channel, rules.Step]:
+    current = rules.expire(verification, now=now).verification
+    if asked is None and current.state is State.PENDING and rules.asks_factor(current):
+        # Whoever repeats what was sent does not mean to put a text in the place of an authenticator.
+        raise InvalidRequest(
+            "Nothing was sent that could be sent again: the verification asks for a code that the person "
+            "has already. Name the `channel` to send one instead.",
+            field="channel",
+        )
     channel = choose_channel(
         ports,
         verification.mode,
@@ -116,7 +125,6 @@ def _allowed(
         allowed=verification.policy.channels,
         calls=ports.service_of(verification.service).calls,
     )
-    current = rules.expire(verification, now=now).verification
     return channel, rules.resend(current, channel, now=now, lost=lost)
 
 

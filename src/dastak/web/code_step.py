@@ -4,6 +4,7 @@
 2. What cannot be a code, or is the code of an earlier message, costs no attempt.
 3. While a number is locked, the right code and a wrong one get the same answer.
 4. It knows no cookies: who shows the form binds the verification to a session, and checks the form's token.
+5. Where an authenticator or a printed list is asked for, no form has a text or a call sent in its place.
 """
 
 from collections.abc import Mapping
@@ -189,13 +190,13 @@ class CodeStep:
             may_change_number=may_change_number,
             masked=masked,
         )
-        if held.verification.particulars.match:
-            if form.get("do") not in ("resend", "call"):
-                return await self._typed_into_phone(asking)
-        elif form.get("do") not in ("resend", "call"):
-            return await self._check(asking)
+        if form.get("do") not in ("resend", "call"):
+            matches = held.verification.particulars.match
+            return await (self._typed_into_phone(asking) if matches else self._check(asking))
         if _came_before(asking):
             return await self._answer(asking, Said(typed=_typed(form)))
+        if asks_factor(held.verification):  # the page has no such button
+            return await self._send_no_more(asking)
         return await self._send(asking, Channel.VOICE if form["do"] == "call" else None)
 
     async def _check(self, asking: _Asking) -> CodeOutcome:
@@ -293,6 +294,10 @@ class CodeStep:
         called = sent.message.channel is Channel.VOICE
         name = "code_called" if called else "code_anew" if anew else "code_again"
         return await self._answer(after, Said(notice=words.say(name), typed=typed))
+
+    async def _send_no_more(self, asking: _Asking) -> CodeOutcome:
+        sentence = asking.words.say("error_no_more", brand=self._brand(asking.verification))
+        return await self._answer(asking, Said(error=sentence, typed=_typed(asking.form)), _UNPROCESSABLE)
 
     async def _typed_into_phone(self, asking: _Asking) -> CodeOutcome:
         """Go on once the right number was typed into the phone; that is taken once."""

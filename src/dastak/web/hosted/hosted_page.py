@@ -21,7 +21,7 @@ from dastak.core.ids import VerificationId, digest_of
 from dastak.core.msisdn import parse
 from dastak.core.ports import Change
 from dastak.core.tenant import Caller
-from dastak.core.verification import State, Verification
+from dastak.core.verification import State, Verification, asks_factor
 from dastak.flows.cancel import cancel
 from dastak.web.browser_session import FORM_FIELD, BrowserSessions, check_form, form_token
 from dastak.web.code.asked_once import ask_again
@@ -224,7 +224,9 @@ def _is_opened(request: Request) -> bool:
 
 def _may_change(page: CodePage, asked: Verification) -> bool:
     over = asked.state is State.APPROVED or page.finished_at is not None
-    return page.may_change_number and page.number_changes < NUMBER_CHANGES_MAX and not over
+    # Nothing was sent to a number, and a text to another one would stand in for the authenticator.
+    sent = not asks_factor(asked)
+    return page.may_change_number and page.number_changes < NUMBER_CHANGES_MAX and sent and not over
 
 
 def _shown(page: CodePage, asked: Verification) -> Mapping[str, Any]:

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dastak.core.ids import FactorId, VerificationId
-from dastak.core.person import Person
+from dastak.core.person import Person, ways
 from dastak.core.sign_in_state import BrowserSession, Purpose
-from dastak.core.verification import Verification
+from dastak.core.verification import Verification, asks_factor
 from dastak.flows import enrol
 from dastak.flows.factors import Enrolled, link
 from dastak.web.login.login_house import ACCOUNT_PATH, LoginHouse, Place, begin_again
@@ -89,11 +89,18 @@ async def _take(place: Place, session: BrowserSession, person: Person, form: Map
 
 
 async def _proved(place: Place, session: BrowserSession, person: Person, proved: Verification) -> Response:
-    """Take over what was proved; whoever had to prove something to be let in is in now."""
+    """Take over what was proved; whoever had to prove something to be let in is in now.
+
+    A number alone lets nobody in where the service counts no text and no call as a factor.
+    """
+    if asks_factor(proved) is not (session.purpose is Purpose.AUTHENTICATOR):
+        return see_other(place.account())
     if session.purpose is Purpose.NUMBER:
         person = await enrol.set_number(place.login, place.caller, person, proved.msisdn, place.visitor)
     else:
         person = await enrol.own_factor(place.login, place.caller, person, proved, place.visitor)
+    if proved.particulars.channel not in ways(person, place.settings.factors):
+        return see_other(place.account())
     has_codes = await place.login.people.recovery_codes_left(person.id)
     entered = await enter(place, session, proved.particulars.channel)
     if entered is None:

@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from dastak.core.errors import RateLimited
 from dastak.core.ids import digest_of
-from dastak.core.person import Person, ways
+from dastak.core.person import Person, owned, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
-from dastak.core.verification import Reason
+from dastak.core.verification import Reason, Verification
 from dastak.flows import sign_in as flow
 from dastak.flows.enrol import STEPPING, bring_in_step
 from dastak.web.browser_session import form_token
@@ -210,18 +210,32 @@ async def _after_code(
     place: Place, session: BrowserSession, person: Person, outcome: CodeOutcome
 ) -> Response:
     """Let somebody in whose code was right; who typed wrong ones too often begins again."""
+    judged = outcome.judgement
     if outcome.approved:
         held = await place.login.ports.store.find(place.caller.tenant.n, outcome.verification)
-        return await let_in(place, session, held.verification.particulars.channel)
-    judged = outcome.judgement
-    if judged is not None:
+        if _proves(place, person, held.verification):
+            return await let_in(place, session, held.verification.particulars.channel)
+    if outcome.approved or judged is not None:
         await flow.note(place.login, place.visitor, session, "wrong_code")
-        if judged.reason in _OVER:
-            await place.login.people.end_session(session.digest)
-            return place.cookies.take(begin_again(place, session))
+    if outcome.approved or (judged is not None and judged.reason in _OVER):
+        await place.login.people.end_session(session.digest)
+        return place.cookies.take(begin_again(place, session))
     if outcome.verification != session.asked:
         await place.bind(session, outcome.verification, Purpose.SIGN_IN)
     return await _show_second(place, session, person, outcome.values, outcome.status)
+
+
+def _proves(place: Place, person: Person, answered: Verification) -> bool:
+    """Say whether what was answered is a second factor that a person has and the service wants.
+
+    A session can be asked for a number that is still to be proved, and factors can change while it is asked.
+    """
+    said = answered.particulars
+    if said.channel not in ways(person, place.settings.factors):
+        return False
+    if said.channel in FACTORS:
+        return said.factor == owned(person, said.channel)
+    return answered.msisdn == person.msisdn
 
 
 async def _use(place: Place, session: BrowserSession, person: Person, way: str) -> Response:
