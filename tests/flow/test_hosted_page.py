@@ -148,3 +148,19 @@ async def test_no_form_has_anything_sent_where_an_authenticator_is_asked_for(
         back = await typed(browser, shown, oath.totp(shared, at_s=int(NOW.timestamp())))
 
         assert back.status_code == 303
+
+
+async def test_cookie_of_a_page_goes_with_the_page_and_soon_after_its_code_was_right(house: House) -> None:
+    verification = await house.start()
+    async with visiting(house, verification) as browser:
+        shown = await browser.get(URL)
+        again = await browser.get(URL)
+        back = await typed(browser, shown, house.code(verification))
+        over = await browser.get(URL)
+
+    life_s = int((verification.expires_at - NOW).total_seconds()) + 15 * 60
+    assert f"; Max-Age={life_s};" in shown.headers["set-cookie"]
+    assert "set-cookie" not in again.headers
+    name, _, rest = shown.headers["set-cookie"].partition(";")
+    assert back.headers["set-cookie"] == f"{name};{rest.replace(str(life_s), '120')}"
+    assert "That code was already used." in over.text

@@ -5,6 +5,7 @@
 3. It leads back to the one address that was checked when it was made, right code or not.
 """
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -32,6 +33,8 @@ from dastak.web.page_words import LANGUAGE_DEFAULT, LANGUAGES, Words, choose_lan
 
 _OK: Final = 200
 _UNPROCESSABLE: Final = 422
+# So long a browser that goes back or reloads is still told that the code was used, and led on.
+_DONE_KEPT_S: Final = 120
 _NO_PAGE: Final = NotFound("There is no such page.")
 
 
@@ -83,7 +86,7 @@ class HostedPages:
         await self._turn(visit.page, outcome.verification)
         if outcome.approved:
             await self._pages.finish_page(visit.page.token_digest, self._house.ports.clock.now())
-            return see_other(way_back(visit.page))
+            return visit.sessions.give(see_other(way_back(visit.page)), visit.secret, max_age_s=_DONE_KEPT_S)
         return self._show(visit, outcome.values, outcome.status)
 
     async def state(self, request: Request) -> Response:
@@ -199,7 +202,8 @@ class HostedPages:
         origin = origin_of(visit.page)
         answer = self._house.show("code_page.html", visit.words, shown, status, forms_to=(origin,))
         if visit.fresh:
-            visit.sessions.give(answer, visit.secret)
+            left = visit.page.expires_at - self._house.ports.clock.now()
+            visit.sessions.give(answer, visit.secret, max_age_s=math.ceil(left.total_seconds()))
         return answer
 
 
