@@ -39,7 +39,7 @@ from dastak.store.postgres.postgres_lane import (
     answer_by_s,
 )
 from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
-from dastak.store.postgres.wanted import Account, Wanted, in_order
+from dastak.store.postgres.wanted import Account, Key, Wanted, in_order
 from dastak.store.ran import Ran, tell
 
 WAITING_MAX: Final = 20_000
@@ -243,37 +243,7 @@ class Batches:
     def _read(self, connection: Connection, wanted: Wanted, sheet: Sheet) -> None:
         """Lock and read what a batch wants; in the thread of a lane."""
         keys = list(wanted.keys)
-        ids = [{"i": i, "id": key} for i, key in enumerate(keys) if isinstance(key, bytes)]
-        letters = [
-            {"i": i, "id": key.verification, "ordinal": key.ordinal}
-            for i, key in enumerate(keys)
-            if isinstance(key, MessageKey)
-        ]
-        refs = [
-            {"i": i, "route": key.route, "ref": key.ref}
-            for i, key in enumerate(keys)
-            if isinstance(key, CarrierRef)
-        ]
-        about = [{"id": one["id"]} for one in (*ids, *letters)] + [
-            {"route": one["route"], "ref": one["ref"]} for one in refs
-        ]
-        pending = [
-            {"tenant": t, "msisdn": m, "service": s, "state": rows.STATES[State.PENDING]}
-            for t, m, s in wanted.pending
-        ]
-        accounts = in_order(wanted.accounts)
-        asked: list[tuple[str, list[Any]]] = [
-            ("held_by_ids", ids),
-            ("held_by_messages", letters),
-            ("held_by_carriers", refs),
-            ("pending_of_numbers", pending),
-            ("kept_answers", [{"key": key} for key in wanted.answers]),
-            ("sends_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.sends.items()]),
-            ("calls_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.calls.items()]),
-            ("tallies", [{"tenant": t, "msisdn": m} for t, m in wanted.numbers]),
-            ("lock_accounts", [{"name": n, "day": d} for n, d in accounts if isinstance(n, str)]),
-            ("lock_spends", [{"tenant": t, "day": d} for t, d in accounts if isinstance(t, int)]),
-        ]
+        about, asked = _questions(keys, wanted)
         found: dict[str, Sequence[Any]] = {name: () for name, _ in asked}
         with connection.pipeline():
             connection.execute("BEGIN")
@@ -317,6 +287,41 @@ class Batches:
             if sheet.rings:
                 connection.execute(self._sql["ring"])
             connection.execute("COMMIT")
+
+
+def _questions(
+    keys: Sequence[Key], wanted: Wanted
+) -> tuple[list[dict[str, Any]], list[tuple[str, list[dict[str, Any]]]]]:
+    """Return whose numbers are to be locked, and what is read then: a statement, and what it takes."""
+    ids = [{"i": i, "id": key} for i, key in enumerate(keys) if isinstance(key, bytes)]
+    letters = [
+        {"i": i, "id": key.verification, "ordinal": key.ordinal}
+        for i, key in enumerate(keys)
+        if isinstance(key, MessageKey)
+    ]
+    refs = [
+        {"i": i, "route": key.route, "ref": key.ref}
+        for i, key in enumerate(keys)
+        if isinstance(key, CarrierRef)
+    ]
+    about = [{"id": one["id"]} for one in (*ids, *letters)]
+    pending = [
+        {"tenant": t, "msisdn": m, "service": s, "state": rows.STATES[State.PENDING]}
+        for t, m, s in wanted.pending
+    ]
+    accounts = in_order(wanted.accounts)
+    return [*about, *({"route": one["route"], "ref": one["ref"]} for one in refs)], [
+        ("held_by_ids", ids),
+        ("held_by_messages", letters),
+        ("held_by_carriers", refs),
+        ("pending_of_numbers", pending),
+        ("kept_answers", [{"key": key} for key in wanted.answers]),
+        ("sends_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.sends.items()]),
+        ("calls_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.calls.items()]),
+        ("tallies", [{"tenant": t, "msisdn": m} for t, m in wanted.numbers]),
+        ("lock_accounts", [{"name": n, "day": d} for n, d in accounts if isinstance(n, str)]),
+        ("lock_spends", [{"tenant": t, "day": d} for t, d in accounts if isinstance(t, int)]),
+    ]
 
 
 def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any]) -> None:
