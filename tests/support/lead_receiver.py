@@ -44,10 +44,14 @@ class LeadReceiver:
         self.over = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one request."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:-2]
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head)}
-        body = await reader.readexactly(int(headers["content-length"]))
+        """Take one request; who was cut off before it was whole sent none."""
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:-2]
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head)}
+            body = await reader.readexactly(int(headers["content-length"]))
+        except asyncio.IncompleteReadError:
+            writer.close()
+            return
         taken = Taken(headers["webhook-id"], headers["webhook-timestamp"], body, headers)
         if self.proof(taken) in headers["webhook-signature"].split(" "):
             self.taken.append(taken)
