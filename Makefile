@@ -50,7 +50,7 @@ pages: $(DEV)
 bench: $(DEV) ## Measure this machine
 	$(BIN)/python -m bench $(ARGS)
 
-chaos: $(DEV) ## Break Dastak on this machine in every way it knows, and close the books
+chaos: $(DEV) ## Break Dastak on this machine in every way it knows, on both stores, and close the books
 	$(BIN)/python -m chaos $(ARGS)
 
 docs: $(DEV) ## Write the generated pages of docs/ again

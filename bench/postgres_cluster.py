@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any, Final
 
 import psycopg
 
-from bench.processes import free_port
+from bench.processes import children, free_port
 
 # Nothing is lost with a test's database but the test.
 FAST: Final[Mapping[str, str]] = {"fsync": "off", "full_page_writes": "off"}
@@ -20,6 +22,11 @@ DURABLE: Final[Mapping[str, str]] = {}
 
 # By this name a primary knows the standby that follows it.
 FOLLOWER: Final = "follower"
+
+# As proc(5) has them: of a process that is stopped, and of one that has ended, whoever has noticed.
+STOPPED: Final = ("T", "t")
+GONE: Final = ("", "Z", "X")
+SIGNAL_S_MAX: Final = 10.0
 
 _USER: Final = "postgres"
 _databases = count(1)
@@ -93,6 +100,24 @@ class PostgresServer:
         """Stop it at once."""
         self._run("pg_ctl", "-D", str(self.data), "-m", "immediate", "stop")
 
+    def kill(self) -> None:
+        """End every process of it as a crash does, and wait until all are gone.
+
+        Raises:
+            TimeoutError: They do not go.
+        """
+        first = self.pid
+        # Once it is stopped it bears no more, so that none is left who holds on to the memory they share.
+        os.kill(first, signal.SIGSTOP)
+        _until(lambda: _state(first) in STOPPED)
+        pids = (first, *children(first))
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _until(lambda: all(_state(pid) in GONE for pid in pids))
+        # Where nobody has buried the first one yet, a start would take it for one that still runs.
+        (self.data / "postmaster.pid").unlink()
+
     def promote(self) -> None:
         """Make a primary of a standby, and wait until it is one."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "promote")
@@ -133,3 +158,19 @@ class PostgresServer:
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
                 **self._as,
             )
+
+
+def _state(pid: int) -> str:
+    """Return the letter that the kernel has for what a process does; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _until(so: Callable[[], bool]) -> None:
+    give_up_s = time.monotonic() + SIGNAL_S_MAX
+    while not so():
+        if time.monotonic() > give_up_s:
+            raise TimeoutError("PostgreSQL does not do as it is told by a signal")
+        time.sleep(0.01)

@@ -58,15 +58,22 @@ async def _kill_and_start(house: House) -> None:
 
 
 async def kill_of_a_full_house(stage: Stage) -> Outcome:
-    """F3: kill -9 of API, worker and database (one process here), with many texts in the queue."""
+    """F3: kill -9 of API, worker and database, with many texts in the queue.
+
+    On SQLite they are one process. A server of PostgreSQL is killed where it is this run's own.
+    """
     silent = (Fault(silent=1.0),)
     async with stage.house("f3", north=silent, south=silent) as house:
         house.fault_begins()
         await _start_many(house, stage.scale.pending)
         house.victim.kill()
         killed_s = time.monotonic()
+        if stage.server is not None:
+            await asyncio.to_thread(stage.server.kill)
         for carrier in (house.north, house.south):
             carrier.smsc.faults.faults = ()
+        if stage.server is not None:
+            await asyncio.to_thread(stage.server.start)
         await house.victim.start()
         house.figures["pending"] = len(house.books.accepted)
         async with house.load():
@@ -75,7 +82,16 @@ async def kill_of_a_full_house(stage: Stage) -> Outcome:
             drained = await _until_all_have_a_text(house)
         house.figures["queue drained after s"] = drained - killed_s
         findings = await house.close(settle_s=0)
-        return stage.outcome("F3", "kill -9 with a full queue", house, findings)
+        return stage.outcome("F3", _title(stage), house, findings)
+
+
+def _title(stage: Stage) -> str:
+    """Say what was killed."""
+    if stage.server is not None:
+        return "kill -9 of program and PostgreSQL with a full queue"
+    if stage.database_url is not None:
+        return "kill -9 with a full queue; the server of the database lives"
+    return "kill -9 with a full queue"
 
 
 async def _start_many(house: House, count: int) -> None:

@@ -30,6 +30,12 @@ LEASES: Final = 2
 STRETCH_S: Final = 3.0
 NORMAL_TIMES: Final = 2.0
 NORMAL_S_MIN: Final = 0.05
+# By when that must be, counted from the fault, and for how long starts and checks may be refused (F5).
+NORMAL_WITHIN_S: Final = 30.0
+REFUSED_S_MAX: Final = 15.0
+# The name of the figure in kept runs.
+NORMAL: Final = "p99 normal after s"
+REFUSED: Final = "refused for s"
 # What nobody may confirm.
 TABLE: Final = "written_alone"
 # What a server says when what it has committed is on its own disk alone.
@@ -198,8 +204,13 @@ async def _followed() -> AsyncIterator[tuple[PostgresServer, PostgresServer]]:
 
 async def _go_on(house: House) -> None:
     """Let people come until there is something to compare with; what is broken is mended only then."""
-    await asyncio.sleep(house.stage.scale.settle_s)
-    await house.until_asked(house.stage.scale.requests_min)
+    scale = house.stage.scale
+    await asyncio.sleep(scale.settle_s)
+    await house.until_asked(scale.requests_min)
+    if scale.judges_speed:
+        # Who is not seen to be well by then was not well, and not only looked at for too short a time.
+        looked_at_s = house.fault_began_s + NORMAL_WITHIN_S + STRETCH_S
+        await asyncio.sleep(max(0.0, looked_at_s - time.monotonic()))
     house.fault_ended_s = time.monotonic()
 
 
@@ -234,15 +245,26 @@ async def _close(house: House, fault: str, title: str, *, refuses: bool = True) 
     told = [call.answered_s for call in refused]
     house.figures |= {
         "refused": len(refused),
-        "refused for s": max(told, default=0.0) - min(told, default=0.0),
+        REFUSED: max(told, default=0.0) - min(told, default=0.0),
         "longest refusal s": max((call.answered_s - call.asked_s for call in refused), default=0.0),
     }
-    _measure_waits(house)
+    judge_waits(house)
+    if fault == "F5":
+        house.expect_within("seconds of refusals", house.figures[REFUSED], REFUSED_S_MAX)
     return house.stage.outcome(fault, title, house, findings)
 
 
+def judge_waits(house: House) -> None:
+    """Compare how long people waited for good answers before the fault and after it, and judge that.
+
+    The figure is left out where people waited longer as long as they came; that is a breach as well.
+    """
+    _measure_waits(house)
+    normal_s = house.figures.get(NORMAL, float("inf"))
+    house.expect_within("seconds until p99 is normal", normal_s, NORMAL_WITHIN_S)
+
+
 def _measure_waits(house: House) -> None:
-    """Compare how long people waited for good answers before the fault and after it."""
     before = p99([call for call in house.books.calls if call.answered_s < house.fault_began_s])
     last = max(call.asked_s for call in house.books.calls)
     begin = house.fault_began_s + max(house.recoveries, default=0.0)
@@ -251,7 +273,7 @@ def _measure_waits(house: House) -> None:
     while begin + STRETCH_S <= last:
         calls = [call for call in house.books.calls if begin <= call.asked_s < begin + STRETCH_S]
         if p99(calls) <= normal and all(call.status != 503 for call in calls):
-            house.figures["p99 normal after s"] = begin + STRETCH_S - house.fault_began_s
+            house.figures[NORMAL] = begin + STRETCH_S - house.fault_began_s
             house.figures["p99 then s"] = p99(calls)
             return
         begin += STRETCH_S / 3

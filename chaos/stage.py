@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.postgres_cluster import PostgresServer
 from chaos.api_lines import ApiLines
 from chaos.books import GONE, TERMINAL, Books, Findings, Told
 from chaos.code_traces import traces
@@ -26,6 +27,8 @@ from dastak.simulator.faults import Fault
 CONNECTIONS: Final = 256
 BIND_S_MAX: Final = 20.0
 SETTLE_S_MAX: Final = 60.0
+# How long a look at one verification may be refused before it counts as gone.
+LOOK_REFUSED_S_MAX: Final = 15.0
 TTL_S: Final = 300.0
 # How many verifications are asked after at once when the books are closed.
 ASKERS: Final = 32
@@ -230,6 +233,8 @@ class House:
         self.expect("I13", ruled > 0 or not asked, "a stranger got no answer, so nothing was tried")
 
     async def _settled(self, verification: str, give_up_s: float) -> Told:
+        # Of all that is asked a busy program refuses looks first, which says nothing of what it has.
+        refused_until_s = max(give_up_s, time.monotonic() + LOOK_REFUSED_S_MAX)
         while True:
             view = await self.lines.ask("GET", f"{PATH}/{verification}")
             timeline = await self.lines.ask("GET", f"{PATH}/{verification}/timeline")
@@ -237,7 +242,7 @@ class House:
                 told = Told(state=view.body["state"], events=timeline.body["events"])
                 if told.state in TERMINAL or time.monotonic() >= give_up_s:
                     return told
-            elif view.status == 404 or time.monotonic() >= give_up_s:
+            elif view.status == 404 or time.monotonic() >= refused_until_s:
                 return Told(state=GONE, events=())
             await asyncio.sleep(0.1)
 
@@ -251,6 +256,7 @@ class Stage:
         seed: Of all chance.
         database_url: Of a PostgreSQL server on this machine, in which each scene makes a database of its own;
             None keeps rows in a SQLite file of each scene.
+        server: That server, where it is this run's own and may be killed.
         cluster: Three database machines for the scenes that break them; None makes new ones for each of them.
     """
 
@@ -261,10 +267,12 @@ class Stage:
         scale: Scale,
         seed: int,
         database_url: str | None = None,
+        server: PostgresServer | None = None,
         cluster: PatroniCluster | None = None,
     ) -> None:
         self.directory, self.scale, self.seed = directory, scale, seed
-        self.database_url, self.cluster = database_url, cluster
+        self.database_url = database_url if server is None else server.url
+        self.server, self.cluster = server, cluster
         self.per_s = scale.per_s or 0.0
         self._houses = 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.postgres_cluster import PostgresServer
 from chaos.catalogue import SCENES
 from chaos.outcome_table import Outcome
 from chaos.patroni_cluster import PatroniCluster
@@ -27,11 +28,15 @@ async def play_short(
     directory: Path,
     *,
     database_url: str | None = None,
+    server: PostgresServer | None = None,
     cluster: PatroniCluster | None = None,
     scale: Scale = QUICK,
 ) -> Outcome:
-    """Play it, and assert what no fault may break; without a cluster one is made where it is wanted."""
-    stage = Stage(directory, scale=scale, seed=1, database_url=database_url, cluster=cluster)
+    """Play it, and assert what no fault may break; without a cluster one is made where it is wanted.
+
+    Rows are kept in a file, unless `database_url` names a server, or `server` is one that may be killed.
+    """
+    stage = Stage(directory, scale=scale, seed=1, database_url=database_url, server=server, cluster=cluster)
     with told_if_not_here():
         outcome = await SCENES[fault](stage)
 
