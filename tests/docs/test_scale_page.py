@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from bench import to_scale
-from bench.growth import Growth
+from bench.growth import Grown, Growth
 from dastak.store.statements import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +59,24 @@ def test_figures_of_the_page_are_those_that_were_kept() -> None:
     assert f"carries {to_scale.one_carries(cost) // 10**6} million codes a day" in page
 
 
+def test_changes_of_the_page_are_those_against_the_smallest() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    growth = msgspec.json.decode((ROOT / to_scale.MEASURED).read_bytes(), type=Growth)
+    smallest = {one.database: one for one in reversed(growth.sizes)}
+
+    changed = [
+        " | ".join(
+            (f"| {one.database}", f"{one.verifications:,}", *changes(one, smallest[one.database]))
+        ).rstrip()
+        + " |"
+        for one in growth.sizes
+        if one is not smallest[one.database]
+    ]
+
+    assert len(changed) == 6
+    assert [line for line in changed if line not in page] == []
+
+
 def test_shares_of_the_busiest_shard_are_those_that_are_drawn() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
@@ -66,6 +84,21 @@ def test_shares_of_the_busiest_shard_are_those_that_are_drawn() -> None:
         tenant = to_scale.hottest(shards, to_scale.by_tenant(), Random(1))
         number = to_scale.hottest(shards, to_scale.by_number, Random(1))
         assert re.search(rf"\| {shards} \| {tenant:.2f}( times its share)? \| {number:.2f} \|", page)
+
+
+def changes(one: Grown, smallest: Grown) -> list[str]:
+    """Return in percent what differs from the smallest size; nothing where there is no such figure."""
+    now, then = (
+        (
+            grown.starts.per_s,
+            grown.starts.cpu_us,
+            grown.checks.per_s,
+            grown.checks.cpu_us,
+            grown.starts_server_us + grown.checks_server_us,
+        )
+        for grown in (one, smallest)
+    )
+    return [f"{100 * (a / b - 1):+.1f}" if b else "" for a, b in zip(now, then, strict=True)]
 
 
 def shown(figure: float) -> str:
