@@ -21,10 +21,10 @@ from bench.cases import (
     Failover,
     Latencies,
     Throughput,
-    cycle_case,
     dispatch_case,
     failover_case,
 )
+from bench.cycles import cycle_case, most_cycles
 from bench.footprint import Footprint, measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
 from bench.growth import Growth, growth_text, measure_growth
@@ -221,6 +221,7 @@ async def measure_program(
                 await dastak.starts_case(connections, scale.operations // 2)
                 rounds.append(await dastak.mixed_case(connections, scale.operations))
                 await dastak.checks_case(connections)
+                rounds.append(await most_cycles(dastak, connections, scale.operations // 2))
         tell(f"{DISPATCH_PER_S} starts a second, {scale.open_s} s")
         latencies = await dispatch_case(dastak, per_s=DISPATCH_PER_S, count=DISPATCH_PER_S * scale.open_s)
         tell(f"{CYCLES_PER_S} whole cycles a second, {scale.open_s} s")

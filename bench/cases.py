@@ -1,16 +1,16 @@
-"""The cases: starts, checks and both as fast as they go; dispatch and the whole cycle by a clock."""
+"""The cases: starts, checks and both as fast as they go, and dispatch by a clock."""
 
 import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
-from bench.load import Answer, Pool, Request, closed_loop, connect, open_loop, post, quantile_ms
+from bench.load import Answer, Figures, Pool, Request, closed_loop, connect, open_loop, post, quantile_ms
 from bench.loopback_carrier import Carrier
 from bench.processes import Pinned, cpu_s
 from bench.scrape import Batches, batches
@@ -117,14 +117,20 @@ class Dastak:
         self, name: str, requests: Iterable[Request], *, connections: int, texts: int
     ) -> Throughput:
         """Run a closed loop over requests that lead to so many texts, and wait for the last receipt."""
-        ready = iter(list(requests))
+        ready, ports = iter(list(requests)), [node.port for node in self.nodes]
+        loop = partial(closed_loop, ports, ready, connections=connections, on_answer=self.on_answer)
+        return await self.measure(name, loop, connections=connections, texts=texts)
+
+    async def measure(
+        self, name: str, loop: Callable[[], Awaitable[Figures]], *, connections: int, texts: int
+    ) -> Throughput:
+        """Run a loop that leads to so many texts, and wait for the last receipt."""
         carrier = self.carrier
         texts_before = carrier.delivered
         batches_before = await self._batches()
         cpu_before_s, load_before_s = self._cpu_s(), cpu_s(os.getpid())
-        ports = [node.port for node in self.nodes]
         began_s = time.perf_counter()
-        figures = await closed_loop(ports, ready, connections=connections, on_answer=self.on_answer)
+        figures = await loop()
         delivered_share = (carrier.delivered - texts_before) / texts if texts else 1.0
         answered_s = time.perf_counter()
         # What was refused sends no text.
@@ -302,47 +308,6 @@ async def failover_case(dastak: Dastak, *, per_s: float, count: int) -> Failover
         cut_p99_ms=quantile_ms(around, 0.99),
         longest_ms=max(took_s.values()) * 1000,
     )
-
-
-async def cycle_case(dastak: Dastak, *, per_s: float, count: int) -> Latencies:
-    """Start by a clock, wait for the text, check at once: timed from the scheduled start to `approved`."""
-    pool = Pool(await connect(dastak.port, OPEN_CONNECTIONS))
-    due: dict[str, float] = {}
-    started: dict[str, Started] = {}
-    took_s: list[float] = []
-    done = asyncio.get_running_loop().create_future()
-
-    def begin(request: Request, due_s: float) -> None:
-        due[request.subject] = due_s
-        pool.ask(request.octets, partial(on_started, request.subject))
-
-    def on_started(msisdn: str, status: int, body: bytes) -> None:
-        assert status == 201, (status, body)
-        started[msisdn] = Started(id_of(body), msisdn)
-        check(msisdn)
-
-    def check(msisdn: str) -> None:
-        """Check when both the answer and the text are here."""
-        if msisdn in started and msisdn in dastak.carrier.texts:
-            pool.ask(dastak.check_octets(started[msisdn]), partial(on_checked, msisdn))
-
-    def on_checked(msisdn: str, status: int, body: bytes) -> None:
-        dastak.on_answer(Answer(CHECK, status, body, 0.0))
-        took_s.append(time.perf_counter() - due[msisdn])
-        if len(took_s) == count:
-            done.set_result(None)
-
-    dastak.carrier.on_text = check
-    wanted = dastak.carrier.delivered + count
-    cpu_before_s = dastak.process.cpu_s
-    await open_loop(dastak.starts(count), per_s=per_s, send=begin)
-    async with asyncio.timeout(30):
-        await done
-    await dastak.carrier.until_delivered(wanted)
-    dastak.carrier.on_text = None
-    pool.close()
-    used_s = dastak.process.cpu_s - cpu_before_s
-    return Latencies.of("start to approved", per_s, took_s, failed=0, cpu_s=used_s)
 
 
 def id_of(body: bytes) -> str:

@@ -12,7 +12,8 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import msgspec
 
-from bench.cases import FIRST_MSISDN, Dastak, Latencies, cycle_case
+from bench.cases import FIRST_MSISDN, Dastak, Latencies
+from bench.cycles import cycle_case
 from bench.load import Answer, Figures, Request, closed_loop, quantile_ms
 from bench.loopback_carrier import Carrier
 from bench.subject import DOMAIN, Installation, make_installation

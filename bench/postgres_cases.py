@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from bench.cases import Dastak, Latencies, Node, Throughput, dispatch_case
+from bench.cycles import most_cycles
 from bench.loopback_carrier import Carrier
 from bench.postgres_cluster import DURABLE, PostgresServer, programs
 from bench.processes import LOAD_CORE, children, cpu_s, let_go, move
@@ -30,8 +31,8 @@ class OnPostgres(msgspec.Struct, kw_only=True):
 
     Attributes:
         version: Of the server.
-        one_node: Starts, checks and both by turns. The node has a core; the server, the load and the carrier
-            share the other one.
+        one_node: Starts, checks, both by turns, and whole cycles. The node has a core; the server, the load
+            and the carrier share the other one.
         by_a_clock: Starts of that node, 500 a second and half of what it can do.
         two_nodes: The same as of one node. Nothing is kept on a core: two nodes, the server and the load
             take turns on all there are.
@@ -129,6 +130,8 @@ async def _measure(
     before_s = server_s(server)
     note(await dastak.mixed_case(connections, operations))
     await dastak.checks_case(connections)
+    before_s = server_s(server)
+    note(await most_cycles(dastak, connections, operations // 2))
     return figures
 
 
