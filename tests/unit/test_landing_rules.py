@@ -39,6 +39,7 @@ from dastak.web.landing.lead_export import csv_of, neutral
 from dastak.web.landing.lead_fields import TRAP, one_line, read_answers
 from dastak.web.landing.look_alikes import doubtful, host_fault, slug_fault
 from dastak.web.landing.page_drawing import TEMPLATE, Showing, values_of
+from dastak.web.landing.proof_of_work import FIELD as SOLUTION
 from dastak.web.landing.publish_checks import RESERVED_NAMES, Surroundings, faults
 from dastak.web.landing.raster import read_picture
 from dastak.web.landing.rich_text import is_link, refused_links, rich_text
@@ -53,7 +54,6 @@ from dastak.web.landing.themes import (
     variables,
 )
 from dastak.web.landing.visit_ticket import Tickets
-from dastak.web.landing.work_gate import FIELD as SOLUTION
 from dastak.web.page_files import PageFiles
 from dastak.web.page_templates import PageTemplates
 from dastak.web.page_words import LANGUAGES, words_of

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+# What carries a challenge to a browser, and its answer back.
+FIELD: Final = "altcha"
 ALGORITHM: Final = "SHA-256"
 # Half of these are tried on average. All of them took our script 0.6 s in V8 on a small server; a phone is a
 # few times slower. A program in Python took 0.08 s, so that it is a brake and not a wall.

@@ -26,9 +26,9 @@ from dastak.web.landing.design import (
 )
 from dastak.web.landing.lead_fields import TRAP
 from dastak.web.landing.look_alikes import doubtful, host_fault, slug_fault
+from dastak.web.landing.proof_of_work import FIELD as SOLUTION
 from dastak.web.landing.rich_text import is_link, refused_links
 from dastak.web.landing.themes import COLOUR_TITLES, THEMES, palette_of, poor_pairs
-from dastak.web.landing.work_gate import FIELD as SOLUTION
 
 # HTML and CSS of one view, without pictures: what a phone on a 2G line waits for.
 PAGE_OCTETS_MAX: Final = 20_000

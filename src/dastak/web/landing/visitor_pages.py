@@ -34,10 +34,10 @@ from dastak.web.landing.lead_fields import (
 )
 from dastak.web.landing.page_drawing import LOOK_PATH, TEMPLATE, Showing, sheet, values_of
 from dastak.web.landing.page_login import PageLogins, with_query
-from dastak.web.landing.proof_of_work import Challenge, written
+from dastak.web.landing.proof_of_work import FIELD, Challenge, written
 from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to, region_of
 from dastak.web.landing.visit_ticket import Ticket, Tickets
-from dastak.web.landing.work_gate import FIELD, WAIT_S, WorkGate
+from dastak.web.landing.work_gate import WAIT_S, WorkGate
 from dastak.web.page_answers import headers, read_form, refuse_foreign, see_other
 from dastak.web.page_house import PageHouse, told_of
 from dastak.web.page_words import Words, choose_language, words_of

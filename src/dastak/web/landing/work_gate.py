@@ -17,7 +17,6 @@ from dastak.core.sign_in_limits import BUDGETS, Budget, Claim, key_of, network_o
 from dastak.web.landing.proof_of_work import GOOD_FOR_S, Challenge, Judged, challenge, judge
 from dastak.web.login.login_house import client_address
 
-FIELD: Final = "altcha"
 # An address may ask for ten codes in ten minutes (guard/limits.py): the sum comes before that refusal.
 FROM_NETWORK: Final = Budget("page_from_network", 8, 3600)
 OF_PAGE: Final = Budget("page", 100, 900)
