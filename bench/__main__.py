@@ -24,7 +24,7 @@ from bench.cases import (
     dispatch_case,
     failover_case,
 )
-from bench.cycles import cycle_case, most_cycles
+from bench.cycles import cycle_case, half_load, most_cycles
 from bench.footprint import Footprint, measure_footprint, size_mib
 from bench.fsyncs import measure_fsyncs
 from bench.growth import Growth, growth_text, measure_growth
@@ -226,6 +226,8 @@ async def measure_program(
         latencies = await dispatch_case(dastak, per_s=DISPATCH_PER_S, count=DISPATCH_PER_S * scale.open_s)
         tell(f"{CYCLES_PER_S} whole cycles a second, {scale.open_s} s")
         latencies.append(await cycle_case(dastak, per_s=CYCLES_PER_S, count=CYCLES_PER_S * scale.open_s))
+        tell(f"half of the most, {scale.open_s} s each")
+        latencies += await half_load(dastak, middle(rounds), open_s=scale.open_s)
         return rounds, latencies, started_mib, process.resident_mib
 
 

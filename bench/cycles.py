@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from bench.cases import CHECK, OPEN_CONNECTIONS, Dastak, Latencies, Started, Throughput, id_of
+from bench.cases import CHECK, OPEN_CONNECTIONS, Dastak, Latencies, Started, Throughput, dispatch_case, id_of
 from bench.load import AGAIN_AFTER_S, TOO_BUSY, Answer, Figures, Pool, Request, connect, open_loop
 
 LAST_S_MAX: Final = 30
@@ -83,6 +83,15 @@ async def cycle_case(dastak: Dastak, *, per_s: float, count: int) -> Latencies:
     pool.close()
     used_s = dastak.process.cpu_s - cpu_before_s
     return Latencies.of("start to approved", per_s, took_s, failed=0, cpu_s=used_s)
+
+
+async def half_load(dastak: Dastak, most: Sequence[Throughput], *, open_s: int) -> list[Latencies]:
+    """Let people start, and go through whole cycles, by a clock at half of the most that goes."""
+    starts, cycles = (
+        int(max(case.per_s for case in most if case.name == name) / 2) for name in ("starts", "cycles")
+    )
+    latencies = await dispatch_case(dastak, per_s=starts, count=starts * open_s)
+    return [*latencies, await cycle_case(dastak, per_s=cycles, count=cycles * open_s)]
 
 
 async def most_cycles(dastak: Dastak, at_once: int, count: int) -> Throughput:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from bench.cases import Dastak, Latencies, Node, Throughput, dispatch_case
-from bench.cycles import most_cycles
+from bench.cycles import half_load, most_cycles
 from bench.loopback_carrier import Carrier
 from bench.postgres_cluster import DURABLE, PostgresServer, programs
 from bench.processes import LOAD_CORE, children, cpu_s, let_go, move
@@ -33,7 +33,7 @@ class OnPostgres(msgspec.Struct, kw_only=True):
         version: Of the server.
         one_node: Starts, checks, both by turns, and whole cycles. The node has a core; the server, the load
             and the carrier share the other one.
-        by_a_clock: Starts of that node, 500 a second and half of what it can do.
+        by_a_clock: Starts of that node, 500 a second; and starts and whole cycles at half of what it can do.
         two_nodes: The same as of one node. Nothing is kept on a core: two nodes, the server and the load
             take turns on all there are.
     """
@@ -58,10 +58,8 @@ async def measure_postgres(directory: Path, *, operations: int, open_s: int) -> 
             for pid in (server.pid, *children(server.pid)):
                 move(pid, LOAD_CORE)
             one_node = await _measure_all(dastak, server, operations)
-            most_per_s = next(c.case.per_s for c in one_node if c.case.name == "starts")
-            by_a_clock = []
-            for per_s in (DISPATCH_PER_S, int(most_per_s / 2)):
-                by_a_clock += await dispatch_case(dastak, per_s=per_s, count=per_s * open_s)
+            by_a_clock = await dispatch_case(dastak, per_s=DISPATCH_PER_S, count=DISPATCH_PER_S * open_s)
+            by_a_clock += await half_load(dastak, [costed.case for costed in one_node], open_s=open_s)
             two_nodes = await _measure_two(first, dastak, server, operations)
         return OnPostgres(
             version=server.version, one_node=one_node, by_a_clock=by_a_clock, two_nodes=two_nodes
