@@ -120,6 +120,7 @@ async def test_page_is_for_everybody_small_and_sealed(
 
 
 @pytest.mark.parametrize("kind", OFFICES)
+@pytest.mark.usefixtures("landing_pages")
 async def test_page_of_operators_is_for_everybody_and_sealed(
     browser: Browser, dastak: DastakProcess, operator: list[dict[str, str]], kind: str
 ) -> None:
