@@ -53,7 +53,7 @@ class WorkGate:
         Args:
             request: Who asks for the code.
             page: The page.
-            brought: What the form has in `FIELD`; may be empty.
+            brought: What the form has in `proof_of_work.FIELD`; may be empty.
 
         Returns:
             None: go on.
