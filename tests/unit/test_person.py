@@ -1,6 +1,9 @@
 """Names, passwords, factors and recovery codes of people."""
 
+import logging
 import random
+from itertools import combinations
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -9,12 +12,14 @@ from dastak.core.codes import KeyRing
 from dastak.core.errors import InvalidRequest
 from dastak.core.msisdn import Msisdn
 from dastak.core.person import (
+    NAME_CHARACTERS_MAX,
     RECOVERY_CODES,
     RECOVERY_OCTETS,
     Owned,
     Person,
     PersonId,
     check_name,
+    exact_key,
     name_key,
     owned,
     read_password,
@@ -25,6 +30,7 @@ from dastak.core.person import (
 )
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
+from dastak.tenancy import known_passwords
 from dastak.tenancy.known_passwords import is_known, read_breached
 from tests.support.samples import NOW, RING
 
@@ -60,8 +66,28 @@ def test_name_may_not_be_used(name: str) -> None:
         check_name(name)
 
 
-def test_longer_name_is_never_a_shorter_one() -> None:
-    assert name_key("a" * 64) != name_key("a" * 65)
+@pytest.mark.parametrize(
+    ("shorter", "longer"),
+    [("a" * 64, "a" * 65), ("a" * 64, "a" * 64 + "b" * 6), ("ß" * 32, "ß" * 33), ("ß" * 32, "ß" * 64)],
+)
+def test_longer_name_is_never_a_shorter_one(shorter: str, longer: str) -> None:
+    assert name_key(shorter) != name_key(longer)
+    assert len(name_key(longer)) > NAME_CHARACTERS_MAX, (
+        "by that it is known that its key is no longer its own"
+    )
+
+
+def test_spellings_of_one_name_have_keys_of_their_own_that_no_name_has() -> None:
+    spelled = ["Asha", "asha", "ASHA", "Ａｓｈａ", "café", "cafe\u0301", "a" * 65, "a" * 66]
+
+    assert all(exact_key(one) != exact_key(other) for one, other in combinations(spelled, 2))
+    assert exact_key(" Asha ") == exact_key("Asha")
+    assert {exact_key(one) for one in spelled}.isdisjoint(map(name_key, map(exact_key, spelled)))
+
+
+def test_key_of_a_name_has_no_nul() -> None:
+    assert name_key("\0 As\0ha") == "asha"
+    assert "\0" not in exact_key("As\0ha")
 
 
 def test_password_is_the_same_from_every_keyboard() -> None:
@@ -130,9 +156,24 @@ def test_nobody_would_try_this_first(password: str) -> None:
     assert not is_known(password)
 
 
-def test_list_of_breached_passwords_is_read_in_any_case(tmp_path) -> None:
+def test_list_of_breached_passwords_is_read_in_any_case(tmp_path: Path) -> None:
     file = tmp_path / "breached.txt"
     file.write_text("Kq7#vL2p\n\nxyz\n")
 
     assert is_known("kQ7#Vl2P", read_breached(file))
     assert not is_known("kQ7#Vl2P", read_breached(None))
+
+
+@pytest.mark.parametrize(("lines", "told"), [(3, False), (4, True), (5, True)])
+def test_longer_list_of_breached_passwords_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lines: int, told: bool
+) -> None:
+    monkeypatch.setattr(known_passwords, "LINES_MAX", 3)
+    file = tmp_path / "breached.txt"
+    file.write_text("".join(f"Kq7#vL2p{n}\n" for n in range(lines)))
+
+    with caplog.at_level(logging.WARNING):
+        read = read_breached(file)
+
+    assert read == {"kq7#vl2p0", "kq7#vl2p1", "kq7#vl2p2"}
+    assert [f"{file} has more than 3 lines" in one for one in caplog.messages] == [True] * told

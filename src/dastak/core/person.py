@@ -1,6 +1,7 @@
 """A person who signs in to a service: a name, a password, and what else proves who it is.
 
-1. A name is one person's, however it is typed: `Asha`, `asha` and full-width letters are the same.
+1. In our own directory a name is one person's, however it is typed: `Asha`, `asha` and full-width letters are
+   the same. Where a customer's own system knows the names, it says which spellings are the same.
 2. A second factor is asked for by its own id and never by its number, for two people may share a phone.
 3. The number of a person proves nothing until its code was typed.
 """
@@ -9,6 +10,7 @@ import hmac
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Final, NewType
 
 import msgspec
@@ -25,6 +27,8 @@ PERSON_ID_OCTETS: Final = 16
 NAME_CHARACTERS_MIN: Final = 3
 NAME_CHARACTERS_MAX: Final = 64
 _NAME_MARKS: Final = "._-@+"
+_EXACT: Final = "exact:"
+assert len(_EXACT) + 2 * 32 > NAME_CHARACTERS_MAX + 1, "it is longer than what `name_key` returns"
 # NIST SP 800-63B-4, 3.1.1.2 asks for eight beside a second factor, and for room up to 64 at least.
 PASSWORD_CHARACTERS_MIN: Final = 8
 PASSWORD_CHARACTERS_MAX: Final = 256
@@ -89,10 +93,17 @@ def check_name(text: str) -> str:
 def name_key(text: str) -> str:
     """Return what two spellings of one username have in common; any text has one, used or not.
 
+    It is cut where no name that may be used goes on, and has no NUL, which PostgreSQL keeps in no text.
+
     Source: RFC 8265, section 3.3.3, with the compatible forms of letters taken as one.
     """
-    folded = unicodedata.normalize("NFKC", text.strip()).casefold()
+    folded = unicodedata.normalize("NFKC", text.replace("\0", "").strip()).casefold()
     return unicodedata.normalize("NFKC", folded)[: NAME_CHARACTERS_MAX + 1]
+
+
+def exact_key(text: str) -> str:
+    """Return what one spelling of a username has in common with no other, and with no `name_key`."""
+    return _EXACT + sha256(text.strip().encode()).hexdigest()
 
 
 def read_password(text: str) -> str:

@@ -1,7 +1,9 @@
 """Passwords that everybody would try first: common words and what is hung on to them, and runs of keys."""
 
+import logging
 import re
 from collections.abc import Container
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +41,8 @@ _RUNS: Final = (
 # What a list of a breach has: one password a line. 100,000 of them take some 10 MB of memory.
 LINES_MAX: Final = 1_000_000
 
+log = logging.getLogger("dastak.login")
+
 
 def is_known(clear: str, breached: Container[str] = frozenset()) -> bool:
     """Say whether a password is one of the first that anybody would try.
@@ -59,7 +63,7 @@ def is_known(clear: str, breached: Container[str] = frozenset()) -> bool:
 
 
 def read_breached(path: Path | None) -> frozenset[str]:
-    """Read a list of passwords, one a line, in any case.
+    """Read a list of passwords, one a line, in any case; of what is longer than `LINES_MAX` the log tells.
 
     Raises:
         OSError: It cannot be read.
@@ -67,4 +71,7 @@ def read_breached(path: Path | None) -> frozenset[str]:
     if path is None:
         return frozenset()
     with path.open(encoding="utf-8", errors="replace") as lines:
-        return frozenset(line.strip().lower() for _, line in zip(range(LINES_MAX), lines, strict=False))
+        known = frozenset(line.strip().lower() for line in islice(lines, LINES_MAX))
+        if next(lines, None) is not None:
+            log.warning("%s has more than %s lines; passwords in the rest are not refused", path, LINES_MAX)
+    return known
