@@ -11,7 +11,7 @@ from dastak.core.errors import Conflict, NotFound
 from dastak.core.login_settings import LoginSettings
 from dastak.core.oidc import TokenKind
 from dastak.core.people_store import Entry, Invitation, PasswordLink
-from dastak.core.person import Person, PersonId
+from dastak.core.person import Person, PersonId, exact_key, name_key
 from dastak.core.sign_in_limits import FROM_THERE, STRANGERS, Claim
 from dastak.core.sign_in_state import DEVICES_MAX, SIGN_INS_KEPT, BrowserSession, Device, SignInLine, Stage
 from dastak.core.tenant import Mode
@@ -131,6 +131,46 @@ async def test_gain_of_trust_replaces_one_session_once(store: Any) -> None:
     assert (await store.people.session_of(b"%d" % entered.index(True))).stage is Stage.SIGNED_IN
 
 
+async def test_session_that_a_browser_had_is_over_and_its_person_goes_on_in_the_next(store: Any) -> None:
+    person, other = some_person(), some_person(username="Ravi")
+    client = await store.oidc.put_client(some_client())
+    for digest in (b"one", b"two", b"three"):
+        await store.people.enter(Entry(session=some_session(person, digest, stage=Stage.SIGNED_IN)))
+    given = {}
+    for visit in (b"one", b"two", b"three"):
+        given[visit] = some_token(TokenKind.ACCESS)
+        await store.oidc.open_grant(some_grant(client, visit=visit), given[visit])
+
+    async def revoked() -> list[bytes]:
+        held = {visit: await store.oidc.token(code.digest) for visit, code in given.items()}
+        return [visit for visit, one in held.items() if one.grant.revoked_at is not None]
+
+    await store.people.enter(Entry(session=some_session(person, b"one."), ends=b"one"))
+    await store.people.enter(Entry(session=some_session(other, b"two."), ends=b"two"))
+    await store.people.enter(Entry(session=some_session(person, b"new"), ends=b"of nobody"))
+    at_first = await revoked()
+    in_code = some_session(person, b"one..", stage=Stage.SIGNED_IN)
+    entered = await store.people.enter(Entry(session=in_code, replaces=b"one.", ends=b"one."))
+    await store.people.end_session(b"one.", now=NOW)
+    between = await revoked()
+    await store.people.end_session(b"one..", now=NOW)
+
+    over = [await store.people.session_of(one) for one in (b"one", b"two", b"one.")]
+    kept = [await store.people.session_of(one) for one in (b"two.", b"three", b"new")]
+    assert over == [None] * 3
+    assert None not in kept
+    assert at_first == [b"two"], "who signs in where somebody else was ends what that one gave"
+    assert (entered, between) == (True, [b"two"])
+    assert await revoked() == [b"one", b"two"], "a sign-out ends what was given in all sessions before"
+
+
+async def test_name_with_a_nul_is_asked_about_as_any_other(store: Any) -> None:
+    person = await store.people.put_person(some_person(username="as\0ha"), name_key("as\0ha"))
+
+    assert await store.people.person_named(1, Mode.LIVE, name_key("As\0ha")) == person
+    assert await store.people.person_named(1, Mode.LIVE, exact_key("as\0ha")) is None
+
+
 async def test_right_attempt_is_given_back_with_the_session(store: Any) -> None:
     person = await store.people.put_person(some_person(), "asha")
     claim = Claim(b"there", FROM_THERE)
@@ -146,7 +186,7 @@ async def test_session_is_moved_and_ended(store: Any) -> None:
         await store.people.enter(Entry(session=some_session(person, digest)))
 
     moved = await store.people.move_session(b"one", lambda one: replace(one, remember=True), line("moved"))
-    await store.people.end_session(b"two")
+    await store.people.end_session(b"two", now=NOW)
     nothing = await store.people.move_session(b"two", lambda one: one)
 
     assert moved.remember

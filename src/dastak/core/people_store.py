@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -46,7 +47,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         session: The new session.
-        replaces: The digest of the one before it.
+        replaces: The digest of the one before it, which must be there.
+        ends: The digest of whatever session the browser had, if any; that one is over. What sites were given
+            in it is revoked, but for those of the same person, who goes on in the new one.
         line: For the log of its person.
         back: Attempts that were right after all.
         device: The browser, to be known again.
@@ -56,6 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     session: BrowserSession
     replaces: bytes | None = None
+    ends: bytes | None = None
     line: SignInLine | None = None
     back: tuple[Claim, ...] = ()
     device: Device | None = None
@@ -116,8 +120,8 @@ class PeopleStore(Protocol):
     ) -> BrowserSession | None:
         """Run a rule on a session, and log a line; None when it is gone."""
 
-    async def end_session(self, digest: bytes) -> None:
-        """End a session."""
+    async def end_session(self, digest: bytes, *, now: datetime) -> None:
+        """End a session, and what other sites were given in it."""
 
     async def end_sessions(self, person: PersonId, *, but: bytes | None, line: SignInLine) -> None:
         """End all sessions of a person but one, and all that other sites were given in them.
@@ -166,13 +170,21 @@ class PeopleStore(Protocol):
         """Return an invitation that is not used up."""
 
 
+class Asker(StrEnum):
+    """For whom a password is hashed; each kind waits apart from the others and has its share of the turns."""
+
+    KNOWN = "known"  # somebody who proved something before: this browser's sign-in, a code, an invitation
+    CONSOLE = "console"  # anybody who wants into the console
+    STRANGER = "stranger"
+
+
 class Passwords(Protocol):
     """Hashes passwords slowly, without holding up anything else."""
 
-    def make(self, clear: str) -> Awaitable[str]:
+    def make(self, clear: str, asker: Asker = Asker.STRANGER) -> Awaitable[str]:
         """Return what is kept of a password. Raises: Overloaded (too many wait)."""
 
-    def holds(self, kept: str | None, clear: str) -> Awaitable[bool]:
+    def holds(self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER) -> Awaitable[bool]:
         """Say whether a password is the one; None, for nobody, takes as long. Raises: Overloaded."""
 
     def is_outdated(self, kept: str) -> bool:

@@ -1,7 +1,9 @@
 """What a browser has proved to a service: nothing, the password, or all of it; and how that ends.
 
 1. Whoever passed the password alone may only be asked for a code, and only in the browser that passed it.
-2. Each gain of trust is a new session with a new secret; the one before it is gone in the same commit.
+2. Each gain of trust is a new session with a new secret; the one before it is gone in the same commit, also
+   where somebody who is signed in signs in again. What sites were given in it stays while its person goes on:
+   one that wants a fresh sign-in logs nobody out of another. The next sign-out ends it.
 3. A session ends by leaving, by idling, by its age, by a sign-out everywhere; nothing reopens it.
 """
 

@@ -98,9 +98,14 @@ class PeopleTables:
         """See `PeopleStore.move_session`."""
         return await self._desk.write(partial(_move_session, digest, rule, line))
 
-    async def end_session(self, digest: bytes) -> None:
+    async def end_session(self, digest: bytes, *, now: datetime) -> None:
         """See `PeopleStore.end_session`."""
-        await self._write("delete_session", digest)
+
+        def end(execute: Execute) -> None:
+            execute("delete_session", (digest,))
+            execute("revoke_grants_in_visit", (digest, rows.to_ms(now)))
+
+        await self._desk.write(end)
 
     async def end_sessions(self, person: PersonId, *, but: bytes | None, line: SignInLine) -> None:
         """See `PeopleStore.end_sessions`."""
@@ -253,9 +258,13 @@ def _enter(entry: Entry, execute: Execute) -> bool:
     session = entry.session
     if entry.link is not None and execute("delete_password_link", (entry.link,)).rowcount == 0:
         return False
-    if entry.replaces is not None and execute("delete_session", (entry.replaces,)).rowcount == 0:
-        return False
     now = rows.to_ms(session.created_at)
+    if entry.replaces is not None:
+        if execute("delete_session", (entry.replaces,)).rowcount == 0:
+            return False
+        execute("move_grants_in_visit", (entry.replaces, session.digest))
+    if entry.ends is not None:
+        _end_before(entry.ends, session, now, execute)
     execute("delete_sessions_over", (now, _SWEPT_MAX))
     row = (session.digest, session.person, rows.to_ms(over_at(session)), rows.text(session))
     execute("insert_session", row)
@@ -266,6 +275,18 @@ def _enter(entry: Entry, execute: Execute) -> bool:
     if entry.line is not None:
         _note(session.person, entry.line, execute)
     return True
+
+
+def _end_before(before: bytes, session: BrowserSession, now: int, execute: Execute) -> None:
+    """End the session a browser had; a sign-out from the new one ends what its person's sites got in that."""
+    found = execute("session_by_digest", (before,)).fetchone()
+    if found is None:
+        return
+    execute("delete_session", (before,))
+    if _SESSION.decode(found[0]).person == session.person:
+        execute("move_grants_in_visit", (before, session.digest))
+    else:
+        execute("revoke_grants_in_visit", (before, now))
 
 
 def _give_back(claims: Sequence[Claim], now_s: int, execute: Execute) -> None:

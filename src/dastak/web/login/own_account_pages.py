@@ -294,7 +294,7 @@ async def _out(
         line = line_of(place.login, place.visitor, "signed_out_everywhere")
         await place.login.people.end_sessions(person.id, but=None, line=line)
     else:
-        await place.login.people.end_session(session.digest)
+        await place.login.people.end_session(session.digest, now=place.login.ports.clock.now())
     return place.cookies.take(see_other(place.sign_in()))
 
 

@@ -142,7 +142,7 @@ class LogoutPages:
     ) -> Response:
         provider = self._provider
         for _, secret in carried:
-            await provider.passwords.people.end_session(digest_of(secret))
+            await provider.passwords.people.end_session(digest_of(secret), now=provider.now())
             await provider.store.end_visit(digest_of(secret), now=provider.now())
         if leaving.back is None:
             answer = provider.house.show("oidc_logged_out.html", provider.house.words(request), {})
