@@ -7,20 +7,31 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
+import msgspec
 import pytest
 import pytest_asyncio
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
 from dastak.core.errors import Overloaded
+from dastak.core.people_store import Asker
 from dastak.tenancy import password_hashes
-from dastak.tenancy.password_hashes import CORES_FOR_ONE, HASH_S_MAX, WAITING_MAX, PasswordHashes
+from dastak.tenancy.hashing_process import Question
+from dastak.tenancy.password_hashes import (
+    CORES_FOR_ONE,
+    HASH_S_MAX,
+    WAITING_APART_MAX,
+    WAITING_MAX,
+    PasswordHashes,
+)
 from tests.support.child_processes import children, command_line, lives
 from tests.support.patience import until
 
 PASSWORD = "a bridge of seven lemons"
 # A loop runs a timer so much too early at most.
 CLOCK_S = 0.002
+# A turn that never comes would be waited for without an end.
+PATIENCE_S = 60
 
 
 @pytest_asyncio.fixture
@@ -145,3 +156,94 @@ async def test_more_than_may_wait_are_sent_away_and_the_rest_is_served(hashes: P
     for one in asked:
         one.cancel()
     await asyncio.wait(asked)
+
+
+class Watched:
+    """Hashes on one core, of which it is seen whose turn it is; they begin when they are let.
+
+    Attributes:
+        turns: What was hashed, in this order.
+        begins: Lets the first one begin.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.turns: list[str] = []
+        self.begins = asyncio.Event()
+        self._hash = password_hashes._exchange
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+        monkeypatch.setattr(password_hashes, "_exchange", self._exchange)
+
+    async def _exchange(self, process: Process, line: bytes) -> bytes:
+        self.turns.append(msgspec.json.decode(line, type=Question).clear)
+        await self.begins.wait()
+        return await self._hash(process, line)
+
+
+async def test_storm_of_strangers_leaves_places_and_turns_to_known_browsers_and_the_console(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch)
+    async with asyncio.timeout(PATIENCE_S), PasswordHashes() as opened:
+
+        def ask(asker: Asker, count: int) -> list["asyncio.Future[str]"]:
+            return [asyncio.ensure_future(opened.make(f"{asker} {n}", asker)) for n in range(count)]
+
+        strangers = ask(Asker.STRANGER, WAITING_MAX + 1)
+        await asyncio.wait(strangers[-1:])
+        apart = [*ask(Asker.KNOWN, 4), *ask(Asker.CONSOLE, 2)]
+        watched.begins.set()
+        kept = await asyncio.gather(*apart)
+        for one in strangers:
+            one.cancel()
+        await asyncio.wait(strangers)
+
+    assert isinstance(strangers[-1].exception(), Overloaded)
+    assert all(kept)
+    ahead = watched.turns[: watched.turns.index("known 3") + 1]
+    assert [one for one in ahead if one.startswith("known")] == [f"known {n}" for n in range(4)]
+    assert [one for one in ahead if one.startswith("console")] == ["console 0", "console 1"]
+    assert 4 <= sum(one.startswith("stranger") for one in ahead) <= 5, (
+        "strangers have their turns all the same"
+    )
+
+
+async def test_storm_from_known_browsers_is_bounded_and_leaves_turns_to_strangers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch)
+    async with asyncio.timeout(PATIENCE_S), PasswordHashes() as opened:
+        storm = [
+            asyncio.ensure_future(opened.make(f"known {n}", Asker.KNOWN))
+            for n in range(WAITING_APART_MAX + 1)
+        ]
+        await asyncio.wait(storm[-1:])
+        stranger = asyncio.ensure_future(opened.make("stranger"))
+        await asyncio.sleep(0)
+        watched.begins.set()
+        kept = await stranger
+        for one in storm:
+            one.cancel()
+        await asyncio.wait(storm)
+
+    assert kept
+    assert isinstance(storm[-1].exception(), Overloaded)
+    assert watched.turns.index("stranger") <= 2
+
+
+async def test_turn_of_who_left_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = password_hashes._Turns(1)
+    await turns.take(Asker.STRANGER)
+    waiting = [
+        asyncio.ensure_future(turns.take(asker)) for asker in (Asker.KNOWN, Asker.KNOWN, Asker.CONSOLE)
+    ]
+    await asyncio.sleep(0)
+
+    waiting[0].cancel()
+    turns.give()
+    waiting[1].cancel()
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.wait(waiting)
+
+    assert [one.cancelled() for one in waiting] == [True, True, False]
+    turns.give()
+    await turns.take(Asker.STRANGER)

@@ -18,7 +18,7 @@ from dastak.core import codes
 from dastak.core.errors import DastakError
 from dastak.core.ids import VerificationId, digest_of
 from dastak.core.login_settings import LoginSettings
-from dastak.core.people_store import Entry, LoginPorts, PasswordLink
+from dastak.core.people_store import Asker, Entry, LoginPorts, PasswordLink
 from dastak.core.person import Person, PersonId, name_key, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_limits import RESET_CODES, Claim, claims_of_reset, key_of
@@ -182,7 +182,7 @@ async def ask_more(
 async def make_password(login: LoginPorts, person: Person, new: str) -> str:
     """Return what is kept of a new password. Raises: InvalidRequest (it protects nothing), Overloaded."""
     check_new_password(login, person.username, new)
-    return await login.passwords.make(new)
+    return await login.passwords.make(new, Asker.KNOWN)
 
 
 async def set_password(login: LoginPorts, visitor: Visitor, person: PersonId, kept: str) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from dastak.core.errors import InvalidRequest
 from dastak.core.login_settings import LoginSettings
-from dastak.core.people_store import LoginPorts
+from dastak.core.people_store import Asker, LoginPorts
 from dastak.core.person import (
     PASSWORD_CHARACTERS_MAX,
     PASSWORD_CHARACTERS_MIN,
@@ -54,23 +54,25 @@ async def change_password(login: LoginPorts, visitor: Visitor, person: Person, *
     check_new_password(login, person.username, new)
     claim = Claim(key_of(login.ports.keys, SECOND_STEP, b"old", person.id), SECOND_STEP)
     await refuse_source(login, (claim,))
-    if not await login.passwords.holds(person.password, old):
+    if not await login.passwords.holds(person.password, old, Asker.KNOWN):
         return False
-    kept = await login.passwords.make(new)
+    kept = await login.passwords.make(new, Asker.KNOWN)
     await login.people.move_person(person.id, lambda one: msgspec.structs.replace(one, password=kept))
     line = line_of(login, visitor, "password_changed")
     await login.people.end_sessions(person.id, but=visitor.session, line=line)
     return True
 
 
-async def person_of(login: LoginPorts, settings: LoginSettings, name: str, password: str) -> Person:
+async def person_of(
+    login: LoginPorts, settings: LoginSettings, name: str, password: str, asker: Asker = Asker.STRANGER
+) -> Person:
     """Return a new person, not yet stored. Raises: Overloaded."""
     return Person(
         id=PersonId(login.ports.entropy(PERSON_ID_OCTETS)),
         service=settings.service,
         mode=settings.mode,
         username=name,
-        password=await login.passwords.make(password),
+        password=await login.passwords.make(password, asker),
         created_at=login.ports.clock.now(),
     )
 

@@ -6,25 +6,37 @@
    Threads would not do: one of low priority that holds the interpreter's lock holds up every check.
 2. Who is nobody costs as much as somebody with a wrong password.
 3. What too many wait for is refused, and nothing else has to wait.
+4. Known browsers, the console and strangers wait apart and take turns: however many come of one kind, the
+   others have their places and at least every third turn.
 """
 
 import asyncio
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Container
+from collections import deque
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from typing import Final, Self
 
 import msgspec
 
 from dastak.core.errors import Overloaded
+from dastak.core.people_store import Asker
 from dastak.core.person import read_password
 from dastak.tenancy.hashing_process import Answer, Question, hasher
 from dastak.tenancy.known_passwords import is_known
 
 # At 5 to 10 hashes a second for each core some seconds of waiting; who waits longer has gone.
 WAITING_MAX: Final = 50
+# Places of known browsers, and of the console: few people come back at one moment.
+WAITING_APART_MAX: Final = 10
+_PLACES: Final[Mapping[Asker, int]] = {
+    Asker.KNOWN: WAITING_APART_MAX,
+    Asker.CONSOLE: WAITING_APART_MAX,
+    Asker.STRANGER: WAITING_MAX,
+}
+assert set(_PLACES) == set(Asker)
 # One core in so many hashes.
 CORES_FOR_ONE: Final = 4
 # As long as a hash may take on a slow machine; what takes longer was waiting for the core itself.
@@ -45,31 +57,32 @@ class PasswordHashes:
         self._hasher = hasher()
         self._breached = breached
         cores = _cores()
-        self._turn = asyncio.Semaphore(max(1, cores // CORES_FOR_ONE))
+        self._turns = _Turns(max(1, cores // CORES_FOR_ONE))
         self._rest = max(0.0, CORES_FOR_ONE / cores - 1)
         self._idle: list[Process] = []
-        self._asking: set[asyncio.Task[Answer]] = set()
+        self._asking: dict[Asker, set[asyncio.Task[Answer]]] = {asker: set() for asker in Asker}
         self._nobody: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        for asking in self._asking:
+        under_way = [asking for askings in self._asking.values() for asking in askings]
+        for asking in under_way:
             asking.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
         while self._idle:
             await _end(self._idle.pop())
 
-    async def make(self, clear: str) -> str:
+    async def make(self, clear: str, asker: Asker = Asker.STRANGER) -> str:
         """See `Passwords.make`."""
-        return (await self._answer(Question(read_password(clear)))).kept
+        return (await self._answer(Question(read_password(clear)), asker)).kept
 
-    async def holds(self, kept: str | None, clear: str) -> bool:
+    async def holds(self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER) -> bool:
         """See `Passwords.holds`."""
         if self._nobody is None:
-            self._nobody = await self.make(os.urandom(16).hex())
-        answer = await self._answer(Question(read_password(clear), kept or self._nobody))
+            self._nobody = await self.make(os.urandom(16).hex(), asker)
+        answer = await self._answer(Question(read_password(clear), kept or self._nobody), asker)
         return answer.matched and bool(kept)
 
     def is_outdated(self, kept: str) -> bool:
@@ -80,25 +93,26 @@ class PasswordHashes:
         """See `Passwords.is_known`."""
         return is_known(clear, self._breached)
 
-    async def _answer(self, question: Question) -> Answer:
-        if len(self._asking) >= WAITING_MAX:
+    async def _answer(self, question: Question, asker: Asker) -> Answer:
+        like_this = self._asking[asker]
+        if len(like_this) >= _PLACES[asker]:
             raise Overloaded("Too many sign in at this moment.", retry_after_s=RETRY_AFTER_S)
-        asking = asyncio.ensure_future(self._ask(question))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
+        asking = asyncio.ensure_future(self._ask(question, asker))
+        like_this.add(asking)
+        asking.add_done_callback(like_this.discard)
         # Who leaves does not take the answer along: the next one would get it.
         return await asyncio.shield(asking)
 
-    async def _ask(self, question: Question) -> Answer:
+    async def _ask(self, question: Question, asker: Asker) -> Answer:
         """Have a process answer in its turn, and let few cores rest before the next one."""
-        await self._turn.acquire()
+        await self._turns.take(asker)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         try:
             return await self._answered(question)
         finally:
             took_s = min(loop.time() - began_s, HASH_S_MAX)
-            loop.call_later(self._rest * took_s, self._turn.release)
+            loop.call_later(self._rest * took_s, self._turns.give)
 
     async def _answered(self, question: Question) -> Answer:
         process = self._idle.pop() if self._idle else await _begin()
@@ -112,6 +126,45 @@ class PasswordHashes:
             raise Overloaded("The process that hashes passwords ended.", retry_after_s=RETRY_AFTER_S)
         self._idle.append(process)
         return _READ.decode(line)
+
+
+class _Turns:
+    """Turns to hash: each kind of asker that waits gets one after the other, and in each who came first.
+
+    Args:
+        at_once: How many have a turn at one moment.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._free = at_once
+        self._waiting: dict[Asker, deque[asyncio.Future[None]]] = {asker: deque() for asker in Asker}
+        self._order = deque(Asker)
+
+    async def take(self, asker: Asker) -> None:
+        """Wait for a turn."""
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[asker].append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self.give()
+            raise
+
+    def give(self) -> None:
+        """Hand a turn on to whoever is next."""
+        for _ in Asker:
+            waiting = self._waiting[self._order[0]]
+            self._order.rotate(-1)
+            while waiting:
+                turn = waiting.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+        self._free += 1
 
 
 def _cores() -> int:
