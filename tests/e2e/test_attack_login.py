@@ -107,6 +107,22 @@ def test_secret_is_new_at_each_gain_of_trust_and_the_old_one_is_worth_nothing(
         assert not thief.is_in(), "a session is over for everybody who signs out of it"
 
 
+def test_cookie_stolen_before_another_sign_in_is_worth_nothing_after_it(
+    dastak: DastakProcess, api: ApiClient, person: dict[str, Any]
+) -> None:
+    with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as thief:
+        browser.pass_password(person["name"])
+        browser.type_code(api.next_text(person["number"])["code"])
+        thief.http.cookies.set("dastak-login-1", browser.cookie("dastak-login") or "")
+        stolen = thief.is_in()
+        browser.pass_password(person["name"], path=f"{LOGIN}?fresh=1")
+        between = thief.is_in()
+        browser.type_code(api.next_text(person["number"])["code"])
+
+        assert browser.is_in()
+        assert (stolen, between, thief.is_in()) == (True, False, False)
+
+
 def test_form_of_another_site_changes_nothing(dastak: DastakProcess, person: dict[str, Any]) -> None:
     with LoginClient(dastak.url) as browser, LoginClient(dastak.url) as other:
         name = some_name()

@@ -6,11 +6,12 @@ import pytest
 
 from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import ACCOUNT, BEHIND_PROXY, LoginClient, some_number
+from tests.support.login_client import ACCOUNT, BEHIND_PROXY, LOGIN, LoginClient, some_number
 from tests.support.password_system import PasswordSystem, answering
 
 HOUSE = "/v1/admin/tenants/default/services/default/login"
 PASSWORD = "known elsewhere"
+AGAIN = f"{LOGIN}?fresh=1"
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,28 @@ def test_customers_own_system_is_asked_and_the_second_factor_is_ours(
     assert system.refused == 0
     assert shown["check_secret"] is None
     assert shown["check_url"] == system.url
+
+
+def test_account_with_another_spelling_of_a_name_is_another_person(
+    inner: DastakProcess, system: PasswordSystem
+) -> None:
+    api, number = ApiClient(inner.url, inner.api_key), some_number()
+    system.passwords = {"Meera": PASSWORD, "meera": "of somebody else"}
+    system.secret = told(inner, system.url)["check_secret"]
+    with LoginClient(inner.url) as browser, LoginClient(inner.url) as other:
+        browser.pass_password("Meera", PASSWORD)
+        entered = [other.pass_password("meera", "of somebody else", path=AGAIN) for _ in range(2)]
+        theirs = other.get(ACCOUNT).text
+        browser.add_number(api, number)
+        wrong = other.pass_password("Meera", "of somebody else", path=AGAIN).status_code
+        other.pass_password("meera", "of somebody else", path=AGAIN)
+
+        assert other.is_in()
+        assert f"•••• {number[-2:]}" in browser.get(ACCOUNT).text
+        assert "••••" not in other.get(ACCOUNT).text
+    assert [one.headers["location"] for one in entered] == [ACCOUNT, ACCOUNT]
+    assert "meera" in theirs
+    assert wrong == 422
 
 
 def test_new_secret_is_good_at_once_and_the_old_one_for_a_day(

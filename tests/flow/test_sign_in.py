@@ -1,6 +1,7 @@
 """What signing in decides over time: trust that ends, hashes made anew, attempts that are given back."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +13,10 @@ from msgspec.structs import replace
 
 from dastak.core.errors import InvalidRequest, Overloaded, RateLimited
 from dastak.core.login_settings import LoginSettings
-from dastak.core.people_store import LoginPorts, PeopleStore
-from dastak.core.person import Person
+from dastak.core.people_store import Asker, LoginPorts, Passwords, PeopleStore
+from dastak.core.person import PERSON_ID_OCTETS, Person, PersonId, name_key
 from dastak.core.policy import Channel
-from dastak.core.sign_in_limits import ADDRESS, FROM_THERE, Claim
+from dastak.core.sign_in_limits import ADDRESS, FROM_THERE, KNOWN_BROWSER, Claim
 from dastak.core.sign_in_state import FRESH, BrowserSession, Stage
 from dastak.core.tenant import Mode
 from dastak.flows import sign_in
@@ -28,6 +29,7 @@ from tests.support.samples import MSISDN, NOW
 
 PASSWORD = "a bridge of seven lemons"
 SETTINGS = LoginSettings(service=1, mode=Mode.LIVE, remember_days=30)
+ELSEWHERE = replace(SETTINGS, check_url="https://bank.example/check")
 HOME = Visitor(address="192.0.2.7", agent="Firefox")
 AWAY = Visitor(address="198.51.100.7")
 
@@ -37,11 +39,18 @@ class Login:
 
     Attributes:
         answers: What a customer's own system says next.
+        accounts: Whom it knows otherwise, with their passwords; `spelled` says how it reads a name.
+        asked: The names it was asked about.
+        gate: Where its first answers wait for each other, if set.
     """
 
     def __init__(self, house: House, passwords: PasswordHashes) -> None:
         self.house, self.clock = house, house.clock
         self.answers: list[bool | Overloaded] = []
+        self.accounts: Mapping[str, str] = {}
+        self.spelled: Callable[[str], str] = str
+        self.asked: list[str] = []
+        self.gate: asyncio.Barrier | None = None
         self.ports = LoginPorts(
             ports=house.ports,
             people=house.store.people,
@@ -49,7 +58,12 @@ class Login:
             asks_elsewhere=self._ask,
         )
 
-    async def _ask(self, _settings: LoginSettings, _username: str, _password: str) -> bool:
+    async def _ask(self, _settings: LoginSettings, username: str, password: str) -> bool:
+        self.asked.append(username)
+        if self.gate is not None and len(self.asked) <= self.gate.parties:
+            await self.gate.wait()
+        if not self.answers:
+            return self.accounts.get(self.spelled(username)) == password
         answer = self.answers.pop(0)
         if isinstance(answer, Overloaded):
             raise answer
@@ -63,6 +77,10 @@ class Login:
         self, password: str = PASSWORD, visitor: Visitor = HOME, settings: LoginSettings = SETTINGS
     ) -> Passed | None:
         return await sign_in.pass_password(self.ports, settings, visitor, "asha", password)
+
+    async def elsewhere(self, name: str, password: str, visitor: Visitor = HOME) -> Passed | None:
+        """Sign in where the customer's own system knows the passwords."""
+        return await sign_in.pass_password(self.ports, ELSEWHERE, visitor, name, password)
 
     async def begin(self, digest: bytes, visitor: Visitor = HOME, **wish: Any) -> BrowserSession:
         passed = await self.password(visitor=visitor)
@@ -219,18 +237,189 @@ async def test_address_that_tries_many_names_is_told_to_wait(tmp_path: Path) -> 
 
 
 async def test_system_that_does_not_answer_costs_no_attempt(tmp_path: Path) -> None:
-    elsewhere = replace(SETTINGS, check_url="https://bank.example/check")
     async with a_login(tmp_path) as login:
         for _ in range(3 * FROM_THERE.attempts):
             login.answers = [Overloaded("down")]
             with pytest.raises(Overloaded):
-                await login.password(settings=elsewhere)
+                await login.password(settings=ELSEWHERE)
         login.answers = [True]
-        passed = await login.password(settings=elsewhere)
+        passed = await login.password(settings=ELSEWHERE)
 
         assert passed is not None
         assert passed.person.username == "asha"
         assert passed.person.password == ""
+
+
+def ids(*passed: Passed | None) -> list[PersonId | None]:
+    return [None if one is None else one.person.id for one in passed]
+
+
+@pytest.mark.parametrize(
+    ("hers", "theirs"),
+    [("Asha", "asha"), ("asha", "Ａｓｈａ"), ("straße", "STRASSE"), ("café", "cafe\u0301")],
+)
+async def test_accounts_whose_names_are_spellings_of_one_are_two_people(
+    tmp_path: Path, hers: str, theirs: str
+) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts = {hers: "the password of her", theirs: "another one"}
+        first = await login.elsewhere(hers, "the password of her")
+        other = await login.elsewhere(theirs, "another one")
+        login.asked.clear()
+        again = await login.elsewhere(f" {theirs} ", "another one")
+        hers_again = await login.elsewhere(hers, "the password of her")
+
+        assert len({*ids(first, other)}) == 2
+        assert ids(hers_again, again) == ids(first, other)
+        assert login.asked == [theirs, hers], "whoever is known is not looked for among others"
+        assert other is not None
+        assert (other.person.username, other.claims) == (theirs, ()), "the try at her account counts"
+
+
+async def test_browser_of_one_person_is_not_known_to_another_spelling(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts = {"Asha": "the password of her", "asha": "another one"}
+        hers = await login.elsewhere("Asha", "the password of her")
+        assert hers is not None
+        wish = sign_in.wished(login.ports, ELSEWHERE, HOME, b"1")
+        await sign_in.begin(login.ports, ELSEWHERE, HOME, hers, wish, device_digest=b"known")
+        known = replace(HOME, device=b"known")
+
+        other = await login.elsewhere("asha", "another one", known)
+        hers_again = await login.elsewhere("Asha", "the password of her", known)
+
+        assert other is not None
+        assert other.known is None
+        assert hers_again is not None
+        assert hers_again.known is not None
+
+
+async def test_spellings_that_the_customers_system_takes_for_one_are_one_person(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts, login.spelled = {"asha": PASSWORD}, str.casefold
+        first = await login.elsewhere("Asha", PASSWORD)
+        login.asked.clear()
+        again = await login.elsewhere("ASHA", PASSWORD)
+        wrong = await login.elsewhere("ASHA", "a wrong but long one")
+
+        assert ids(first, again, wrong) == [*ids(first), *ids(first), None]
+        assert login.asked == ["ASHA", "Asha", "ASHA"]
+
+
+@pytest.mark.parametrize("typed", ["Asha", "asha"])
+async def test_record_of_an_earlier_version_is_found_by_the_account_it_was_made_for(
+    tmp_path: Path, typed: str
+) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts, login.spelled = {"asha": PASSWORD}, str.casefold
+        kept = Person(
+            id=PersonId(bytes(PERSON_ID_OCTETS)), service=1, mode=Mode.LIVE, username="Asha", created_at=NOW
+        )
+        await login.ports.people.put_person(kept, name_key("Asha"))
+
+        passed = await login.elsewhere(typed, PASSWORD)
+
+        assert ids(passed) == [kept.id]
+
+
+@pytest.mark.parametrize("name", ["a" * 65, "a" * 64 + "b", "ß" * 33, "ﷺ" * 4, " " + "आ" * 65])
+async def test_name_that_is_too_long_is_nobodys_and_nobody_is_asked(tmp_path: Path, name: str) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts = {name.strip(): PASSWORD}
+
+        passed = await login.elsewhere(name, PASSWORD)
+
+        assert passed is None
+        assert login.asked == []
+
+
+async def test_first_sign_ins_at_once_make_one_person_of_each_account(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts, login.gate = {"Asha": PASSWORD}, asyncio.Barrier(3)
+
+        passed = await asyncio.gather(*(login.elsewhere("Asha", PASSWORD) for _ in range(3)))
+
+        assert None not in passed
+        assert len({*ids(*passed)}) == 1
+
+
+async def test_first_sign_ins_at_once_of_two_spellings_make_two_people(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts = {"Asha": "the password of her", "asha": "another one"}
+        login.gate = asyncio.Barrier(2)
+
+        passed = await asyncio.gather(
+            login.elsewhere("Asha", "the password of her"), login.elsewhere("asha", "another one")
+        )
+
+        assert [None if one is None else one.person.username for one in passed] == ["Asha", "asha"]
+        assert len({*ids(*passed)}) == 2
+
+
+async def test_name_means_the_exact_spelling_first_where_names_are_known_elsewhere(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts = {"Asha": "the password of her", "asha": "another one"}
+        hers = await login.elsewhere("Asha", "the password of her")
+        other = await login.elsewhere("asha", "another one")
+
+        people = login.ports.people
+        meant = [await sign_in.person_called(people, ELSEWHERE, name) for name in ("Asha", "asha", "ASHA")]
+
+        assert hers is not None
+        assert other is not None
+        assert meant == [hers.person, other.person, hers.person]
+        assert await sign_in.person_called(people, SETTINGS, "asha") == hers.person
+
+
+async def test_another_sign_in_ends_the_session_the_browser_had(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person(msisdn=MSISDN, proved_at=NOW)
+        known = await login.finish(await login.begin(b"1"))
+        inside = replace(known, session=b"1+")
+        before = await login.ports.people.session_of(b"1+")
+
+        passed = await login.begin(b"2", inside, fresh=True)
+        between = await login.ports.people.session_of(b"1+")
+        await login.finish(passed, replace(known, session=b"2"))
+
+        assert before is not None
+        assert between is None
+        assert await login.ports.people.session_of(b"2") is None
+        assert await login.ports.people.session_of(b"2+") is not None
+
+
+class HeardPasswords:
+    """Passwords of which is noted for whom they are hashed."""
+
+    def __init__(self, passwords: Passwords) -> None:
+        self._passwords = passwords
+        self.askers: list[Asker] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._passwords, name)
+
+    def holds(self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER) -> Awaitable[bool]:
+        self.askers.append(asker)
+        return self._passwords.holds(kept, clear, asker)
+
+
+async def test_known_browser_and_the_console_wait_apart_from_strangers(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person(msisdn=MSISDN, proved_at=NOW)
+        known = await login.finish(await login.begin(b"1"))
+        heard = HeardPasswords(login.ports.passwords)
+        login.ports = replace(login.ports, passwords=cast(Passwords, heard))
+
+        for visitor in (known, HOME, replace(HOME, device=b"of nobody"), replace(HOME, console=True)):
+            await login.password("a wrong but long one", visitor)
+        first = list(heard.askers)
+        for _ in range(KNOWN_BROWSER.attempts):
+            await login.password("a wrong but long one", known)
+
+        assert first == [Asker.KNOWN, Asker.STRANGER, Asker.STRANGER, Asker.CONSOLE]
+        assert heard.askers[-2:] == [Asker.KNOWN, Asker.STRANGER], (
+            "who used up its tries has no place before others"
+        )
 
 
 async def test_recovery_codes_cannot_be_guessed_for_ever(tmp_path: Path) -> None:

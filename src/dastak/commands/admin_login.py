@@ -18,11 +18,12 @@ from dastak.core.factor import remove
 from dastak.core.ids import FactorId
 from dastak.core.login_settings import REMEMBER_DAYS_MAX, LoginSettings
 from dastak.core.msisdn import mask
-from dastak.core.person import Person, name_key
+from dastak.core.person import Person
 from dastak.core.policy import Channel
 from dastak.core.sign_in_state import SignInLine
 from dastak.core.signing_secret import OVERLAP_S, OVERLAP_S_MAX
 from dastak.core.tenant import Mode
+from dastak.flows.sign_in import person_called
 from dastak.store.open_database import Database
 from dastak.store.seal import AesGcmSealer
 from dastak.telemetry.logs import escaped
@@ -285,7 +286,7 @@ def _line(what: str) -> SignInLine:
 
 async def _person(store: Database, tenant: str, service: str, name: str) -> Person:
     settings = await _login_of(store, tenant, service)
-    found = await store.people.person_named(settings.service, settings.mode, name_key(name))
+    found = await person_called(store.people, settings, name)
     if found is None:
         raise NotFound("There is no such person. Next: dastak login people")
     return found

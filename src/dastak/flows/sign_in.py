@@ -5,20 +5,22 @@
 3. Only the session whose password was right is ever asked for a code.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from dastak.core.errors import Overloaded, RateLimited
+from dastak.core.errors import Conflict, Overloaded, RateLimited
 from dastak.core.ids import FactorId
 from dastak.core.login_settings import LoginSettings
-from dastak.core.people_store import Entry, LoginPorts
+from dastak.core.people_store import Asker, Entry, LoginPorts, PeopleStore
 from dastak.core.person import (
     NAME_CHARACTERS_MAX,
     PERSON_ID_OCTETS,
     Person,
     PersonId,
+    exact_key,
     name_key,
     owned,
     recovery_digests,
@@ -61,12 +63,14 @@ class Visitor(msgspec.Struct, frozen=True, kw_only=True):
         agent: What it says of itself.
         device: The digest of what it carries from an earlier sign-in, if anything.
         session: The digest of the session it has now.
+        console: Whether it wants into the console.
     """
 
     address: str
     agent: str = ""
     device: bytes | None = None
     session: bytes | None = None
+    console: bool = False
 
 
 class Passed(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,12 +96,11 @@ async def pass_password(
         Overloaded: It cannot be looked at now.
     """
     now, ring = login.ports.clock.now(), login.ports.keys
-    key = name_key(username)
-    found = await login.people.person_named(settings.service, settings.mode, key)
+    found = await person_called(login.people, settings, username)
     whose = NOBODY if found is None else found.id
     known = None if visitor.device is None else await login.people.device_of(visitor.device, whose)
     known = known if known is not None and now < known.expires_at else None
-    account = (settings.service.to_bytes(8), key.encode())
+    account = (settings.service.to_bytes(8), name_key(username).encode())
     source = claims_of_source(ring, visitor.address)
     claims = claims_of_account(ring, account, visitor.address, None if known is None else known.digest)
     locked = await login.people.claim((*source, *claims), now=now) is not None
@@ -105,13 +108,29 @@ async def pass_password(
         # A refused claim writes nothing; a lock would be known by the commit that is missing.
         await refuse_source(login, source)
     try:
-        person = await _judged(login, settings, found, username, password)
+        if settings.check_url is not None:
+            person = await _known_elsewhere(login, settings, found, username, password)
+        else:
+            waits_as = _asker(visitor, None if locked else known)
+            person = await _known_here(login, found, password, waits_as)
     except Overloaded:
         await login.people.give_back(source if locked else (*source, *claims), now=now)
         raise
     if person is None or locked or person.blocked:
         return None
+    if found is not None and person.id != found.id:
+        # At the account of the other spelling this attempt was a wrong one: it counts.
+        return Passed(person=person, known=None, claims=())
     return Passed(person=person, known=known, claims=(*source, *claims))
+
+
+async def person_called(people: PeopleStore, settings: LoginSettings, username: str) -> Person | None:
+    """Return whom a name means; where a customer's own system knows names, first by this very spelling."""
+    if settings.check_url is not None:
+        exact = await people.person_named(settings.service, settings.mode, exact_key(username))
+        if exact is not None:
+            return exact
+    return await people.person_named(settings.service, settings.mode, name_key(username))
 
 
 async def refuse_source(login: LoginPorts, claims: tuple[Claim, ...]) -> None:
@@ -128,36 +147,60 @@ async def refuse_source(login: LoginPorts, claims: tuple[Claim, ...]) -> None:
         )
 
 
-async def _judged(
-    login: LoginPorts, settings: LoginSettings, found: Person | None, username: str, password: str
-) -> Person | None:
-    """Return the person whose password it is."""
-    if settings.check_url is not None:
-        right = await login.asks_elsewhere(settings, username, password)
-        if not right:
-            return None
-        return found if found is not None else await _known_elsewhere(login, settings, username)
-    right = await login.passwords.holds(None if found is None else found.password, password)
+def _asker(visitor: Visitor, known: Device | None) -> Asker:
+    if known is not None:
+        return Asker.KNOWN
+    return Asker.CONSOLE if visitor.console else Asker.STRANGER
+
+
+async def _known_here(login: LoginPorts, found: Person | None, password: str, asker: Asker) -> Person | None:
+    """Return the person of our own directory whose password it is."""
+    right = await login.passwords.holds(None if found is None else found.password, password, asker)
     if not right or found is None:
         return None
     if login.passwords.is_outdated(found.password):
-        kept = await login.passwords.make(password)
+        kept = await login.passwords.make(password, asker)
         return await login.people.move_person(
             found.id, lambda one: msgspec.structs.replace(one, password=kept)
         )
     return found
 
 
-async def _known_elsewhere(login: LoginPorts, settings: LoginSettings, username: str) -> Person:
-    """Make a record of somebody whom the customer's own system knows."""
+async def _known_elsewhere(
+    login: LoginPorts, settings: LoginSettings, found: Person | None, username: str, password: str
+) -> Person | None:
+    """Return whom the customer's own system lets in.
+
+    It judges a name as it was typed, and two spellings may be two accounts there. So who is known here by
+    another spelling is let in only if the system says yes to that one too; if not, this is somebody else.
+    """
+    name = username.strip()
+    if len(name) > NAME_CHARACTERS_MAX or len(name_key(name)) > NAME_CHARACTERS_MAX:
+        return None
+    if not await login.asks_elsewhere(settings, name, password):
+        return None
+    if found is None:
+        found = await _first_time(login, settings, name, name_key(name))
+    if found.username == name or await login.asks_elsewhere(settings, found.username, password):
+        return found
+    return await _first_time(login, settings, name, exact_key(name))
+
+
+async def _first_time(login: LoginPorts, settings: LoginSettings, name: str, key: str) -> Person:
+    """Make a record of somebody whom the customer's own system knows, or return the one just made."""
     person = Person(
         id=PersonId(login.ports.entropy(PERSON_ID_OCTETS)),
         service=settings.service,
         mode=settings.mode,
-        username=username.strip()[:NAME_CHARACTERS_MAX],
+        username=name,
         created_at=login.ports.clock.now(),
     )
-    return await login.people.put_person(person, name_key(username))
+    with suppress(Conflict):
+        return await login.people.put_person(person, key)
+    made = await login.people.person_named(settings.service, settings.mode, key)
+    if made is None:
+        raise Overloaded("This account was removed a moment ago.", retry_after_s=1)
+    return made
 
 
 async def begin(
@@ -184,7 +227,7 @@ async def begin(
     until = None if passed.known is None or session.fresh else passed.known.trusted_until
     if (until is not None and now < until) or (not ways(person, settings.factors) and not settings.required):
         session = signed_in(session, digest=session.digest, amr=("pwd",), now=now, second=False)
-    entry = Entry(session=session, back=passed.claims)
+    entry = Entry(session=session, ends=visitor.session, back=passed.claims)
     if session.stage is Stage.SIGNED_IN:
         entry = msgspec.structs.replace(
             entry,

@@ -19,7 +19,7 @@ from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows.sign_in import Visitor, asking, bind
-from dastak.tenancy.console_service import service_named
+from dastak.tenancy.console_service import CONSOLE_TENANT, service_named
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
 from dastak.web.code_step import CodeStep
 from dastak.web.login.next_path import next_path
@@ -107,6 +107,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             agent=self.request.headers.get("user-agent", ""),
             device=None if device is None else digest_of(device),
             session=None if self.secret is None else digest_of(self.secret),
+            console=self.caller.tenant.name == CONSOLE_TENANT,
         )
 
     async def session(self) -> BrowserSession | None:
