@@ -165,6 +165,23 @@ def site(dastak: DastakProcess, browser: PlainBrowser) -> Site:
     return Site(dastak, browser)
 
 
+def test_new_login_for_one_site_logs_out_of_no_other_and_the_sign_out_after_it_of_both(
+    dastak: DastakProcess, site: Site, person: Fact
+) -> None:
+    other = Site(dastak, site.browser)
+    first = answer_of(sign_in(site.browser, other.ask(claims=essential(TWO)), person))
+    theirs = other.exchange(first["code"]).json()["access_token"]
+    second = answer_of(sign_in(site.browser, site.ask(prompt="login", claims=essential(TWO)), person))
+    ours = site.exchange(second["code"]).json()["access_token"]
+
+    inside = [other.userinfo(theirs).status_code, site.userinfo(ours).status_code]
+    site.browser.send(site.browser.open(ACCOUNT), do="out", about="")
+    after = [other.userinfo(theirs).status_code, site.userinfo(ours).status_code]
+
+    assert inside == [200, 200]
+    assert after == [401, 401]
+
+
 def test_nothing_less_than_asked_for_comes_by_itself(site: Site, person: Fact) -> None:
     site.number = person["number"]
     site.log_in()
