@@ -204,6 +204,24 @@ async def test_host_that_two_services_have_shows_both(house: House) -> None:
     assert shown == [200, 200]
 
 
+async def test_host_of_one_service_shows_the_pages_of_its_tenants_other_services(house: House) -> None:
+    async with open_landing(house) as landing:
+        await two_tenants(landing)
+        made = await house.store.put_service(some_service(tenant=1, name="without", domains=()))
+        await house.store.people.put_login(LoginSettings(service=made.n))
+        await landing.published(slug="onam", service=made.n)
+        async with await opened(landing) as browser:
+            shown = {
+                host: [
+                    (await browser.get(path, headers={"host": host})).status_code
+                    for path in ("/f/onam", "/login/acme/without")
+                ]
+                for host in (ACME, BOLT)
+            }
+
+    assert shown == {ACME: [200, 200], BOLT: [404, 404]}
+
+
 async def test_nothing_is_closed_where_nobody_said_which_host_is_ours(house: House) -> None:
     async with open_landing(house) as landing:
         await two_tenants(landing)

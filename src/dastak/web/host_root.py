@@ -3,7 +3,7 @@
 1. On every other host, our own among them, the root is the API's, and there is nothing at it.
 2. A host is a service's own while it is among its `domains`; one that two services claim has no login, and
    of their pages the one that names it.
-3. Below the root such a host has the pages of the services that claim it, and of no others; see
+3. Below the root such a host has the pages of the tenants whose services claim it, and of no others; see
    `PageHouse.refuse_elsewhere`.
 """
 

@@ -40,7 +40,7 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         public_url: Where people reach us, without a slash at the end; links are made from nothing else.
         console_url: Where operators reach the console; None where that is the same.
-        hosts_apart: Whether a service's host shows no other service's pages; not where nobody said which
+        hosts_apart: Whether a tenant's host shows no other tenant's pages; not where nobody said which
             hosts are ours, for one of them may be among the domains of a service.
     """
 
@@ -60,7 +60,7 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def refuse_elsewhere(self, request: Request, service: int) -> None:
-        """Refuse a page of a service at a host that only others have among their domains.
+        """Refuse a page of a service at a host that only other tenants have among their domains.
 
         Raises:
             NotFound: Under that name, and behind its certificate, the page would pass for theirs.
@@ -69,8 +69,8 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         ours = {urlsplit(url).hostname for url in (self.public_url, self.console_url) if url is not None}
         if not self.hosts_apart or host in ours or host in _AT_HOME:
             return
-        owners = self.directory.services_at(host)
-        if owners and service not in owners:
+        owners = {self.directory.service_of(n).tenant for n in self.directory.services_at(host)}
+        if owners and self.directory.service_of(service).tenant not in owners:
             raise NotFound("There is no such page.")
 
     def code_domain(self, service: Service, host: str | None = None) -> str | None:
