@@ -235,13 +235,32 @@ async def test_sites_that_never_answer_are_given_up_and_are_few_at_once(
     waiting = asyncio.create_task(grant(asking, BANK, "shop.example"))
     await site.came.wait()
 
-    with pytest.raises(Overloaded):
-        await grant(asking, BANK)
+    for tenant in (1, 2):
+        with pytest.raises(Overloaded):
+            await grant(asking, BANK, tenant=tenant)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     monkeypatch.setattr(domain_proof, "WITHIN_S", 0.05)
     with pytest.raises(DomainNotProved):
         await grant(asking, BANK)
+
+
+async def test_tenant_whose_site_never_answers_keeps_nobody_but_itself_from_proving(site: Site) -> None:
+    site.body, asking = None, proofs()
+    waiting = asyncio.create_task(grant(asking, "shop.example"))
+    await site.came.wait()
+    # As many as may be under way in all.
+    again = [grant(asking, f"{n}.shop.example") for n in range(domain_proof.AT_ONCE_MAX)]
+    refused = await asyncio.gather(*again, return_exceptions=True)
+    site.body = line_of(RING.key(2), 2, BANK).encode()
+
+    given = await grant(asking, BANK, tenant=2)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    site.body = LINE.encode()
+
+    assert {type(one) for one in refused} == {Overloaded}
+    assert given == await grant(asking, BANK) == Grant(proved=frozenset({BANK}))
 
 
 def test_file_is_fetched_by_https_from_the_domain_itself() -> None:

@@ -4,6 +4,7 @@
    nothing for another tenant, another domain or another installation, and nothing is kept until it is found.
 2. The file is fetched by https from a public address, without a redirect, as `signed_request` says.
 3. Why a file could not be read is not told: that would say what stands in networks that we can reach.
+4. A tenant has one proof under way, so that one whose sites never answer keeps no other tenant waiting.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ ADDRESS: Final = "https://{domain}/.well-known/dastak-domain"
 # For all domains of one request together: its caller waits.
 WITHIN_S: Final = 4.0
 FILE_OCTETS_MAX: Final = 4 * 1024
+# Tenants.
 AT_ONCE_MAX: Final = 8
 RETRY_AFTER_S: Final = 5
 _PURPOSE: Final = b"dastak/domain/1\x00"
@@ -45,7 +47,8 @@ class DomainProofs:
         self, keys: KeyRing, sender: SignedSender, *, shared: Collection[str] = (), asked: bool = True
     ) -> None:
         self._keys, self._sender, self._shared = keys, sender, frozenset(shared)
-        self._asked, self._under_way = asked, 0
+        self._asked = asked
+        self._under_way: set[int] = set()
 
     async def grant(self, caller: Caller, service: Service, services: Iterable[Service]) -> Grant:
         """Return what a caller may give; the domains that are new to the tenant are looked at now.
@@ -58,7 +61,7 @@ class DomainProofs:
         Raises:
             InvalidRequest: The service may not be so.
             DomainNotProved: The line is not there; the error says which line, and where.
-            Overloaded: Too many are being looked at.
+            Overloaded: Domains of this tenant are being looked at already, or of too many others.
         """
         if not self._asked or Scope.OPERATOR in caller.key.scopes:
             return Grant(shared=self._shared)
@@ -68,9 +71,9 @@ class DomainProofs:
         return Grant(proved=frozenset(fresh), shared=self._shared)
 
     async def _prove(self, tenant: int, domains: Iterable[str]) -> None:
-        if self._under_way >= AT_ONCE_MAX:
+        if tenant in self._under_way or len(self._under_way) >= AT_ONCE_MAX:
             raise Overloaded("Too many domains are being proved.", retry_after_s=RETRY_AFTER_S)
-        self._under_way += 1
+        self._under_way.add(tenant)
         late_at = asyncio.get_running_loop().time() + WITHIN_S
         try:
             for domain in domains:
@@ -82,7 +85,7 @@ class DomainProofs:
                         f"{ADDRESS.format(domain=domain)} and send this again, or ask the operator for it."
                     )
         finally:
-            self._under_way -= 1
+            self._under_way.remove(tenant)
 
     async def _lines_at(self, domain: str, late_at: float) -> Collection[str]:
         """Return what stands in a domain's file; nothing where none can be read."""
