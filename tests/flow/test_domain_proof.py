@@ -173,11 +173,15 @@ async def test_operator_and_sandbox_are_asked_nothing(site: Site) -> None:
     assert site.asked == []
 
 
-async def test_host_of_all_pages_is_given_by_an_operator_alone(site: Site) -> None:
-    with pytest.raises(DomainNotProved):
-        await grant(proofs(shared={"otp.in"}), "otp.in")
+async def test_host_of_all_pages_is_given_to_every_tenant_and_nobody_is_asked_there(site: Site) -> None:
+    asking = proofs(shared={"otp.in"})
 
-    assert len(site.asked) == 1
+    given = [await grant(asking, "otp.in", tenant=tenant) for tenant in (1, 2)]
+    with pytest.raises(DomainNotProved, match=rf"`{BANK}`"):
+        await grant(asking, "otp.in", BANK)
+
+    assert given == [Grant(proved=frozenset(), shared=frozenset({"otp.in"}))] * 2
+    assert [host.partition(":")[0] for _, host in site.asked] == [BANK]
 
 
 async def test_what_is_no_host_is_refused_before_anybody_is_asked(site: Site) -> None:

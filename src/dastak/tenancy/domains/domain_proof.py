@@ -39,7 +39,7 @@ class DomainProofs:
     Args:
         keys: What the lines are made from.
         sender: Fetches the files.
-        shared: Hosts that are no tenant's own; only an operator gives them.
+        shared: Hosts that are no tenant's own; nobody is asked for proof of them, for their files are ours.
         asked: Whether anybody is asked for proof; in a sandbox, which no text leaves, nobody is.
     """
 
@@ -65,7 +65,7 @@ class DomainProofs:
         """
         if not self._asked or Scope.OPERATOR in caller.key.scopes:
             return Grant(shared=self._shared)
-        fresh = new_domains(check_service(service), services)
+        fresh = [one for one in new_domains(check_service(service), services) if one not in self._shared]
         if fresh:
             await self._prove(service.tenant, fresh)
         return Grant(proved=frozenset(fresh), shared=self._shared)

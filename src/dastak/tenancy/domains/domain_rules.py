@@ -2,6 +2,7 @@
 
 1. What a tenant has already is not asked about again: services from before this rule go on to work.
 2. Proof comes first: who cannot prove a domain does not learn whether another tenant has it.
+3. What is nobody's, such as the host of our own pages, every tenant may have unasked.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         proved: Those and no other ones; None is any, as an operator may say.
-        shared: Hosts that are no tenant's own, such as that of our own pages: several may have them.
+        shared: Hosts that are no tenant's own, such as that of our own pages: all may have them.
     """
 
     proved: frozenset[str] | None = None
@@ -68,7 +69,7 @@ def check_domains(service: Service, services: Iterable[Service], grant: Grant) -
     services = tuple(services)
     fresh = new_domains(service, services)
     for domain in fresh:
-        if grant.proved is not None and domain not in grant.proved:
+        if grant.proved is not None and domain not in grant.proved | grant.shared:
             raise DomainNotProved(f"`{domain}` is not proved to be this tenant's; ask the operator for it.")
     for domain in not_its_own(replace(service, domains=fresh), services):
         if domain not in grant.shared:
