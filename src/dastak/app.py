@@ -177,7 +177,7 @@ def _api(house: House, settings: Settings, public_url: str, *, dev: bool) -> Api
 async def _build(stack: StopStack, settings: Settings) -> House:
     """Open the parts from the ground up; the stack closes them the other way round."""
     keys, store = await _unlock(stack, settings)
-    clock = await clock_of(store)
+    clock = await stack.enter_async_context(clock_of(store))
     directory, registers = await _tenancy(stack, store, clock)
     limits = await make_limits(stack, settings, store, clock, keys)
     voices = await stack.enter_async_context(voices_of(settings, directory, store.voices))

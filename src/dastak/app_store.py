@@ -1,21 +1,19 @@
 """Open the database that the settings name, whichever it is, take its clock, and show how it does."""
 
-import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from dastak.config import ConfigError, Settings
+from dastak.flows.worker import every
 from dastak.steady_clock import SteadyClock
 from dastak.store.database_url import is_postgres, sqlite_path
 from dastak.store.open_database import Database, open_database
 from dastak.store.sqlite import SqliteStore
 from dastak.telemetry.metrics import Metrics
 
-# A clock that was set moves at once by more than that; to read the server's over the network errs by less.
-SET_S_MIN: Final = 1.0
-_NS: Final = 1_000_000_000
+CLOCK_EVERY_S: Final = 15.0
 
 
 def open_store(settings: Settings) -> AbstractAsyncContextManager[Database]:
@@ -37,30 +35,15 @@ def sqlite_file_of(settings: Settings) -> Path:
     return sqlite_path(settings.store.url).absolute()
 
 
-async def clock_of(store: Database) -> SteadyClock:
-    """Return the clock that codes live by: nodes of one database agree on its server's, not on their own."""
+@asynccontextmanager
+async def clock_of(store: Database) -> AsyncIterator[SteadyClock]:
+    """Keep the clock that codes live by: nodes of one database agree on its server's."""
+    latest_at = await store.latest_at()
     if isinstance(store, SqliteStore):
-        return SteadyClock(await store.latest_at())
-    return SteadyClock(wall_ns=servers_wall(store))
-
-
-class Server(Protocol):
-    """A database with a clock of its own; see `PostgresStore`."""
-
-    clock_ahead_s: float
-
-
-def servers_wall(server: Server) -> Callable[[], int]:
-    """Return what tells the time of a server's wall clock, in nanoseconds since 1970."""
-    ahead_s = server.clock_ahead_s
-
-    def wall_ns() -> int:
-        nonlocal ahead_s
-        if abs(server.clock_ahead_s - ahead_s) > SET_S_MIN:
-            ahead_s = server.clock_ahead_s
-        return time.time_ns() + int(ahead_s * _NS)
-
-    return wall_ns
+        yield SteadyClock(latest_at)
+        return
+    async with every(CLOCK_EVERY_S, store.read_clock):
+        yield SteadyClock(latest_at, wall_ns=lambda: int(store.now_s() * 1_000_000_000))
 
 
 def watch_store(metrics: Metrics, store: Database) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event
 from typing import Any
@@ -13,16 +13,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from dastak import app_store
 from dastak.app_store import clock_of, watch_store
 from dastak.core.errors import Overloaded
 from dastak.core.ports import Filter
-from dastak.store.postgres import postgres_lane, postgres_store
+from dastak.store.postgres import postgres_lane
 from dastak.store.postgres.batches import LANES, Batches
 from dastak.store.postgres.operations import Look
+from dastak.store.postgres.postgres_desk import ServerTime
 from dastak.store.postgres.postgres_lane import FREE_SHARE, Connection, Lane, Lanes, connect
 from dastak.store.postgres.postgres_store import PostgresStore
 from dastak.telemetry.metrics import Metrics
-from tests.support.patience import let_in
+from tests.support.patience import let_in, until
 from tests.support.postgres_server import PostgresServer, shared_server
 from tests.support.samples import NOW, some_id, some_msisdn, some_opening, some_verification
 
@@ -320,11 +322,10 @@ def figures(metrics: Metrics) -> dict[str, float]:
     return {words[0]: float(words[1]) for words in lines}
 
 
-async def test_clock_of_the_server_is_compared_with_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_store, "CLOCK_EVERY_S", 0.0)
+async def test_clock_of_the_server_is_compared_with_ours() -> None:
     async with PostgresStore(shared_server().new_database()) as store:
         at_start = store.clock_ahead_s
-        await store.sweep(NOW, keep_after=NOW, limit=10)
+        await store.read_clock()
         later = store.clock_ahead_s
 
     # One machine, one clock: what remains is how long asking takes.
@@ -333,24 +334,53 @@ async def test_clock_of_the_server_is_compared_with_ours(monkeypatch: pytest.Mon
     assert at_start != later
 
 
-async def test_node_whose_machine_is_an_hour_ahead_goes_by_the_clock_of_the_server(
+@pytest.mark.parametrize("ahead_s", [3_600, -3_600])
+async def test_node_goes_by_the_clock_of_the_server_though_its_machine_is_wrong_and_set_right(
+    monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    wall, wall_ns = time.time, time.time_ns
+    monkeypatch.setattr(time, "time", lambda: wall() + ahead_s)
+    monkeypatch.setattr(time, "time_ns", lambda: wall_ns() + ahead_s * 1_000_000_000)
+    async with PostgresStore(shared_server().new_database()) as store, clock_of(store) as clock:
+        wrong = (clock.now().timestamp() - wall(), store.clock_ahead_s + ahead_s)
+        monkeypatch.undo()
+        await store.read_clock()
+        set_right = (clock.now().timestamp() - wall(), store.clock_ahead_s, clock.offset_s())
+
+    for off_s in (*wrong, *set_right):
+        assert abs(off_s) < 1.0
+
+
+async def test_clock_of_a_server_that_was_set_is_followed_once_it_is_known_well(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nor does what such a node wrote move the clock of one that comes after it."""
-    wall, wall_ns, hour_s = time.time, time.time_ns, 3_600
-    url = shared_server().new_database()
-    async with PostgresStore(url) as store:
-        await store.open(some_opening(some_verification(created_at=NOW + timedelta(days=10_000))))
-        right = (await clock_of(store)).now().timestamp() - wall()
-    monkeypatch.setattr(time, "time", lambda: wall() + hour_s)
-    monkeypatch.setattr(time, "time_ns", lambda: wall_ns() + hour_s * 1_000_000_000)
-    async with PostgresStore(url) as store:
-        clock = await clock_of(store)
-        ahead = clock.now().timestamp() - wall()
-        monkeypatch.undo()
-        monkeypatch.setattr(postgres_store, "CLOCK_EVERY_S", 0.0)
-        await store.sweep(NOW, keep_after=NOW, limit=10)
-        set_right = (clock.now().timestamp() - wall(), clock.offset_s())
+    """Every node reads it again, whatever its roles; who asked for long is believed only in the beginning."""
+    monkeypatch.setattr(app_store, "CLOCK_EVERY_S", 0.01)
+    async with PostgresStore(shared_server().new_database()) as store:
+        right = await store._seldom.server_time()
+        told = [right._replace(server_s=right.server_s + 3_600, took_s=2.0)]
 
-    for off_s in (right, ahead, *set_right):
-        assert abs(off_s) < 1.0
+        async def server_time() -> ServerTime:
+            return told[-1]
+
+        monkeypatch.setattr(store._seldom, "server_time", server_time)
+        async with clock_of(store) as clock:
+            await asyncio.to_thread(until, lambda: store.clock_ahead_s > 3_000)
+            slowly = clock.now().timestamp() - time.time()
+            told.append(right._replace(server_s=right.server_s + 3_600))
+            await asyncio.to_thread(until, lambda: clock.now().timestamp() - time.time() > 3_000)
+            told.append(right)
+            await asyncio.to_thread(until, lambda: clock.offset_s() > 3_000)
+
+    assert abs(slowly) < 1.0
+
+
+async def test_node_begins_no_earlier_than_the_others_have_come(server: PostgresServer) -> None:
+    """The database may have moved to a server whose clock is behind."""
+    async with PostgresStore(server.new_database()) as store:
+        newest = datetime.now(UTC) + timedelta(hours=1)
+        await store.open(some_opening(some_verification(created_at=newest)))
+        async with clock_of(store) as clock:
+            begun = clock.now()
+
+    assert begun >= newest - timedelta(milliseconds=1)

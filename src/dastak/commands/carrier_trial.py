@@ -111,8 +111,8 @@ async def _try(settings: Settings, name: str, errand: Errand, store: Database, *
     open_one = await _opener(settings, book, name)
     tell = _print_nothing if as_json else _print
     report = await Trial(name, open_one, errand, tell=tell, others=refuse).run()
-    act = Act(who=WHO, why="tested", at=(await clock_of(store)).now())
-    await book.note_trial(report, act)
+    async with clock_of(store) as clock:
+        await book.note_trial(report, Act(who=WHO, why="tested", at=clock.now()))
     return report
 
 

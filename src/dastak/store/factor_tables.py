@@ -73,7 +73,7 @@ class FactorTables:
         """See `FactorStore.move_factor`."""
 
         def move(execute: Execute) -> Factor:
-            moved = rule(_find(tenant, factor_id, execute))
+            moved = rule(_find(tenant, factor_id, execute, "factor_to_move"))
             execute("keep_factor", kept_row(moved))
             return moved
 
@@ -92,8 +92,8 @@ def _put(factor: Factor, execute: Execute) -> Factor:
     return factor
 
 
-def _find(tenant: int, factor_id: FactorId, execute: Execute) -> Factor:
-    row = execute("factor_by_id", (factor_id,)).fetchone()
+def _find(tenant: int, factor_id: FactorId, execute: Execute, by: str = "factor_by_id") -> Factor:
+    row = execute(by, (factor_id,)).fetchone()
     if row is None or row[1] != tenant:
         raise NotFound("There is no such factor.")
     return factor_of(row)

@@ -362,6 +362,9 @@ UPDATE factor SET state = ?2, sealed = ?3, record = ?4 WHERE id = ?1
 -- name: factor_by_id
 SELECT id, tenant, mode, msisdn, state, sealed, record FROM factor WHERE id = ?1
 
+-- name: factor_to_move
+SELECT id, tenant, mode, msisdn, state, sealed, record FROM factor WHERE id = ?1
+
 -- name: factors_of
 SELECT id, tenant, mode, msisdn, state, sealed, record FROM factor
 WHERE tenant = ?1 AND msisdn = ?2 AND mode = ?3 AND state <> 2

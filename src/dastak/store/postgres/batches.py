@@ -4,15 +4,16 @@
    the loop, one after the other; what they decided is written in sets and committed.
 2. A caller hears of success only after the COMMIT that holds its change.
 3. An operation that fails takes nobody with it: it fails before it changes anything, and when PostgreSQL
-   refuses what one of them wrote, or a lock of one is not to be had, each is run in a batch of its own.
+   refuses what one of them wrote, or one lock is not to be had, the batch is halved until it stands alone.
 4. When the answer to a COMMIT is lost, callers hear that the change may have been kept.
 5. Nobody waits twice for a server that does not answer: a batch has one time for all its steps, and who
    stands behind one that did not make it is sent away with it.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -20,10 +21,8 @@ from psycopg.pq import TransactionStatus
 
 from dastak.core.errors import InvalidRequest, Overloaded
 from dastak.core.lockout import CLEAN
-from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.past_use import LookFurther
 from dastak.core.policy import Policy
-from dastak.core.verification import State
 from dastak.store import rows
 from dastak.store.factor_tables import factor_of, kept_row
 from dastak.store.postgres.dialect import statements
@@ -39,7 +38,7 @@ from dastak.store.postgres.postgres_lane import (
     answer_by_s,
 )
 from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
-from dastak.store.postgres.wanted import Account, Key, Wanted, in_order
+from dastak.store.postgres.wanted import Account, Wanted, in_order
 from dastak.store.ran import Ran, tell
 
 WAITING_MAX: Final = 20_000
@@ -48,8 +47,10 @@ BATCH_MAX: Final = 256
 # More connections than two only split the batches.
 LANES: Final = 2
 WAIT_S_MAX: Final = 1.0
-# Who is alone because a batch could not have its locks has waited for them already.
-LOCK_MS_ALONE: Final = 100
+# Who comes again because a batch could not have its locks has waited for them already.
+LOCK_MS_AGAIN: Final = 100
+# With less time than this a half of a batch is not begun: it would be cut, and its connection with it.
+HALF_S_MIN: Final = 0.3
 POLICIES_MAX: Final = 1024
 
 
@@ -59,7 +60,11 @@ class _Waiting(NamedTuple):
 
 
 class _CapReached(Exception):  # noqa: N818 - a signal: the batch comes again, and is careful
-    """The charges of a batch together pass a cap."""
+    """The charges of a batch together pass a cap; all of them are locked then, what is given back as well."""
+
+    def __init__(self, accounts: Collection[Account]) -> None:
+        super().__init__()
+        self.accounts = accounts
 
 
 class Batches:
@@ -69,6 +74,7 @@ class Batches:
         opens: Opens a connection for statements in sets.
         octets_max: How long a timeline grows.
         node: Returns the number of this node.
+        now_s: Returns the time by the server's clock, in seconds since 1970.
 
     Attributes:
         commits: How many were made.
@@ -76,9 +82,14 @@ class Batches:
     """
 
     def __init__(
-        self, opens: Callable[[], Connection], *, octets_max: int, node: Callable[[], int] = lambda: 0
+        self,
+        opens: Callable[[], Connection],
+        *,
+        octets_max: int,
+        node: Callable[[], int] = lambda: 0,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
-        self._octets_max, self._node = octets_max, node
+        self._octets_max, self._node, self._now_s = octets_max, node, now_s
         self._sql = statements()
         self._lanes = [Lane(opens) for _ in range(LANES)]
         self._waiting: deque[_Waiting] = deque()
@@ -147,19 +158,21 @@ class Batches:
                 lane, [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
             )
 
-    async def _one_batch(self, lane: Lane, batch: Sequence[_Waiting], *, alone: bool = False) -> None:
+    async def _one_batch(
+        self, lane: Lane, batch: Sequence[_Waiting], *, by_s: float | None = None, lock_ms: int | None = None
+    ) -> None:
         batch = [waiting for waiting in batch if not waiting.future.done()]
-        by_s = answer_by_s()
+        by_s = answer_by_s() if by_s is None else by_s
         try:
             try:
-                ran = await self._commit(lane, batch, by_s, Wanted(alone=alone))
-            except _CapReached:
-                ran = await self._commit(lane, batch, by_s, Wanted(alone=alone, careful=True))
+                ran = await self._commit(lane, batch, by_s, Wanted(lock_ms=lock_ms))
+            except _CapReached as reached:
+                ran = await self._commit(lane, batch, by_s, Wanted(lock_ms=lock_ms, charged=reached.accounts))
         except (InvalidRequest, psycopg.IntegrityError) as error:
-            await self._each_alone(lane, batch, error)
+            await self._halve(lane, batch, error, by_s, lock_ms)
         except Exception as error:
             if isinstance(error.__cause__, OF_ONE):
-                await self._each_alone(lane, batch, error)
+                await self._halve(lane, batch, error, by_s, LOCK_MS_AGAIN)
                 return
             self._policies.clear()
             self._failing = True
@@ -172,18 +185,20 @@ class Batches:
             self.operations += len(ran)
             tell(ran)
 
-    async def _each_alone(self, lane: Lane, batch: Sequence[_Waiting], error: Exception) -> None:
+    async def _halve(
+        self, lane: Lane, batch: Sequence[_Waiting], error: Exception, by_s: float, lock_ms: int | None
+    ) -> None:
         """Find out whose fault it was that a batch failed; the others go on, if there is time for them."""
-        if len(batch) == 1:
-            tell([Ran(batch[0].future, None, error)])
+        if len(batch) < 2:
+            tell([Ran(waiting.future, None, error) for waiting in batch])
             return
-        by_s = answer_by_s()
-        for n, one in enumerate(batch):
-            if self._loop.time() > by_s:
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            if by_s - self._loop.time() < HALF_S_MIN:
                 behind = Overloaded("The database is behind.")
-                tell([Ran(waiting.future, None, behind) for waiting in batch[n:]])
-                return
-            await self._one_batch(lane, [one], alone=True)
+                tell([Ran(waiting.future, None, behind) for waiting in half])
+            else:
+                await self._one_batch(lane, half, by_s=by_s, lock_ms=lock_ms)
 
     def _send_away(self) -> None:
         """Tell those who wait as well that nobody answers: they have waited as long already."""
@@ -197,24 +212,25 @@ class Batches:
         """Run a batch and return what came of it, all of it durable. Raises: _CapReached."""
         for waiting in batch:
             waiting.operation.want(wanted)
-        sheet = Sheet(await self._numbered(lane, batch, by_s), careful=wanted.careful, node=self._node())
+        sheet = Sheet(
+            await self._numbered(lane, batch, by_s),
+            careful=wanted.careful,
+            node=self._node(),
+            now_s=self._now_s(),
+        )
         await lane.run(lambda connection: self._read(connection, wanted, sheet), ends=False, by_s=by_s)
-        ran = [self._act(waiting, sheet) for waiting in batch]
+        ran, again = [], []
+        for waiting in batch:
+            if (done := _act(waiting, sheet)) is None:
+                again.append(waiting)
+            else:
+                ran.append(done)
         await lane.run(lambda connection: self._keep(connection, sheet), by_s=by_s)
-        return [one for one in ran if one is not None]
-
-    def _act(self, waiting: _Waiting, sheet: Sheet) -> Ran | None:
-        try:
-            return Ran(waiting.future, waiting.operation.act(sheet), None)
-        except NotRead as missing:
-            waiting.operation.charge_also(missing.tenant, missing.spend)
-        except LookFurther:
-            waiting.operation.look_further()
-        except Exception as error:
-            return Ran(waiting.future, None, error)
-        self._waiting.appendleft(waiting)
-        self._wake.set()
-        return None
+        # Not before: what is to be undone with this batch would be done by another one as well.
+        if again:
+            self._waiting.extendleft(reversed(again))
+            self._wake.set()
+        return ran
 
     async def _numbered(self, lane: Lane, batch: Sequence[_Waiting], by_s: float) -> dict[Policy, int]:
         """Return the numbers of a batch's policies, which stay its own: a batch that fails forgets all."""
@@ -242,13 +258,12 @@ class Batches:
 
     def _read(self, connection: Connection, wanted: Wanted, sheet: Sheet) -> None:
         """Lock and read what a batch wants; in the thread of a lane."""
-        keys = list(wanted.keys)
-        about, asked = _questions(keys, wanted)
+        about, asked = wanted.questions()
         found: dict[str, Sequence[Any]] = {name: () for name, _ in asked}
         with connection.pipeline():
             connection.execute("BEGIN")
-            if wanted.alone:
-                connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS_ALONE}")
+            if wanted.lock_ms is not None:
+                connection.execute(f"SET LOCAL lock_timeout = {wanted.lock_ms}")
             locks = (encoded(about), encoded(sorted(wanted.locks)))
             cursors = {"lock_numbers": connection.execute(self._sql["lock_numbers"], locks)}
             cursors |= {
@@ -256,7 +271,7 @@ class Batches:
             }
             for name, cursor in cursors.items():
                 found[name] = cursor.fetchall()
-        _fill(sheet, found, keys)
+        _fill(sheet, found, list(wanted.keys))
         factors = {f for e in sheet.entries.values() if (f := e.verification.particulars.factor) is not None}
         if factors:
             asked_for = encoded({"id": bytes.fromhex(factor)} for factor in factors)
@@ -283,45 +298,23 @@ class Batches:
             if sheet.caps:
                 pipeline.sync()
                 if any(cursor.rowcount != wanted for cursor, wanted in charged):
-                    raise _CapReached
+                    raise _CapReached(sheet.charges.keys())
             if sheet.rings:
                 connection.execute(self._sql["ring"])
             connection.execute("COMMIT")
 
 
-def _questions(
-    keys: Sequence[Key], wanted: Wanted
-) -> tuple[list[dict[str, Any]], list[tuple[str, list[dict[str, Any]]]]]:
-    """Return whose numbers are to be locked, and what is read then: a statement, and what it takes."""
-    ids = [{"i": i, "id": key} for i, key in enumerate(keys) if isinstance(key, bytes)]
-    letters = [
-        {"i": i, "id": key.verification, "ordinal": key.ordinal}
-        for i, key in enumerate(keys)
-        if isinstance(key, MessageKey)
-    ]
-    refs = [
-        {"i": i, "route": key.route, "ref": key.ref}
-        for i, key in enumerate(keys)
-        if isinstance(key, CarrierRef)
-    ]
-    about = [{"id": one["id"]} for one in (*ids, *letters)]
-    pending = [
-        {"tenant": t, "msisdn": m, "service": s, "state": rows.STATES[State.PENDING]}
-        for t, m, s in wanted.pending
-    ]
-    accounts = in_order(wanted.accounts)
-    return [*about, *({"route": one["route"], "ref": one["ref"]} for one in refs)], [
-        ("held_by_ids", ids),
-        ("held_by_messages", letters),
-        ("held_by_carriers", refs),
-        ("pending_of_numbers", pending),
-        ("kept_answers", [{"key": key} for key in wanted.answers]),
-        ("sends_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.sends.items()]),
-        ("calls_to_numbers", [{"msisdn": m, "since": s} for m, s in wanted.calls.items()]),
-        ("tallies", [{"tenant": t, "msisdn": m} for t, m in wanted.numbers]),
-        ("lock_accounts", [{"name": n, "day": d} for n, d in accounts if isinstance(n, str)]),
-        ("lock_spends", [{"tenant": t, "day": d} for t, d in accounts if isinstance(t, int)]),
-    ]
+def _act(waiting: _Waiting, sheet: Sheet) -> Ran | None:
+    """Do an operation; None has it come again, with what it turned out to want."""
+    try:
+        return Ran(waiting.future, waiting.operation.act(sheet), None)
+    except NotRead as missing:
+        waiting.operation.charge_also(missing.tenant, missing.spend)
+    except LookFurther:
+        waiting.operation.look_further()
+    except Exception as error:
+        return Ran(waiting.future, None, error)
+    return None
 
 
 def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any]) -> None:

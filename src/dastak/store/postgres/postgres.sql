@@ -322,5 +322,9 @@ SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = $1::int::oid AND objid = $2::int::oid AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 
+-- name: factor_to_move
+-- A check may be counting a code of it: what that has written is read here, or waits for what is written here.
+SELECT id, tenant, mode, msisdn, state, sealed, record FROM factor WHERE id = $1 FOR UPDATE
+
 -- name: server_clock
 SELECT extract(epoch FROM clock_timestamp())

@@ -1,10 +1,11 @@
 """The desk of a PostgreSQL database: what is seldom written is written by one node at a time."""
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -24,6 +25,28 @@ _SELDOM: Final = (0x4453, 1)
 # Held together by all nodes that are up, as long as they are: who holds it alone is alone.
 _NODES: Final = (0x4453, 3)
 READERS: Final = 2
+CLOCK_LOOKS: Final = 3
+
+
+def steady_s() -> float:
+    """Return seconds since this machine was started, its sleep included: no clock that is set changes it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+class ServerTime(NamedTuple):
+    """What a server's clock said; all in seconds.
+
+    Attributes:
+        took_s: How long it took to ask, and so how wrong it may be.
+        server_s: Since 1970, by the server, when it was asked.
+        steady_s: `steady_s` then.
+        wall_s: Since 1970, by this machine, then.
+    """
+
+    took_s: float
+    server_s: float
+    steady_s: float
+    wall_s: float
 
 
 class PostgresDesk:
@@ -102,11 +125,17 @@ class PostgresDesk:
         up = await self._writer.run(lambda connection: connection.execute(sql, _NODES).fetchone())
         return up == (1,)
 
-    async def clock_ahead_s(self) -> float:
-        """Return how far the server's clock is ahead of this machine's, within half of what asking takes."""
-        asked_s = time.time()
-        ((server_s,),) = await self.one("server_clock", ())
-        return float(server_s) - (asked_s + time.time()) / 2
+    async def server_time(self) -> ServerTime:
+        """Return the time by the server's clock; of some answers the quickest, which errs least."""
+        return await self._readers.run(lambda connection: min(self._times(connection)))
+
+    def _times(self, connection: Connection) -> Iterator[ServerTime]:
+        for _ in range(CLOCK_LOOKS):
+            began_s, wall_s = steady_s(), time.time()
+            found = connection.execute(self._sql["server_clock"]).fetchone()
+            assert found is not None
+            took_s = steady_s() - began_s
+            yield ServerTime(took_s, float(found[0]) - took_s / 2, began_s, wall_s)
 
     async def nodes_up(self) -> int:
         """Return how many nodes are up, with this one."""

@@ -39,8 +39,8 @@ IDLE_MS_MAX: Final = 5_000
 # Of the five seconds that a stop may take: what the last work has to end, and after a cut to find out.
 CLOSE_S_MAX: Final = 0.2
 RETRY_AFTER_S: Final = 5
-# The server gave up a transaction because of what it is about, and is well itself.
-OF_ONE: Final = (errors.LockNotAvailable, errors.DeadlockDetected)
+# The server is well, and gave up a transaction for what it is about: it waited for one lock, or for several.
+OF_ONE: Final = (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled)
 # When somebody cancels a commit that waits for its standby, PostgreSQL confirms it with such a warning.
 _UNCONFIRMED: Final = ("WARNING", "01000")
 
@@ -216,6 +216,10 @@ class Lane:
         except psycopg.DataError as error:
             raise InvalidRequest("A text has a character that cannot be kept.") from error
         except OF_ONE as error:
+            if ends and isinstance(error, errors.QueryCanceled):
+                # Somebody may have cancelled a COMMIT.
+                self._fail(str(error))
+                raise self._away("The database cannot be asked now", in_doubt=True) from error
             raise Overloaded("Others work with what this is about.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
             self._fail(str(error))

@@ -27,7 +27,7 @@ from dastak.store.postgres import postgres_migrate
 from dastak.store.postgres.batches import Batches
 from dastak.store.postgres.finder import Finder
 from dastak.store.postgres.operations import Decide, Look, Open, Unlock
-from dastak.store.postgres.postgres_desk import PostgresDesk
+from dastak.store.postgres.postgres_desk import PostgresDesk, steady_s
 from dastak.store.postgres.postgres_lane import Connection, connect
 from dastak.store.postgres.postgres_nodes import PostgresNodes
 from dastak.store.postgres.server_refusals import told
@@ -43,7 +43,9 @@ Expired = tuple[Verification, tuple[Event, ...]]
 _SINCE_MS: Final = 1_704_067_200_000
 _NODE_BITS: Final = 10
 _COUNT_BITS: Final = 12
-CLOCK_EVERY_S: Final = 15.0
+# A server's clock that was set is followed from more than this on; less is drift, and how long asking takes.
+CLOCK_SET_S_MIN: Final = 0.25
+CLOCK_ERROR_S_MAX: Final = 0.25
 # Messages resumed in one transaction: a long queue as a whole takes longer than the database may take to
 # answer, and the program did not start.
 RESUME_MAX: Final = 1_000
@@ -75,10 +77,13 @@ class PostgresStore(Subjects):
         self._seldom = PostgresDesk(arrive, stays=self._number.claim)
         super().__init__(self._seldom)
         self._came_alone = await self._seldom.is_alone()
-        await self._read_clock()
+        self._started_s: float | None = None
+        await self.read_clock()
         self.nodes = PostgresNodes(arrive)
         in_sets = partial(postgres_migrate.arrive, partial(self._connect, in_sets=True))
-        self._batches = Batches(in_sets, octets_max=TIMELINE_OCTETS_MAX, node=lambda: self.nodes.number)
+        self._batches = Batches(
+            in_sets, octets_max=TIMELINE_OCTETS_MAX, node=lambda: self.nodes.number, now_s=self.now_s
+        )
         self._finder = Finder(in_sets)
         return self
 
@@ -194,15 +199,24 @@ class PostgresStore(Subjects):
         return Swept(tuple(one for one in expired if one is not None), deleted)
 
     async def _look(self) -> None:
-        """Find out what nobody else does in a quiet hour: that batches are written again, and the clock."""
+        """Find out what nobody else does in a quiet hour: that batches are written again."""
         if not self._batches.healthy:
             await self._batches.run(Look())
-        if time.monotonic() >= self._clock_read_s + CLOCK_EVERY_S:
-            await self._read_clock()
 
-    async def _read_clock(self) -> None:
-        self.clock_ahead_s = await self._seldom.clock_ahead_s()
-        self._clock_read_s = time.monotonic()
+    async def read_clock(self) -> None:
+        """Take the time of the server's clock, where it is known well enough and was set since."""
+        read = await self._seldom.server_time()
+        since_start_s = read.server_s - read.steady_s
+        if self._started_s is None or (
+            read.took_s <= CLOCK_ERROR_S_MAX and abs(since_start_s - self._started_s) > CLOCK_SET_S_MIN
+        ):
+            self._started_s = since_start_s
+        self.clock_ahead_s = read.server_s - read.wall_s
+
+    def now_s(self) -> float:
+        """Return the time by the server's clock, in seconds since 1970."""
+        assert self._started_s is not None
+        return self._started_s + steady_s()
 
     async def _expire(self, verification_id: VerificationId, now: datetime) -> Expired | None:
         """End one whose time is over; None when somebody else has ended it."""

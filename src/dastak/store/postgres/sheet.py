@@ -6,7 +6,6 @@
 3. Nothing on it was written yet; it is thrown away when the commit fails.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -29,6 +28,8 @@ from dastak.store import rows
 from dastak.store.postgres.wanted import Account, Number, accounts_of
 
 NO_CAP: Final = 2**62
+# What is due so soon is due at once; clocks and the wait for a batch differ by less.
+AT_ONCE_S: Final = 0.5
 
 _AWAITED: Final = {MessageState.SUBMITTED, MessageState.UNDELIVERED}
 
@@ -67,13 +68,16 @@ class Sheet:
         careful: Whether each charge is held against its caps here, with the accounts locked and read. Else
             the caps are looked at when the sum of all charges is written: far from a cap nobody waits.
         node: Whose batch it is.
+        now_s: The time, in seconds since 1970.
 
     Attributes:
         rings: Whether a message is due now that this node has not in hand.
     """
 
-    def __init__(self, policy_of: Mapping[Policy, int], *, careful: bool = False, node: int = 0) -> None:
-        self._policy_of, self._careful, self._node = policy_of, careful, node
+    def __init__(
+        self, policy_of: Mapping[Policy, int], *, careful: bool = False, node: int = 0, now_s: float = 0.0
+    ) -> None:
+        self._policy_of, self._careful, self._node, self._now_s = policy_of, careful, node, now_s
         self.entries: dict[VerificationId, Entry] = {}
         self._of_number: dict[Number, list[Entry]] = {}
         self.letters: dict[MessageKey, Letter] = {}
@@ -255,7 +259,7 @@ class Sheet:
         """Have a bell rung for a message that is due at once, and for another node."""
         if message.owner == self._node or message.state is not MessageState.QUEUED or message.due_at is None:
             return
-        self.rings = self.rings or message.due_at.timestamp() <= time.time()
+        self.rings = self.rings or message.due_at.timestamp() <= self._now_s + AT_ONCE_S
 
     def _know(self, letter: Letter) -> None:
         message = letter.message

@@ -1,9 +1,9 @@
 """What one batch has to read and to lock before its operations can be decided."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
@@ -11,6 +11,7 @@ from dastak.core.msisdn import Msisdn
 from dastak.core.past_use import Judge, PastCall
 from dastak.core.policy import TTL_S_MAX
 from dastak.core.spend import Spend
+from dastak.core.verification import State
 from dastak.store import rows
 
 Key = VerificationId | MessageKey | CarrierRef
@@ -27,21 +28,22 @@ class Wanted:
     """Collects what the operations of a batch ask for; each thing once, in order.
 
     Attributes:
+        lock_ms: How long it waits for a lock; None is as long as its connection does.
         careful: Whether accounts are locked and read; see `Sheet`.
-        alone: Whether it is one operation of a batch that failed.
         accounts: What is charged.
         sends: Numbers whose sends are judged, with the millisecond since when.
         calls: The same for calls, with the millisecond since when their verifications were made.
     """
 
-    def __init__(self, *, careful: bool = False, alone: bool = False) -> None:
-        self.careful, self.alone = careful, alone
+    def __init__(self, *, lock_ms: int | None = None, charged: Collection[Account] | None = None) -> None:
+        """Begin; `charged` is what a batch charged before it came again, to be careful."""
+        self.lock_ms, self.careful = lock_ms, charged is not None
         self.locks: set[int] = set()
         self.keys: dict[Key, None] = {}
         self.pending: dict[tuple[int, int, int], None] = {}
         self.numbers: dict[Number, None] = {}
         self.answers: dict[bytes, None] = {}
-        self.accounts: dict[Account, None] = {}
+        self.accounts: dict[Account, None] = dict.fromkeys(charged or ())
         self.sends: dict[int, int] = {}
         self.calls: dict[int, int] = {}
 
@@ -69,6 +71,38 @@ class Wanted:
         """Nobody else charges these accounts meanwhile."""
         for account in accounts_of(tenant, spend):
             self.accounts[account] = None
+
+    def questions(self) -> tuple[list[dict[str, Any]], list[tuple[str, list[dict[str, Any]]]]]:
+        """Return whose numbers are to be locked, and what is read then: a statement, and what it takes."""
+        keys = list(enumerate(self.keys))
+        ids = [{"i": i, "id": key} for i, key in keys if isinstance(key, bytes)]
+        letters = [
+            {"i": i, "id": key.verification, "ordinal": key.ordinal}
+            for i, key in keys
+            if isinstance(key, MessageKey)
+        ]
+        refs = [
+            {"i": i, "route": key.route, "ref": key.ref} for i, key in keys if isinstance(key, CarrierRef)
+        ]
+        about = [{"id": one["id"]} for one in (*ids, *letters)]
+        about += [{"route": one["route"], "ref": one["ref"]} for one in refs]
+        pending = [
+            {"tenant": t, "msisdn": m, "service": s, "state": rows.STATES[State.PENDING]}
+            for t, m, s in self.pending
+        ]
+        accounts = in_order(self.accounts)
+        return about, [
+            ("held_by_ids", ids),
+            ("held_by_messages", letters),
+            ("held_by_carriers", refs),
+            ("pending_of_numbers", pending),
+            ("kept_answers", [{"key": key} for key in self.answers]),
+            ("sends_to_numbers", [{"msisdn": m, "since": s} for m, s in self.sends.items()]),
+            ("calls_to_numbers", [{"msisdn": m, "since": s} for m, s in self.calls.items()]),
+            ("tallies", [{"tenant": t, "msisdn": m} for t, m in self.numbers]),
+            ("lock_accounts", [{"name": n, "day": d} for n, d in accounts if isinstance(n, str)]),
+            ("lock_spends", [{"tenant": t, "day": d} for t, d in accounts if isinstance(t, int)]),
+        ]
 
 
 def in_order(accounts: Iterable[Account]) -> list[Account]:
