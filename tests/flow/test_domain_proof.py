@@ -163,6 +163,18 @@ async def test_each_new_domain_is_proved_and_one_that_the_tenant_has_is_not_aske
     assert [host.partition(":")[0] for _, host in site.asked] == [BANK, BANK, "shop.example"]
 
 
+async def test_lines_of_all_domains_that_are_not_proved_are_told_at_once(site: Site) -> None:
+    site.body = LINE.encode()
+    missing = ("login.shop.example", "shop.example")
+
+    with pytest.raises(DomainNotProved) as refused:
+        await grant(proofs(), BANK, *missing)
+
+    told = refused.value.detail
+    assert all(f"{line_of(RING.key(2), 1, one)} into http://{one}:" in told for one in missing)
+    assert BANK not in told
+
+
 async def test_operator_and_sandbox_are_asked_nothing(site: Site) -> None:
     wanted = some_service(2, domains=(BANK,))
 
@@ -265,6 +277,25 @@ async def test_tenant_whose_site_never_answers_keeps_nobody_but_itself_from_prov
 
     assert {type(one) for one in refused} == {Overloaded}
     assert given == await grant(asking, BANK) == Grant(proved=frozenset({BANK}))
+
+
+async def test_no_other_domain_is_looked_at_when_the_time_is_over(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def look(host: str, _port: int) -> list[str]:
+        looked.append(host)
+        return [INNER]
+
+    site.body = None
+    monkeypatch.setattr(domain_proof, "WITHIN_S", 0.05)
+    asking = DomainProofs(RING, SignedSender(FakeClock(), private=True, lookup=HostLookup(look)))
+
+    with pytest.raises(DomainNotProved, match=r"`bank\.example`, `shop\.example` are not proved"):
+        await grant(asking, BANK, "shop.example")
+
+    assert looked == [BANK]
 
 
 def test_file_is_fetched_by_https_from_the_domain_itself() -> None:

@@ -9,7 +9,7 @@
 
 import asyncio
 import hmac
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import httpx
@@ -60,7 +60,7 @@ class DomainProofs:
 
         Raises:
             InvalidRequest: The service may not be so.
-            DomainNotProved: The line is not there; the error says which line, and where.
+            DomainNotProved: A line is not there; the error says of all that are not which, and where.
             Overloaded: Domains of this tenant are being looked at already, or of too many others.
         """
         if not self._asked or Scope.OPERATOR in caller.key.scopes:
@@ -76,19 +76,33 @@ class DomainProofs:
         self._under_way.add(tenant)
         late_at = asyncio.get_running_loop().time() + WITHIN_S
         try:
-            for domain in domains:
-                proving = {line_of(key, tenant, domain) for key in self._keys.keys.values()}
-                if proving.isdisjoint(await self._lines_at(domain, late_at)):
-                    line = line_of(self._keys.key(self._keys.current), tenant, domain)
-                    raise DomainNotProved(
-                        f"`{domain}` is not proved to be this tenant's. Write the line {line} into "
-                        f"{ADDRESS.format(domain=domain)} and send this again, or ask the operator for it."
-                    )
+            missing = [domain for domain in domains if not await self._is_proved(tenant, domain, late_at)]
         finally:
             self._under_way.remove(tenant)
+        if missing:
+            raise DomainNotProved(self._wanted(tenant, missing))
+
+    async def _is_proved(self, tenant: int, domain: str, late_at: float) -> bool:
+        proving = {line_of(key, tenant, domain) for key in self._keys.keys.values()}
+        return not proving.isdisjoint(await self._lines_at(domain, late_at))
+
+    def _wanted(self, tenant: int, domains: Sequence[str]) -> str:
+        """Say which line belongs where, of all domains at once: who writes several writes them in one go."""
+        key = self._keys.key(self._keys.current)
+        lines = " and ".join(
+            f"the line {line_of(key, tenant, one)} into {ADDRESS.format(domain=one)}" for one in domains
+        )
+        names = ", ".join(f"`{one}`" for one in domains)
+        is_not, it = ("is not", "it") if len(domains) == 1 else ("are not", "them")
+        return (
+            f"{names} {is_not} proved to be this tenant's. "
+            f"Write {lines} and send this again, or ask the operator for {it}."
+        )
 
     async def _lines_at(self, domain: str, late_at: float) -> Collection[str]:
-        """Return what stands in a domain's file; nothing where none can be read."""
+        """Return what stands in a domain's file; nothing where none can be read, or it is too late."""
+        if asyncio.get_running_loop().time() >= late_at:
+            return ()
         fetched = self._sender.get(ADDRESS.format(domain=domain), within_s=WITHIN_S)
         try:
             async with asyncio.timeout_at(late_at), fetched as answer:
