@@ -347,6 +347,63 @@ async def test_leads_that_are_there_go_when_the_page_says_so_after_it_was_shorte
     assert "<td>30</td>" in shown.text
 
 
+@pytest.mark.parametrize(
+    "slip", ["0", "00", "9999", "731", "-1", "thirty", "", pytest.param("9" * 5000, id="long")]
+)
+async def test_days_that_no_lead_may_be_kept_for_are_told_and_change_nothing(
+    landing: Landing, slip: str
+) -> None:
+    desk, visitor = await editing(landing), landing.visitor()
+    await visitor.type(await visitor.asked(), await landing.code())
+
+    told = [await desk.save(keep_days=slip, do=do) for do in ("save", "publish")]
+
+    (lead,) = await landing.leads(desk.page)
+    assert [one.status_code for one in told] == [422, 422]
+    assert all("A lead is kept for 1 to 730 days; it stays at 90." in one.text for one in told)
+    assert (await landing.store.page(desk.page.n)).keep_days == 90
+    assert (lead.gone_at - lead.at).days == 90
+
+
+async def test_no_button_but_save_has_leads_go_sooner(landing: Landing) -> None:
+    desk, visitor = await editing(landing), landing.visitor()
+    await visitor.type(await visitor.asked(), await landing.code())
+    languages = re.search(
+        r'value="([^"]*)">Take these languages', (await desk.visitor.get(f"{HOME}/{desk.page.n}")).text
+    )
+    assert languages is not None
+    others = ["up:1", "save:look", "try", languages[1]]
+
+    told = [await desk.save(keep_days="3", do=do) for do in others]
+    (kept,), page = await landing.leads(desk.page), await landing.store.page(desk.page.n)
+    more = await desk.save(keep_days="120", do="try-end")
+    saved = await desk.save(keep_days="3", do="publish")
+    (gone,) = await landing.leads(desk.page)
+
+    assert [one.status_code for one in told] == [422] * len(others)
+    assert all("Leads are kept for 90 days still" in one.text for one in told)
+    assert (page.keep_days, (kept.gone_at - kept.at).days) == (90, 90)
+    assert (more.status_code, saved.status_code) == (303, 303)
+    assert (gone.gone_at - gone.at).days == 3
+
+
+async def test_leads_are_walked_only_when_their_page_keeps_them_for_less_time(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, walked, walks = await editing(landing), [], landing.store.keep_leads
+
+    async def noted(page: int, days: int) -> None:
+        walked.append(days)
+        await walks(page, days)
+
+    monkeypatch.setattr(landing.store, "keep_leads", noted)
+    for days in ("90", "30", "30", "60", "20"):
+        await desk.save(keep_days=days)
+    await desk.save()
+
+    assert walked == [30, 20]
+
+
 async def test_pictures_and_files_of_leads_are_made_beside_the_loop(
     landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@
 2. Who saves last does not undo another editor's work unseen: the form knows which draft it was made from.
 3. What is kept while one types changes nothing that visitors of a published page have, nor their leads: its
    address, who gets codes, and for how long leads stay are taken when somebody presses a button.
+4. Leads are let go sooner by a button that is called Save alone, and by no number that may be a slip.
 """
 
 import asyncio
@@ -42,6 +43,8 @@ from dastak.web.upload_form import UploadForm, read_upload
 
 _UNPROCESSABLE: Final = 422
 _CONFLICT: Final = 409
+# The buttons at the top and at the end of the form; each other one does something of its own.
+_SAVES: Final = frozenset({"save", "publish"})
 PREVIEWS: Final[Mapping[str, str]] = {
     "form": "The form",
     "code": "The code page",
@@ -146,7 +149,8 @@ class PageEditor:
             faults = await self._room.faults(put, edited.design)
             waits = self._settings(put, upload.fields)[0] != put
             return _told({"edition": put.draft_edition, "faults": len(faults), "waits": waits})
-        await self._store.keep_leads(put.n, put.keep_days)
+        if put.keep_days < found.keep_days:
+            await self._store.keep_leads(put.n, put.keep_days)
         if edited.complaints:
             return await self._editor(
                 author, put, edited.design, complaints=edited.complaints, status=_UNPROCESSABLE
@@ -191,8 +195,7 @@ class PageEditor:
             )
             shown = with_picture(edited.design, place, picture.name)
             edited = edited._replace(design=shown, focus="look" if place == "logo" else f"b{place}")
-        untouched = form.get("quiet") == "yes" and found.live > 0
-        settings, complaints = (found, []) if untouched else self._settings(found, form)
+        settings, complaints = self._taken(found, form)
         edited = edited._replace(complaints=(*edited.complaints, *complaints))
         edition = form.get("edition", "")
         put = await self._store.put_page(
@@ -203,6 +206,18 @@ class PageEditor:
             )
         )
         return edited, put
+
+    def _taken(self, found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage, list[str]]:
+        """Return what a button takes over, which of a page that was published is less than its form says."""
+        if form.get("quiet") == "yes" and found.live > 0:
+            return found, []
+        settings, complaints = self._settings(found, form)
+        if found.live > 0 and settings.keep_days < found.keep_days and form.get("do", "save") not in _SAVES:
+            complaints.append(
+                f"Leads are kept for {found.keep_days} days still: fewer are taken by Save alone."
+            )
+            settings = msgspec.structs.replace(settings, keep_days=found.keep_days)
+        return settings, complaints
 
     def _settings(self, found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage, list[str]]:
         domains = self._room.house.directory.service_of(found.service).domains
@@ -290,7 +305,7 @@ def _settings(
     A host is one page's, from its draft on, so nobody may enter one that is another's.
     """
     slug, host = form.get("slug", found.slug).strip().lower(), form.get("host", "").strip().lower()
-    days = form.get("keep_days", "")
+    days = form.get("keep_days", str(found.keep_days)).strip()
     complaints = []
     if (sentence := slug_fault(slug)) is not None:
         complaints.append(sentence)
@@ -301,14 +316,17 @@ def _settings(
     elif host and host != found.host and host not in domains:
         complaints.append(f"{host} is not one of the service's domains; add it there first.")
         host = found.host or ""
-    kept = int(days[:4]) if days.isascii() and days.isdigit() else found.keep_days
+    kept = int(days[:5]) if days.isascii() and days.isdigit() else 0
+    if not 1 <= kept <= KEEP_DAYS_MAX:
+        complaints.append(f"A lead is kept for 1 to {KEEP_DAYS_MAX} days; it stays at {found.keep_days}.")
+        kept = found.keep_days
     return (
         msgspec.structs.replace(
             found,
             slug=slug,
             host=host or None,
             mode=_mode(form.get("mode", found.mode)),
-            keep_days=max(1, min(KEEP_DAYS_MAX, kept)),
+            keep_days=kept,
         ),
         complaints,
     )
