@@ -9,7 +9,7 @@ from dastak.core.errors import DomainNotProved, DomainTaken
 from dastak.core.ports import Replayed, Store
 from dastak.core.tenant import Service
 from dastak.tenancy import operators
-from dastak.tenancy.domains.domain_rules import Grant
+from dastak.tenancy.domains.domain_rules import DomainGrant
 from tests.support.samples import some_once, some_service, some_tenant
 
 AT_ONCE = 20
@@ -55,7 +55,7 @@ async def test_refused_domain_changes_nothing_and_keeps_no_answer(store: Store) 
     await operators.create_service(store, some_service(first.n, domains=(BANK,)))
     before, once = await store.tenancy(), some_once(answer=b"201 no")
 
-    for grant, refusal in ((Grant(), DomainTaken), (Grant(proved=frozenset()), DomainNotProved)):
+    for grant, refusal in ((DomainGrant(), DomainTaken), (DomainGrant(proved=frozenset()), DomainNotProved)):
         with pytest.raises(refusal):
             await operators.create_service(
                 store, some_service(second.n, domains=(BANK,)), grant=grant, once=once

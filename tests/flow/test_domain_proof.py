@@ -15,7 +15,7 @@ from dastak.core.errors import DomainNotProved, InvalidRequest, Overloaded
 from dastak.core.tenant import Caller, Scope
 from dastak.tenancy.domains import domain_proof
 from dastak.tenancy.domains.domain_proof import FILE_OCTETS_MAX, DomainProofs, line_of
-from dastak.tenancy.domains.domain_rules import Grant
+from dastak.tenancy.domains.domain_rules import DomainGrant
 from dastak.tenancy.host_lookup import HostLookup
 from dastak.tenancy.signed_request import SignedSender
 from tests.support.authority import Authority
@@ -90,7 +90,7 @@ def caller(tenant: int = 1, *scopes: Scope) -> Caller:
     return Caller(key, replace(some_tenant(), n=tenant), some_service(tenant))
 
 
-async def grant(asking: DomainProofs, *domains: str, tenant: int = 1) -> Grant:
+async def grant(asking: DomainProofs, *domains: str, tenant: int = 1) -> DomainGrant:
     return await asking.grant(caller(tenant), some_service(tenant, domains=domains), ())
 
 
@@ -103,7 +103,7 @@ async def test_tenant_is_told_a_line_and_given_the_domain_when_it_stands_there(s
 
     assert LINE in refused.value.detail
     assert f"//{BANK}" in refused.value.detail
-    assert given == Grant(proved=frozenset({BANK}))
+    assert given == DomainGrant(proved=frozenset({BANK}))
     port = domain_proof.ADDRESS.split(":")[2].partition("/")[0]
     assert site.asked == [("GET /.well-known/dastak-domain HTTP/1.1", f"{BANK}:{port}")] * 2
 
@@ -147,7 +147,7 @@ async def test_only_an_answer_with_status_200_proves(site: Site, status: int) ->
 async def test_line_of_a_key_that_is_kept_goes_on_to_prove_after_a_rotation(site: Site) -> None:
     site.body = line_of(RING.key(1), 1, BANK).encode()
 
-    assert await grant(proofs(), BANK) == Grant(proved=frozenset({BANK}))
+    assert await grant(proofs(), BANK) == DomainGrant(proved=frozenset({BANK}))
 
 
 async def test_each_new_domain_is_proved_and_one_that_the_tenant_has_is_not_asked_about(site: Site) -> None:
@@ -159,7 +159,7 @@ async def test_each_new_domain_is_proved_and_one_that_the_tenant_has_is_not_aske
     with pytest.raises(DomainNotProved, match=r"`shop\.example`"):
         await proofs().grant(caller(), replace(wanted, domains=(BANK, "shop.example")), (had,))
 
-    assert given == Grant(proved=frozenset({BANK}))
+    assert given == DomainGrant(proved=frozenset({BANK}))
     assert [host.partition(":")[0] for _, host in site.asked] == [BANK, BANK, "shop.example"]
 
 
@@ -181,7 +181,7 @@ async def test_operator_and_sandbox_are_asked_nothing(site: Site) -> None:
     operator = await proofs(shared={"otp.in"}).grant(caller(1, Scope.OPERATOR), wanted, ())
     sandbox = await proofs(asked=False).grant(caller(2), wanted, ())
 
-    assert (operator, sandbox) == (Grant(shared=frozenset({"otp.in"})), Grant())
+    assert (operator, sandbox) == (DomainGrant(shared=frozenset({"otp.in"})), DomainGrant())
     assert site.asked == []
 
 
@@ -192,7 +192,7 @@ async def test_host_of_all_pages_is_given_to_every_tenant_and_nobody_is_asked_th
     with pytest.raises(DomainNotProved, match=rf"`{BANK}`"):
         await grant(asking, "otp.in", BANK)
 
-    assert given == [Grant(proved=frozenset(), shared=frozenset({"otp.in"}))] * 2
+    assert given == [DomainGrant(proved=frozenset(), shared=frozenset({"otp.in"}))] * 2
     assert [host.partition(":")[0] for _, host in site.asked] == [BANK]
 
 
@@ -238,7 +238,7 @@ async def test_certificate_is_one_that_is_trusted_and_of_the_domain(
 
         came = await asyncio.gather(grant(proofs(), domain), return_exceptions=True)
 
-    assert [type(one) for one in came] == [Grant if proved else DomainNotProved]
+    assert [type(one) for one in came] == [DomainGrant if proved else DomainNotProved]
     assert len(site.asked) == proved
 
 
@@ -276,7 +276,7 @@ async def test_tenant_whose_site_never_answers_keeps_nobody_but_itself_from_prov
     site.body = LINE.encode()
 
     assert {type(one) for one in refused} == {Overloaded}
-    assert given == await grant(asking, BANK) == Grant(proved=frozenset({BANK}))
+    assert given == await grant(asking, BANK) == DomainGrant(proved=frozenset({BANK}))
 
 
 async def test_no_other_domain_is_looked_at_when_the_time_is_over(

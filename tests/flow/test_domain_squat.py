@@ -15,14 +15,14 @@ from dastak.core.login_settings import LoginSettings
 from dastak.core.tenant import Service
 from dastak.tenancy import operators
 from dastak.tenancy.directory import Directory
-from dastak.tenancy.domains.domain_rules import Grant
+from dastak.tenancy.domains.domain_rules import DomainGrant
 from dastak.web.host_root import HostRoot
 from tests.support.house import House
 from tests.support.landing_visitors import ORIGIN, Landing, open_landing
 from tests.support.samples import NOW, some_service, some_tenant
 
 HOST = "login.acme.in"
-BY_ITSELF, BY_AN_OPERATOR = Grant(proved=frozenset()), Grant()
+BY_ITSELF, BY_AN_OPERATOR = DomainGrant(proved=frozenset()), DomainGrant()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def root(landing: Landing) -> httpx.Response:
 
 @pytest.mark.parametrize(("grant", "refusal"), [(BY_ITSELF, DomainNotProved), (BY_AN_OPERATOR, DomainTaken)])
 async def test_rival_cannot_end_the_login_at_the_root_of_a_host(
-    landing: Landing, rival: Service, grant: Grant, refusal: type[DastakError]
+    landing: Landing, rival: Service, grant: DomainGrant, refusal: type[DastakError]
 ) -> None:
     await landing.house.store.people.put_login(LoginSettings(service=1))
     before = await root(landing)

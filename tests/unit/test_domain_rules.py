@@ -5,13 +5,14 @@ from msgspec.structs import replace
 
 from dastak.core.errors import DastakError, DomainNotProved, DomainTaken
 from dastak.tenancy import operators
-from dastak.tenancy.domains.domain_rules import Grant, check_domains, new_domains, own_hosts_of
+from dastak.tenancy.domains.domain_rules import DomainGrant, check_domains, new_domains, own_hosts_of
 from tests.support.samples import some_service
 from tests.support.tenancy_memory import TenancyMemory
 
 OURS = "otp.example.in"
 BANK = some_service(1, n=1, domains=("bank.example", OURS))
-ADMINS, OPERATORS = Grant(proved=frozenset(), shared=frozenset({OURS})), Grant(shared=frozenset({OURS}))
+OPERATORS = DomainGrant(shared=frozenset({OURS}))
+ADMINS = replace(OPERATORS, proved=frozenset())
 
 
 @pytest.mark.parametrize(
@@ -23,10 +24,10 @@ ADMINS, OPERATORS = Grant(proved=frozenset(), shared=frozenset({OURS})), Grant(s
         (2, (OURS,), ADMINS, None),
         (2, (OURS, "shop.example"), ADMINS, DomainNotProved),
         (2, ("bank.example",), OPERATORS, DomainTaken),
-        (2, ("bank.example",), Grant(proved=frozenset({"bank.example"})), DomainTaken),
+        (2, ("bank.example",), DomainGrant(proved=frozenset({"bank.example"})), DomainTaken),
         (2, ("shop.example", "bank.example"), OPERATORS, DomainTaken),
         (2, ("shop.example",), OPERATORS, None),
-        (2, ("shop.example",), Grant(proved=frozenset({"shop.example"})), None),
+        (2, ("shop.example",), DomainGrant(proved=frozenset({"shop.example"})), None),
         (2, (OURS,), OPERATORS, None),
         (2, ("localhost",), ADMINS, None),
         (1, ("bank.example",), ADMINS, None),
@@ -34,7 +35,7 @@ ADMINS, OPERATORS = Grant(proved=frozenset(), shared=frozenset({OURS})), Grant(s
     ],
 )
 def test_domain_is_given_by_proof_or_an_operator_and_to_one_tenant(
-    tenant: int, domains: tuple[str, ...], grant: Grant, refusal: type[DastakError] | None
+    tenant: int, domains: tuple[str, ...], grant: DomainGrant, refusal: type[DastakError] | None
 ) -> None:
     wanted = some_service(tenant, "other", domains=domains)
 

@@ -25,7 +25,7 @@ from dastak.store.database_url import is_postgres, sqlite_path
 from dastak.store.open_database import Database
 from dastak.telemetry.logs import handler_to
 from dastak.tenancy import operators
-from dastak.tenancy.domains.domain_rules import Grant, own_hosts_of
+from dastak.tenancy.domains.domain_rules import DomainGrant, own_hosts_of
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -201,9 +201,9 @@ def list_services(context: click.Context, *, tenant: str | None, as_json: bool) 
     _print_records([found for found in tenancy.services if n in (None, found.tenant)], as_json=as_json)
 
 
-def _grant(context: click.Context) -> Grant:
+def _grant(context: click.Context) -> DomainGrant:
     """Return which domains may be given here: any that is no other tenant's, for this is an operator."""
-    return Grant(shared=own_hosts_of(load(context.obj, os.environ).settings.server.public_url))
+    return DomainGrant(shared=own_hosts_of(load(context.obj, os.environ).settings.server.public_url))
 
 
 def changed(service: Service, given: dict[str, Any]) -> Service:

@@ -14,7 +14,7 @@ from dastak.core.errors import Conflict, InvalidRequest, NotFound
 from dastak.core.policy import Policy
 from dastak.core.ports import Once, Store, Tenancy
 from dastak.core.tenant import Service, Tenant
-from dastak.tenancy.domains.domain_rules import Grant, check_domains
+from dastak.tenancy.domains.domain_rules import DomainGrant, check_domains
 from dastak.tenancy.service_rules import check_country, check_service, check_slug
 
 DEFAULT_NAME: Final = "default"
@@ -23,7 +23,7 @@ DAILY_SPEND_CAP_MICROS: Final = 1_000 * 1_000_000
 # A bound of what is kept in memory for each tenant; our choice.
 SERVICES_MAX: Final = 100
 # An operator may give a tenant any domain that no other one has.
-ANY_DOMAIN: Final = Grant()
+ANY_DOMAIN: Final = DomainGrant()
 
 
 def default_tenancy(*, home_country: str = "IN") -> tuple[Tenant, Service]:
@@ -93,7 +93,7 @@ async def change_tenant(
 
 
 async def create_service(
-    store: Store, service: Service, *, grant: Grant = ANY_DOMAIN, once: Once | None = None
+    store: Store, service: Service, *, grant: DomainGrant = ANY_DOMAIN, once: Once | None = None
 ) -> Service:
     """Make a service of the tenant it names; its `n` is given by the store.
 
@@ -111,7 +111,7 @@ async def create_service(
 
 
 async def change_service(
-    store: Store, service: Service, *, grant: Grant = ANY_DOMAIN, once: Once | None = None
+    store: Store, service: Service, *, grant: DomainGrant = ANY_DOMAIN, once: Once | None = None
 ) -> Service:
     """Replace a service; its tenant and name stay, for others know it by them.
 
@@ -166,7 +166,7 @@ def find_service(tenancy: Tenancy, tenant: int, name: str) -> Service:
 
 
 async def _put(
-    store: Store, service: Service, grant: Grant = ANY_DOMAIN, once: Once | None = None
+    store: Store, service: Service, grant: DomainGrant = ANY_DOMAIN, once: Once | None = None
 ) -> Service:
     """Write a service whose domains are its tenant's at that moment."""
     return await store.put_service(

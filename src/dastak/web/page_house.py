@@ -12,6 +12,7 @@ from dastak.core.errors import DastakError, InvalidRequest, NotFound, Overloaded
 from dastak.core.ports import Ports
 from dastak.core.tenant import Service
 from dastak.tenancy.directory import Directory
+from dastak.tenancy.domains.domain_rules import NOBODYS
 from dastak.web.page_answers import page
 from dastak.web.page_templates import PageTemplates
 from dastak.web.page_words import LANGUAGE_DEFAULT, Words, choose_language, words_of
@@ -20,8 +21,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 # RFC 1035, section 2.3.4; what is longer is no host.
 HOST_CHARACTERS_MAX: Final = 253
-# Of this machine, and no customer's.
-_AT_HOME: Final = ("localhost", "127.0.0.1")
 
 # What a person reads when something does not work, by whose turn it is; `words/*.toml` has the sentences.
 _SORRY: Final[Sequence[tuple[type[DastakError], int, str]]] = (
@@ -67,7 +66,7 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         """
         host = host_of(request)
         ours = {urlsplit(url).hostname for url in (self.public_url, self.console_url) if url is not None}
-        if not self.hosts_apart or host in ours or host in _AT_HOME:
+        if not self.hosts_apart or host in ours or host in NOBODYS:
             return
         owners = {self.directory.service_of(n).tenant for n in self.directory.services_at(host)}
         if owners and self.directory.service_of(service).tenant not in owners:

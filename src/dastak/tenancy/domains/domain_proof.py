@@ -17,7 +17,7 @@ import httpx
 from dastak.core.codes import KeyRing
 from dastak.core.errors import DomainNotProved, InvalidRequest, Overloaded
 from dastak.core.tenant import Caller, Scope, Service
-from dastak.tenancy.domains.domain_rules import Grant, new_domains
+from dastak.tenancy.domains.domain_rules import DomainGrant, new_domains
 from dastak.tenancy.service_rules import check_service
 from dastak.tenancy.signed_request import SignedSender
 
@@ -50,7 +50,7 @@ class DomainProofs:
         self._asked = asked
         self._under_way: set[int] = set()
 
-    async def grant(self, caller: Caller, service: Service, services: Iterable[Service]) -> Grant:
+    async def grant(self, caller: Caller, service: Service, services: Iterable[Service]) -> DomainGrant:
         """Return what a caller may give; the domains that are new to the tenant are looked at now.
 
         Args:
@@ -64,11 +64,11 @@ class DomainProofs:
             Overloaded: Domains of this tenant are being looked at already, or of too many others.
         """
         if not self._asked or Scope.OPERATOR in caller.key.scopes:
-            return Grant(shared=self._shared)
+            return DomainGrant(shared=self._shared)
         fresh = [one for one in new_domains(check_service(service), services) if one not in self._shared]
         if fresh:
             await self._prove(service.tenant, fresh)
-        return Grant(proved=frozenset(fresh), shared=self._shared)
+        return DomainGrant(proved=frozenset(fresh), shared=self._shared)
 
     async def _prove(self, tenant: int, domains: Iterable[str]) -> None:
         if tenant in self._under_way or len(self._under_way) >= AT_ONCE_MAX:

@@ -16,10 +16,10 @@ from dastak.core.errors import DomainNotProved, DomainTaken
 from dastak.core.tenant import Service
 
 # It leads each browser to its own machine, and nobody to anybody else.
-_NOBODYS: Final = frozenset({"localhost"})
+NOBODYS: Final = frozenset({"localhost"})
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
+class DomainGrant(msgspec.Struct, frozen=True, kw_only=True):
     """Which domains a change may bring to a tenant.
 
     Attributes:
@@ -45,16 +45,16 @@ def new_domains(service: Service, services: Iterable[Service]) -> tuple[str, ...
         services: As they stand, of all tenants.
     """
     had = {domain for one in services if one.tenant == service.tenant for domain in one.domains}
-    return tuple(domain for domain in service.domains if domain not in had | _NOBODYS)
+    return tuple(domain for domain in service.domains if domain not in had | NOBODYS)
 
 
 def not_its_own(service: Service, services: Iterable[Service]) -> tuple[str, ...]:
     """Return the domains of a service that a service of another tenant has as well."""
     others = {domain for one in services if one.tenant != service.tenant for domain in one.domains}
-    return tuple(domain for domain in service.domains if domain in others - _NOBODYS)
+    return tuple(domain for domain in service.domains if domain in others - NOBODYS)
 
 
-def check_domains(service: Service, services: Iterable[Service], grant: Grant) -> None:
+def check_domains(service: Service, services: Iterable[Service], grant: DomainGrant) -> None:
     """Refuse domains that a service may not have.
 
     Args:
