@@ -88,6 +88,27 @@ def test_account_with_another_spelling_of_a_name_is_another_person(
     assert wrong == 422
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_passing_no_to_the_second_question_splits_no_person(
+    inner: DastakProcess, system: PasswordSystem, status: int
+) -> None:
+    name = f"Zoya{status}"
+    system.passwords = {name: PASSWORD, name.upper(): PASSWORD}
+    system.secret = told(inner, system.url)["check_secret"]
+    with LoginClient(inner.url) as browser:
+        browser.pass_password(name, PASSWORD)
+        system.throttled[name] = status
+        passing = browser.pass_password(name.upper(), PASSWORD, path=AGAIN)
+        refused = browser.pass_password(name, PASSWORD, path=AGAIN)
+        system.throttled.clear()
+        browser.pass_password(name.upper(), PASSWORD, path=AGAIN)
+        account = browser.get(ACCOUNT).text
+
+    assert (passing.status_code, refused.status_code) == (503, 422)
+    assert name in account
+    assert name.upper() not in account
+
+
 def test_new_secret_is_good_at_once_and_the_old_one_for_a_day(
     inner: DastakProcess, system: PasswordSystem
 ) -> None:

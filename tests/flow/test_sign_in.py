@@ -38,7 +38,7 @@ class Login:
     """A house that people sign in to.
 
     Attributes:
-        answers: What a customer's own system says next.
+        answers: What a customer's own system says next; None is a refusal without a word.
         accounts: Whom it knows otherwise, with their passwords; `spelled` says how it reads a name.
         asked: The names it was asked about.
         gate: Where its first answers wait for each other, if set.
@@ -46,7 +46,7 @@ class Login:
 
     def __init__(self, house: House, passwords: PasswordHashes) -> None:
         self.house, self.clock = house, house.clock
-        self.answers: list[bool | Overloaded] = []
+        self.answers: list[bool | Overloaded | None] = []
         self.accounts: Mapping[str, str] = {}
         self.spelled: Callable[[str], str] = str
         self.asked: list[str] = []
@@ -58,7 +58,7 @@ class Login:
             asks_elsewhere=self._ask,
         )
 
-    async def _ask(self, _settings: LoginSettings, username: str, password: str) -> bool:
+    async def _ask(self, _settings: LoginSettings, username: str, password: str) -> bool | None:
         self.asked.append(username)
         if self.gate is not None and len(self.asked) <= self.gate.parties:
             await self.gate.wait()
@@ -304,6 +304,36 @@ async def test_spellings_that_the_customers_system_takes_for_one_are_one_person(
 
         assert ids(first, again, wrong) == [*ids(first), *ids(first), None]
         assert login.asked == ["ASHA", "Asha", "ASHA"]
+
+
+@pytest.mark.parametrize("refusal", [None, Overloaded("down")])
+async def test_refusal_of_the_second_question_makes_nobody_and_counts_nothing(
+    tmp_path: Path, refusal: Overloaded | None
+) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts, login.spelled = {"asha": PASSWORD}, str.casefold
+        first = await login.elsewhere("Asha", PASSWORD)
+        for _ in range(3 * FROM_THERE.attempts):
+            login.answers = [True, refusal]
+            with pytest.raises(Overloaded):
+                await login.elsewhere("ASHA", PASSWORD)
+        people = await login.ports.people.people_of(1, limit=9)
+        again = await login.elsewhere("ASHA", PASSWORD)
+
+        assert first is not None
+        assert [one.id for one in people] == ids(first)
+        assert ids(again) == ids(first)
+
+
+async def test_refusal_without_a_word_lets_nobody_in_and_counts(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        login.accounts = {"Asha": PASSWORD}
+        login.answers = [None] * FROM_THERE.attempts
+
+        refused = [await login.elsewhere("Asha", PASSWORD) for _ in range(FROM_THERE.attempts)]
+
+        assert refused == [None] * FROM_THERE.attempts
+        assert await login.elsewhere("Asha", PASSWORD) is None, "it is locked"
 
 
 @pytest.mark.parametrize("typed", ["Asha", "asha"])

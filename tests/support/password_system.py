@@ -18,6 +18,7 @@ class PasswordSystem:
         secret: What requests must be signed with, as it was shown: `whsec_...`.
         asked: How often it was asked with a signature that holds.
         refused: How often without.
+        throttled: Names that are answered with a status and nothing else.
         answer: Sent in place of a right answer, if set: status and body.
     """
 
@@ -25,6 +26,7 @@ class PasswordSystem:
         self.passwords = passwords
         self.secret = ""
         self.asked = self.refused = 0
+        self.throttled: dict[str, int] = {}
         self.answer: tuple[int, bytes] | None = None
         self.url = ""
 
@@ -40,6 +42,8 @@ class PasswordSystem:
         if self.answer is not None:
             return self.answer
         said = json.loads(body)
+        if said["username"] in self.throttled:
+            return self.throttled[said["username"]], b""
         right = self.passwords.get(said["username"]) == said["password"]
         return 200, json.dumps({"valid": right}).encode()
 

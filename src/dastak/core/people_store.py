@@ -198,10 +198,11 @@ class LoginPorts(msgspec.Struct, frozen=True, kw_only=True):
     """What the flows of people may touch.
 
     Attributes:
-        asks_elsewhere: Asks a customer's own system whether a password is right; raises `Overloaded`.
+        asks_elsewhere: Asks a customer's own system whether a password is right; raises `Overloaded`. None
+            is a refusal that says nothing of name and password: it may be there for a repeat.
     """
 
     ports: Ports
     people: PeopleStore
     passwords: Passwords
-    asks_elsewhere: Callable[[LoginSettings, str, str], Awaitable[bool]]
+    asks_elsewhere: Callable[[LoginSettings, str, str], Awaitable[bool | None]]

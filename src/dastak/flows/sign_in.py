@@ -52,6 +52,8 @@ from dastak.flows.start import Ask
 
 # A browser is known for so long, be it remembered or not.
 KNOWN_FOR: Final = timedelta(days=365)
+# What counts quick repeats forgets one soon.
+REFUSED_RETRY_S: Final = 5
 NOBODY: Final = PersonId(bytes(PERSON_ID_OCTETS))
 
 
@@ -172,7 +174,8 @@ async def _known_elsewhere(
     """Return whom the customer's own system lets in.
 
     It judges a name as it was typed, and two spellings may be two accounts there. So who is known here by
-    another spelling is let in only if the system says yes to that one too; if not, this is somebody else.
+    another spelling is let in only if the system says yes to that one too; if it says no, this is somebody
+    else. A refusal without a word may be for the repeat, and would make two of one for good: come again.
     """
     name = username.strip()
     if len(name) > NAME_CHARACTERS_MAX or len(name_key(name)) > NAME_CHARACTERS_MAX:
@@ -181,7 +184,12 @@ async def _known_elsewhere(
         return None
     if found is None:
         found = await _first_time(login, settings, name, name_key(name))
-    if found.username == name or await login.asks_elsewhere(settings, found.username, password):
+    if found.username == name:
+        return found
+    same = await login.asks_elsewhere(settings, found.username, password)
+    if same is None:
+        raise Overloaded("The system that knows the passwords refuses.", retry_after_s=REFUSED_RETRY_S)
+    if same:
         return found
     return await _first_time(login, settings, name, exact_key(name))
 

@@ -43,8 +43,8 @@ class PasswordHook:
         self._ports, self._sender = ports, SignedSender(ports.clock, private=private)
         self._under_way = 0
 
-    async def __call__(self, settings: LoginSettings, username: str, password: str) -> bool:
-        """Say whether a password is right.
+    async def __call__(self, settings: LoginSettings, username: str, password: str) -> bool | None:
+        """Say whether a password is right; None is a refusal that says nothing of name and password.
 
         Raises:
             Overloaded: Nobody could be asked, or nobody answered.
@@ -63,7 +63,7 @@ class PasswordHook:
         finally:
             self._under_way -= 1
 
-    async def _ask(self, settings: LoginSettings, username: str, password: str) -> bool:
+    async def _ask(self, settings: LoginSettings, username: str, password: str) -> bool | None:
         assert settings.check_url is not None
         assert settings.check_secret is not None
         body = msgspec.json.encode({"username": username, "password": password})
@@ -79,7 +79,7 @@ class PasswordHook:
         sent = self._sender.post(settings.check_url, secrets, message_id, body, within_s=WITHIN_S)
         async with sent as answer:
             if answer.status_code in (401, 403):
-                return False
+                return None
             if answer.status_code != httpx.codes.OK:
                 raise ValueError("an answer that says nothing")
             return msgspec.json.decode(await _read(answer), type=_Answer).valid
