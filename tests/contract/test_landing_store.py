@@ -30,6 +30,7 @@ from dastak.core.outcome import Outcome
 from dastak.core.ports import Change
 from dastak.core.tenant import Mode
 from dastak.store import landing_tables
+from dastak.store.landing_tables import LandingTables
 from tests.support.samples import (
     MSISDN,
     NOW,
@@ -315,6 +316,46 @@ async def test_leads_that_are_there_go_sooner_when_their_page_keeps_them_for_les
     assert shortened == {30: leads - 1, 10: 1}
     assert elsewhere == {90: 1}
     assert await landing.lead_count(page.n) == 0
+
+
+class NotingDesk:
+    """A desk that notes what each transaction asks for."""
+
+    def __init__(self, desk: Any) -> None:
+        self._desk, self.asked = desk, list[list[tuple[str, Any]]]()
+
+    def write(self, work: Callable[[Any], Any]) -> Any:
+        def noted(execute: Any) -> Any:
+            asked: list[tuple[str, Any]] = []
+            self.asked.append(asked)
+
+            def noting(statement: str, row: Any = ()) -> Any:
+                asked.append((statement, tuple(row)))
+                return execute(statement, row)
+
+            return work(noting)
+
+        return self._desk.write(noted)
+
+
+async def test_leads_that_go_soon_enough_are_looked_at_a_few_in_each_transaction_and_once(
+    store: Any, landing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing_tables, "LEADS_AT_ONCE", 2)
+    page, other = await landing.put_page(some_page()), await landing.put_page(some_page("holi"))
+    of = (page, other, page, page, other, page, page)
+    leads = [await won(landing, one, n) for n, one in enumerate(of)]
+    numbers = [0, *(lead.n for lead in leads if lead.page == page.n)]
+    desk = NotingDesk(store._desk)
+
+    await LandingTables(desk).keep_leads(page.n, 90)  # type: ignore[arg-type]
+
+    kept_ms = 90 * 24 * 3600 * 1000
+    walked = [
+        [("leads_after", (page.n, after, 2)), ("keep_leads", (page.n, kept_ms, after, 2))]
+        for after in numbers[:5:2]
+    ]
+    assert desk.asked == [*walked, [("leads_after", (page.n, numbers[5], 2))]]
 
 
 async def test_funnel_says_how_far_visits_came_and_stays_when_they_are_over(store: Any, landing: Any) -> None:

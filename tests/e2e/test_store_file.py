@@ -116,6 +116,8 @@ async def test_every_hot_statement_finds_its_row_by_an_index(tmp_path: Path) -> 
         "timelines",
         "delete_answers",
         "delete_tallies",
+        "leads_after",
+        "keep_leads",
     )
     sql = load()
     with closing(sqlite_file.connect(path)) as connection:

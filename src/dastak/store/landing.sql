@@ -105,9 +105,12 @@ ORDER BY n DESC LIMIT ?8
 -- name: lead_count
 SELECT count(*) FROM landing_lead WHERE page = ?
 
+-- name: leads_after
+SELECT max(n) FROM (SELECT n FROM landing_lead WHERE page = ?1 AND n > ?2 ORDER BY n LIMIT ?3) AS few
+
 -- name: keep_leads
 UPDATE landing_lead SET gone_at = at + ?2
-WHERE n IN (SELECT n FROM landing_lead WHERE page = ?1 AND gone_at > at + ?2 LIMIT ?3)
+WHERE n IN (SELECT n FROM landing_lead WHERE page = ?1 AND n > ?3 ORDER BY n LIMIT ?4) AND gone_at > at + ?2
 
 -- name: delete_lead
 DELETE FROM landing_lead WHERE page = ? AND n = ?

@@ -45,7 +45,7 @@ from dastak.store.landing_rows import (
 
 # More open visits than this, and the figures of a page wait until the older ones are counted.
 OPEN_VISITS_MAX: Final = 100_000
-# How many leads are given another end in one transaction.
+# How many leads are looked at in one transaction, and given another end where theirs is later.
 LEADS_AT_ONCE: Final = 1000
 _DAY_MS: Final = 86_400_000
 
@@ -160,10 +160,10 @@ class LandingTables:
 
     async def keep_leads(self, page: int, days: int) -> None:
         """See `LandingStore.keep_leads`."""
-        kept_ms = days * _DAY_MS
-        # A few at a time, so that no code waits for a page that has many.
-        while await self._write("keep_leads", page, kept_ms, LEADS_AT_ONCE) == LEADS_AT_ONCE:
-            continue
+        last: int | None = 0
+        # Whatever a page has, no transaction reads more than a few, and what others write comes in between.
+        while last is not None:
+            last = await self._desk.write(partial(_shorten, page, days * _DAY_MS, last))
 
     async def delete_lead(self, page: int, n: int) -> bool:
         """See `LandingStore.delete_lead`."""
@@ -289,6 +289,14 @@ def _win(token_digest: bytes, lead: Lead, exchange: bytes | None, until: datetim
     execute("lead_of_visit", (n, token_digest))
     execute("queue_lead", (lead.verification, rows.to_ms(lead.at), lead.page))
     return n
+
+
+def _shorten(page: int, kept_ms: int, after: int, execute: Execute) -> int | None:
+    """Give the leads that come next by their numbers a sooner end; return the last one's, None after them."""
+    (last,) = execute("leads_after", (page, after, LEADS_AT_ONCE)).fetchone()
+    if last is not None:
+        execute("keep_leads", (page, kept_ms, after, LEADS_AT_ONCE))
+    return None if last is None else int(last)
 
 
 def _exchange(tenant: int, token_digest: bytes, now: datetime, execute: Execute) -> tuple[LandingPage, Lead]:
