@@ -424,29 +424,35 @@ class HeardPasswords:
     def __init__(self, passwords: Passwords) -> None:
         self._passwords = passwords
         self.askers: list[Asker] = []
+        self.accounts: set[bytes] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._passwords, name)
 
-    def holds(self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER) -> Awaitable[bool]:
+    def holds(
+        self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER, whose: bytes = b""
+    ) -> Awaitable[bool]:
         self.askers.append(asker)
-        return self._passwords.holds(kept, clear, asker)
+        self.accounts.add(whose)
+        return self._passwords.holds(kept, clear, asker, whose)
 
 
-async def test_known_browser_and_the_console_wait_apart_from_strangers(tmp_path: Path) -> None:
+async def test_known_browser_waits_apart_and_who_only_comes_to_the_console_does_not(tmp_path: Path) -> None:
     async with a_login(tmp_path) as login:
-        await login.person(msisdn=MSISDN, proved_at=NOW)
+        person = await login.person(msisdn=MSISDN, proved_at=NOW)
         known = await login.finish(await login.begin(b"1"))
         heard = HeardPasswords(login.ports.passwords)
         login.ports = replace(login.ports, passwords=cast(Passwords, heard))
 
-        for visitor in (known, HOME, replace(HOME, device=b"of nobody"), replace(HOME, console=True)):
+        unknown = [HOME, replace(HOME, device=b"of nobody"), replace(HOME, console=True)]
+        for visitor in (known, replace(known, console=True), *unknown):
             await login.password("a wrong but long one", visitor)
         first = list(heard.askers)
-        for _ in range(KNOWN_BROWSER.attempts):
+        for _ in range(KNOWN_BROWSER.attempts - 1):
             await login.password("a wrong but long one", known)
 
-        assert first == [Asker.KNOWN, Asker.STRANGER, Asker.STRANGER, Asker.CONSOLE]
+        assert first == [Asker.KNOWN, Asker.CONSOLE, *[Asker.STRANGER] * len(unknown)]
+        assert heard.accounts == {person.id}
         assert heard.askers[-2:] == [Asker.KNOWN, Asker.STRANGER], (
             "who used up its tries has no place before others"
         )

@@ -22,6 +22,7 @@ from dastak.tenancy.password_hashes import (
     HASH_S_MAX,
     WAITING_APART_MAX,
     WAITING_MAX,
+    WAITING_OF_ACCOUNT_MAX,
     PasswordHashes,
 )
 from tests.support.child_processes import children, command_line, lives
@@ -186,7 +187,9 @@ async def test_storm_of_strangers_leaves_places_and_turns_to_known_browsers_and_
     async with asyncio.timeout(PATIENCE_S), PasswordHashes() as opened:
 
         def ask(asker: Asker, count: int) -> list["asyncio.Future[str]"]:
-            return [asyncio.ensure_future(opened.make(f"{asker} {n}", asker)) for n in range(count)]
+            return [
+                asyncio.ensure_future(opened.make(f"{asker} {n}", asker, b"%d" % n)) for n in range(count)
+            ]
 
         strangers = ask(Asker.STRANGER, WAITING_MAX + 1)
         await asyncio.wait(strangers[-1:])
@@ -213,7 +216,7 @@ async def test_storm_from_known_browsers_is_bounded_and_leaves_turns_to_stranger
     watched = Watched(monkeypatch)
     async with asyncio.timeout(PATIENCE_S), PasswordHashes() as opened:
         storm = [
-            asyncio.ensure_future(opened.make(f"known {n}", Asker.KNOWN))
+            asyncio.ensure_future(opened.make(f"known {n}", Asker.KNOWN, b"%d" % n))
             for n in range(WAITING_APART_MAX + 1)
         ]
         await asyncio.wait(storm[-1:])
@@ -228,6 +231,31 @@ async def test_storm_from_known_browsers_is_bounded_and_leaves_turns_to_stranger
     assert kept
     assert isinstance(storm[-1].exception(), Overloaded)
     assert watched.turns.index("stranger") <= 2
+
+
+@pytest.mark.parametrize("asker", [Asker.KNOWN, Asker.CONSOLE])
+async def test_one_account_holds_few_places_and_its_other_tries_wait_among_strangers(
+    monkeypatch: pytest.MonkeyPatch, asker: Asker
+) -> None:
+    watched = Watched(monkeypatch)
+    async with asyncio.timeout(PATIENCE_S), PasswordHashes() as opened:
+
+        def ask(name: str, whose: bytes) -> "asyncio.Future[str]":
+            return asyncio.ensure_future(opened.make(name, asker, whose))
+
+        storm = [ask(f"storm {n}", b"one") for n in range(WAITING_APART_MAX + 1)]
+        others = [ask(f"other {n}", b"%d" % n) for n in range(WAITING_APART_MAX - WAITING_OF_ACCOUNT_MAX)]
+        await asyncio.sleep(0)
+        watched.begins.set()
+        kept = await asyncio.gather(*storm, *others)
+
+        again = await ask("again", b"one")
+
+    assert all(kept)
+    assert again
+    ahead = watched.turns[: watched.turns.index("other 7") + 1]
+    assert len(ahead) <= WAITING_OF_ACCOUNT_MAX + 2 * len(others) + 1, "each second turn is a stranger's"
+    assert watched.turns.index("storm 10") > watched.turns.index("other 7")
 
 
 async def test_turn_of_who_left_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

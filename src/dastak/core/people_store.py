@@ -174,17 +174,23 @@ class Asker(StrEnum):
     """For whom a password is hashed; each kind waits apart from the others and has its share of the turns."""
 
     KNOWN = "known"  # somebody who proved something before: this browser's sign-in, a code, an invitation
-    CONSOLE = "console"  # anybody who wants into the console
-    STRANGER = "stranger"
+    CONSOLE = "console"  # an operator in a browser that signed in to the console before
+    STRANGER = "stranger"  # everybody else, at the console too
 
 
 class Passwords(Protocol):
-    """Hashes passwords slowly, without holding up anything else."""
+    """Hashes passwords slowly, without holding up anything else.
 
-    def make(self, clear: str, asker: Asker = Asker.STRANGER) -> Awaitable[str]:
+    `whose` is the account by which somebody is no stranger; few of one account wait apart, the others among
+    strangers.
+    """
+
+    def make(self, clear: str, asker: Asker = Asker.STRANGER, whose: bytes = b"") -> Awaitable[str]:
         """Return what is kept of a password. Raises: Overloaded (too many wait)."""
 
-    def holds(self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER) -> Awaitable[bool]:
+    def holds(
+        self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER, whose: bytes = b""
+    ) -> Awaitable[bool]:
         """Say whether a password is the one; None, for nobody, takes as long. Raises: Overloaded."""
 
     def is_outdated(self, kept: str) -> bool:

@@ -182,7 +182,7 @@ async def ask_more(
 async def make_password(login: LoginPorts, person: Person, new: str) -> str:
     """Return what is kept of a new password. Raises: InvalidRequest (it protects nothing), Overloaded."""
     check_new_password(login, person.username, new)
-    return await login.passwords.make(new, Asker.KNOWN)
+    return await login.passwords.make(new, Asker.KNOWN, person.id)
 
 
 async def set_password(login: LoginPorts, visitor: Visitor, person: PersonId, kept: str) -> None:

@@ -150,20 +150,21 @@ async def refuse_source(login: LoginPorts, claims: tuple[Claim, ...]) -> None:
 
 
 def _asker(visitor: Visitor, known: Device | None) -> Asker:
-    if known is not None:
-        return Asker.KNOWN
-    return Asker.CONSOLE if visitor.console else Asker.STRANGER
+    if known is None:
+        return Asker.STRANGER
+    return Asker.CONSOLE if visitor.console else Asker.KNOWN
 
 
 async def _known_here(login: LoginPorts, found: Person | None, password: str, asker: Asker) -> Person | None:
     """Return the person of our own directory whose password it is."""
-    right = await login.passwords.holds(None if found is None else found.password, password, asker)
+    kept, whose = (None, NOBODY) if found is None else (found.password, found.id)
+    right = await login.passwords.holds(kept, password, asker, whose)
     if not right or found is None:
         return None
     if login.passwords.is_outdated(found.password):
-        kept = await login.passwords.make(password, asker)
+        anew = await login.passwords.make(password, asker, whose)
         return await login.people.move_person(
-            found.id, lambda one: msgspec.structs.replace(one, password=kept)
+            found.id, lambda one: msgspec.structs.replace(one, password=anew)
         )
     return found
 

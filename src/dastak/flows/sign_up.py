@@ -54,9 +54,9 @@ async def change_password(login: LoginPorts, visitor: Visitor, person: Person, *
     check_new_password(login, person.username, new)
     claim = Claim(key_of(login.ports.keys, SECOND_STEP, b"old", person.id), SECOND_STEP)
     await refuse_source(login, (claim,))
-    if not await login.passwords.holds(person.password, old, Asker.KNOWN):
+    if not await login.passwords.holds(person.password, old, Asker.KNOWN, person.id):
         return False
-    kept = await login.passwords.make(new, Asker.KNOWN)
+    kept = await login.passwords.make(new, Asker.KNOWN, person.id)
     await login.people.move_person(person.id, lambda one: msgspec.structs.replace(one, password=kept))
     line = line_of(login, visitor, "password_changed")
     await login.people.end_sessions(person.id, but=visitor.session, line=line)
@@ -64,15 +64,16 @@ async def change_password(login: LoginPorts, visitor: Visitor, person: Person, *
 
 
 async def person_of(
-    login: LoginPorts, settings: LoginSettings, name: str, password: str, asker: Asker = Asker.STRANGER
+    login: LoginPorts, settings: LoginSettings, name: str, password: str, *, invited_by: bytes | None = None
 ) -> Person:
-    """Return a new person, not yet stored. Raises: Overloaded."""
+    """Return a new person, not yet stored; whoever was invited is no stranger. Raises: Overloaded."""
+    asker = Asker.STRANGER if invited_by is None else Asker.KNOWN
     return Person(
         id=PersonId(login.ports.entropy(PERSON_ID_OCTETS)),
         service=settings.service,
         mode=settings.mode,
         username=name,
-        password=await login.passwords.make(password, asker),
+        password=await login.passwords.make(password, asker, invited_by or b""),
         created_at=login.ports.clock.now(),
     )
 

@@ -6,8 +6,10 @@
    Threads would not do: one of low priority that holds the interpreter's lock holds up every check.
 2. Who is nobody costs as much as somebody with a wrong password.
 3. What too many wait for is refused, and nothing else has to wait.
-4. Known browsers, the console and strangers wait apart and take turns: however many come of one kind, the
-   others have their places and at least every third turn.
+4. Known browsers, those known at the console and strangers wait apart and take turns: however many come of
+   one kind, the others have their places and at least every third turn.
+5. Anybody may have an account and a browser that is known to it: of one account few wait apart at once, and
+   what is more waits among strangers.
 """
 
 import asyncio
@@ -29,8 +31,11 @@ from dastak.tenancy.known_passwords import is_known
 
 # At 5 to 10 hashes a second for each core some seconds of waiting; who waits longer has gone.
 WAITING_MAX: Final = 50
-# Places of known browsers, and of the console: few people come back at one moment.
+# Places of known browsers, and of those of the console: few people come back at one moment.
 WAITING_APART_MAX: Final = 10
+# A form that is sent twice is no storm; one account alone holds no more of those places.
+WAITING_OF_ACCOUNT_MAX: Final = 2
+assert WAITING_OF_ACCOUNT_MAX < WAITING_APART_MAX
 _PLACES: Final[Mapping[Asker, int]] = {
     Asker.KNOWN: WAITING_APART_MAX,
     Asker.CONSOLE: WAITING_APART_MAX,
@@ -60,7 +65,7 @@ class PasswordHashes:
         self._turns = _Turns(max(1, cores // CORES_FOR_ONE))
         self._rest = max(0.0, CORES_FOR_ONE / cores - 1)
         self._idle: list[Process] = []
-        self._asking: dict[Asker, set[asyncio.Task[Answer]]] = {asker: set() for asker in Asker}
+        self._asking: dict[Asker, dict[asyncio.Task[Answer], bytes]] = {asker: {} for asker in Asker}
         self._nobody: str | None = None
 
     async def __aenter__(self) -> Self:
@@ -74,15 +79,17 @@ class PasswordHashes:
         while self._idle:
             await _end(self._idle.pop())
 
-    async def make(self, clear: str, asker: Asker = Asker.STRANGER) -> str:
+    async def make(self, clear: str, asker: Asker = Asker.STRANGER, whose: bytes = b"") -> str:
         """See `Passwords.make`."""
-        return (await self._answer(Question(read_password(clear)), asker)).kept
+        return (await self._answer(Question(read_password(clear)), asker, whose)).kept
 
-    async def holds(self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER) -> bool:
+    async def holds(
+        self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER, whose: bytes = b""
+    ) -> bool:
         """See `Passwords.holds`."""
         if self._nobody is None:
-            self._nobody = await self.make(os.urandom(16).hex(), asker)
-        answer = await self._answer(Question(read_password(clear), kept or self._nobody), asker)
+            self._nobody = await self.make(os.urandom(16).hex(), asker, whose)
+        answer = await self._answer(Question(read_password(clear), kept or self._nobody), asker, whose)
         return answer.matched and bool(kept)
 
     def is_outdated(self, kept: str) -> bool:
@@ -93,13 +100,16 @@ class PasswordHashes:
         """See `Passwords.is_known`."""
         return is_known(clear, self._breached)
 
-    async def _answer(self, question: Question, asker: Asker) -> Answer:
+    async def _answer(self, question: Question, asker: Asker, whose: bytes) -> Answer:
+        of_account = list(self._asking[asker].values()).count(whose)
+        if asker is not Asker.STRANGER and of_account >= WAITING_OF_ACCOUNT_MAX:
+            asker = Asker.STRANGER
         like_this = self._asking[asker]
         if len(like_this) >= _PLACES[asker]:
             raise Overloaded("Too many sign in at this moment.", retry_after_s=RETRY_AFTER_S)
         asking = asyncio.ensure_future(self._ask(question, asker))
-        like_this.add(asking)
-        asking.add_done_callback(like_this.discard)
+        like_this[asking] = whose
+        asking.add_done_callback(like_this.pop)
         # Who leaves does not take the answer along: the next one would get it.
         return await asyncio.shield(asking)
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from dastak.core.errors import Conflict, InvalidRequest, NotFound
 from dastak.core.ids import digest_of
-from dastak.core.people_store import Asker, Invitation
+from dastak.core.people_store import Invitation
 from dastak.core.person import name_key
 from dastak.flows import sign_in as flow
 from dastak.flows.sign_up import check_new_password, person_of
@@ -74,7 +74,8 @@ async def _take(place: Place, invited: Invitation) -> Response:
     name, password = invited.username, form.get("password", "")
     try:
         check_new_password(place.login, name, password)
-        person = await person_of(place.login, place.settings, name, password, Asker.KNOWN)
+        digest = invited.digest
+        person = await person_of(place.login, place.settings, name, password, invited_by=digest)
         person = msgspec.structs.replace(person, tenant=invited.tenant)
         await place.login.people.put_person(person, name_key(name), invited_by=invited.digest)
     except (InvalidRequest, Conflict) as error:
