@@ -318,6 +318,17 @@ async def test_leads_that_are_there_go_sooner_when_their_page_keeps_them_for_les
     assert await landing.lead_count(page.n) == 0
 
 
+async def test_lead_that_is_won_stays_for_no_longer_than_its_page_says_then(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    await landing.put_page(replace(page, keep_days=3))
+
+    await won(landing, page, 1, at=NOW)
+    await won(landing, page, 2, at=NOW, gone_at=NOW + DAY)
+
+    listed = await landing.leads(LeadFilter(page=page.n))
+    assert [one.gone_at - one.at for one in listed] == [DAY, 3 * DAY]
+
+
 class NotingDesk:
     """A desk that notes what each transaction asks for."""
 

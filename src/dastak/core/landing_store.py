@@ -76,7 +76,7 @@ class LandingStore(Protocol):
 
         Args:
             token_digest: The visit.
-            lead: What is kept.
+            lead: What is kept; not for longer than its page says then.
             exchange: SHA-256 of the token that a server may exchange for it; None: there is none.
             until: When that token is worth nothing any more.
 
@@ -84,7 +84,7 @@ class LandingStore(Protocol):
             The lead's number; the first one's when there is one already.
 
         Raises:
-            NotFound: There is no such visit.
+            NotFound: There is no such visit, or no such page.
         """
 
     async def exchange(self, tenant: int, token_digest: bytes, *, now: datetime) -> tuple[LandingPage, Lead]:

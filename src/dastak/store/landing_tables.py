@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -273,10 +273,12 @@ def _win(token_digest: bytes, lead: Lead, exchange: bytes | None, until: datetim
     visit = visit_of(found(execute("landing_visit", (token_digest,)).fetchone()))
     if visit.lead:
         return visit.lead
+    # Whoever asks may have read the page before it was to keep its leads for less time.
+    page = page_of(found(execute("page_by_n", (lead.page,)).fetchone()))
     row = (
         lead.page,
         rows.to_ms(lead.at),
-        rows.to_ms(lead.gone_at),
+        rows.to_ms(min(lead.gone_at, lead.at + timedelta(days=page.keep_days))),
         lead.variant.value,
         lead.language,
         int(lead.msisdn),
