@@ -601,6 +601,22 @@ def test_number_locked_on_the_way_is_told_to_the_site_and_nobody_is_sent_round(
     assert "password" in later.fields, "there may be another way in"
 
 
+def test_number_locked_on_the_way_by_phone_alone_is_told_to_the_site_too(dastak: DastakProcess) -> None:
+    with PlainBrowser(dastak.url) as browser:
+        site = Site(dastak, browser, ask_consent=True)
+        api, page = ApiClient(dastak.url, None), browser.send(site.ask(), number=site.number, do="begin")
+        consent = browser.send(page, do="check", code=api.next_text(site.number)["code"])
+        lock(ApiClient(dastak.url, dastak.api_key), site.number)
+        seen_again = answer_of(browser.open(consent.url))
+        allowed = answer_of(browser.send(consent, do="allow"))
+        later = site.ask()
+
+    assert "Shop" in consent.text
+    assert (seen_again["error"], seen_again["state"]) == ("temporarily_unavailable", "st")
+    assert allowed["error"] == "temporarily_unavailable"
+    assert "number" in later.fields, "there may be another number"
+
+
 def test_removed_client_and_what_it_was_given_open_nothing(dastak: DastakProcess, known: Site) -> None:
     site = Site(dastak, known.browser)
     given = site.exchange(site.code(scope="openid offline_access")).json()

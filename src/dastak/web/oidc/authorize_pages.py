@@ -200,7 +200,11 @@ class AuthorizePages:
 
     async def _log_in(self, way: WayIn) -> Response:
         if await self._is_by_phone(way):
-            return await self._phone.show(way)
+            here = way.here.login
+            if here is None or here.at < way.began_at:
+                return await self._phone.show(way)
+            # Locked since the code was right: the number again would be refused without a word.
+            return self._refuse(way.asked, AuthorizeError.TEMPORARILY_UNAVAILABLE)
         if await self._fell_short(way):
             return self._refuse(way.asked, AuthorizeError.UNMET_AUTHENTICATION_REQUIREMENTS)
         if await self._signed_in_on(way) is not None:
