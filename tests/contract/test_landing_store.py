@@ -38,6 +38,7 @@ from tests.support.samples import (
     some_message,
     some_msisdn,
     some_opening,
+    some_service,
     some_verification,
     submitting,
 )
@@ -146,6 +147,39 @@ async def test_an_address_is_one_pages_only(landing: Any, taken: dict[str, Any])
 
     with pytest.raises(Conflict):
         await landing.put_page(some_page(**taken, tenant=2))
+
+
+async def test_host_goes_to_the_page_whose_service_has_it_from_one_whose_service_has_not(
+    store: Any, landing: Any
+) -> None:
+    host = "offers.example.in"
+    owner = await store.put_service(some_service(1, domains=(host,)))
+    rival = await store.put_service(some_service(2))
+    squatted = await landing.put_page(some_page("cheap", tenant=2, service=rival.n, host=host))
+    page = await landing.put_page(some_page(service=owner.n))
+
+    moved = await landing.put_page(replace(page, host=host))
+    for late in (squatted, replace(await landing.page(squatted.n), host=host)):
+        with pytest.raises(Conflict):
+            await landing.put_page(late)
+
+    assert await landing.page_at(host) == moved
+    assert (await landing.page(squatted.n)).host is None
+
+
+@pytest.mark.parametrize(("one", "other"), [(True, True), (False, False), (False, True)])
+async def test_host_stays_with_its_page_where_its_service_has_it_or_the_other_one_has_not(
+    store: Any, landing: Any, one: bool, other: bool
+) -> None:
+    host = "offers.example.in"
+    late = await store.put_service(some_service(1, domains=(host,) if one else ()))
+    first = await store.put_service(some_service(2, domains=(host,) if other else ()))
+    held = await landing.put_page(some_page("cheap", tenant=2, service=first.n, host=host))
+
+    with pytest.raises(Conflict):
+        await landing.put_page(some_page(service=late.n, host=host))
+
+    assert await landing.page_at(host) == held
 
 
 async def test_who_saves_last_does_not_undo_the_other_unseen(landing: Any) -> None:

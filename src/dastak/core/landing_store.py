@@ -24,6 +24,8 @@ class LandingStore(Protocol):
     async def put_page(self, page: LandingPage) -> LandingPage:
         """Insert (n=0) or replace a page; what it replaces has the draft edition before.
 
+        A page whose service has not got the host among its domains gives it up to one whose service has.
+
         Raises:
             Conflict: The slug or the host is another page's, there are too many, or somebody saved since.
         """

@@ -7,6 +7,9 @@ RETURNING n
 -- name: update_page
 UPDATE landing_page SET slug = ?, host = ?, edition = ?, live = ?, record = ?, draft = ? WHERE n = ? AND edition = ?
 
+-- name: drop_page_host
+UPDATE landing_page SET host = NULL, edition = edition + 1 WHERE n = ?
+
 -- name: page_count
 SELECT count(*) FROM landing_page WHERE tenant = ?
 

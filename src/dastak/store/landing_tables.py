@@ -42,6 +42,7 @@ from dastak.store.landing_rows import (
     version_of,
     visit_of,
 )
+from dastak.store.tenancy_tables import services
 
 # More open visits than this, and the figures of a page wait until the older ones are counted.
 OPEN_VISITS_MAX: Final = 100_000
@@ -241,6 +242,7 @@ def _put_page(page: LandingPage, execute: Execute) -> LandingPage:
     row = (page.slug, page.host, edition, page.live, record, page.draft)
     if page.n == 0 and execute("page_count", (page.tenant,)).fetchone()[0] >= PAGES_MAX:
         raise Conflict(f"A tenant has at most {PAGES_MAX} pages.")
+    _free_host(page, execute)
     try:
         if page.n == 0:
             (n,) = execute("insert_page", (page.tenant, *row)).fetchone()
@@ -251,6 +253,17 @@ def _put_page(page: LandingPage, execute: Execute) -> LandingPage:
     if kept == 0:
         raise Conflict("Somebody else has saved this page meanwhile; open it again.")
     return msgspec.structs.replace(page, draft_edition=edition)
+
+
+def _free_host(page: LandingPage, execute: Execute) -> None:
+    """Have a page whose service has not got its host give it up to one whose service has."""
+    row = None if page.host is None else execute("page_by_host", (page.host,)).fetchone()
+    holder = None if row is None else page_of(row)
+    if holder is None or holder.n == page.n:
+        return
+    owners = {one.n for one in services(execute) if page.host in one.domains}
+    if page.service in owners and holder.service not in owners:
+        execute("drop_page_host", (holder.n,))
 
 
 def _publish(version: PageVersion, execute: Execute) -> LandingPage:

@@ -47,7 +47,7 @@ class TenancyTables:
 
         def put(execute: Execute) -> Service:
             if rule is not None:
-                rule(_services(execute))
+                rule(services(execute))
             return _put(("insert_service", "put_service"), service, row, execute)
 
         return await self._desk.write(put, once=once)
@@ -97,7 +97,7 @@ def read(execute: Execute) -> Tenancy:
     return Tenancy(
         _revision(execute),
         tuple(_numbered(_TENANT, row) for row in execute("tenants").fetchall()),
-        _services(execute),
+        services(execute),
         tuple(_KEY.decode(record) for (record,) in execute("api_keys").fetchall()),
     )
 
@@ -107,7 +107,8 @@ def key_marks(execute: Execute) -> Mapping[int, bytes]:
     return {key_id: bytes(mark) for key_id, mark in execute("key_marks").fetchall()}
 
 
-def _services(execute: Execute) -> tuple[Service, ...]:
+def services(execute: Execute) -> tuple[Service, ...]:
+    """Return the services of all tenants."""
     return tuple(_numbered(_SERVICE, row) for row in execute("services").fetchall())
 
 
