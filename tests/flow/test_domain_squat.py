@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Mount
 
-from dastak.core.errors import DastakError, DomainNotProved, DomainTaken
+from dastak.core.errors import Conflict, DastakError, DomainNotProved, DomainTaken
 from dastak.core.login_settings import LoginSettings
 from dastak.core.tenant import Service
 from dastak.tenancy import operators
@@ -66,13 +66,28 @@ async def test_rival_cannot_end_the_login_at_the_root_of_a_host(
     assert (after.status_code, after.headers["location"]) == (303, "/login/acme/login")
 
 
-async def test_rivals_page_is_not_at_the_host_and_the_owners_page_is(
+async def test_owners_page_gets_the_host_that_a_rivals_page_has_from_an_older_program(
     landing: Landing, rival: Service
 ) -> None:
-    await landing.published(slug="rivals", tenant=rival.tenant, service=rival.n)
-    await landing.published(host=HOST)
+    squatted = await landing.published(slug="rivals", tenant=rival.tenant, service=rival.n, host=HOST)
+    before = await root(landing)
+
+    page = await landing.published(host=HOST)
+
+    after = await root(landing)
+    assert before.status_code == 404
+    assert (after.status_code, after.headers["location"]) == (303, "/f/diwali")
+    assert await landing.store.page_at(HOST) == page
+    assert (await landing.store.page(squatted.n)).host is None
+
+
+async def test_rivals_page_does_not_get_the_host_of_the_owners_page(landing: Landing, rival: Service) -> None:
+    page = await landing.published(host=HOST)
 
     with pytest.raises(DomainNotProved):
         await operators.change_service(landing.house.store, replace(rival, domains=(HOST,)), grant=BY_ITSELF)
+    with pytest.raises(Conflict):
+        await landing.published(slug="rivals", tenant=rival.tenant, service=rival.n, host=HOST)
 
+    assert await landing.store.page_at(HOST) == page
     assert (await root(landing)).headers["location"] == "/f/diwali"
