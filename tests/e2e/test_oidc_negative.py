@@ -295,6 +295,19 @@ def test_code_is_bound_to_our_host_where_the_service_has_it(tmp_path: Path) -> N
     assert text["text"].splitlines()[-1] == f"@otp.example.in #{text['code']}"
 
 
+def test_number_is_not_read_as_of_the_first_country_of_the_alphabet(dastak: DastakProcess) -> None:
+    api = ApiClient(dastak.url, dastak.api_key)
+    service = {"name": "gulf", "countries": ["AE", "IN"]}
+    assert api.post("/v1/admin/tenants/default/services", service).status == 201
+    with PlainBrowser(dastak.url) as browser:
+        site = Site(dastak, browser, service="gulf")
+        page = browser.send(site.ask(), number=f"{site.number[3:8]} {site.number[8:]}", do="begin")
+        text = api.next_text(site.number)
+
+    assert page.status == 200
+    assert text["code"]
+
+
 def test_number_that_is_none_is_told_on_the_page(site: Site) -> None:
     page = site.browser.send(site.ask(), number="12", do="begin")
 

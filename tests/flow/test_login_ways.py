@@ -251,6 +251,17 @@ async def test_number_alone_lets_nobody_in_where_only_an_authenticator_counts(ho
         assert await login.people.recovery_codes_left(login.person.id) == 0
 
 
+async def test_number_on_ones_account_is_not_read_as_of_the_first_country_of_the_alphabet(
+    house: House,
+) -> None:
+    house.caller = replace(house.caller, service=replace(house.caller.service, countries=("AE", "IN")))
+    async with password_passed(house, ANY) as login:
+        answer = await login.send(ACCOUNT, do="number", msisdn=f"{MSISDN[3:8]} {MSISDN[8:]}")
+
+        assert (answer.status_code, answer.headers.get("location")) == (303, f"{ACCOUNT}/code")
+        assert (await login.asked()).msisdn == MSISDN
+
+
 async def test_account_lists_the_browsers_of_now_and_how_long_each_is_trusted(house: House) -> None:
     async with password_passed(house, ANY, msisdn=MSISDN, proved_at=NOW) as login:
         day, whose = timedelta(days=1), login.person.id

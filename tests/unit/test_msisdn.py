@@ -17,6 +17,7 @@ from dastak.core.msisdn import (
     Number,
     mask,
     parse,
+    region_of,
 )
 
 INDIAN = "+919876543210"
@@ -311,3 +312,13 @@ def test_parse_raises_nothing_but_its_refusal_whatever_is_typed(text: str) -> No
 )
 def test_mask_hides_at_least_half_of_the_national_digits(msisdn: str, masked: str) -> None:
     assert mask(msisdn) == masked
+
+
+@pytest.mark.parametrize(
+    ("countries", "region"),
+    [(("AE",), "AE"), (("AE", "IN"), "IN"), (("BD", "IN", "NP"), "IN"), (("AE", "SG"), "IN"), ((), "IN")],
+)
+def test_number_without_calling_code_is_of_the_one_country_that_is_open(
+    countries: tuple[str, ...], region: str
+) -> None:
+    assert region_of(countries) == region

@@ -8,7 +8,7 @@
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from typing import Final, NamedTuple, NewType
@@ -27,6 +27,9 @@ _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 SPELLING_CHARACTERS_MAX: Final = 64
 # With fewer national digits a mask shows only the last two, or it would show half the number.
 _MASK_NATIONAL_DIGITS_MIN: Final = 8
+
+# Where a number without a calling code is read, unless a service opened one country and no other.
+REGION_DEFAULT: Final = "IN"
 
 _CALLING_CODES: Final[Mapping[str, int]] = {
     str(calling_code): calling_code for calling_code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE
@@ -96,6 +99,11 @@ def parse(text: str, *, default_region: str | None = None) -> Number:
     if line is LineType.UNKNOWN:
         raise InvalidMsisdn(f"No numbering plan knows {mask(msisdn)}; check its digits.")
     return Number(msisdn=msisdn, country=country, calling_code=calling_code, line=line)
+
+
+def region_of(countries: Sequence[str]) -> str:
+    """Return where people write numbers without a calling code, of the countries a service sends to."""
+    return countries[0] if len(countries) == 1 else REGION_DEFAULT
 
 
 def mask(msisdn: str) -> str:

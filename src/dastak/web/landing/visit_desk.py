@@ -5,7 +5,6 @@
 """
 
 from datetime import timedelta
-from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -29,9 +28,6 @@ from dastak.web.landing.work_gate import WorkGate
 from dastak.web.login.login_house import client_address
 from dastak.web.page_house import PageHouse
 from dastak.web.page_words import Words
-
-# Where a number without a country code is read, when the service opened several countries or none.
-REGION_DEFAULT: Final = "IN"
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -215,9 +211,3 @@ def go_to(design: Design) -> str | None:
     """Return where visitors are sent on to, if anywhere."""
     success = find_block(design, Success)
     return success.go_to if isinstance(success, Success) else None
-
-
-def region_of(caller: Caller) -> str:
-    """Return the country whose numbers are read without their code."""
-    countries = caller.service.countries
-    return countries[0] if len(countries) == 1 else REGION_DEFAULT

@@ -20,6 +20,7 @@ from dastak.core.errors import DastakError, Forbidden, InvalidRequest, NotFound,
 from dastak.core.ids import digest_of
 from dastak.core.landing import LandingPage, PageState, Variant, Visit
 from dastak.core.landing_store import LandingStore
+from dastak.core.msisdn import region_of
 from dastak.core.oidc_client_rules import origin_of, places_of
 from dastak.core.people_store import PeopleStore
 from dastak.web.browser_session import check_form, form_token
@@ -35,7 +36,7 @@ from dastak.web.landing.lead_fields import (
 from dastak.web.landing.page_drawing import LOOK_PATH, TEMPLATE, Showing, sheet, values_of
 from dastak.web.landing.page_login import PageLogins, with_query
 from dastak.web.landing.proof_of_work import FIELD, Challenge, written
-from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to, region_of
+from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to
 from dastak.web.landing.visit_ticket import Ticket, Tickets
 from dastak.web.landing.work_gate import WAIT_S, WorkGate
 from dastak.web.page_answers import headers, read_form, refuse_foreign, see_other
@@ -43,8 +44,6 @@ from dastak.web.page_house import PageHouse, told_of
 from dastak.web.page_words import Words, choose_language, words_of
 
 BROWSER_KNOWN_S: Final = 30 * 24 * 3600
-# Where a number without a country code is read, when the service opened several countries or none.
-REGION_DEFAULT: Final = "IN"
 _GONE: Final = 410
 _UNPROCESSABLE: Final = 422
 _TOO_MANY: Final = 429
@@ -134,7 +133,8 @@ class VisitorPages:
         if ticket.page != shown.page.n or shown.page.state is not PageState.LIVE:
             raise Forbidden("This page is too old; open it again.", reason="stale_form")
         caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
-        answers = read_answers(shown.design, form, language=shown.words.language, region=region_of(caller))
+        region = region_of(caller.service.countries)
+        answers = read_answers(shown.design, form, language=shown.words.language, region=region)
         if answers.flaws or answers.msisdn is None:
             showing = self._fresh(shown, ticket.variant, typed=answers.values)
             showing = msgspec.structs.replace(showing, flaws=answers.flaws)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from dastak.core.errors import Conflict, InvalidMsisdn, InvalidRequest, NotFound, NumberStopped, Refused
 from dastak.core.ids import VerificationId
-from dastak.core.msisdn import parse
+from dastak.core.msisdn import parse, region_of
 from dastak.core.person import Person, owned, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, SignInLine
@@ -163,8 +163,7 @@ async def _number(
 ) -> Response:
     typed = form.get("msisdn", "")[:64]
     try:
-        region = next(iter(place.caller.service.countries), "IN")
-        number = parse(typed, default_region=region).msisdn
+        number = parse(typed, default_region=region_of(place.caller.service.countries)).msisdn
         said = place.particulars(Channel.SMS, "signup")
         wanted = Ask(to=number, channel=None, client_ip=place.visitor.address, particulars=said)
         asked = await place.rooms.step.begin(place.caller, wanted)

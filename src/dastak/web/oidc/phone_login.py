@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from dastak.core.errors import DastakError, InvalidMsisdn, NotFound, Overloaded, RateLimited
 from dastak.core.ids import VerificationId, digest_of
-from dastak.core.msisdn import parse
+from dastak.core.msisdn import parse, region_of
 from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.tenant import Caller
@@ -90,9 +90,8 @@ class PhoneLogin:
     async def _begin(self, way: WayIn, typed: str, *, by_call: bool) -> Response:
         """Ask the number for a code, or have the number of the page typed into the phone."""
         caller = self._provider.caller(way.client)
-        region = next(iter(caller.service.countries), "IN")
         try:
-            msisdn = parse(typed, default_region=region).msisdn
+            msisdn = parse(typed, default_region=region_of(caller.service.countries)).msisdn
             ask = Ask(
                 to=msisdn,
                 channel=Channel.VOICE if by_call else None,
