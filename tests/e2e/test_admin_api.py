@@ -425,6 +425,7 @@ def test_domain_of_one_tenant_is_no_other_ones(
         check=False,
     )
     by_command = installation.command(*set_, f"www.{domain}")
+    kept = installation.command("services", "list", "--tenant", acme.name)
 
     assert given.body["domains"] == [domain]
     for told in (asked, made, more):
@@ -436,7 +437,8 @@ def test_domain_of_one_tenant_is_no_other_ones(
     assert (renamed.body["domains"], second.body["domains"]) == ([domain], [domain, "localhost"])
     assert refused.returncode != 0
     assert b"domain of another tenant" in refused.stderr
-    assert by_command["domains"] == [f"www.{domain}"]
+    assert by_command["domains"] == by_command["granted_domains"] == [f"www.{domain}"]
+    assert [one["granted_domains"] for one in kept] == [[domain], [domain]]
 
 
 def test_text_ends_in_no_domain_that_was_not_given(acme: Acme, operator: ApiClient, to: str) -> None:

@@ -293,6 +293,18 @@ def give_a_domain_to_two_tenants(installation: Installation) -> str:
     return "bank.example is a domain of two tenants"
 
 
+def keep_a_domain_from_before_the_rule(installation: Installation) -> str:
+    async def give(store: SqliteStore) -> None:
+        service = operators.find_service(await store.tenancy(), 1, "default")
+        await store.put_service(msgspec.structs.replace(service, domains=("otp.example.in",)))
+        rival = await operators.create_tenant(store, "rival")
+        domains = ("localhost", "login.bank.in", "pay.bank.in")
+        await store.put_service(msgspec.structs.replace(service, n=0, tenant=rival.n, domains=domains))
+
+    installation.act(give)
+    return "nobody is known to have proved or given login.bank.in of rival, pay.bank.in of rival"
+
+
 def count_where_nobody_is(installation: Installation) -> str:
     given = installation.file.read_text().replace(
         "[limits]\n", '[limits]\nvalkey_url = "valkey://127.0.0.1:1"\n'
@@ -314,6 +326,7 @@ FAULTS = (
     ("config.proxies", hide_people_behind_a_proxy, False),
     ("config.live_keys", give_a_live_key_without_a_carrier, False),
     ("config.domains", give_a_domain_to_two_tenants, False),
+    ("config.domains", keep_a_domain_from_before_the_rule, False),
     ("config.phones", show_phones_to_strangers, False),
     ("config.phones", show_phones_beside_the_database, False),
     ("store.reachable", lose_the_database, True),
@@ -361,6 +374,19 @@ def test_a_fault_is_found_named_and_mended_if_safe(
     assert before.docs.startswith("docs/reference/doctor.md#")
     assert after.status == ("fixed" if mended else before.status)
     assert again.status == ("ok" if mended else before.status)
+
+
+def test_domain_from_before_the_rule_is_well_when_an_operator_named_it(installation: Installation) -> None:
+    keep_a_domain_from_before_the_rule(installation)
+    change = ["--config", str(installation.file), "services", "set", "default", "--tenant", "rival"]
+
+    statuses = [cli.run([*change, "--brand", "Rival"])]
+    unnamed = installation.examine()["config.domains"]
+    statuses.append(cli.run([*change, "--domains", "login.bank.in"]))
+    named = installation.examine()["config.domains"]
+
+    assert statuses == [cli.Exit.OK, cli.Exit.OK]
+    assert (unnamed.status, named.status) == ("warning", "ok")
 
 
 def test_trunk_as_india_wants_it_and_with_a_price_list_is_well(installation: Installation) -> None:

@@ -150,6 +150,15 @@ async def test_line_of_a_key_that_is_kept_goes_on_to_prove_after_a_rotation(site
     assert await grant(proofs(), BANK) == DomainGrant(proved=frozenset({BANK}))
 
 
+async def test_tenant_that_names_a_domain_from_before_the_rule_confirms_nothing(site: Site) -> None:
+    had = some_service(1, domains=(BANK,))
+
+    given = await proofs().grant(caller(), had, (had,), named=True)
+
+    assert given == DomainGrant(proved=frozenset())
+    assert site.asked == []
+
+
 async def test_each_new_domain_is_proved_and_one_that_the_tenant_has_is_not_asked_about(site: Site) -> None:
     site.body = LINE.encode()
     had = some_service(1, domains=("acme.in",))
@@ -180,7 +189,9 @@ async def test_operator_and_sandbox_are_asked_nothing(site: Site) -> None:
 
     operator = await proofs(shared={"otp.in"}).grant(caller(1, Scope.OPERATOR), wanted, ())
     sandbox = await proofs(asked=False).grant(caller(2), wanted, ())
+    naming = await proofs().grant(caller(1, Scope.OPERATOR), wanted, (), named=True)
 
+    assert naming == DomainGrant(confirms=True)
     assert (operator, sandbox) == (DomainGrant(shared=frozenset({"otp.in"})), DomainGrant())
     assert site.asked == []
 

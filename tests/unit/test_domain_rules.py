@@ -5,7 +5,13 @@ from msgspec.structs import replace
 
 from dastak.core.errors import DastakError, DomainNotProved, DomainTaken
 from dastak.tenancy import operators
-from dastak.tenancy.domains.domain_rules import DomainGrant, check_domains, new_domains, own_hosts_of
+from dastak.tenancy.domains.domain_rules import (
+    DomainGrant,
+    check_domains,
+    new_domains,
+    own_hosts_of,
+    taken_as_it_is,
+)
 from tests.support.samples import some_service
 from tests.support.tenancy_memory import TenancyMemory
 
@@ -73,6 +79,41 @@ def test_what_two_tenants_had_before_the_rule_both_keep() -> None:
 )
 def test_host_of_all_pages_is_no_tenants(public_url: str | None, hosts: set[str]) -> None:
     assert own_hosts_of(public_url) == hosts
+
+
+async def test_domain_from_before_the_rule_is_known_as_such_until_an_operator_names_it() -> None:
+    store = TenancyMemory()
+    tenant = await operators.create_tenant(store, "rival")
+    # As a program before the rule wrote it.
+    old = await store.put_service(some_service(tenant.n, domains=("login.bank.in", "localhost")))
+    claimed = replace(old, brand="Rival", granted_domains=old.domains)
+
+    by_itself = await operators.change_service(store, claimed, grant=ADMINS)
+    by_an_operator = await operators.change_service(store, claimed, grant=OPERATORS)
+    opened = await operators.open_country(store, tenant.n, old.name, "US")
+    second = await operators.create_service(store, replace(old, name="second"), grant=ADMINS)
+    named = await operators.change_service(store, claimed, grant=replace(OPERATORS, confirms=True))
+
+    for kept in (by_itself, by_an_operator, opened, second):
+        assert (kept.granted_domains, taken_as_it_is(kept)) == ((), ("login.bank.in",))
+    assert (named.granted_domains, taken_as_it_is(named)) == (("login.bank.in",), ())
+
+
+async def test_domain_that_was_proved_or_given_is_known_as_such_while_a_service_has_it() -> None:
+    store = TenancyMemory()
+    tenant = await operators.create_tenant(store, "acme")
+    wanted = some_service(tenant.n, domains=("acme.in", OURS))
+    proved = await operators.create_service(
+        store, wanted, grant=replace(ADMINS, proved=frozenset({"acme.in"}))
+    )
+    second = some_service(tenant.n, "second", domains=("acme.in", "given.in"))
+    made = await operators.create_service(store, second, grant=OPERATORS)
+    left = await operators.change_service(store, replace(made, domains=("given.in",)), grant=ADMINS)
+
+    granted = [one.granted_domains for one in (proved, made, left)]
+
+    assert granted == [("acme.in",), ("acme.in", "given.in"), ("given.in",)]
+    assert (await store.tenancy()).services == (proved, left)
 
 
 async def test_domain_that_is_taken_away_is_not_taken_back_by_a_change_of_something_else() -> None:

@@ -70,7 +70,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
         self, call: "Call", put: Callable[..., Awaitable[Service]], wanted: Service, once: Once | None
     ) -> Service:
         """Write a service, with the domains that a caller may give it. Raises: as `put`, and `grant`."""
-        grant = await self.domains.grant(call.caller, wanted, self.directory.tenancy.services)
+        services, named = self.directory.tenancy.services, call.body.domains is not None
+        grant = await self.domains.grant(call.caller, wanted, services, named=named)
         return await put(self.ports.store, wanted, grant=grant, once=once)
 
     def once(

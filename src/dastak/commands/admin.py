@@ -169,7 +169,7 @@ def create_service(context: click.Context, /, *, name: str, tenant: str, as_json
     async def create(store: Database) -> Service:
         n = tenant_named(await store.tenancy(), tenant).n
         fresh = Service(n=0, tenant=n, name=name, brand=name, policy=Policy())
-        return await operators.create_service(store, changed(fresh, given), grant=_grant(context))
+        return await operators.create_service(store, changed(fresh, given), grant=_grant(context, given))
 
     _print_records([with_store(context, create)], as_json=as_json, many=False)
 
@@ -185,7 +185,7 @@ def set_service(context: click.Context, /, *, name: str, tenant: str, as_json: b
 
     async def change(store: Database) -> Service:
         found = service_named(await store.tenancy(), tenant, name)
-        return await operators.change_service(store, changed(found, given), grant=_grant(context))
+        return await operators.change_service(store, changed(found, given), grant=_grant(context, given))
 
     _print_records([with_store(context, change)], as_json=as_json, many=False)
 
@@ -201,9 +201,10 @@ def list_services(context: click.Context, *, tenant: str | None, as_json: bool) 
     _print_records([found for found in tenancy.services if n in (None, found.tenant)], as_json=as_json)
 
 
-def _grant(context: click.Context) -> DomainGrant:
+def _grant(context: click.Context, given: Mapping[str, Any]) -> DomainGrant:
     """Return which domains may be given here: any that is no other tenant's, for this is an operator."""
-    return DomainGrant(shared=own_hosts_of(load(context.obj, os.environ).settings.server.public_url))
+    shared = own_hosts_of(load(context.obj, os.environ).settings.server.public_url)
+    return DomainGrant(shared=shared, confirms=given["domains"] is not None)
 
 
 def changed(service: Service, given: dict[str, Any]) -> Service:

@@ -57,6 +57,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         sender: The header or number texts come from.
         countries: ISO regions it may send to; none is open by default.
         domains: Hosts it may put into the autofill line.
+        granted_domains: Those of them that were proved or that an operator gave; the others are from before
+            that was asked, or are nobody's.
         team_numbers: The only numbers a team key reaches.
         calls: The rules of its calls.
     """
@@ -70,6 +72,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     locale: str = "en"
     countries: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+    granted_domains: tuple[str, ...] = ()
     team_numbers: tuple[Msisdn, ...] = ()
     calls: CallRules = CallRules()
 

@@ -2,7 +2,8 @@
 
 1. The admin API and the command line both come here, so one rule holds for both.
 2. Each act reads what the database has now, checks, and writes one record; of two at once the later stays.
-   Whose a domain is, is looked at again as the record is written, so two never get one.
+   Whose a domain is, is looked at again as the record is written, so two never get one. Which domains were
+   proved or given is ours to say: what a caller brings of it counts for nothing.
 3. A tenant's service is found only together with its tenant.
 """
 
@@ -14,7 +15,7 @@ from dastak.core.errors import Conflict, InvalidRequest, NotFound
 from dastak.core.policy import Policy
 from dastak.core.ports import Once, Store, Tenancy
 from dastak.core.tenant import Service, Tenant
-from dastak.tenancy.domains.domain_rules import DomainGrant, check_domains
+from dastak.tenancy.domains.domain_rules import DomainGrant, check_domains, granted_of
 from dastak.tenancy.service_rules import check_country, check_service, check_slug
 
 DEFAULT_NAME: Final = "default"
@@ -107,7 +108,7 @@ async def create_service(
     find_tenant(tenancy, service.tenant)
     if sum(there.tenant == service.tenant for there in tenancy.services) >= SERVICES_MAX:
         raise Conflict(f"A tenant has at most {SERVICES_MAX} services.")
-    return await _put(store, msgspec.structs.replace(check_service(service), n=0), grant, once)
+    return await _put(store, _granted(service, 0, tenancy, grant), grant, once)
 
 
 async def change_service(
@@ -120,8 +121,9 @@ async def change_service(
         InvalidRequest: Something in it is not valid.
         DomainNotProved, DomainTaken: As `check_domains` says.
     """
-    found = find_service(await store.tenancy(), service.tenant, service.name)
-    return await _put(store, msgspec.structs.replace(check_service(service), n=found.n), grant, once)
+    tenancy = await store.tenancy()
+    found = find_service(tenancy, service.tenant, service.name)
+    return await _put(store, _granted(service, found.n, tenancy, grant), grant, once)
 
 
 async def open_country(store: Store, tenant: int, service: str, country: str) -> Service:
@@ -163,6 +165,12 @@ def find_service(tenancy: Tenancy, tenant: int, name: str) -> Service:
         if (service.tenant, service.name) == (tenant, name):
             return service
     raise NotFound("There is no such service.")
+
+
+def _granted(service: Service, n: int, tenancy: Tenancy, grant: DomainGrant) -> Service:
+    checked = check_service(service)
+    granted = granted_of(checked, tenancy.services, grant)
+    return msgspec.structs.replace(checked, n=n, granted_domains=granted)
 
 
 async def _put(

@@ -10,7 +10,8 @@ from dastak import config_secrets
 from dastak.commands.checks.diagnosis import Check, Fault, Scene, database_read
 from dastak.config import ConfigError, address_of, is_loopback
 from dastak.core.tenant import Mode
-from dastak.tenancy.domains.domain_rules import not_its_own, own_hosts_of
+from dastak.tenancy import operators
+from dastak.tenancy.domains.domain_rules import not_its_own, own_hosts_of, taken_as_it_is
 from dastak.tenancy.keys import is_live
 
 
@@ -99,17 +100,28 @@ def phones(scene: Scene) -> Fault | None:
 
 
 def domains(scene: Scene) -> Fault | None:
-    """Find a domain that two tenants have, from before there was a rule."""
+    """Find domains from before there was a rule, which two tenants have or nobody is known to have given.
+
+    The default tenant is the operator's own, who need not confirm what they gave themselves.
+    """
     assert scene.tenancy is not None
-    shared = own_hosts_of(scene.settings.server.public_url)
-    for service in scene.tenancy.services:
-        others = [one for one in scene.tenancy.services if one.tenant != service.tenant]
-        twice = [domain for domain in not_its_own(service, others) if domain not in shared]
-        if twice:
-            what = f"{twice[0]} is a domain of two tenants"
-            command = "dastak services list, then dastak services set NAME --tenant TENANT --domains ..."
-            return Fault(what, command, warning=True)
-    return None
+    shared, services = own_hosts_of(scene.settings.server.public_url), scene.tenancy.services
+    tenants = {tenant.n: tenant.name for tenant in scene.tenancy.tenants}
+    twice = {domain for one in services for domain in not_its_own(one, services)} - shared
+    unknown = {
+        f"{domain} of {tenants[one.tenant]}"
+        for one in services
+        if tenants[one.tenant] != operators.DEFAULT_NAME
+        for domain in taken_as_it_is(one)
+        if domain not in shared
+    }
+    what = [f"{domain} is a domain of two tenants" for domain in sorted(twice)]
+    if unknown:
+        what.append(f"nobody is known to have proved or given {', '.join(sorted(unknown))}")
+    if not what:
+        return None
+    command = "dastak services set NAME --tenant TENANT --domains ... with those that are the tenant's"
+    return Fault("; ".join(what), command, warning=True)
 
 
 def _writable_by_others(path: Path | None) -> Fault | None:
@@ -152,8 +164,8 @@ CHECKS: Final = (
     ),
     Check(
         "config.domains",
-        "a domain is one tenant's",
-        "texts of one tenant end in the host of another one, at which no login is shown",
+        "a domain is one tenant's, who proved it or was given it",
+        "texts of one tenant end in the host of another one, whose pages and login are not shown there",
         domains,
         applies=database_read,
     ),

@@ -50,13 +50,16 @@ class DomainProofs:
         self._asked = asked
         self._under_way: set[int] = set()
 
-    async def grant(self, caller: Caller, service: Service, services: Iterable[Service]) -> DomainGrant:
+    async def grant(
+        self, caller: Caller, service: Service, services: Iterable[Service], *, named: bool = False
+    ) -> DomainGrant:
         """Return what a caller may give; the domains that are new to the tenant are looked at now.
 
         Args:
             caller: An operator, who may give any, or somebody of the tenant.
             service: As it shall stand.
             services: As they stand, of all tenants.
+            named: Whether the caller said which domains the service shall have.
 
         Raises:
             InvalidRequest: The service may not be so.
@@ -64,7 +67,7 @@ class DomainProofs:
             Overloaded: Domains of this tenant are being looked at already, or of too many others.
         """
         if not self._asked or Scope.OPERATOR in caller.key.scopes:
-            return DomainGrant(shared=self._shared)
+            return DomainGrant(shared=self._shared, confirms=named)
         fresh = [one for one in new_domains(check_service(service), services) if one not in self._shared]
         if fresh:
             await self._prove(service.tenant, fresh)

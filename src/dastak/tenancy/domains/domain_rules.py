@@ -1,6 +1,7 @@
 """Whose a domain is: the tenant's that an operator gave it to or that proved it, and no other one's.
 
-1. What a tenant has already is not asked about again: services from before this rule go on to work.
+1. What a tenant has already is not asked about again: services from before this rule go on to work. Which
+   domains were asked about is kept with the service, so the others can be told.
 2. Proof comes first: who cannot prove a domain does not learn whether another tenant has it.
 3. What is nobody's, such as the host of our own pages, every tenant may have unasked.
 """
@@ -25,10 +26,12 @@ class DomainGrant(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         proved: Those and no other ones; None is any, as an operator may say.
         shared: Hosts that are no tenant's own, such as that of our own pages: all may have them.
+        confirms: Whether an operator named all domains of the service now, also those it has already.
     """
 
     proved: frozenset[str] | None = None
     shared: frozenset[str] = frozenset()
+    confirms: bool = False
 
 
 def own_hosts_of(public_url: str | None) -> frozenset[str]:
@@ -46,6 +49,26 @@ def new_domains(service: Service, services: Iterable[Service]) -> tuple[str, ...
     """
     had = {domain for one in services if one.tenant == service.tenant for domain in one.domains}
     return tuple(domain for domain in service.domains if domain not in had | NOBODYS)
+
+
+def granted_of(service: Service, services: Iterable[Service], grant: DomainGrant) -> tuple[str, ...]:
+    """Return the domains of a service that were proved or given, now or before; in their order.
+
+    Args:
+        service: As it shall stand.
+        services: As they stand, of all tenants.
+        grant: What may come to its tenant; what is new to the tenant comes by it or not at all.
+    """
+    services = tuple(services)
+    known = {domain for one in services if one.tenant == service.tenant for domain in one.granted_domains}
+    given = service.domains if grant.confirms else new_domains(service, services)
+    known.update(domain for domain in given if domain not in grant.shared | NOBODYS)
+    return tuple(domain for domain in service.domains if domain in known)
+
+
+def taken_as_it_is(service: Service) -> tuple[str, ...]:
+    """Return the domains of a service that nobody is known to have proved or given."""
+    return tuple(domain for domain in service.domains if domain not in {*service.granted_domains, *NOBODYS})
 
 
 def not_its_own(service: Service, services: Iterable[Service]) -> tuple[str, ...]:
