@@ -59,7 +59,7 @@ from dastak.tenancy.domains.domain_proof import DomainProofs
 from dastak.tenancy.domains.domain_rules import own_hosts_of
 from dastak.tenancy.known_passwords import read_breached
 from dastak.tenancy.password_hashes import PasswordHashes
-from dastak.tenancy.signed_request import SignedSender
+from dastak.tenancy.signed_request import GuardedSender
 from dastak.voice.engine.engine_process import EngineProcess
 from dastak.voice.sip_route import SipRoute, sip_junk
 from dastak.web.explorer import explorer_routes
@@ -160,7 +160,7 @@ def _api(house: House, settings: Settings, public_url: str, *, dev: bool) -> Api
         private_checks=private,
         domains=DomainProofs(
             house.ports.keys,
-            SignedSender(house.ports.clock, private=private),
+            GuardedSender(house.ports.clock, private=private),
             shared=own_hosts_of(settings.server.public_url),
             asked=not dev,
         ),

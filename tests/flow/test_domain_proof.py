@@ -17,7 +17,7 @@ from dastak.tenancy.domains import domain_proof
 from dastak.tenancy.domains.domain_proof import FILE_OCTETS_MAX, DomainProofs, line_of
 from dastak.tenancy.domains.domain_rules import DomainGrant
 from dastak.tenancy.host_lookup import HostLookup
-from dastak.tenancy.signed_request import SignedSender
+from dastak.tenancy.signed_request import GuardedSender
 from tests.support.authority import Authority
 from tests.support.house import FakeClock
 from tests.support.samples import RING, some_key, some_service, some_tenant
@@ -82,7 +82,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
 def proofs(keys: KeyRing = RING, **said: Any) -> DomainProofs:
     """Return what asks the site for every domain."""
     lookup = HostLookup(lambda _host, _port: [INNER])
-    return DomainProofs(keys, SignedSender(FakeClock(), private=True, lookup=lookup), **said)
+    return DomainProofs(keys, GuardedSender(FakeClock(), private=True, lookup=lookup), **said)
 
 
 def caller(tenant: int = 1, *scopes: Scope) -> Caller:
@@ -223,7 +223,7 @@ async def test_host_with_an_inner_address_is_not_connected_to(
     monkeypatch.setattr("dastak.tenancy.signed_request.PORTS", (port,))
     monkeypatch.setattr(domain_proof, "ADDRESS", domain_proof.ADDRESS.replace("http:", "https:"))
     lookup = HostLookup(lambda _host, _port: [INNER])
-    asking = DomainProofs(RING, SignedSender(FakeClock(), private=False, lookup=lookup))
+    asking = DomainProofs(RING, GuardedSender(FakeClock(), private=False, lookup=lookup))
 
     with pytest.raises(DomainNotProved):
         await grant(asking, BANK)
@@ -301,7 +301,7 @@ async def test_no_other_domain_is_looked_at_when_the_time_is_over(
 
     site.body = None
     monkeypatch.setattr(domain_proof, "WITHIN_S", 0.05)
-    asking = DomainProofs(RING, SignedSender(FakeClock(), private=True, lookup=HostLookup(look)))
+    asking = DomainProofs(RING, GuardedSender(FakeClock(), private=True, lookup=HostLookup(look)))
 
     with pytest.raises(DomainNotProved, match=r"`bank\.example`, `shop\.example` are not proved"):
         await grant(asking, BANK, "shop.example")

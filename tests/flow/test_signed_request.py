@@ -10,7 +10,7 @@ import pytest
 from dastak.core.errors import InvalidRequest
 from dastak.tenancy import host_lookup
 from dastak.tenancy.host_lookup import HostLookup
-from dastak.tenancy.signed_request import SignedSender, new_secret
+from dastak.tenancy.signed_request import GuardedSender, new_secret
 from tests.support.house import FakeClock
 from tests.support.lead_receiver import LeadReceiver, receiving
 
@@ -25,13 +25,13 @@ async def receiver() -> AsyncIterator[LeadReceiver]:
         yield running
 
 
-async def send(sender: SignedSender, url: str) -> int:
+async def send(sender: GuardedSender, url: str) -> int:
     async with sender.post(url, [SECRET], "msg_1", b"{}", within_s=2.0) as answer:
         return answer.status_code
 
 
-def sender_of(look: Callable[[str, int], list[str]], *, private: bool) -> SignedSender:
-    return SignedSender(FakeClock(), private=private, lookup=HostLookup(look))
+def sender_of(look: Callable[[str, int], list[str]], *, private: bool) -> GuardedSender:
+    return GuardedSender(FakeClock(), private=private, lookup=HostLookup(look))
 
 
 async def test_name_is_looked_up_once_and_that_address_is_used(receiver: LeadReceiver) -> None:
@@ -72,7 +72,7 @@ async def test_redirect_is_an_answer_and_no_way(receiver: LeadReceiver) -> None:
     async with receiving() as inner:
         receiver.statuses, receiver.headers = [302], f"location: {inner.url}\r\n"
 
-        status = await send(SignedSender(FakeClock(), private=True), receiver.url)
+        status = await send(GuardedSender(FakeClock(), private=True), receiver.url)
 
         assert (status, inner.came.is_set()) == (302, False)
 
@@ -84,7 +84,7 @@ async def test_proxy_of_the_environment_gets_nothing(
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
 
-        assert await send(SignedSender(FakeClock(), private=True), receiver.url) == 200
+        assert await send(GuardedSender(FakeClock(), private=True), receiver.url) == 200
         assert not proxy.came.is_set()
 
 
@@ -104,7 +104,7 @@ async def test_names_that_nobody_answers_for_keep_no_other_sender_waiting(receiv
 
     with pytest.raises(OSError, match="too many names"):
         await send(hanging, "http://one-more.example/")
-    status = await send(SignedSender(FakeClock(), private=True), receiver.url)
+    status = await send(GuardedSender(FakeClock(), private=True), receiver.url)
     for one in waiting:
         one.cancel()
     never.set()

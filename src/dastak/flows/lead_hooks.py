@@ -16,7 +16,7 @@ from dastak.core.ids import VerificationId
 from dastak.core.lead_hook import GONE, Delivery, DueLead, LeadHookStore, body_of, judge, message_id
 from dastak.core.ports import Ports
 from dastak.core.signing_secret import signing
-from dastak.tenancy.signed_request import SignedSender
+from dastak.tenancy.signed_request import GuardedSender
 
 LOOK_EVERY_S: Final = 0.25
 WITHIN_S: Final = 15.0
@@ -40,7 +40,7 @@ class LeadHooks:
     Args:
         ports: The clock, the entropy, and what opens the secrets.
         store: Where webhooks and what they were told are written down.
-        private: As `SignedSender` has it.
+        private: As `GuardedSender` has it.
         within_s: How long one try may take in all.
     """
 
@@ -48,7 +48,7 @@ class LeadHooks:
         self, ports: Ports, store: LeadHookStore, *, private: bool, within_s: float = WITHIN_S
     ) -> None:
         self._ports, self._store, self._within_s = ports, store, within_s
-        self._sender = SignedSender(ports.clock, private=private)
+        self._sender = GuardedSender(ports.clock, private=private)
         self._under_way: dict[VerificationId, asyncio.Task[None]] = {}
         self._unwritten: dict[VerificationId, _Told] = {}
         self._each: Counter[int] = Counter()

@@ -14,7 +14,7 @@ from dastak.core.errors import InvalidRequest, Overloaded
 from dastak.core.login_settings import LoginSettings
 from dastak.core.ports import Ports
 from dastak.core.signing_secret import signing
-from dastak.tenancy.signed_request import SignedSender
+from dastak.tenancy.signed_request import GuardedSender
 
 WITHIN_S: Final = 4.0
 ANSWER_OCTETS_MAX: Final = 4 * 1024
@@ -36,11 +36,11 @@ class PasswordHook:
 
     Args:
         ports: The clock, the entropy, and what opens the secret.
-        private: As `SignedSender` has it.
+        private: As `GuardedSender` has it.
     """
 
     def __init__(self, ports: Ports, *, private: bool) -> None:
-        self._ports, self._sender = ports, SignedSender(ports.clock, private=private)
+        self._ports, self._sender = ports, GuardedSender(ports.clock, private=private)
         self._under_way = 0
 
     async def __call__(self, settings: LoginSettings, username: str, password: str) -> bool | None:

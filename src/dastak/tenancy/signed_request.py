@@ -37,8 +37,8 @@ class _Place(msgspec.Struct, frozen=True):
     secure: bool
 
 
-class SignedSender:
-    """Posts JSON with a signature; fetches what anybody may.
+class GuardedSender:
+    """Reaches customers' addresses within the laws above: posts JSON with a signature, fetches without one.
 
     Args:
         clock: Each attempt is signed with its own time.

@@ -19,7 +19,7 @@ from dastak.core.errors import DomainNotProved, InvalidRequest, Overloaded
 from dastak.core.tenant import Caller, Scope, Service
 from dastak.tenancy.domains.domain_rules import DomainGrant, new_domains
 from dastak.tenancy.service_rules import check_service
-from dastak.tenancy.signed_request import SignedSender
+from dastak.tenancy.signed_request import GuardedSender
 
 # RFC 8615: what a site says of itself stands below /.well-known/.
 ADDRESS: Final = "https://{domain}/.well-known/dastak-domain"
@@ -44,7 +44,7 @@ class DomainProofs:
     """
 
     def __init__(
-        self, keys: KeyRing, sender: SignedSender, *, shared: Collection[str] = (), asked: bool = True
+        self, keys: KeyRing, sender: GuardedSender, *, shared: Collection[str] = (), asked: bool = True
     ) -> None:
         self._keys, self._sender, self._shared = keys, sender, frozenset(shared)
         self._asked = asked
