@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,8 +15,8 @@ from starlette.applications import Starlette
 from dastak.core import oath
 from dastak.core.code_page import CodePage, way_back
 from dastak.core.ids import digest_of
-from dastak.core.policy import Channel
-from dastak.core.verification import State, Verification
+from dastak.core.policy import Channel, Policy
+from dastak.core.verification import Particulars, State, Verification
 from dastak.flows import factors
 from dastak.tenancy.directory import Directory
 from dastak.web.hosted.hosted_page import hosted_routes
@@ -23,7 +24,7 @@ from dastak.web.page_files import PageFiles
 from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
 from tests.flow.test_fall_back import with_calls
-from tests.support.house import House
+from tests.support.house import House, open_house
 from tests.support.samples import MSISDN, NOW, some_msisdn
 
 URL = "http://otp.example.in/v/token"
@@ -148,6 +149,77 @@ async def test_no_form_has_anything_sent_where_an_authenticator_is_asked_for(
         back = await typed(browser, shown, oath.totp(shared, at_s=int(NOW.timestamp())))
 
         assert back.status_code == 303
+
+
+async def test_number_with_an_authenticator_that_was_hit_at_sign_up_can_be_corrected(tmp_path: Path) -> None:
+    policy = Policy(channels=(Channel.TOTP, Channel.SMS))
+    async with open_house(tmp_path, policy=policy) as house:
+        await an_authenticator(house)
+        hit = await house.start(particulars=Particulars(purpose="signup"))
+        async with visiting(house, hit, may_change_number=True) as browser:
+            shown = await browser.get(URL)
+            form = await sent(browser, shown, do="number")
+            changed = await sent(browser, form, do="new_number", to=some_msisdn(7))
+            mine = (await house.all())[0]
+            back = await typed(browser, await browser.get(URL), house.code(mine))
+
+        assert hit.particulars.channel is Channel.TOTP
+        assert 'value="number"' in shown.text
+        assert (form.status_code, changed.status_code, back.status_code) == (200, 303, 303)
+        assert (mine.msisdn, mine.particulars.channel) == (some_msisdn(7), Channel.SMS)
+        assert (await house.found(hit)).state is State.CANCELED
+
+
+async def test_no_text_comes_in_the_place_of_the_authenticator_of_a_number_typed_again(
+    tmp_path: Path,
+) -> None:
+    policy = Policy(channels=(Channel.TOTP, Channel.SMS))
+    async with open_house(tmp_path, policy=policy) as house:
+        await an_authenticator(house)
+        hit = await house.start(particulars=Particulars(purpose="signup"))
+        asked = []
+        async with visiting(house, hit, may_change_number=True) as browser:
+            shown = await browser.get(URL)
+            refused = [(await sent(browser, shown, do=do)).status_code for do in ("resend", "call")]
+            for to in (MSISDN, some_msisdn(7), MSISDN):
+                await sent(browser, await browser.get(URL), do="new_number", to=to)
+                asked.append((await house.all())[0].particulars.channel)
+
+        assert refused == [422, 422]
+        assert asked == [Channel.TOTP, Channel.SMS, Channel.TOTP]
+        assert [one.msisdn for one, _ in house.handed] == [some_msisdn(7)]
+
+
+async def an_authenticator(house: House) -> None:
+    """Give the number of the samples an authenticator, proved."""
+    made = await factors.enrol(house.ports, house.caller, factors.Enrolment(to=MSISDN, kind=Channel.TOTP))
+    proving = await house.start(factor=made.factor.id)
+    shared = oath.Authenticator(seed=made.seed or b"")
+    judged = await house.check(proving, oath.totp(shared, at_s=int(NOW.timestamp())))
+    assert judged.approved
+
+
+@pytest.mark.parametrize(
+    ("channels", "purpose", "named"),
+    [
+        ((Channel.TOTP, Channel.SMS), "login", None),
+        ((Channel.SMS, Channel.TOTP), "signup", Channel.TOTP),
+    ],
+)
+async def test_number_is_not_changed_where_the_authenticator_is_what_the_caller_asks_for(
+    tmp_path: Path, channels: tuple[Channel, ...], purpose: str, named: Channel | None
+) -> None:
+    async with open_house(tmp_path, policy=Policy(channels=channels)) as house:
+        await an_authenticator(house)
+        hit = await house.start(channel=named, particulars=Particulars(purpose=purpose))
+        async with visiting(house, hit, may_change_number=True) as browser:
+            shown = await browser.get(URL)
+            refused = await sent(browser, shown, do="new_number", to=some_msisdn(7))
+
+        assert hit.particulars.channel is Channel.TOTP
+        assert refused.status_code == 404
+        assert 'value="number"' not in shown.text
+        assert house.handed == []
 
 
 async def test_cookie_of_a_page_goes_with_the_page_and_soon_after_its_code_was_right(house: House) -> None:

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from dastak.core.ids import FactorId, VerificationId
 from dastak.core.msisdn import Msisdn
-from dastak.core.policy import Channel, Narrowing, Policy
+from dastak.core.policy import FACTORS, Channel, Narrowing, Policy
 from dastak.core.ports import Change, Once, Ports, Replayed
 from dastak.core.tenant import Caller
 from dastak.core.verification import Judgement, Step, Verification, asks_factor
@@ -46,13 +46,18 @@ async def take_matched(ports: Ports, tenant: int, verification_id: VerificationI
 
 
 def ask_again(policy: Policy, old: Verification, *, to: Msisdn | None = None) -> Ask:
-    """Ask for what an earlier verification asked for, as strictly, of its number or of another one."""
+    """Ask for what an earlier verification asked for, as strictly, of its number or of another one.
+
+    A number that is typed has its own authenticator asked for where the policy asks for one first: else a
+    text would come in its place.
+    """
     said = old.particulars
+    sent = Channel.SMS if Channel.SMS in policy.channels else Channel.VOICE
     if to is None and asks_factor(old) and said.factor is not None:
         return Ask(factor=FactorId(bytes.fromhex(said.factor)), particulars=said)
     return Ask(
         to=to or old.msisdn,
-        channel=Channel.SMS if Channel.SMS in policy.channels else Channel.VOICE,
+        channel=None if to is not None and policy.channels[0] in FACTORS else sent,
         policy=Narrowing(
             length=max(old.policy.length, policy.length),
             ttl_s=min(old.policy.ttl_s, policy.ttl_s),

@@ -8,6 +8,7 @@
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from dastak.core.errors import Conflict, DastakError, InvalidMsisdn, NotFound, O
 from dastak.core.events import PageOpened
 from dastak.core.ids import VerificationId, digest_of
 from dastak.core.msisdn import parse
+from dastak.core.policy import FACTORS
 from dastak.core.ports import Change
 from dastak.core.tenant import Caller
 from dastak.core.verification import State, Verification, asks_factor
@@ -228,9 +230,19 @@ def _is_opened(request: Request) -> bool:
 
 def _may_change(page: CodePage, asked: Verification) -> bool:
     over = asked.state is State.APPROVED or page.finished_at is not None
-    # Nothing was sent to a number, and a text to another one would stand in for the authenticator.
-    sent = not asks_factor(asked)
-    return page.may_change_number and page.number_changes < NUMBER_CHANGES_MAX and sent and not over
+    changes = page.may_change_number and page.number_changes < NUMBER_CHANGES_MAX
+    return changes and not over and (not asks_factor(asked) or _met_factor(asked))
+
+
+def _met_factor(asked: Verification) -> bool:
+    """Say whether an authenticator is asked for because the number that somebody signs up with has one.
+
+    It may be mistyped and be another person's. Where a caller named the authenticator, or signs somebody in,
+    a text to another number would stand in for it.
+    """
+    said = asked.particulars
+    first = takewhile(FACTORS.__contains__, asked.policy.channels)
+    return said.purpose == "signup" and said.channel in first
 
 
 def _shown(page: CodePage, asked: Verification) -> Mapping[str, Any]:
