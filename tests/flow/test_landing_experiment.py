@@ -1,5 +1,6 @@
 """Two variants of a page are compared by those alone who came while both were published as they are."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
@@ -41,9 +42,11 @@ async def proved(landing: Landing, visitor: Visitor, number: str) -> None:
     await visitor.type(await visitor.asked(number=number), await landing.code())
 
 
-async def reached(landing: Landing, page: LandingPage, design: Design | None = None) -> Mapping[Step, int]:
-    """Return how far visits came: all of the page, or those of one experiment."""
-    counts = await landing.store.funnel(page.n, "" if design is None else experiment_of(design))
+async def reached(
+    landing: Landing, page: LandingPage, design: Design | None = None, began: int = 0
+) -> Mapping[Step, int]:
+    """Return how far visits came: all of the page, or those of one run, which began with a version."""
+    counts = await landing.store.funnel(page.n, "" if design is None else experiment_of(design, began))
     tally = {step: sum(one.visits for one in counts if one.step is step) for step in Step}
     return {step: visits for step, visits in tally.items() if visits}
 
@@ -64,7 +67,7 @@ async def test_whoever_came_before_the_second_variant_is_in_no_comparison_and_in
     await publish(landing, page, TRIED)
     shown = await results(landing, page)
     await late.type(asking, code)
-    before = await reached(landing, page, TRIED)
+    before = await reached(landing, page, TRIED, 2)
     seen = {Variant.A: 0, Variant.B: 0}
     for n in range(8):
         visitor = landing.visitor()
@@ -76,7 +79,7 @@ async def test_whoever_came_before_the_second_variant_is_in_no_comparison_and_in
     assert "A has 0, B has 0." in shown
     assert "0 of 0 proved their number" in shown
     assert before == {}
-    assert dict.fromkeys(Step, 8) == await reached(landing, page, TRIED)
+    assert dict.fromkeys(Step, 8) == await reached(landing, page, TRIED, 2)
     assert dict.fromkeys(Step, 12) == await reached(landing, page)
     assert f"A has {seen[Variant.A]}, B has {seen[Variant.B]}." in after
 
@@ -88,7 +91,7 @@ async def test_counts_of_an_experiment_stay_when_its_visits_are_over(landing: La
     await landing.visitor().asked(number="9876500001")
 
     async def all_three() -> list[Mapping[Step, int]]:
-        return [await reached(landing, page, one) for one in (None, TRIED, AGAIN)]
+        return [await reached(landing, page, *one) for one in ((), (TRIED, 1), (AGAIN, 2))]
 
     before = await all_three()
     now = landing.house.clock.advance(3 * 3600)
@@ -111,9 +114,48 @@ async def test_other_words_begin_another_experiment_and_the_same_browser_counts_
         for _ in range(3):
             await visitor.get("/f/diwali")
 
-    counted = [await reached(landing, page, design) for design in (None, TRIED, AGAIN)]
+    counted = [await reached(landing, page, *run) for run in ((), (TRIED, 2), (AGAIN, 3))]
 
     assert counted == [{Step.SEEN: 1}] * 3
+
+
+@pytest.mark.parametrize("between", [AGAIN, PLAIN], ids=["other words", "one variant"])
+async def test_earlier_words_that_are_published_again_begin_anew(landing: Landing, between: Design) -> None:
+    page, visitor = await landing.published(TRIED), landing.visitor()
+    await proved(landing, visitor, "9876500000")
+    late = landing.visitor()
+    asking, code = await late.asked(number="9876500001"), await landing.code()
+    await publish(landing, page, between)
+    await visitor.get("/f/diwali")
+
+    await publish(landing, page, TRIED)
+    begun = await results(landing, page)
+    for _ in range(3):
+        await visitor.get("/f/diwali")
+    await late.type(asking, code)
+
+    assert "A has 0, B has 0." in begun
+    assert await reached(landing, page, TRIED, 1) == dict.fromkeys(Step, 2)
+    assert await reached(landing, page, TRIED, 3) == {Step.SEEN: 1}
+    assert await reached(landing, page) == dict.fromkeys(Step, 2)
+
+
+async def test_run_goes_on_while_something_else_of_the_page_is_changed(landing: Landing) -> None:
+    page, visitor = await landing.published(PLAIN), landing.visitor()
+    for n, design in enumerate(
+        (TRIED, replace(TRIED, brand="Other"), replace(TRIED, blocks=TRIED.blocks[:-1]))
+    ):
+        await publish(landing, page, design)
+        await visitor.get("/f/diwali")
+        await proved(landing, landing.visitor(), f"987650000{n}")
+
+    shown = await results(landing, page)
+
+    counted = await reached(landing, page, TRIED, 2)
+    arms = re.search(r"A has (\d+), B has (\d+)\.", shown)
+    assert (counted[Step.SEEN], counted[Step.APPROVED]) == (4, 3)
+    assert arms is not None
+    assert int(arms[1]) + int(arms[2]) == 4
 
 
 async def test_draft_changes_nothing_of_what_is_compared(landing: Landing) -> None:
@@ -136,7 +178,7 @@ async def test_comparison_is_still_there_when_its_second_variant_is_gone(landing
 
     shown = await results(landing, page)
 
-    tally = await landing.store.funnel(page.n, experiment_of(TRIED))
+    tally = await landing.store.funnel(page.n, experiment_of(TRIED, 1))
     seen = {variant: sum(one.visits for one in tally if one.variant is variant) for variant in Variant}
     assert sum(seen.values()) == 1
     assert f"A has {seen[Variant.A]}, B has {seen[Variant.B]}." in shown
@@ -153,8 +195,8 @@ async def test_comparison_is_still_there_when_its_second_variant_is_gone(landing
     ids=["headline of A", "headline of B", "planned", "button of B"],
 )
 def test_experiment_is_what_its_variants_say_and_what_was_planned(changed: Design) -> None:
-    assert len({experiment_of(TRIED), experiment_of(changed), ""}) == 3
-    assert experiment_of(PLAIN) == ""
-    assert experiment_of(replace(TRIED, brand="Other", framed_by=("https://a.example",))) == experiment_of(
-        TRIED
+    assert len({experiment_of(TRIED, 1), experiment_of(changed, 1), experiment_of(TRIED, 2), ""}) == 4
+    assert experiment_of(PLAIN, 1) == ""
+    assert experiment_of(replace(TRIED, brand="Other", framed_by=("https://a.example",)), 1) == experiment_of(
+        TRIED, 1
     )

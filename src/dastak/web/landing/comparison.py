@@ -3,6 +3,7 @@
 1. What is compared is how many of those who saw a page proved a number.
 2. Until both variants have the visitors that were planned before, there is no winner, whatever the figures
    say: who looks every day and stops at the first good day finds one by chance.
+3. A comparison is of one run: the versions in which both variants said the same, with no other one between.
 
 Source: R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in
 Medicine 17 (1998), method 10; E. B. Wilson, JASA 22 (1927).
@@ -11,6 +12,11 @@ Medicine 17 (1998), method 10; E. B. Wilson, JASA 22 (1927).
 from math import erfc, sqrt
 from typing import Final, NamedTuple
 
+from dastak.core.landing_store import LandingStore
+from dastak.web.landing.design import Design, decode, experiment_of
+
+# Versions whose run is remembered; they never change.
+RUNS_KNOWN_MAX: Final = 1000
 # Of the normal distribution, for 95 % between both ends.
 _Z: Final = 1.959963984540054
 P_MAX: Final = 0.05
@@ -45,6 +51,46 @@ class Comparison(NamedTuple):
     p_value: float
     enough: bool
     winner: str
+
+
+class ExperimentRuns:
+    """Says in which run of an experiment a version was published.
+
+    Args:
+        store: Where the versions are.
+    """
+
+    def __init__(self, store: LandingStore) -> None:
+        self._store = store
+        self._known: dict[tuple[int, int], str] = {}
+
+    async def of(self, page: int, version: int, design: Design) -> str:
+        """Return what tells the run of a version from every other; empty where it has one variant alone.
+
+        Args:
+            page: Whose version it is.
+            version: Its number.
+            design: What it says.
+        """
+        if design.experiment is None:
+            return ""
+        known = self._known.get((page, version))
+        if known is None:
+            known = experiment_of(design, await self._began(page, version, design))
+            if len(self._known) >= RUNS_KNOWN_MAX:
+                self._known.clear()
+            self._known[page, version] = known
+        return known
+
+    async def _began(self, page: int, version: int, design: Design) -> int:
+        """Return the first of the versions up to this one that say the same, one after the other."""
+        said = experiment_of(design, 0)
+        while version > 1:
+            former = await self._store.version(page, version - 1)
+            if experiment_of(decode(former.body), 0) != said:
+                break
+            version -= 1
+        return version
 
 
 def compare(a: Arm, b: Arm, *, planned: int) -> Comparison:

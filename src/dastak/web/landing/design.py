@@ -223,17 +223,22 @@ def find_block(design: Design, kind: type[msgspec.Struct]) -> Block | None:
     return next((block for block in design.blocks if isinstance(block, kind)), None)
 
 
-def experiment_of(design: Design) -> str:
+def experiment_of(design: Design, began: int) -> str:
     """Return what tells one experiment from every other; empty where there is one variant alone.
 
-    It is a digest of all that the variants say otherwise and of what was planned: whoever changes a word, or
-    how many visitors there shall be, has begun another experiment.
+    It is a digest of all that the variants say otherwise, of what was planned, and of when that began:
+    whoever changes a word, or how many visitors there shall be, or comes back to earlier words, has begun
+    another one.
+
+    Args:
+        design: As it was published.
+        began: The number of the first version since which the page has said the same; see `ExperimentRuns`.
     """
     if design.experiment is None:
         return ""
     otp = find_block(design, Otp)
     button = otp.button if isinstance(otp, Otp) else {}
-    said = (find_block(design, Hero), button, design.experiment)
+    said = (find_block(design, Hero), button, design.experiment, began)
     return urlsafe_b64encode(sha256(_ENCODER.encode(said)).digest()).rstrip(b"=").decode()
 
 

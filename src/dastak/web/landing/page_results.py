@@ -22,9 +22,9 @@ from dastak.core.landing import (
     Variant,
 )
 from dastak.core.lead_hook import HookState
-from dastak.web.landing.comparison import Arm, compare
+from dastak.web.landing.comparison import Arm, ExperimentRuns, compare
 from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom
-from dastak.web.landing.design import Design, decode, experiment_of
+from dastak.web.landing.design import Design, decode
 from dastak.web.landing.lead_export import columns_of, csv_of
 from dastak.web.landing.lead_parquet import (
     NOT_INSTALLED,
@@ -61,6 +61,7 @@ class PageResults:
 
     def __init__(self, room: ConsoleRoom) -> None:
         self._room, self._store = room, room.store
+        self._runs = ExperimentRuns(room.store)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -168,9 +169,10 @@ class PageResults:
         """GET how far visitors came."""
         found, design = await self._room.page(request, author)
         counts = await self._store.funnel(found.n)
-        tried = _last_tried(await self._store.versions(found.n))
+        version, tried = _last_tried(await self._store.versions(found.n)) or (0, None)
         planned = 0 if tried is None or tried.experiment is None else tried.experiment.planned
-        compared = () if tried is None else await self._store.funnel(found.n, experiment_of(tried))
+        run = "" if tried is None else await self._runs.of(found.n, version, tried)
+        compared = await self._store.funnel(found.n, run) if run else ()
         variants = () if tried is None else tuple(Variant)
         languages = sorted({one.language for one in counts})
         by_route = _by_route(await self._store.funnel_by_route(found.n))
@@ -215,10 +217,10 @@ def _row(lead: Lead, now: datetime) -> Mapping[str, Any]:
     return {"lead": lead, "days_left": max(0, (lead.gone_at - now).days)}
 
 
-def _last_tried(versions: Sequence[PageVersion]) -> Design | None:
+def _last_tried(versions: Sequence[PageVersion]) -> tuple[int, Design] | None:
     """Return the newest version that had two variants; it is compared when one of them is gone as well."""
-    designs = (decode(one.body) for one in versions)
-    return next((one for one in designs if one.experiment is not None), None)
+    designs = ((one.version, decode(one.body)) for one in versions)
+    return next((one for one in designs if one[1].experiment is not None), None)
 
 
 def _funnel(

@@ -20,7 +20,7 @@ from dastak.core.verification import Particulars, State
 from dastak.flows.start import Ask
 from dastak.web.browser_session import BrowserSessions
 from dastak.web.code_step import CodeStep
-from dastak.web.landing.design import Design, Success, experiment_of, find_block
+from dastak.web.landing.design import Design, Success, find_block
 from dastak.web.landing.lead_fields import Answers, consents_of, kept_values
 from dastak.web.landing.proof_of_work import Challenge
 from dastak.web.landing.visit_ticket import Ticket, Tickets
@@ -35,6 +35,7 @@ class Shown(msgspec.Struct, frozen=True):
 
     Attributes:
         client: The site that its visitors are logged in at; see `Design.log_in_at`.
+        experiment: In which run of an experiment its visitors count; empty: in none.
     """
 
     page: LandingPage
@@ -42,6 +43,7 @@ class Shown(msgspec.Struct, frozen=True):
     design: Design
     words: Words
     client: Client | None = None
+    experiment: str = ""
 
 
 class VisitDesk:
@@ -177,7 +179,7 @@ class VisitDesk:
             language=shown.words.language,
             at=now,
             browser=self._browser(request, shown),
-            experiment=experiment_of(shown.design),
+            experiment=shown.experiment,
             verification=None,
             values=kept_values(shown.design, answers.values),
             consents=consents_of(

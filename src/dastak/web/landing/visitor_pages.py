@@ -25,7 +25,8 @@ from dastak.core.oidc_client_rules import origin_of, places_of
 from dastak.core.people_store import PeopleStore
 from dastak.web.browser_session import check_form, form_token
 from dastak.web.code_step import CodeStep
-from dastak.web.landing.design import Design, decode, experiment_of
+from dastak.web.landing.comparison import ExperimentRuns
+from dastak.web.landing.design import Design, decode
 from dastak.web.landing.lead_fields import (
     Answers,
     campaign,
@@ -73,7 +74,7 @@ class VisitorPages:
         proxies: int = 0,
     ) -> None:
         self._house, self._store, self._logins = house, store, logins
-        self._step = CodeStep(house)
+        self._step, self._runs = CodeStep(house), ExperimentRuns(store)
         self._tickets = Tickets(house.ports.keys, house.ports.entropy)
         gate = WorkGate(house.ports, people, proxies)
         self._desk = VisitDesk(house, store, self._step, self._tickets, proxies=proxies, gate=gate)
@@ -112,7 +113,7 @@ class VisitorPages:
         self, request: Request, answer: Response, shown: Shown, variant: Variant, *, known: bool
     ) -> None:
         """Count a browser that is new to the page, and one that is new to its experiment."""
-        page, language, experiment = shown.page, shown.words.language, experiment_of(shown.design)
+        page, language, experiment = shown.page, shown.words.language, shown.experiment
         if not known:
             await self._store.count_seen(page.n, variant, language)
         if experiment:
@@ -228,7 +229,7 @@ class VisitorPages:
         design = decode((await self._store.version(page.n, version)).body)
         words = _words(request, design)
         client = await self._logins.client(page, design.log_in_at)
-        return Shown(page, version, design, words, client)
+        return Shown(page, version, design, words, client, await self._runs.of(page.n, version, design))
 
     async def _visiting(self, request: Request) -> tuple[Shown, Visit]:
         """Return the visit of an address, if it may be seen in this browser."""
