@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.login_settings import LoginSettings
-from dastak.core.oidc import TokenKind
+from dastak.core.oidc import Client, Token, TokenKind
 from dastak.core.people_store import Entry, Invitation, PasswordLink
 from dastak.core.person import Person, PersonId, exact_key, name_key
 from dastak.core.sign_in_limits import FROM_THERE, STRANGERS, Claim
@@ -131,6 +131,19 @@ async def test_gain_of_trust_replaces_one_session_once(store: Any) -> None:
     assert (await store.people.session_of(b"%d" % entered.index(True))).stage is Stage.SIGNED_IN
 
 
+async def given_in(store: Any, client: Client, person: Person, visit: bytes) -> Token:
+    """Give a site something in a person's session."""
+    token = some_token(TokenKind.ACCESS)
+    login = some_login(who=f"person:{person.id.hex()}", account=person.id.hex())
+    await store.oidc.open_grant(some_grant(client, login=login, visit=visit), token)
+    return token
+
+
+async def is_revoked(store: Any, token: Token) -> bool:
+    held = await store.oidc.token(token.digest)
+    return held.grant.revoked_at is not None
+
+
 async def test_session_that_a_browser_had_is_over_and_its_person_goes_on_in_the_next(store: Any) -> None:
     person, other = some_person(), some_person(username="Ravi")
     client = await store.oidc.put_client(some_client())
@@ -138,15 +151,14 @@ async def test_session_that_a_browser_had_is_over_and_its_person_goes_on_in_the_
         await store.people.enter(Entry(session=some_session(person, digest, stage=Stage.SIGNED_IN)))
     given = {}
     for visit in (b"one", b"two", b"three"):
-        given[visit] = some_token(TokenKind.ACCESS)
-        await store.oidc.open_grant(some_grant(client, visit=visit), given[visit])
+        given[visit] = await given_in(store, client, person, visit)
 
     async def revoked() -> list[bytes]:
-        held = {visit: await store.oidc.token(code.digest) for visit, code in given.items()}
-        return [visit for visit, one in held.items() if one.grant.revoked_at is not None]
+        return [visit for visit, code in given.items() if await is_revoked(store, code)]
 
+    theirs = some_session(other, b"two.", stage=Stage.SIGNED_IN)
     await store.people.enter(Entry(session=some_session(person, b"one."), ends=b"one"))
-    await store.people.enter(Entry(session=some_session(other, b"two."), ends=b"two"))
+    await store.people.enter(Entry(session=theirs, ends=b"two"))
     await store.people.enter(Entry(session=some_session(person, b"new"), ends=b"of nobody"))
     at_first = await revoked()
     in_code = some_session(person, b"one..", stage=Stage.SIGNED_IN)
@@ -162,6 +174,62 @@ async def test_session_that_a_browser_had_is_over_and_its_person_goes_on_in_the_
     assert at_first == [b"two"], "who signs in where somebody else was ends what that one gave"
     assert (entered, between) == (True, [b"two"])
     assert await revoked() == [b"one", b"two"], "a sign-out ends what was given in all sessions before"
+
+
+async def test_password_and_a_failed_second_step_end_nothing_and_the_next_sign_out_does(store: Any) -> None:
+    person = some_person()
+    given = await given_in(store, await store.oidc.put_client(some_client()), person, b"had")
+    await store.people.enter(Entry(session=some_session(person, b"had", stage=Stage.SIGNED_IN)))
+
+    for twice in (b"first", b"second"):
+        await store.people.enter(Entry(session=some_session(person, twice), ends=b"had"))
+    await store.people.drop_session(b"second")
+    failed = await is_revoked(store, given)
+    await store.people.enter(Entry(session=some_session(person, b"third"), ends=b"second"))
+    await store.people.enter(Entry(session=some_session(person, b"fourth"), ends=b"third"))
+    inside = some_session(person, b"inside", stage=Stage.SIGNED_IN)
+    await store.people.enter(Entry(session=inside, replaces=b"fourth"))
+    entered = await is_revoked(store, given)
+    over = [await store.people.session_of(one) for one in (b"had", b"second", b"third", b"fourth")]
+    kept = await store.people.session_of(b"inside")
+    await store.people.end_session(b"inside", now=NOW)
+
+    assert (failed, entered) == (False, False)
+    assert over == [None] * 4
+    assert kept == inside, "who is signed in has nothing before"
+    assert await is_revoked(store, given)
+
+
+async def test_form_that_is_sent_twice_leaves_nothing_to_the_session_nobody_has(store: Any) -> None:
+    person = some_person()
+    given = await given_in(store, await store.oidc.put_client(some_client()), person, b"had")
+    await store.people.enter(Entry(session=some_session(person, b"had", stage=Stage.SIGNED_IN)))
+
+    for twice in (b"first", b"second"):
+        await store.people.enter(Entry(session=some_session(person, twice), ends=b"had"))
+    inside = some_session(person, b"inside", stage=Stage.SIGNED_IN)
+    await store.people.enter(Entry(session=inside, replaces=b"second"))
+    await store.people.end_session(b"inside", now=NOW)
+
+    assert await is_revoked(store, given)
+
+
+async def test_password_of_somebody_else_ends_nothing_before_the_second_step(store: Any) -> None:
+    person, other = some_person(), some_person(username="Ravi")
+    client = await store.oidc.put_client(some_client())
+    given = {visit: await given_in(store, client, person, visit) for visit in (b"one", b"two")}
+    for visit in given:
+        await store.people.enter(Entry(session=some_session(person, visit, stage=Stage.SIGNED_IN)))
+        await store.people.enter(Entry(session=some_session(other, visit + b"."), ends=visit))
+
+    at_first = [await is_revoked(store, token) for token in given.values()]
+    inside = some_session(other, b"inside", stage=Stage.SIGNED_IN)
+    await store.people.enter(Entry(session=inside, replaces=b"one."))
+    then = [await is_revoked(store, token) for token in given.values()]
+    await store.people.end_session(b"two.", now=NOW)
+
+    assert (at_first, then) == ([False, False], [True, False])
+    assert await is_revoked(store, given[b"two"]), "a sign-out in this browser is one"
 
 
 async def test_name_with_a_nul_is_asked_about_as_any_other(store: Any) -> None:

@@ -14,10 +14,12 @@ from starlette.applications import Starlette
 
 from dastak.core import oath
 from dastak.core.ids import VerificationId, digest_of
+from dastak.core.lockout import WRONG_PER_HOUR_MAX
 from dastak.core.login_settings import LoginSettings
+from dastak.core.oidc import TokenKind
 from dastak.core.people_store import Entry, LoginPorts, Passwords
 from dastak.core.person import PERSON_ID_OCTETS, Owned, Person, PersonId, name_key
-from dastak.core.policy import Channel
+from dastak.core.policy import ATTEMPTS_MAX, Channel
 from dastak.core.sign_in_state import BrowserSession, Device, Purpose, Stage, ask
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
@@ -33,11 +35,12 @@ from dastak.web.page_house import PageHouse
 from dastak.web.page_templates import PageTemplates
 from tests.flow.test_fall_back import with_calls
 from tests.support.house import House
+from tests.support.oidc_samples import some_client, some_grant, some_login, some_token
 from tests.support.samples import MSISDN, NOW, some_msisdn
 
 URL = "http://otp.example.in"
 CODE, ACCOUNT = "/login/acme/login/code", "/account/acme/login"
-SECRET = "s" * 43
+SECRET, COOKIE = "s" * 43, "dastak-login-1"
 AUTHENTICATORS = LoginSettings(service=1, mode=Mode.LIVE, required=True, factors=(Channel.TOTP,))
 ANY = LoginSettings(service=1, mode=Mode.LIVE, required=True)
 _HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
@@ -60,7 +63,7 @@ class Login:
 
     async def session(self) -> BrowserSession:
         """Return the session of now."""
-        secret = self.browser.cookies["dastak-login-1"]
+        secret = self.browser.cookies[COOKIE]
         found: BrowserSession | None = await self.people.session_of(digest_of(secret))
         assert found is not None
         return found
@@ -101,7 +104,7 @@ async def password_passed(house: House, settings: LoginSettings, **changes: Any)
     rooms = LoginHouse(house=pages, login=ports, desk=SignInDesk(pages, people), step=CodeStep(pages))
     transport = httpx.ASGITransport(Starlette(routes=login_routes(rooms)))
     async with httpx.AsyncClient(transport=transport, base_url=URL) as browser:
-        browser.cookies.set("dastak-login-1", SECRET, domain="otp.example.in")
+        browser.cookies.set(COOKIE, SECRET, domain="otp.example.in")
         yield Login(house, person, browser)
 
 
@@ -173,6 +176,30 @@ async def test_right_code_by_a_way_that_is_no_factor_of_the_person_lets_nobody_i
         assert await login.people.session_of(digest_of(SECRET)) is None
         lines = await login.people.lines_of(login.person.id, limit=9)
         assert [line.what for line in lines] == ["wrong_code"]
+
+
+async def test_number_that_a_stranger_locked_takes_nothing_from_sites_the_person_uses(house: House) -> None:
+    async with password_passed(house, ANY, msisdn=MSISDN, proved_at=NOW) as login:
+        given, client = some_token(TokenKind.ACCESS), await house.store.oidc.put_client(some_client())
+        whose = login.person.id.hex()
+        site = some_login(who=f"person:{whose}", account=whose)
+        await house.store.oidc.open_grant(some_grant(client, login=site, visit=b"had"), given)
+        await login.people.move_session(digest_of(SECRET), lambda one: replace(one, before=b"had"))
+        for _ in range(WRONG_PER_HOUR_MAX // ATTEMPTS_MAX):
+            strangers = await house.start()
+            for _ in range(ATTEMPTS_MAX):
+                await house.check(strangers, "000000")
+
+        await login.send(CODE, do="use-sms")
+        answer = await login.send(CODE, do="check", code=house.code(await login.asked()))
+
+        assert answer.headers["location"] == "/login/acme/login?again=1"
+        assert await login.people.session_of(digest_of(SECRET)) is None
+        assert (await house.store.oidc.token(given.digest)).grant.revoked_at is None
+        later = replace(passed(login.person), digest=b"later", stage=Stage.SIGNED_IN)
+        await login.people.enter(Entry(session=later, ends=digest_of(login.browser.cookies[COOKIE])))
+        await login.people.end_session(b"later", now=NOW)
+        assert (await house.store.oidc.token(given.digest)).grant.revoked_at == NOW
 
 
 async def test_number_that_somebody_was_still_proving_is_no_factor_once_the_person_has_its_own(

@@ -48,8 +48,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         session: The new session.
         replaces: The digest of the one before it, which must be there.
-        ends: The digest of whatever session the browser had, if any; that one is over. What sites were given
-            in it is revoked, but for those of the same person, who goes on in the new one.
+        ends: The digest of whatever session the browser had, if any; that one is over. Once the new one is
+            signed in, what sites were given in it is revoked, but for those of the same person, who goes on.
         line: For the log of its person.
         back: Attempts that were right after all.
         device: The browser, to be known again.
@@ -121,7 +121,16 @@ class PeopleStore(Protocol):
         """Run a rule on a session, and log a line; None when it is gone."""
 
     async def end_session(self, digest: bytes, *, now: datetime) -> None:
-        """End a session, and what other sites were given in it."""
+        """End a session, and what other sites were given in it.
+
+        If it was never signed in, that is what they were given in the one before.
+        """
+
+    async def drop_session(self, digest: bytes) -> None:
+        """End a session that was never signed in.
+
+        What sites were given in the one before goes by this one, for the next that the browser has.
+        """
 
     async def end_sessions(self, person: PersonId, *, but: bytes | None, line: SignInLine) -> None:
         """End all sessions of a person but one, and all that other sites were given in them.

@@ -3,7 +3,8 @@
 1. Whoever passed the password alone may only be asked for a code, and only in the browser that passed it.
 2. Each gain of trust is a new session with a new secret; the one before it is gone in the same commit, also
    where somebody who is signed in signs in again. What sites were given in it stays while its person goes on:
-   one that wants a fresh sign-in logs nobody out of another. The next sign-out ends it.
+   one that wants a fresh sign-in logs nobody out of another. The next sign-out ends it, and so does somebody
+   else who signs in there; a password alone, or a second step that failed, ends none of it.
 3. A session ends by leaving, by idling, by its age, by a sign-out everywhere; nothing reopens it.
 """
 
@@ -77,6 +78,8 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
         next_path: Where it wanted to go; a path of ours.
         remember: Its person wants to be remembered in this browser.
         fresh: A second factor is wanted even of a remembered browser.
+        before: Until it is signed in, the digest of the session that the browser had: what sites were given
+            in that one still goes by it.
     """
 
     digest: bytes
@@ -94,6 +97,7 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
     remember: bool = False
     fresh: bool = False
     agent: str = ""
+    before: bytes | None = None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):

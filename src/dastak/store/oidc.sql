@@ -43,6 +43,9 @@ UPDATE oidc_grant SET revoked_at = ?2 WHERE visit = ?1 AND revoked_at IS NULL
 -- name: move_grants_in_visit
 UPDATE oidc_grant SET visit = ?2 WHERE visit = ?1 AND revoked_at IS NULL
 
+-- name: move_grants_of_account_in_visit
+UPDATE oidc_grant SET visit = ?2 WHERE visit = ?1 AND account = ?3 AND revoked_at IS NULL
+
 -- name: revoke_grants_of_account
 UPDATE oidc_grant SET revoked_at = ?2
 WHERE account = ?1 AND revoked_at IS NULL AND (visit IS NULL OR visit <> ?3)

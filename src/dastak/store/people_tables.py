@@ -13,7 +13,15 @@ from dastak.core.people_store import Entry, Invitation, PasswordLink
 from dastak.core.person import Person, PersonId
 from dastak.core.ports import Once
 from dastak.core.sign_in_limits import Claim, Tally, give_back, spend
-from dastak.core.sign_in_state import DEVICES_MAX, SIGN_INS_KEPT, BrowserSession, Device, SignInLine, over_at
+from dastak.core.sign_in_state import (
+    DEVICES_MAX,
+    SIGN_INS_KEPT,
+    BrowserSession,
+    Device,
+    SignInLine,
+    Stage,
+    over_at,
+)
 from dastak.core.tenant import Mode
 from dastak.store import rows
 from dastak.store.desk import Desk, Execute, Taken
@@ -102,10 +110,21 @@ class PeopleTables:
         """See `PeopleStore.end_session`."""
 
         def end(execute: Execute) -> None:
-            execute("delete_session", (digest,))
-            execute("revoke_grants_in_visit", (digest, rows.to_ms(now)))
+            for visit in (digest, _take_session(digest, execute)):
+                if visit is not None:
+                    execute("revoke_grants_in_visit", (visit, rows.to_ms(now)))
 
         await self._desk.write(end)
+
+    async def drop_session(self, digest: bytes) -> None:
+        """See `PeopleStore.drop_session`."""
+
+        def drop(execute: Execute) -> None:
+            before = _take_session(digest, execute)
+            if before is not None:
+                execute("move_grants_in_visit", (before, digest))
+
+        await self._desk.write(drop)
 
     async def end_sessions(self, person: PersonId, *, but: bytes | None, line: SignInLine) -> None:
         """See `PeopleStore.end_sessions`."""
@@ -255,16 +274,23 @@ def _tally(key: bytes, execute: Execute) -> Tally:
 
 
 def _enter(entry: Entry, execute: Execute) -> bool:
-    session = entry.session
+    session, before = entry.session, None
     if entry.link is not None and execute("delete_password_link", (entry.link,)).rowcount == 0:
         return False
     now = rows.to_ms(session.created_at)
     if entry.replaces is not None:
-        if execute("delete_session", (entry.replaces,)).rowcount == 0:
+        replaced = _session(entry.replaces, execute)
+        if replaced is None or execute("delete_session", (entry.replaces,)).rowcount == 0:
             return False
         execute("move_grants_in_visit", (entry.replaces, session.digest))
-    if entry.ends is not None:
-        _end_before(entry.ends, session, now, execute)
+        before = replaced.before
+    if entry.ends is not None and entry.ends != entry.replaces:
+        # Whoever signs in once more before the second step had the same session before.
+        before = _take_session(entry.ends, execute) or entry.ends
+    if session.stage is Stage.SIGNED_IN and before is not None:
+        _go_on(before, session, now, execute)
+        before = None
+    session = msgspec.structs.replace(session, before=before)
     execute("delete_sessions_over", (now, _SWEPT_MAX))
     row = (session.digest, session.person, rows.to_ms(over_at(session)), rows.text(session))
     execute("insert_session", row)
@@ -277,16 +303,22 @@ def _enter(entry: Entry, execute: Execute) -> bool:
     return True
 
 
-def _end_before(before: bytes, session: BrowserSession, now: int, execute: Execute) -> None:
-    """End the session a browser had; a sign-out from the new one ends what its person's sites got in that."""
-    found = execute("session_by_digest", (before,)).fetchone()
-    if found is None:
-        return
-    execute("delete_session", (before,))
-    if _SESSION.decode(found[0]).person == session.person:
-        execute("move_grants_in_visit", (before, session.digest))
-    else:
-        execute("revoke_grants_in_visit", (before, now))
+def _session(digest: bytes, execute: Execute) -> BrowserSession | None:
+    found = execute("session_by_digest", (digest,)).fetchone()
+    return None if found is None else _SESSION.decode(found[0])
+
+
+def _take_session(digest: bytes, execute: Execute) -> bytes | None:
+    """End a session; return the one before it that still has what sites were given."""
+    found = _session(digest, execute)
+    execute("delete_session", (digest,))
+    return None if found is None else found.before
+
+
+def _go_on(before: bytes, session: BrowserSession, now: int, execute: Execute) -> None:
+    """Have a person's sites go on in the session that is signed in; what somebody else gave there ends."""
+    execute("move_grants_of_account_in_visit", (before, session.digest, session.person.hex()))
+    execute("revoke_grants_in_visit", (before, now))
 
 
 def _give_back(claims: Sequence[Claim], now_s: int, execute: Execute) -> None:

@@ -218,8 +218,9 @@ async def _after_code(
     if outcome.approved or judged is not None:
         await flow.note(place.login, place.visitor, session, "wrong_code")
     if outcome.approved or (judged is not None and judged.reason in _OVER):
-        await place.login.people.end_session(session.digest, now=place.login.ports.clock.now())
-        return place.cookies.take(begin_again(place, session))
+        # A stranger can lock a number: what sites have stays, and this cookie says where the browser goes on.
+        await place.login.people.drop_session(session.digest)
+        return begin_again(place, session)
     if outcome.verification != session.asked:
         await place.bind(session, outcome.verification, Purpose.SIGN_IN)
     return await _show_second(place, session, person, outcome.values, outcome.status)
