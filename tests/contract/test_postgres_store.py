@@ -8,13 +8,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from dastak.core.call_terms import CallBar
 from dastak.core.errors import InvalidRequest, NotFound, Overloaded, Refused
-from dastak.core.message import CarrierRef
+from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.outcome import Outcome
 from dastak.core.past_use import LookFurther
-from dastak.core.ports import Replayed
+from dastak.core.ports import Change, Replayed
 from dastak.core.spend import Account, Spend
 from dastak.core.verification import Judgement, Typed
 from dastak.store.postgres import postgres_lane, postgres_migrate, postgres_store
@@ -152,6 +153,31 @@ async def test_cap_is_exact_where_one_batch_is_careful_and_another_is_not(
     assert len(beside) == 1
     assert len(kept) == 1
     assert sums == [(sum(before) + micros,)] * 2
+
+
+async def test_statements_that_were_not_reached_for_a_failure_are_known_the_next_time() -> None:
+    async with PostgresStore(shared_server().new_database()) as store:
+        victim = some_verification(id=some_id())
+        await store.open(some_opening(victim))
+        taken = some_message(victim)
+
+        def writing(ordinal: int) -> Any:
+            message = replace(taken, key=MessageKey(victim.id, ordinal))
+            spent = replace(victim, attempts=ordinal)
+            return lambda _held: Change(answer=ordinal, verification=spent, message=message)
+
+        # Message 0 exists, so that the statements after it are not reached.
+        answers = [
+            await asyncio.gather(
+                store.decide(victim.id, writing(ordinal)),
+                store.decide(victim.id, writing(0)),
+                return_exceptions=True,
+            )
+            for ordinal in range(1, 6)
+        ]
+
+    assert [answer for answer, _ in answers] == [1, 2, 3, 4, 5]
+    assert {type(error) for _, error in answers} == {psycopg.errors.UniqueViolation}
 
 
 async def test_operation_that_comes_again_is_not_done_by_another_batch_while_its_own_may_fail(

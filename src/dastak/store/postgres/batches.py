@@ -261,13 +261,13 @@ class Batches:
         about, asked = wanted.questions()
         found: dict[str, Sequence[Any]] = {name: () for name, _ in asked}
         with connection.pipeline():
-            connection.execute("BEGIN")
+            _send(connection, "BEGIN")
             if wanted.lock_ms is not None:
-                connection.execute(f"SET LOCAL lock_timeout = {wanted.lock_ms}")
+                _send(connection, f"SET LOCAL lock_timeout = {wanted.lock_ms}")
             locks = (encoded(about), encoded(sorted(wanted.locks)))
-            cursors = {"lock_numbers": connection.execute(self._sql["lock_numbers"], locks)}
+            cursors = {"lock_numbers": _send(connection, self._sql["lock_numbers"], *locks)}
             cursors |= {
-                name: connection.execute(self._sql[name], (encoded(what),)) for name, what in asked if what
+                name: _send(connection, self._sql[name], encoded(what)) for name, what in asked if what
             }
             for name, cursor in cursors.items():
                 found[name] = cursor.fetchall()
@@ -292,7 +292,7 @@ class Batches:
                 sets: tuple[Any, ...] = (encoded(what),)
                 if name in ("update_verifications", "update_messages"):
                     sets += (self._octets_max,)
-                cursor = connection.execute(self._sql[name], sets)
+                cursor = _send(connection, self._sql[name], *sets)
                 if name in ("put_accounts", "put_spends"):
                     charged.append((cursor, len(what)))
             if sheet.caps:
@@ -300,8 +300,17 @@ class Batches:
                 if any(cursor.rowcount != wanted for cursor, wanted in charged):
                     raise _CapReached(sheet.charges.keys())
             if sheet.rings:
-                connection.execute(self._sql["ring"])
-            connection.execute("COMMIT")
+                _send(connection, self._sql["ring"])
+            _send(connection, "COMMIT")
+
+
+def _send(connection: Connection, statement: str, *values: Any) -> psycopg.Cursor[Any]:
+    """Send a statement in a pipeline, prepared from the first time on.
+
+    What is prepared later, in a pipeline that fails before it comes to that, psycopg takes for prepared
+    (`maybe_add_to_cache`, 3.3), and the server does not know it when it comes again.
+    """
+    return connection.execute(statement, values, prepare=True)
 
 
 def _act(waiting: _Waiting, sheet: Sheet) -> Ran | None:
