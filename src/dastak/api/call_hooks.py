@@ -73,9 +73,9 @@ async def _page(desk: CallDesk, request: Request, now: datetime) -> Response:
     return Response(page.body, media_type=page.media_type)
 
 
-async def _sound(desk: CallDesk, request: Request, now: datetime) -> Response:
+async def _sound(desk: CallDesk, request: Request, _now: datetime) -> Response:
     call, turn, part = (request.path_params[name] for name in ("call", "turn", "part"))
-    return Response(desk.sound(call, turn, part, now=now), media_type=SOUND_TYPE)
+    return Response(desk.sound(call, turn, part), media_type=SOUND_TYPE)
 
 
 async def _text(desk: CallDesk, request: Request, now: datetime) -> Response:

@@ -1,6 +1,7 @@
 """Look at the profile of an HTTP carrier, and at the address where its receipts come in."""
 
 import os
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,7 +158,7 @@ def _sample_call(profile: CallProfile, to: str) -> tuple[list[HttpRequest], tupl
     under_way = CallUnderWay(
         "CALL",
         call,
-        ends_at=datetime.now(UTC),
+        ends_s=time.monotonic(),
         gate="7",
         language=LAST_RESORT,
         voice=voice,

@@ -8,9 +8,10 @@
 
 import asyncio
 import secrets
+import time
 from collections import Counter, deque
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from dastak.core.errors import NotFound
@@ -101,7 +102,7 @@ class CallDesk:
         call = CallUnderWay(
             token,
             outgoing,
-            ends_at=datetime.now(UTC) + timedelta(seconds=life_s),
+            ends_s=time.monotonic() + life_s,
             gate=str(self._chance(10)),
             url=f"{self.callback.url}/calls/{token}",
             language=language,
@@ -142,7 +143,7 @@ class CallDesk:
             NotFound: This may not be fetched, or not now, or not by whoever asks.
             MalformedRequest: It cannot be read.
         """
-        call = self._call(token, now)
+        call = self._call(token)
         markup = self.carrier.profile.markup
         self._prove(hook, now)
         if markup is None or not call.is_next(number):
@@ -153,9 +154,9 @@ class CallDesk:
             self._settle(call, call.outcome(None), "said")
         return page
 
-    def sound(self, token: str, number: int, part: str, *, now: datetime) -> bytes:
+    def sound(self, token: str, number: int, part: str) -> bytes:
         """Return one of our recordings for a call. Raises: NotFound."""
-        sound = self._call(token, now).sound(number, part)
+        sound = self._call(token).sound(number, part)
         if sound is None:
             raise self._refuse("replayed")
         return sound
@@ -165,7 +166,7 @@ class CallDesk:
         self._prove(hook, now)
         sid = text_in((self.carrier.profile.status.ref,), hook)
         named = (call.token for call in self.calls if call.ref and call.ref.ref == sid)
-        call = self._call(text_in(TEXT_CALL, hook) or next(named, ""), now)
+        call = self._call(text_in(TEXT_CALL, hook) or next(named, ""))
         if not self.carrier.profile.fetches_text or call.text_fetched or call.why_ended:
             raise self._refuse("replayed")
         self._hear_ref(call, hook)
@@ -251,11 +252,11 @@ class CallDesk:
             return LAST_RESORT, self.carrier.voice_of(LAST_RESORT)
         return language, voice
 
-    def _call(self, token: str, now: datetime) -> CallUnderWay:
+    def _call(self, token: str) -> CallUnderWay:
         call = self._calls.get(token)
         if call is None:
             raise self._refuse("unknown")
-        if now >= call.ends_at:
+        if time.monotonic() >= call.ends_s:
             raise self._refuse("expired")
         return call
 

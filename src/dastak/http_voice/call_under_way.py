@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final
 
 from dastak.core.message import CarrierRef
@@ -32,7 +31,7 @@ class CallUnderWay:
     Args:
         token: Unguessable; whoever has it may fetch what the call says next.
         outgoing: What is said, and to whom.
-        ends_at: When its code ends, and with it all its addresses.
+        ends_s: When its code ends, and with it all its addresses (`time.monotonic`).
         gate: The digit that it asks for.
         language: In which it speaks.
         url: Where its turns are, without a slash at the end.
@@ -57,7 +56,7 @@ class CallUnderWay:
         token: str,
         outgoing: Outgoing,
         *,
-        ends_at: datetime,
+        ends_s: float,
         gate: str,
         language: str,
         url: str,
@@ -65,7 +64,7 @@ class CallUnderWay:
         speech_of: SpeechOf,
         tell: Callable[[str, str], None],
     ) -> None:
-        self.token, self.outgoing, self.ends_at = token, outgoing, ends_at
+        self.token, self.outgoing, self.ends_s = token, outgoing, ends_s
         self.url, self.voice = url, voice
         _, self._words = words_of(language)
         self._speech_of, self._tell = speech_of, tell

@@ -14,21 +14,22 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from dastak.core.errors import InvalidRequest, Overloaded
-from dastak.core.lockout import CLEAN
 from dastak.core.past_use import LookFurther
 from dastak.core.policy import Policy
 from dastak.store import rows
-from dastak.store.factor_tables import factor_of, kept_row
+from dastak.store.factor_tables import factor_of
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.operations import Operation
 from dastak.store.postgres.postgres_lane import (
     CLOSE_S_MAX,
+    LOCK_MS_MAX,
     OF_ONE,
     RETRY_AFTER_S,
     Connection,
@@ -37,8 +38,8 @@ from dastak.store.postgres.postgres_lane import (
     NotThere,
     answer_by_s,
 )
-from dastak.store.postgres.sheet import NO_CAP, NotRead, Sheet, encoded, entry_row, letter_row
-from dastak.store.postgres.wanted import Account, Wanted, in_order
+from dastak.store.postgres.sheet import NotRead, Sheet, changes, encoded
+from dastak.store.postgres.wanted import Account, Wanted
 from dastak.store.ran import Ran, tell
 
 WAITING_MAX: Final = 20_000
@@ -47,10 +48,12 @@ BATCH_MAX: Final = 256
 # More connections than two only split the batches.
 LANES: Final = 2
 WAIT_S_MAX: Final = 1.0
-# Who comes again because a batch could not have its locks has waited for them already.
+# For a number, by what has waited for it already as part of a batch that failed.
 LOCK_MS_AGAIN: Final = 100
-# With less time than this a half of a batch is not begun: it would be cut, and its connection with it.
-HALF_S_MIN: Final = 0.3
+# With less time than this nothing is done again: it would be cut, and its connection with it.
+AGAIN_S_MIN: Final = 0.3
+# So many locks in a row that could not be had, with no commit between, are no accident of one number.
+IN_VAIN_MAX: Final = 12
 POLICIES_MAX: Final = 1024
 
 
@@ -97,6 +100,7 @@ class Batches:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._closing = self._failing = False
+        self._in_vain = 0
         self._policies: dict[Policy, int] = {}
         self.commits = self.operations = 0
         self._writers = [self._loop.create_task(self._write(lane)) for lane in self._lanes]
@@ -154,51 +158,61 @@ class Batches:
                 await self._wake.wait()
                 continue
             self._waiting_since = self._loop.time()
-            await self._one_batch(
-                lane, [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
-            )
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
+            try:
+                await self._one_batch(lane, batch)
+            except asyncio.CancelledError:
+                detail = "The database was closed; the change may have been kept."
+                error = Overloaded(detail, retry_after_s=RETRY_AFTER_S, may_be_done=True)
+                tell([Ran(waiting.future, None, error) for waiting in batch])
+                raise
 
     async def _one_batch(
-        self, lane: Lane, batch: Sequence[_Waiting], *, by_s: float | None = None, lock_ms: int | None = None
+        self, lane: Lane, batch: Sequence[_Waiting], *, by_s: float | None = None, again: bool = False
     ) -> None:
         batch = [waiting for waiting in batch if not waiting.future.done()]
+        if not batch:
+            return
         by_s = answer_by_s() if by_s is None else by_s
         try:
             try:
-                ran = await self._commit(lane, batch, by_s, Wanted(lock_ms=lock_ms))
+                ran = await self._commit(lane, batch, by_s, Wanted(again=again))
             except _CapReached as reached:
-                ran = await self._commit(lane, batch, by_s, Wanted(lock_ms=lock_ms, charged=reached.accounts))
+                if by_s - self._loop.time() < AGAIN_S_MIN:
+                    _tell_behind(batch)
+                    return
+                ran = await self._commit(lane, batch, by_s, Wanted(again=again, charged=reached.accounts))
         except (InvalidRequest, psycopg.IntegrityError) as error:
-            await self._halve(lane, batch, error, by_s, lock_ms)
+            await self._halve(lane, batch, error, by_s)
         except Exception as error:
             if isinstance(error.__cause__, OF_ONE):
-                await self._halve(lane, batch, error, by_s, LOCK_MS_AGAIN)
+                self._in_vain += 1
+                await self._halve(lane, batch, error, by_s)
+                self._failing = self._failing or self._in_vain >= IN_VAIN_MAX
                 return
             self._policies.clear()
-            self._failing = True
             tell([Ran(waiting.future, None, error) for waiting in batch])
-            if isinstance(error.__cause__, TimeoutError | NotThere):
+            # What is done again had little time: that it was too little says nothing of the server.
+            self._failing = self._failing or not again
+            if not again and isinstance(error.__cause__, TimeoutError | NotThere):
                 self._send_away()
         else:
-            self._failing = False
+            self._failing, self._in_vain = False, 0
             self.commits += 1
             self.operations += len(ran)
             tell(ran)
 
-    async def _halve(
-        self, lane: Lane, batch: Sequence[_Waiting], error: Exception, by_s: float, lock_ms: int | None
-    ) -> None:
+    async def _halve(self, lane: Lane, batch: Sequence[_Waiting], error: Exception, by_s: float) -> None:
         """Find out whose fault it was that a batch failed; the others go on, if there is time for them."""
         if len(batch) < 2:
             tell([Ran(waiting.future, None, error) for waiting in batch])
             return
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
-            if by_s - self._loop.time() < HALF_S_MIN:
-                behind = Overloaded("The database is behind.")
-                tell([Ran(waiting.future, None, behind) for waiting in half])
+            if by_s - self._loop.time() < AGAIN_S_MIN:
+                _tell_behind(half)
             else:
-                await self._one_batch(lane, half, by_s=by_s, lock_ms=lock_ms)
+                await self._one_batch(lane, half, by_s=by_s, again=True)
 
     def _send_away(self) -> None:
         """Tell those who wait as well that nobody answers: they have waited as long already."""
@@ -228,6 +242,8 @@ class Batches:
         await lane.run(lambda connection: self._keep(connection, sheet), by_s=by_s)
         # Not before: what is to be undone with this batch would be done by another one as well.
         if again:
+            if not self._waiting:
+                self._waiting_since = self._loop.time()
             self._waiting.extendleft(reversed(again))
             self._wake.set()
         return ran
@@ -238,7 +254,8 @@ class Batches:
         numbers = {policy: self._policies[policy] for policy in needed & self._policies.keys()}
         new = needed - numbers.keys()
         if new:
-            fresh = await lane.run(lambda connection: self._number_policies(connection, new), by_s=by_s)
+            number = partial(self._number_policies, new=new)
+            fresh = await lane.run(number, ends=False, by_s=by_s)
             if len(self._policies) + len(fresh) > POLICIES_MAX:
                 self._policies.clear()
             self._policies |= fresh
@@ -262,10 +279,12 @@ class Batches:
         found: dict[str, Sequence[Any]] = {name: () for name, _ in asked}
         with connection.pipeline():
             _send(connection, "BEGIN")
-            if wanted.lock_ms is not None:
-                _send(connection, f"SET LOCAL lock_timeout = {wanted.lock_ms}")
+            if wanted.again:
+                _send(connection, f"SET LOCAL lock_timeout = {LOCK_MS_AGAIN}")
             locks = (encoded(about), encoded(sorted(wanted.locks)))
             cursors = {"lock_numbers": _send(connection, self._sql["lock_numbers"], *locks)}
+            if wanted.again:
+                _send(connection, f"SET LOCAL lock_timeout = {LOCK_MS_MAX}")
             cursors |= {
                 name: _send(connection, self._sql[name], encoded(what)) for name, what in asked if what
             }
@@ -282,9 +301,10 @@ class Batches:
         """Write what a batch decided, and make it durable; in the thread of a lane."""
         if connection.info.transaction_status is not TransactionStatus.INTRANS:
             raise NotSent("the connection was lost between reading and writing")
-        written = [(name, what) for name, what in _changes(sheet) if what]
+        written = [(name, what) for name, what in changes(sheet) if what]
         if not written:
-            connection.execute("ROLLBACK")
+            # After a ROLLBACK psycopg prepares everything anew; but a careful batch may have opened accounts.
+            _send(connection, "ROLLBACK" if sheet.balances else "COMMIT")
             return
         with connection.pipeline() as pipeline:
             charged = []
@@ -311,6 +331,11 @@ def _send(connection: Connection, statement: str, *values: Any) -> psycopg.Curso
     (`maybe_add_to_cache`, 3.3), and the server does not know it when it comes again.
     """
     return connection.execute(statement, values, prepare=True)
+
+
+def _tell_behind(batch: Sequence[_Waiting]) -> None:
+    behind = Overloaded("The database is behind.")
+    tell([Ran(waiting.future, None, behind) for waiting in batch])
 
 
 def _act(waiting: _Waiting, sheet: Sheet) -> Ran | None:
@@ -349,40 +374,3 @@ def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any])
         sheet.tallies.setdefault((tenant, msisdn), rows.tally_of(wrong))
     for account, day, micros in (*found["lock_spends"], *found["lock_accounts"]):
         sheet.balances[account, day] = micros
-
-
-def _changes(sheet: Sheet) -> list[tuple[str, list[Any]]]:
-    """Return what must be written, in order: what is new first, and what many batches charge last."""
-    tallies = sorted(sheet.changed_tallies)
-    charges = [(account, sheet.charges[account]) for account in in_order(sheet.charges)]
-    return [
-        ("insert_verifications", sheet.new_entries),
-        ("insert_messages", sheet.new_letters),
-        ("update_verifications", [entry_row(e) for e in sheet.entries.values() if e.changed]),
-        ("update_messages", [letter_row(m) for m in sheet.letters.values() if m.changed]),
-        ("put_tallies", [_tally_row(sheet, n) for n in tallies if sheet.tallies[n] != CLEAN]),
-        ("remove_tallies", [_number_row(n) for n in tallies if sheet.tallies[n] == CLEAN]),
-        ("keep_factors", [_factor_row(factor) for factor in sheet.changed_factors.values()]),
-        ("insert_reports", sheet.new_reports),
-        ("keep_answers", sheet.new_answers),
-        ("put_accounts", [_charge_row(sheet, "name", a, m) for a, m in charges if isinstance(a[0], str)]),
-        ("put_spends", [_charge_row(sheet, "tenant", a, m) for a, m in charges if isinstance(a[0], int)]),
-    ]
-
-
-def _charge_row(sheet: Sheet, of: str, account: Account, micros: int) -> dict[str, Any]:
-    return {of: account[0], "day": account[1], "micros": micros, "cap": sheet.caps.get(account, NO_CAP)}
-
-
-def _number_row(number: tuple[int, int]) -> dict[str, Any]:
-    return {"tenant": number[0], "msisdn": number[1]}
-
-
-def _tally_row(sheet: Sheet, number: tuple[int, int]) -> dict[str, Any]:
-    tally = sheet.tallies[number]
-    last_at_s = tally.wrong_at_s[-1] if tally.wrong_at_s else 0
-    return _number_row(number) | {"wrong": rows.text(tally), "last_at_s": last_at_s}
-
-
-def _factor_row(factor: Any) -> dict[str, Any]:
-    return dict(zip(("id", "state", "sealed", "record"), kept_row(factor), strict=True))

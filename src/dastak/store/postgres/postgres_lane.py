@@ -216,10 +216,6 @@ class Lane:
         except psycopg.DataError as error:
             raise InvalidRequest("A text has a character that cannot be kept.") from error
         except OF_ONE as error:
-            if ends and isinstance(error, errors.QueryCanceled):
-                # Somebody may have cancelled a COMMIT.
-                self._fail(str(error))
-                raise self._away("The database cannot be asked now", in_doubt=True) from error
             raise Overloaded("Others work with what this is about.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
             self._fail(str(error))

@@ -72,7 +72,7 @@ class PostgresStore(Subjects):
     async def __aenter__(self) -> Self:
         with told(self._url):
             await asyncio.to_thread(lambda: postgres_migrate.upgrade(self._connect()))
-        self._number = RowNumbers(int.from_bytes(urandom(2), "big") % NODES_MAX)
+        self._number = RowNumbers(int.from_bytes(urandom(2), "big") % NODES_MAX, now_s=self.now_s)
         arrive = partial(postgres_migrate.arrive, self._connect)
         self._seldom = PostgresDesk(arrive, stays=self._number.claim)
         super().__init__(self._seldom)
@@ -257,12 +257,16 @@ def _resume(now_ms: int, statement: str, asked: Sequence[int], execute: Execute)
 class RowNumbers:
     """Give each row of this node a number that no other node gives.
 
+    Args:
+        node: Where to look for a free one first.
+        now_s: Returns the time, in seconds since 1970.
+
     Attributes:
         node: This node's own number; a lock of its connection keeps others from having it too.
     """
 
-    def __init__(self, node: int) -> None:
-        self.node = node
+    def __init__(self, node: int, *, now_s: Callable[[], float] = time.time) -> None:
+        self.node, self._now_s = node, now_s
         self._ms = self._count = 0
 
     def claim(self, connection: Connection) -> None:
@@ -280,7 +284,7 @@ class RowNumbers:
 
     def __call__(self) -> int:
         """Return the next number."""
-        now_ms = time.time_ns() // 1_000_000 - _SINCE_MS
+        now_ms = int(self._now_s() * 1_000) - _SINCE_MS
         if now_ms > self._ms:
             self._ms, self._count = now_ms, 0
         else:

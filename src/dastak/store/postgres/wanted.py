@@ -28,16 +28,16 @@ class Wanted:
     """Collects what the operations of a batch ask for; each thing once, in order.
 
     Attributes:
-        lock_ms: How long it waits for a lock; None is as long as its connection does.
+        again: Whether the batch is part of one that failed; it has waited for its numbers already.
         careful: Whether accounts are locked and read; see `Sheet`.
         accounts: What is charged.
         sends: Numbers whose sends are judged, with the millisecond since when.
         calls: The same for calls, with the millisecond since when their verifications were made.
     """
 
-    def __init__(self, *, lock_ms: int | None = None, charged: Collection[Account] | None = None) -> None:
+    def __init__(self, *, again: bool = False, charged: Collection[Account] | None = None) -> None:
         """Begin; `charged` is what a batch charged before it came again, to be careful."""
-        self.lock_ms, self.careful = lock_ms, charged is not None
+        self.again, self.careful = again, charged is not None
         self.locks: set[int] = set()
         self.keys: dict[Key, None] = {}
         self.pending: dict[tuple[int, int, int], None] = {}
