@@ -387,7 +387,7 @@ async def test_no_button_but_save_has_leads_go_sooner(landing: Landing) -> None:
     assert (gone.gone_at - gone.at).days == 3
 
 
-async def test_leads_are_walked_only_when_their_page_keeps_them_for_less_time(
+async def test_leads_are_walked_by_save_alone_and_again_where_a_walk_was_cut_off(
     landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, walked, walks = await editing(landing), [], landing.store.keep_leads
@@ -397,11 +397,11 @@ async def test_leads_are_walked_only_when_their_page_keeps_them_for_less_time(
         await walks(page, days)
 
     monkeypatch.setattr(landing.store, "keep_leads", noted)
-    for days in ("90", "30", "30", "60", "20"):
+    for days in ("90", "30", "30", "60"):
         await desk.save(keep_days=days)
-    await desk.save()
+    await desk.save(do="up:1")
 
-    assert walked == [30, 20]
+    assert walked == [90, 30, 30, 60]
 
 
 async def test_pictures_and_files_of_leads_are_made_beside_the_loop(

@@ -306,15 +306,12 @@ async def test_spellings_that_the_customers_system_takes_for_one_are_one_person(
         assert login.asked == ["ASHA", "Asha", "ASHA"]
 
 
-@pytest.mark.parametrize("refusal", [None, Overloaded("down")])
-async def test_refusal_of_the_second_question_makes_nobody_and_counts_nothing(
-    tmp_path: Path, refusal: Overloaded | None
-) -> None:
+async def test_second_question_that_nobody_answers_makes_nobody_and_counts_nothing(tmp_path: Path) -> None:
     async with a_login(tmp_path) as login:
         login.accounts, login.spelled = {"asha": PASSWORD}, str.casefold
         first = await login.elsewhere("Asha", PASSWORD)
         for _ in range(3 * FROM_THERE.attempts):
-            login.answers = [True, refusal]
+            login.answers = [True, Overloaded("down")]
             with pytest.raises(Overloaded):
                 await login.elsewhere("ASHA", PASSWORD)
         people = await login.ports.people.people_of(1, limit=9)
@@ -323,6 +320,24 @@ async def test_refusal_of_the_second_question_makes_nobody_and_counts_nothing(
         assert first is not None
         assert [one.id for one in people] == ids(first)
         assert ids(again) == ids(first)
+
+
+async def test_refusal_of_the_second_question_makes_nobody_and_counts_at_the_account(tmp_path: Path) -> None:
+    """Else whoever has the other spelling tries passwords of this one; and a lock is told to nobody."""
+    async with a_login(tmp_path) as login:
+        login.accounts, login.spelled = {"asha": PASSWORD}, str.casefold
+        first = await login.elsewhere("Asha", PASSWORD)
+        # The first one was an attempt as well, until its sign-in goes on.
+        for _ in range(FROM_THERE.attempts - 1):
+            login.answers = [True, None]
+            with pytest.raises(Overloaded):
+                await login.elsewhere("ASHA", PASSWORD)
+        login.answers = [True, None]
+        locked = await login.elsewhere("ASHA", PASSWORD)
+        people = await login.ports.people.people_of(1, limit=9)
+
+    assert locked is None
+    assert [one.id for one in people] == ids(first)
 
 
 async def test_refusal_without_a_word_lets_nobody_in_and_counts(tmp_path: Path) -> None:

@@ -316,9 +316,16 @@ def test_mask_hides_at_least_half_of_the_national_digits(msisdn: str, masked: st
 
 @pytest.mark.parametrize(
     ("countries", "region"),
-    [(("AE",), "AE"), (("AE", "IN"), "IN"), (("BD", "IN", "NP"), "IN"), (("AE", "SG"), "IN"), ((), "IN")],
+    [
+        (("AE",), "AE"),
+        (("AE", "IN"), "IN"),
+        (("BD", "IN", "NP"), "IN"),
+        (("CA", "US"), "CA"),
+        (("AE", "SG"), "AE"),
+        ((), "IN"),
+    ],
 )
-def test_number_without_calling_code_is_of_the_one_country_that_is_open(
+def test_number_without_calling_code_is_of_a_country_that_is_open(
     countries: tuple[str, ...], region: str
 ) -> None:
     assert region_of(countries) == region

@@ -102,8 +102,14 @@ def parse(text: str, *, default_region: str | None = None) -> Number:
 
 
 def region_of(countries: Sequence[str]) -> str:
-    """Return where people write numbers without a calling code, of the countries a service sends to."""
-    return countries[0] if len(countries) == 1 else REGION_DEFAULT
+    """Return where people write numbers without a calling code, of the countries a service sends to.
+
+    That is known where all have one calling code. Else it is India, if it is among them or none is named.
+    """
+    codes = {phonenumbers.country_code_for_region(country) for country in countries}
+    if len(codes) == 1:
+        return countries[0]
+    return REGION_DEFAULT if not countries or REGION_DEFAULT in countries else countries[0]
 
 
 def mask(msisdn: str) -> str:

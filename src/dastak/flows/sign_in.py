@@ -5,6 +5,7 @@
 3. Only the session whose password was right is ever asked for a code.
 """
 
+import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -54,6 +55,8 @@ from dastak.flows.start import Ask
 KNOWN_FOR: Final = timedelta(days=365)
 # What counts quick repeats forgets one soon.
 REFUSED_RETRY_S: Final = 5
+log = logging.getLogger("dastak.login")
+
 NOBODY: Final = PersonId(bytes(PERSON_ID_OCTETS))
 
 
@@ -111,10 +114,16 @@ async def pass_password(
         await refuse_source(login, source)
     try:
         if settings.check_url is not None:
-            person = await _known_elsewhere(login, settings, found, username, password)
+            is_over = locked or (found is not None and found.blocked)
+            person = await _known_elsewhere(login, settings, found, username, password, is_over=is_over)
         else:
             waits_as = _asker(visitor, None if locked else known)
             person = await _known_here(login, found, password, waits_as)
+    except _Unsaid as unsaid:
+        # The account may be another one than the password is of: there it was an attempt.
+        await login.people.give_back(source, now=now)
+        detail = "The system that knows the passwords refuses."
+        raise Overloaded(detail, retry_after_s=REFUSED_RETRY_S) from unsaid
     except Overloaded:
         await login.people.give_back(source if locked else (*source, *claims), now=now)
         raise
@@ -169,14 +178,28 @@ async def _known_here(login: LoginPorts, found: Person | None, password: str, as
     return found
 
 
+class _Unsaid(Exception):  # noqa: N818 - a signal: whose account it is nobody knows
+    """The customer's own system did not say whether another spelling is the same account."""
+
+
 async def _known_elsewhere(
-    login: LoginPorts, settings: LoginSettings, found: Person | None, username: str, password: str
+    login: LoginPorts,
+    settings: LoginSettings,
+    found: Person | None,
+    username: str,
+    password: str,
+    *,
+    is_over: bool,
 ) -> Person | None:
     """Return whom the customer's own system lets in.
 
     It judges a name as it was typed, and two spellings may be two accounts there. So who is known here by
     another spelling is let in only if the system says yes to that one too; if it says no, this is somebody
-    else. A refusal without a word may be for the repeat, and would make two of one for good: come again.
+    else. A refusal without a word may be for the repeat, and would make two of one for good: come again. Who
+    would not be let in anyhow (`is_over`) hears nothing of all that.
+
+    Raises:
+        _Unsaid: There was such a refusal.
     """
     name = username.strip()
     if len(name) > NAME_CHARACTERS_MAX or len(name_key(name)) > NAME_CHARACTERS_MAX:
@@ -189,7 +212,10 @@ async def _known_elsewhere(
         return found
     same = await login.asks_elsewhere(settings, found.username, password)
     if same is None:
-        raise Overloaded("The system that knows the passwords refuses.", retry_after_s=REFUSED_RETRY_S)
+        if is_over:
+            return None
+        log.warning("check_url of service %d does not say whose account a spelling is", settings.service)
+        raise _Unsaid
     if same:
         return found
     return await _first_time(login, settings, name, exact_key(name))

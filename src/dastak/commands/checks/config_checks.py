@@ -112,7 +112,7 @@ def domains(scene: Scene) -> Fault | None:
         f"{domain} of {tenants[one.tenant]}"
         for one in services
         if tenants[one.tenant] != operators.DEFAULT_NAME
-        for domain in taken_as_it_is(one)
+        for domain in taken_as_it_is(one, services)
         if domain not in shared
     }
     what = [f"{domain} is a domain of two tenants" for domain in sorted(twice)]

@@ -79,13 +79,18 @@ class DomainProofs:
         self._under_way.add(tenant)
         late_at = asyncio.get_running_loop().time() + WITHIN_S
         try:
-            missing = [domain for domain in domains if not await self._is_proved(tenant, domain, late_at)]
+            found = {domain: await self._is_proved(tenant, domain, late_at) for domain in domains}
         finally:
             self._under_way.remove(tenant)
+        missing = [domain for domain, is_proved in found.items() if is_proved is False]
+        late = [domain for domain, is_proved in found.items() if is_proved is None]
         if missing:
-            raise DomainNotProved(self._wanted(tenant, missing))
+            raise DomainNotProved(self._wanted(tenant, missing) + _told(late))
 
-    async def _is_proved(self, tenant: int, domain: str, late_at: float) -> bool:
+    async def _is_proved(self, tenant: int, domain: str, late_at: float) -> bool | None:
+        """Say whether a domain's line is there; None where it is too late to look."""
+        if asyncio.get_running_loop().time() >= late_at:
+            return None
         proving = {line_of(key, tenant, domain) for key in self._keys.keys.values()}
         return not proving.isdisjoint(await self._lines_at(domain, late_at))
 
@@ -103,9 +108,7 @@ class DomainProofs:
         )
 
     async def _lines_at(self, domain: str, late_at: float) -> Collection[str]:
-        """Return what stands in a domain's file; nothing where none can be read, or it is too late."""
-        if asyncio.get_running_loop().time() >= late_at:
-            return ()
+        """Return what stands in a domain's file; nothing where none can be read."""
         fetched = self._sender.get(ADDRESS.format(domain=domain), within_s=WITHIN_S)
         try:
             async with asyncio.timeout_at(late_at), fetched as answer:
@@ -113,6 +116,11 @@ class DomainProofs:
         except (TimeoutError, OSError, httpx.HTTPError, ValueError, InvalidRequest):
             return ()
         return {line.strip() for line in octets.decode("ascii", "replace").splitlines()}
+
+
+def _told(late: Sequence[str]) -> str:
+    names = ", ".join(f"`{one}`" for one in late)
+    return f" There was no time to look at {names}: name fewer at once." if late else ""
 
 
 def line_of(key: bytes, tenant: int, domain: str) -> str:

@@ -66,9 +66,10 @@ def granted_of(service: Service, services: Iterable[Service], grant: DomainGrant
     return tuple(domain for domain in service.domains if domain in known)
 
 
-def taken_as_it_is(service: Service) -> tuple[str, ...]:
-    """Return the domains of a service that nobody is known to have proved or given."""
-    return tuple(domain for domain in service.domains if domain not in {*service.granted_domains, *NOBODYS})
+def taken_as_it_is(service: Service, services: Iterable[Service]) -> tuple[str, ...]:
+    """Return the domains of a service that nobody is known to have proved, or given to its tenant."""
+    known = {domain for one in services if one.tenant == service.tenant for domain in one.granted_domains}
+    return tuple(domain for domain in service.domains if domain not in known | NOBODYS)
 
 
 def not_its_own(service: Service, services: Iterable[Service]) -> tuple[str, ...]:

@@ -237,8 +237,8 @@ def _may_change(page: CodePage, asked: Verification) -> bool:
 def _met_factor(asked: Verification) -> bool:
     """Say whether an authenticator is asked for because the number that somebody signs up with has one.
 
-    It may be mistyped and be another person's. Where a caller named the authenticator, or signs somebody in,
-    a text to another number would stand in for it.
+    It may be mistyped and be another person's. Where a caller signs somebody in, a text to another number
+    would stand in for the authenticator; at a sign-up the answer says that the number is another one.
     """
     said = asked.particulars
     first = takewhile(FACTORS.__contains__, asked.policy.channels)

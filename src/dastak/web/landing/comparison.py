@@ -62,7 +62,8 @@ class ExperimentRuns:
 
     def __init__(self, store: LandingStore) -> None:
         self._store = store
-        self._known: dict[tuple[int, int], str] = {}
+        # Of a version what it says, and with which one its run began.
+        self._known: dict[tuple[int, int], tuple[str, int]] = {}
 
     async def of(self, page: int, version: int, design: Design) -> str:
         """Return what tells the run of a version from every other; empty where it has one variant alone.
@@ -76,16 +77,18 @@ class ExperimentRuns:
             return ""
         known = self._known.get((page, version))
         if known is None:
-            known = experiment_of(design, await self._began(page, version, design))
+            said = experiment_of(design, 0)
+            known = said, await self._began(page, version, said)
             if len(self._known) >= RUNS_KNOWN_MAX:
                 self._known.clear()
             self._known[page, version] = known
-        return known
+        return experiment_of(design, known[1])
 
-    async def _began(self, page: int, version: int, design: Design) -> int:
+    async def _began(self, page: int, version: int, said: str) -> int:
         """Return the first of the versions up to this one that say the same, one after the other."""
-        said = experiment_of(design, 0)
         while version > 1:
+            if (known := self._known.get((page, version - 1))) is not None:
+                return known[1] if known[0] == said else version
             former = await self._store.version(page, version - 1)
             if experiment_of(decode(former.body), 0) != said:
                 break

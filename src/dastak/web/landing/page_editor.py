@@ -149,7 +149,8 @@ class PageEditor:
             faults = await self._room.faults(put, edited.design)
             waits = self._settings(put, upload.fields)[0] != put
             return _told({"edition": put.draft_edition, "faults": len(faults), "waits": waits})
-        if put.keep_days < found.keep_days:
+        # Each time, for a walk that was cut off goes on with the next one.
+        if put.live > 0 and upload.fields.get("do", "save") in _SAVES:
             await self._store.keep_leads(put.n, put.keep_days)
         if edited.complaints:
             return await self._editor(
