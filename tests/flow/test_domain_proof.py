@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -308,6 +308,24 @@ async def test_no_other_domain_is_looked_at_when_the_time_is_over(
 
     assert looked == [BANK]
     assert "no time to look at `shop.example`" in told.value.detail
+
+
+async def test_domain_that_nobody_had_time_to_look_at_is_not_proved_by_the_one_before_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.body = LINE.encode()
+    asking = proofs()
+    lines_at = asking._lines_at
+
+    async def slowly(domain: str, late_at: float) -> Collection[str]:
+        found = await lines_at(domain, late_at)
+        # It came just before the time was over.
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: late_at + 1.0)
+        return found
+
+    monkeypatch.setattr(asking, "_lines_at", slowly)
+    with pytest.raises(DomainNotProved, match=r"no time to look at `shop\.example`"):
+        await grant(asking, BANK, "shop.example")
 
 
 def test_file_is_fetched_by_https_from_the_domain_itself() -> None:

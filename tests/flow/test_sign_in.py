@@ -332,11 +332,12 @@ async def test_refusal_of_the_second_question_makes_nobody_and_counts_at_the_acc
             login.answers = [True, None]
             with pytest.raises(Overloaded):
                 await login.elsewhere("ASHA", PASSWORD)
-        login.answers = [True, None]
+        login.asked.clear()
+        login.answers = [True, Overloaded("down")]
         locked = await login.elsewhere("ASHA", PASSWORD)
         people = await login.ports.people.people_of(1, limit=9)
 
-    assert locked is None
+    assert (locked, login.asked) == (None, ["ASHA"])
     assert [one.id for one in people] == ids(first)
 
 

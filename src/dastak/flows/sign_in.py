@@ -114,8 +114,7 @@ async def pass_password(
         await refuse_source(login, source)
     try:
         if settings.check_url is not None:
-            is_over = locked or (found is not None and found.blocked)
-            person = await _known_elsewhere(login, settings, found, username, password, is_over=is_over)
+            person = await _known_elsewhere(login, settings, found, username, password, locked=locked)
         else:
             waits_as = _asker(visitor, None if locked else known)
             person = await _known_here(login, found, password, waits_as)
@@ -189,14 +188,14 @@ async def _known_elsewhere(
     username: str,
     password: str,
     *,
-    is_over: bool,
+    locked: bool,
 ) -> Person | None:
     """Return whom the customer's own system lets in.
 
     It judges a name as it was typed, and two spellings may be two accounts there. So who is known here by
     another spelling is let in only if the system says yes to that one too; if it says no, this is somebody
-    else. A refusal without a word may be for the repeat, and would make two of one for good: come again. Who
-    would not be let in anyhow (`is_over`) hears nothing of all that.
+    else. A refusal without a word may be for the repeat, and would make two of one for good: come again.
+    Where the account is locked one question is all, whatever its answer: two would tell that it was yes.
 
     Raises:
         _Unsaid: There was such a refusal.
@@ -204,7 +203,7 @@ async def _known_elsewhere(
     name = username.strip()
     if len(name) > NAME_CHARACTERS_MAX or len(name_key(name)) > NAME_CHARACTERS_MAX:
         return None
-    if not await login.asks_elsewhere(settings, name, password):
+    if not await login.asks_elsewhere(settings, name, password) or locked:
         return None
     if found is None:
         found = await _first_time(login, settings, name, name_key(name))
@@ -212,8 +211,6 @@ async def _known_elsewhere(
         return found
     same = await login.asks_elsewhere(settings, found.username, password)
     if same is None:
-        if is_over:
-            return None
         log.warning("check_url of service %d does not say whose account a spelling is", settings.service)
         raise _Unsaid
     if same:

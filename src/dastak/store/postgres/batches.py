@@ -29,7 +29,6 @@ from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.operations import Operation
 from dastak.store.postgres.postgres_lane import (
     CLOSE_S_MAX,
-    LOCK_MS_MAX,
     OF_ONE,
     RETRY_AFTER_S,
     Connection,
@@ -50,6 +49,8 @@ LANES: Final = 2
 WAIT_S_MAX: Final = 1.0
 # For a number, by what has waited for it already as part of a batch that failed.
 LOCK_MS_AGAIN: Final = 100
+# For a row, which all of a tenant share. It is found out whose it is, before the time of all is over.
+ROW_LOCK_MS_AGAIN: Final = 250
 # With less time than this nothing is done again: it would be cut, and its connection with it.
 AGAIN_S_MIN: Final = 0.3
 # So many locks in a row that could not be had, with no commit between, are no accident of one number.
@@ -178,10 +179,11 @@ class Batches:
             try:
                 ran = await self._commit(lane, batch, by_s, Wanted(again=again))
             except _CapReached as reached:
+                again = True
                 if by_s - self._loop.time() < AGAIN_S_MIN:
                     _tell_behind(batch)
                     return
-                ran = await self._commit(lane, batch, by_s, Wanted(again=again, charged=reached.accounts))
+                ran = await self._commit(lane, batch, by_s, Wanted(again=True, charged=reached.accounts))
         except (InvalidRequest, psycopg.IntegrityError) as error:
             await self._halve(lane, batch, error, by_s)
         except Exception as error:
@@ -284,7 +286,7 @@ class Batches:
             locks = (encoded(about), encoded(sorted(wanted.locks)))
             cursors = {"lock_numbers": _send(connection, self._sql["lock_numbers"], *locks)}
             if wanted.again:
-                _send(connection, f"SET LOCAL lock_timeout = {LOCK_MS_MAX}")
+                _send(connection, f"SET LOCAL lock_timeout = {ROW_LOCK_MS_AGAIN}")
             cursors |= {
                 name: _send(connection, self._sql[name], encoded(what)) for name, what in asked if what
             }

@@ -84,8 +84,8 @@ class DomainProofs:
             self._under_way.remove(tenant)
         missing = [domain for domain, is_proved in found.items() if is_proved is False]
         late = [domain for domain, is_proved in found.items() if is_proved is None]
-        if missing:
-            raise DomainNotProved(self._wanted(tenant, missing) + _told(late))
+        if missing or late:
+            raise DomainNotProved(self._wanted(tenant, missing or late) + _told(late))
 
     async def _is_proved(self, tenant: int, domain: str, late_at: float) -> bool | None:
         """Say whether a domain's line is there; None where it is too late to look."""

@@ -10,6 +10,7 @@
 import asyncio
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dastak.core.errors import Conflict, DastakError, InvalidRequest
+from dastak.core.errors import Conflict, DastakError, InvalidRequest, Overloaded
 from dastak.core.landing import (
     KEEP_DAYS_MAX,
     LandingPage,
@@ -151,7 +152,8 @@ class PageEditor:
             return _told({"edition": put.draft_edition, "faults": len(faults), "waits": waits})
         # Each time, for a walk that was cut off goes on with the next one.
         if put.live > 0 and upload.fields.get("do", "save") in _SAVES:
-            await self._store.keep_leads(put.n, put.keep_days)
+            with suppress(Overloaded):
+                await self._store.keep_leads(put.n, put.keep_days)
         if edited.complaints:
             return await self._editor(
                 author, put, edited.design, complaints=edited.complaints, status=_UNPROCESSABLE
