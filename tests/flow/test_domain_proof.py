@@ -14,10 +14,10 @@ from dastak.core.codes import KeyRing
 from dastak.core.errors import DomainNotProved, InvalidRequest, Overloaded
 from dastak.core.tenant import Caller, Scope
 from dastak.tenancy.domains import domain_proof
-from dastak.tenancy.domains.domain_proof import FILE_OCTETS_MAX, DomainProofs, line_of
+from dastak.tenancy.domains.domain_proof import DomainProofs, line_of
 from dastak.tenancy.domains.domain_rules import DomainGrant
 from dastak.tenancy.host_lookup import HostLookup
-from dastak.tenancy.signed_request import GuardedSender
+from dastak.tenancy.signed_request import ANSWER_OCTETS_MAX, GuardedSender
 from tests.support.authority import Authority
 from tests.support.house import FakeClock
 from tests.support.samples import RING, some_key, some_service, some_tenant
@@ -122,7 +122,7 @@ OTHER_RING = KeyRing(current=1, keys={1: bytes(range(100, 132))})
         LINE.encode() + b"0",
         LINE[:-1].encode(),
         b"<a>" + LINE.encode() + b"</a>",
-        LINE.encode() + b"\n" + b"x" * FILE_OCTETS_MAX,
+        LINE.encode() + b"\n" + b"x" * ANSWER_OCTETS_MAX,
         b"\xff\xfe" + LINE.encode(),
     ],
 )

@@ -14,10 +14,9 @@ from dastak.core.errors import InvalidRequest, Overloaded
 from dastak.core.login_settings import LoginSettings
 from dastak.core.ports import Ports
 from dastak.core.signing_secret import signing
-from dastak.tenancy.signed_request import GuardedSender
+from dastak.tenancy.signed_request import GuardedSender, read_answer
 
 WITHIN_S: Final = 4.0
-ANSWER_OCTETS_MAX: Final = 4 * 1024
 AT_ONCE_MAX: Final = 50
 RETRY_AFTER_S: Final = 5
 _ID_OCTETS: Final = 16
@@ -82,18 +81,9 @@ class PasswordHook:
                 return None
             if answer.status_code != httpx.codes.OK:
                 raise ValueError("an answer that says nothing")
-            return msgspec.json.decode(await _read(answer), type=_Answer).valid
+            return msgspec.json.decode(await read_answer(answer), type=_Answer).valid
 
 
 def bound_to(service: int) -> bytes:
     """Return what the sealed secret of a service is bound to."""
     return b"login/" + service.to_bytes(8)
-
-
-async def _read(answer: httpx.Response) -> bytes:
-    octets = bytearray()
-    async for chunk in answer.aiter_raw():
-        octets += chunk
-        if len(octets) > ANSWER_OCTETS_MAX:
-            raise ValueError("an answer that is too long")
-    return bytes(octets)

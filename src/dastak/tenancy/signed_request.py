@@ -25,6 +25,7 @@ from dastak.core.public_address import is_public
 from dastak.tenancy.host_lookup import HostLookup
 
 CONNECT_S: Final = 2.0
+ANSWER_OCTETS_MAX: Final = 4 * 1024
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
 
 
@@ -35,6 +36,16 @@ class _Place(msgspec.Struct, frozen=True):
     host: str
     port: int
     secure: bool
+
+
+async def read_answer(answer: httpx.Response) -> bytes:
+    """Read what a customer's address answers. Raises: ValueError (it is longer than any such answer)."""
+    octets = bytearray()
+    async for chunk in answer.aiter_raw():
+        octets += chunk
+        if len(octets) > ANSWER_OCTETS_MAX:
+            raise ValueError("an answer that is too long")
+    return bytes(octets)
 
 
 class GuardedSender:

@@ -19,13 +19,12 @@ from dastak.core.errors import DomainNotProved, InvalidRequest, Overloaded
 from dastak.core.tenant import Caller, Scope, Service
 from dastak.tenancy.domains.domain_rules import DomainGrant, new_domains
 from dastak.tenancy.service_rules import check_service
-from dastak.tenancy.signed_request import GuardedSender
+from dastak.tenancy.signed_request import GuardedSender, read_answer
 
 # RFC 8615: what a site says of itself stands below /.well-known/.
 ADDRESS: Final = "https://{domain}/.well-known/dastak-domain"
 # For all domains of one request together: its caller waits.
 WITHIN_S: Final = 4.0
-FILE_OCTETS_MAX: Final = 4 * 1024
 # Tenants.
 AT_ONCE_MAX: Final = 8
 RETRY_AFTER_S: Final = 5
@@ -112,7 +111,7 @@ class DomainProofs:
         fetched = self._sender.get(ADDRESS.format(domain=domain), within_s=WITHIN_S)
         try:
             async with asyncio.timeout_at(late_at), fetched as answer:
-                octets = await _read(answer) if answer.status_code == httpx.codes.OK else b""
+                octets = await read_answer(answer) if answer.status_code == httpx.codes.OK else b""
         except (TimeoutError, OSError, httpx.HTTPError, ValueError, InvalidRequest):
             return ()
         return {line.strip() for line in octets.decode("ascii", "replace").splitlines()}
@@ -127,12 +126,3 @@ def line_of(key: bytes, tenant: int, domain: str) -> str:
     """Return the line that proves a domain to be a tenant's; it is no secret, and says nothing of the key."""
     mark = hmac.digest(key, _PURPOSE + tenant.to_bytes(8) + domain.encode(), "sha256")[:_MARK_OCTETS]
     return f"dastak-domain={mark.hex()}"
-
-
-async def _read(answer: httpx.Response) -> bytes:
-    octets = bytearray()
-    async for chunk in answer.aiter_raw():
-        octets += chunk
-        if len(octets) > FILE_OCTETS_MAX:
-            raise ValueError("a file that is too long")
-    return bytes(octets)
