@@ -26,6 +26,8 @@ RECOVERS_S_MAX: Final = 120.0
 ALONE_S_MAX: Final = 60.0
 # Who lives so many leases without etcd lives without it.
 LEASES: Final = 2
+# What Patroni writes of a machine that did not answer within two seconds, as on a busy one; it goes for gone then.
+NO_ANSWER_IN_TIME: Final = "Request failed to"
 # So long a stretch of time has a p99, and so much longer than before the fault it may be to be normal again.
 STRETCH_S: Final = 3.0
 NORMAL_TIMES: Final = 2.0
@@ -151,6 +153,7 @@ async def etcd_lost(stage: Stage) -> Outcome:
         async with house.load():
             await house.until_accepted(20)
             old = await cluster.named("leader")
+            said = {name: len(cluster.log(name)) for name in NODES}
             house.fault_begins()
             for name in NODES:
                 cluster.kill(name, "etcd")
@@ -161,7 +164,9 @@ async def etcd_lost(stage: Stage) -> Outcome:
             for name in NODES:
                 cluster.start(name, "etcd")
             await cluster.until_whole()
-        house.expect("F34", await cluster.named("leader") == old, "another machine is the primary")
+        late = any(NO_ANSWER_IN_TIME in cluster.log(name)[said[name] :] for name in NODES)
+        stayed = await cluster.named("leader") == old
+        house.expect("F34", stayed or late, "another machine is the primary, though all answered each other")
         return await _close(house, "F34", "all of etcd lost, then back", refuses=False)
 
 

@@ -502,6 +502,18 @@ async def test_recover_finds_all_of_a_long_queue(store: Store, monkeypatch: pyte
     assert {held.verification.id for held in due} == {one.id for one in waiting}
 
 
+async def test_recover_makes_the_earliest_expiry_due_first(store: Store) -> None:
+    lives_s = (200, 3600, 30, 300, 60, 120)
+    for n, life_s in enumerate(lives_s):
+        await opened(store, msisdn=some_msisdn(n), expires_at=NOW + timedelta(seconds=life_s))
+
+    await store.recover(NOW)
+
+    taken = [held for _ in range(3) for held in await store.due(NOW, lease_until=NOW + SECOND, limit=2)]
+    expire_at = [held.verification.expires_at for held in taken]
+    assert expire_at == [NOW + timedelta(seconds=life_s) for life_s in sorted(lives_s)]
+
+
 async def test_recover_writes_down_which_messages_a_carrier_may_have_had(store: Store) -> None:
     in_hands = await opened(store)
     due_at, now = some_message(in_hands).due_at, NOW

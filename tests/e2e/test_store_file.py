@@ -78,10 +78,10 @@ async def test_pending_verification_and_its_delivered_message_take_few_octets(tm
                 v.id: CarrierRef("simulator", v.id.hex()[:8]) for v in await opened(store, 640, start)
             }
             submits = [(MessageKey(id_, 0), submitting(carrier)) for id_, carrier in carriers.items()]
-            for some in range(0, len(submits), 64):
-                await asyncio.gather(*(store.decide(*submit) for submit in submits[some : some + 64]))
-            receipts = (store.decide(each, settling(each, Outcome.DELIVERED)) for each in carriers.values())
-            await asyncio.gather(*receipts)
+            receipts = [(each, settling(each, Outcome.DELIVERED)) for each in carriers.values()]
+            for decided in (submits, receipts):
+                for some in range(0, len(decided), 64):
+                    await asyncio.gather(*(store.decide(*one) for one in decided[some : some + 64]))
 
     # A file grows by whole pages, so the last one may be empty but for a row.
     assert (path.stat().st_size - empty - PAGE_OCTETS) / count <= OCTETS_PER_VERIFICATION_MAX

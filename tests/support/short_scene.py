@@ -40,7 +40,7 @@ async def play_short(
     with told_if_not_here():
         outcome = await SCENES[fault](stage)
 
-    assert outcome.broken == {}
+    assert outcome.broken == {}, outcome.broken
     assert (outcome.lost, outcome.approved_twice) == (0, 0)
     assert outcome.accepted > 0
     assert outcome.in_fault > 0

@@ -89,9 +89,11 @@ UPDATE message SET due_at = ?1 WHERE verification = ?2 AND ordinal = ?3
 SELECT verification, ordinal, due_at FROM message WHERE state = 0
 
 -- name: resume_message
+-- They are taken in the order of when they became due: the earliest expiry first. No code lives longer than ?2.
 UPDATE message
-SET due_at = ?1, trace = CASE WHEN length(trace) < ?2 THEN rtrim(trace, ' ') || ?3 ELSE trace END
-WHERE verification = ?4 AND ordinal = ?5
+SET due_at = min(?1, (SELECT expires_at - ?2 FROM verification WHERE n = ?5)),
+    trace = CASE WHEN length(trace) < ?3 THEN rtrim(trace, ' ') || ?4 ELSE trace END
+WHERE verification = ?5 AND ordinal = ?6
 
 -- name: insert_policy
 INSERT INTO policy (body) VALUES (?1) ON CONFLICT DO NOTHING

@@ -22,7 +22,7 @@ from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, DeadLetter, Message, MessageKey, MessageState, RecordedText
 from dastak.core.msisdn import Msisdn
 from dastak.core.past_use import PastCall, PastSend
-from dastak.core.policy import Channel, Policy
+from dastak.core.policy import TTL_S_MAX, Channel, Policy
 from dastak.core.ports import Held
 from dastak.core.spend import Reserve
 from dastak.core.tenant import Mode
@@ -69,6 +69,7 @@ TENANT_COLUMN: Final = 2
 
 # A number under attack or a chattering carrier must not grow a row without end; its end is always written.
 TIMELINE_OCTETS_MAX: Final = 8192
+LIFE_MS_MAX: Final = TTL_S_MAX * 1000
 
 # What a submit and a receipt add to a message. With the room there from the start its page need not be split
 # for them: 165 octets of file a message and not 174. Blanks at the end of a trace mean nothing.

@@ -129,7 +129,8 @@ class Writes:
         for n, ordinal, due_at_ms in found:
             in_hands = due_at_ms > now_ms
             trace = rows.lines((MessageResumed(now_ms, ordinal),)) if in_hands else ""
-            self._execute(self._sql["resume_message"], (now_ms, rows.TIMELINE_OCTETS_MAX, trace, n, ordinal))
+            asked = (now_ms, rows.LIFE_MS_MAX, rows.TIMELINE_OCTETS_MAX, trace, n, ordinal)
+            self._execute(self._sql["resume_message"], asked)
         return len(found)
 
     def sweep(self, now: datetime, keep_after: datetime, limit: int) -> Swept:

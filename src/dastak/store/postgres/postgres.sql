@@ -214,11 +214,12 @@ WHERE due_at IS NOT NULL AND state = 0 AND owner IN (SELECT n FROM node WHERE de
 ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 
 -- name: resume_messages
+-- They are taken in the order of when they became due: the earliest expiry first. No code lives longer than $2.
 UPDATE message AS m
-SET due_at = $1, owner = NULL, fence = m.fence + 1,
-    trace = CASE WHEN octet_length(m.trace) < $2 THEN m.trace || r.trace ELSE m.trace END
-FROM jsonb_to_recordset($3) AS r(verification bigint, ordinal int, trace text)
-WHERE m.verification = r.verification AND m.ordinal = r.ordinal
+SET due_at = least($1, v.expires_at - $2), owner = NULL, fence = m.fence + 1,
+    trace = CASE WHEN octet_length(m.trace) < $3 THEN m.trace || r.trace ELSE m.trace END
+FROM jsonb_to_recordset($4) AS r(verification bigint, ordinal int, trace text), verification AS v
+WHERE m.verification = r.verification AND m.ordinal = r.ordinal AND v.n = r.verification
 
 -- name: join_nodes
 INSERT INTO node (name, roles, version, since, beat_at, dead)

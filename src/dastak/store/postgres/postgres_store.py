@@ -32,7 +32,7 @@ from dastak.store.postgres.postgres_lane import Connection, connect
 from dastak.store.postgres.postgres_nodes import PostgresNodes
 from dastak.store.postgres.server_refusals import told
 from dastak.store.postgres.sheet import encoded
-from dastak.store.rows import TIMELINE_OCTETS_MAX
+from dastak.store.rows import LIFE_MS_MAX, TIMELINE_OCTETS_MAX
 from dastak.store.subjects import Subjects
 
 T = TypeVar("T")
@@ -250,7 +250,7 @@ def _resume(now_ms: int, statement: str, asked: Sequence[int], execute: Execute)
             }
             for n, ordinal, due_at_ms in found
         ]
-        execute("resume_messages", (now_ms, TIMELINE_OCTETS_MAX, encoded(traces)))
+        execute("resume_messages", (now_ms, LIFE_MS_MAX, TIMELINE_OCTETS_MAX, encoded(traces)))
     return len(found)
 
 
