@@ -26,7 +26,7 @@ RECOVERS_S_MAX: Final = 120.0
 ALONE_S_MAX: Final = 60.0
 # Who lives so many leases without etcd lives without it.
 LEASES: Final = 2
-# What Patroni writes of a machine that did not answer in two seconds, as on a busy one; it goes for gone then.
+# Patroni says this of a machine that is silent for two seconds, as a busy one may be: it goes for gone then.
 NO_ANSWER_IN_TIME: Final = "Request failed to"
 # So long a stretch of time has a p99, and so much longer than before the fault it may be to be normal again.
 STRETCH_S: Final = 3.0
