@@ -43,4 +43,4 @@ def test_run_in_which_p99_was_never_normal_is_late() -> None:
     report = kept("failovers-fewer.json")
     del report.outcomes[0].figures["p99 normal after s"]
 
-    assert late_by_newer_bounds(report) == ["- F29: p99 normal after s inf, and 30 at most"]
+    assert late_by_newer_bounds(report) == ["- F5: p99 normal after s inf, and 30 at most"]
