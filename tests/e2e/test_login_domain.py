@@ -1,4 +1,4 @@
-"""Codes of the login's pages are bound to our host, and its pages lead back to the service's site alone."""
+"""Codes of the login's pages are bound to the host that shows them, and these lead back to one site alone."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,15 @@ from tests.support.login_client import (
     LOGIN,
     PASSWORD,
     LoginClient,
+    hidden_fields,
     some_name,
     some_number,
 )
+from tests.support.oidc_site import Site
+from tests.support.plain_browser import PlainBrowser
 
 HOST = "login.example.in"
+CUSTOMERS = "login.acme.example"
 SITE = "https://shop.example.in/shelf"
 SERVICE = "/v1/admin/tenants/default/services/default"
 
@@ -50,6 +54,37 @@ def test_every_text_of_the_login_is_bound_to_our_host_where_the_service_has_it(
     assert f"@{HOST}" not in unbound["text"]
     assert {step: text["text"].splitlines()[-1] for step, text in seen.items()} == {
         step: f"@{HOST} #{text['code']}" for step, text in seen.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("host", "bound_to"),
+    [(CUSTOMERS, CUSTOMERS), (f"{CUSTOMERS}:443", CUSTOMERS), (HOST, HOST), ("evil.example", HOST)],
+)
+def test_texts_are_bound_to_the_host_that_shows_the_page_if_the_service_has_it(
+    dastak: DastakProcess, api: ApiClient, host: str, bound_to: str
+) -> None:
+    name, number, phone, seen = some_name(), some_number(), some_number(), {}
+    assert api.patch(SERVICE, {"domains": [CUSTOMERS, HOST]}).status == 200
+    with LoginClient(dastak.url) as browser, PlainBrowser(dastak.url) as other:
+        browser.http.headers["host"] = host
+        browser.sign_up(name)
+        browser.send(ACCOUNT, {"do": "number", "msisdn": number})
+        seen["account"] = api.next_text(number)
+        browser.send(f"{ACCOUNT}/code", {"do": "check", "code": seen["account"]["code"]})
+        browser.send(ACCOUNT, {"do": "out"})
+        browser.pass_password(name, PASSWORD)
+        seen["sign-in"] = api.next_text(number)
+        browser.send(f"{LOGIN}/forgotten", {"username": name})
+        seen["forgotten"] = api.next_text(number)
+        way = browser.get(f"/authorize?{Site(dastak, other).query()}").headers["location"]
+        hidden = hidden_fields(browser.get(way).text)
+        browser.http.post(way, data={**hidden, "do": "begin", "number": phone})
+        seen["phone alone"] = api.next_text(phone)
+    assert api.patch(SERVICE, {"domains": []}).status == 200
+
+    assert {step: text["text"].splitlines()[-1] for step, text in seen.items()} == {
+        step: f"@{bound_to} #{text['code']}" for step, text in seen.items()
     }
 
 

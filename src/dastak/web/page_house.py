@@ -77,6 +77,11 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         asked = host or urlsplit(self.public_url).hostname
         return asked if asked in service.domains else None
 
+    def domain_here(self, service: Service, request: Request) -> str | None:
+        """Return the host that browsers bind a code to: the one that shows the page, or else as above."""
+        here = host_of(request)
+        return self.code_domain(service, here if here in service.domains else None)
+
     def words(self, request: Request, *, fallback: str = LANGUAGE_DEFAULT) -> Words:
         """Return the reader's language: `?lang=hi`, else the browser's, else the page's own."""
         asked, accepted = request.query_params.get("lang"), request.headers.get("accept-language")
@@ -103,6 +108,19 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
             frames=frames,
             styles=(self.templates.style_source,),
         )
+
+    def lead_on(self, words: Words, to: str, heading: str) -> Response:
+        """Answer a form with a page of ours that goes on by itself to an address, of whatever site.
+
+        Browsers hold all redirects after a form to the `form-action` of its page, those of other sites as
+        well, of which nobody here knows: on this page they end.
+
+        Args:
+            words: The reader's language.
+            to: A path of ours, or an address that was registered.
+            heading: What the page says.
+        """
+        return self.show("login_on.html", words, {"to": to, "heading": heading})
 
     def for_people(self, handler: Handler) -> Handler:
         """Have a handler's errors told in a page that says what to do, and nothing of why."""

@@ -175,7 +175,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     def particulars(self, channel: Channel, purpose: str) -> Particulars:
         """Return how a code is asked for: in the reader's language, for our pages alone where that may be."""
         # What is not sent as a text has no line for browsers.
-        domain = self.rooms.house.code_domain(self.caller.service) if channel is Channel.SMS else None
+        house, service = self.rooms.house, self.caller.service
+        domain = house.domain_here(service, self.request) if channel is Channel.SMS else None
         return Particulars(channel=channel, locale=self.words.language, purpose=purpose, domain=domain)
 
     async def bind(self, session: BrowserSession, verification: VerificationId, purpose: Purpose) -> None:

@@ -6,7 +6,7 @@ Where a service's calls match numbers, a person may be called, to type that of t
 2. The browser gets another secret when the code was right: one planted before is worth nothing after.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -31,10 +31,15 @@ _UNPROCESSABLE = 422
 
 
 class PhoneLogin:
-    """The pages for the number and for its code."""
+    """The pages for the number and for its code.
 
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
+    Args:
+        provider: Knows the sites, and the browsers that are logged in.
+        go_on: Answers a form with the page at a path, which may lead to the site.
+    """
+
+    def __init__(self, provider: Provider, go_on: Callable[[WayIn, str], Awaitable[Response]]) -> None:
+        self._provider, self._go_on = provider, go_on
 
     async def show(self, way: WayIn) -> Response:
         """Show the page that comes next."""
@@ -67,7 +72,7 @@ class PhoneLogin:
             return await self._begin(way, form.get("number", "")[:_NUMBER_SHOWN_MAX], by_call=by_call)
         pending = self._pending(way)
         if pending is None:
-            return see_other(way.path)
+            return await self._go_on(way, way.path)
         if form.get("do") == "number":
             await self._keep(way, None)
             return see_other(way.path)
@@ -97,7 +102,8 @@ class PhoneLogin:
                 channel=Channel.VOICE if by_call else None,
                 client_ip=client_address(way.request, self._provider.proxies) or None,
                 particulars=Particulars(
-                    locale=way.words.language, domain=self._provider.house.code_domain(caller.service)
+                    locale=way.words.language,
+                    domain=self._provider.house.domain_here(caller.service, way.request),
                 ),
             )
             verification = await self._provider.codes.begin(caller, ask)
@@ -125,7 +131,8 @@ class PhoneLogin:
         here = await provider.enter(way.here, way.client, login)
         assert here.secret is not None
         # Whether that is whom the site means, and what it may know of them, is seen on the way.
-        return here.sessions.give(see_other(way.path), here.secret)
+        answer = await self._go_on(msgspec.structs.replace(way, here=here), way.path)
+        return here.sessions.give(answer, here.secret)
 
     async def _keep(self, way: WayIn, pending: Pending | None) -> None:
         """Note which code a browser is asked for; who was logged in is not any more."""
@@ -164,7 +171,6 @@ class PhoneLogin:
                 "back": denial(way.asked, self._provider.issuer),
             },
             _UNPROCESSABLE if wrong else 200,
-            forms_to=way.forms_to,
         )
         return answer if way.here.secret else way.here.sessions.give(answer, secret)
 
@@ -182,7 +188,7 @@ class PhoneLogin:
             "back_label": way.words.say("code_back", brand=site),
         }
         shown = {**values, **around}
-        return self._provider.house.show("oidc_code.html", way.words, shown, status, forms_to=way.forms_to)
+        return self._provider.house.show("oidc_code.html", way.words, shown, status)
 
 
 def _calls_first(caller: Caller) -> bool:
