@@ -9,6 +9,7 @@ import pytest
 
 from dastak import __version__
 from dastak.core.errors import Conflict
+from dastak.core.events import MessageResumed
 from dastak.core.message import CarrierRef, Message, MessageState, submitted
 from dastak.core.node import LEASE_S, MOURNED_S, Does, OneNode, Role, does, fair_share, read_roles
 from dastak.core.ports import Change, Held
@@ -198,6 +199,18 @@ async def test_message_of_a_dead_node_moves_before_its_lease_ends_and_the_late_w
     after = await two.first.decide(CarrierRef("north", "alive"), lambda held: Change(answer=held.message))
     assert isinstance(after, Message)
     assert (after.state, after.owner) == (MessageState.SUBMITTED, 0)
+
+
+async def test_message_in_dead_hands_is_told_as_resumed_even_after_its_lease(two: Two) -> None:
+    in_hand = await open_one(two.first, owner=two.first.nodes.number, due_at=NOW)
+    two.silence(two.first)
+    await two.second.nodes.beat([], {})
+
+    [taken] = await due(two.second, LEASE_S)
+
+    assert taken.key == in_hand.key
+    events = await two.second.timeline(1, in_hand.key.verification)
+    assert [type(event) for event in events].count(MessageResumed) == 1
 
 
 async def test_dead_node_takes_nothing(two: Two) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,7 @@ from tests.support.samples import (
     some_verification,
     submitting,
 )
+from tests.support.stores import open_sqlite
 
 CARRIER = CarrierRef("north", "ref-1")
 SECOND = timedelta(seconds=1)
@@ -526,6 +528,20 @@ async def test_recover_writes_down_which_messages_a_carrier_may_have_had(store: 
     assert [event for event in events if isinstance(event, MessageResumed)] == [
         MessageResumed(int(now.timestamp() * 1000), 0)
     ]
+
+
+async def test_message_that_was_in_hands_at_a_crash_is_told_however_late_the_restart_comes(
+    tmp_path: Path,
+) -> None:
+    later = NOW + timedelta(hours=1)
+    async with open_sqlite(tmp_path) as store:
+        in_hands = await opened(store)
+    async with open_sqlite(tmp_path) as store:
+        await store.recover(later)
+
+        events = await store.timeline(in_hands.tenant, in_hands.id)
+
+    assert MessageResumed(ms(later), 0) in events
 
 
 async def test_receipt_finds_its_message_by_the_carriers_id(store: Store) -> None:

@@ -89,9 +89,10 @@ UPDATE message SET due_at = ?1 WHERE verification = ?2 AND ordinal = ?3
 SELECT verification, ordinal, due_at FROM message WHERE state = 0
 
 -- name: resume_message
--- They are taken in the order of when they became due: the earliest expiry first. No code lives longer than ?2.
+-- They are taken in the order of when they became due, so the earliest expiry became it first: for each second that
+-- a code lives less than ?2, which is the longest, a millisecond before now.
 UPDATE message
-SET due_at = min(?1, (SELECT expires_at - ?2 FROM verification WHERE n = ?5)),
+SET due_at = min(?1, ?1 - coalesce((SELECT ?2 - expires_at + ?1 FROM verification WHERE n = ?5), 0) / 1000),
     trace = CASE WHEN length(trace) < ?3 THEN rtrim(trace, ' ') || ?4 ELSE trace END
 WHERE verification = ?5 AND ordinal = ?6
 

@@ -125,9 +125,11 @@ class Writes:
         """See `Store.recover`."""
         self._recent.clear()
         now_ms = rows.to_ms(now)
+        # What was not due yet when the process ended was in its hands, however long ago that was.
+        (ended_ms,) = self._execute(self._sql["newest_instant"]).fetchone()
         found = self._execute(self._sql["queued_messages"]).fetchall()
         for n, ordinal, due_at_ms in found:
-            in_hands = due_at_ms > now_ms
+            in_hands = due_at_ms > min(now_ms, ended_ms)
             trace = rows.lines((MessageResumed(now_ms, ordinal),)) if in_hands else ""
             asked = (now_ms, rows.LIFE_MS_MAX, rows.TIMELINE_OCTETS_MAX, trace, n, ordinal)
             self._execute(self._sql["resume_message"], asked)
@@ -170,17 +172,13 @@ class Writes:
         return self._execute(self._sql["held_by_message"], (key.verification, key.ordinal)).fetchone()
 
     def _replaced(self, verification: Verification) -> list[tuple[int, Held]]:
-        """Return the pending ones for the same service, number and purpose."""
+        """Return what a new one replaces."""
         found = self._execute(
             self._sql["pending_of_number"],
             (verification.tenant, int(verification.msisdn), verification.service),
         ).fetchall()
         held = [(row[0], rows.held_of(row)) for row in found]
-        return [
-            (n, old)
-            for n, old in held
-            if old.verification.particulars.purpose == verification.particulars.purpose
-        ]
+        return [(n, old) for n, old in held if rules.replaces(verification, old.verification)]
 
     def _apply(self, n: int, held: Held, change: Change[Any]) -> None:
         before, after = held.verification, change.verification or held.verification

@@ -209,17 +209,19 @@ ORDER BY held.expires_at, m.verification
 
 -- name: in_dead_hands
 -- What dead nodes had in their hands, a little at a time; others may look at the same moment.
-SELECT verification, ordinal, due_at FROM message
+SELECT verification, ordinal FROM message
 WHERE due_at IS NOT NULL AND state = 0 AND owner IN (SELECT n FROM node WHERE dead = 1)
 ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 
 -- name: resume_messages
--- They are taken in the order of when they became due: the earliest expiry first. No code lives longer than $2.
+-- They are taken in the order of when they became due, so the earliest expiry became it first: for each second that
+-- a code lives less than $2, which is the longest, a millisecond before now.
 UPDATE message AS m
-SET due_at = least($1, v.expires_at - $2), owner = NULL, fence = m.fence + 1,
+SET due_at = least($1, $1 - ($2 - (SELECT expires_at FROM verification WHERE n = r.verification) + $1) / 1000),
+    owner = NULL, fence = m.fence + 1,
     trace = CASE WHEN octet_length(m.trace) < $3 THEN m.trace || r.trace ELSE m.trace END
-FROM jsonb_to_recordset($4) AS r(verification bigint, ordinal int, trace text), verification AS v
-WHERE m.verification = r.verification AND m.ordinal = r.ordinal AND v.n = r.verification
+FROM jsonb_to_recordset($4) AS r(verification bigint, ordinal int, trace text)
+WHERE m.verification = r.verification AND m.ordinal = r.ordinal
 
 -- name: join_nodes
 INSERT INTO node (name, roles, version, since, beat_at, dead)
@@ -314,7 +316,7 @@ DELETE FROM verification AS v USING old WHERE v.n = old.n
 -- name: in_earlier_hands
 -- What was not due or had an owner when node $2 came, a portion at a time: it is due once it was resumed. Of those
 -- that came later nothing is taken away.
-SELECT verification, ordinal, due_at FROM message
+SELECT verification, ordinal FROM message
 WHERE due_at IS NOT NULL AND state = 0 AND (owner < $2 OR owner IS NULL AND due_at > $1)
 ORDER BY due_at DESC LIMIT $3 FOR UPDATE
 

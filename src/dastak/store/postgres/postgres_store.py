@@ -243,12 +243,8 @@ def _resume(now_ms: int, statement: str, asked: Sequence[int], execute: Execute)
     found = execute(statement, asked).fetchall()
     if found:
         traces = [
-            {
-                "verification": n,
-                "ordinal": ordinal,
-                "trace": rows.lines((MessageResumed(now_ms, ordinal),)) if due_at_ms > now_ms else "",
-            }
-            for n, ordinal, due_at_ms in found
+            {"verification": n, "ordinal": ordinal, "trace": rows.lines((MessageResumed(now_ms, ordinal),))}
+            for n, ordinal in found
         ]
         execute("resume_messages", (now_ms, LIFE_MS_MAX, TIMELINE_OCTETS_MAX, encoded(traces)))
     return len(found)
