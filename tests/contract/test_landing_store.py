@@ -210,6 +210,47 @@ async def test_version_never_changes_and_going_back_restores_its_octets(landing:
     assert (await landing.version(page.n, 2)).author == "Asha"
 
 
+async def test_going_back_leaves_a_draft_that_is_not_published_as_it_is(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    await landing.publish(published(page, b"one"))
+    live = await landing.publish(published(page, b"two", "second"))
+    await landing.put_page(replace(live, draft=b"half a sentence"))
+
+    back = await landing.publish(published(page, b"one", "back to 1"), back=True)
+
+    assert (back.live, back.draft) == (3, b"half a sentence")
+    assert (await landing.version(page.n, 3)).body == b"one"
+    assert await landing.page(page.n) == back
+
+
+async def test_going_back_takes_a_draft_along_that_is_published_and_opens_no_closed_page(
+    landing: Any,
+) -> None:
+    page = await landing.put_page(some_page())
+    await landing.publish(published(page, b"one"))
+    live = await landing.publish(published(page, b"two", "second"))
+    await landing.put_page(replace(live, state=PageState.CLOSED))
+
+    back = await landing.publish(published(page, b"one", "back to 1"), back=True)
+    again = await landing.publish(published(page, b"one", "open"))
+
+    assert (back.live, back.state, back.draft) == (3, PageState.CLOSED, b"one")
+    assert again.state is PageState.LIVE
+
+
+async def test_draft_that_was_saved_since_is_not_published(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    saved = await landing.put_page(replace(page, draft=b"half a sentence"))
+
+    with pytest.raises(Conflict):
+        await landing.publish(published(page, page.draft), edition=page.draft_edition)
+    unpublished = await landing.page(page.n), await landing.versions(page.n)
+    live = await landing.publish(published(saved, saved.draft), edition=saved.draft_edition)
+
+    assert unpublished == (saved, [])
+    assert (live.live, live.draft) == (1, b"half a sentence")
+
+
 async def test_versions_published_at_once_have_numbers_of_their_own(landing: Any) -> None:
     page = await landing.put_page(some_page())
 
@@ -218,12 +259,22 @@ async def test_versions_published_at_once_have_numbers_of_their_own(landing: Any
     assert sorted(one.version for one in await landing.versions(page.n)) == list(range(1, 21))
 
 
+def some_pictures(page: LandingPage, count: int = IMAGES_PER_PAGE_MAX) -> list[PageImage]:
+    return [
+        PageImage(page=page.n, name=f"{n:032x}", kind="image/png", width=2, height=1, octets=bytes([n]))
+        for n in range(count)
+    ]
+
+
+def naming(*pictures: PageImage) -> bytes:
+    """Return what a page is that shows pictures."""
+    return b'{"shown":["%b"]}' % b'","'.join(picture.name.encode() for picture in pictures)
+
+
 async def test_pictures_are_kept_and_few(landing: Any) -> None:
     page = await landing.put_page(some_page())
-    pictures = [
-        PageImage(page=page.n, name=f"{n:032x}", kind="image/png", width=2, height=1, octets=bytes([n]))
-        for n in range(IMAGES_PER_PAGE_MAX)
-    ]
+    pictures = some_pictures(page)
+    await landing.put_page(replace(page, draft=naming(*pictures)))
     for picture in pictures:
         await landing.put_image(picture)
     await landing.put_image(pictures[0])
@@ -234,6 +285,44 @@ async def test_pictures_are_kept_and_few(landing: Any) -> None:
     assert await landing.image(page.n, pictures[3].name) == pictures[3]
     with pytest.raises(NotFound):
         await landing.image(page.n + 1, pictures[3].name)
+
+
+async def test_picture_goes_when_there_are_too_many_and_neither_draft_nor_version_names_it(
+    landing: Any,
+) -> None:
+    page = await landing.put_page(some_page())
+    other = await landing.put_page(some_page("holi"))
+    *pictures, late, beside, last = some_pictures(page, IMAGES_PER_PAGE_MAX + 3)
+    await landing.put_image(replace(pictures[2], page=other.n))
+    for picture in pictures:
+        await landing.put_image(picture)
+    await landing.publish(published(page, naming(pictures[0])))
+    live = await landing.publish(published(page, naming(pictures[0])))
+    await landing.put_page(replace(live, draft=naming(pictures[1])))
+
+    async def kept(*asked: PageImage) -> list[bool]:
+        return [await there(landing, picture) for picture in asked]
+
+    await landing.put_image(late)
+    before = await kept(*pictures)
+    used = [*pictures[:2], late, beside, last]
+    again = [replace(one, name=f"{n:031x}f") for n, one in enumerate(pictures[: IMAGES_PER_PAGE_MAX - 3])]
+    for picture in again:
+        await landing.put_image(picture)
+    await landing.put_image(beside, beside=[late.name])
+    await landing.put_image(last, beside=[late.name, beside.name])
+
+    assert before == [True, True] + [False] * (IMAGES_PER_PAGE_MAX - 2)
+    assert await kept(*used) == [True] * 5
+    assert not any(await kept(*again))
+    assert await there(landing, replace(pictures[2], page=other.n))
+
+
+async def there(landing: Any, picture: PageImage) -> bool:
+    try:
+        return bool(await landing.image(picture.page, picture.name) == picture)
+    except NotFound:
+        return False
 
 
 async def test_visit_is_found_as_it_was_written_and_gets_its_verification(landing: Any) -> None:

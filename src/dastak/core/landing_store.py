@@ -1,6 +1,6 @@
 """Where landing pages, their visits and their leads are written down, as who makes and shows them sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -42,11 +42,20 @@ class LandingStore(Protocol):
     async def pages(self, tenant: int | None) -> Sequence[LandingPage]:
         """List a tenant's pages, newest first; with None those of all tenants."""
 
-    async def publish(self, version: PageVersion) -> LandingPage:
+    async def publish(
+        self, version: PageVersion, *, edition: int | None = None, back: bool = False
+    ) -> LandingPage:
         """Append a version, whose number is given here, and show it to visitors from now on.
+
+        Args:
+            version: Its body is the draft from now on.
+            edition: The draft's that was published; None asks for none.
+            back: The body is an earlier version's: a draft that was not published stays as it is, and a page
+                that is closed stays closed.
 
         Raises:
             NotFound: There is no such page.
+            Conflict: The draft was saved since that edition.
         """
 
     async def version(self, page: int, n: int) -> PageVersion:
@@ -55,8 +64,16 @@ class LandingStore(Protocol):
     async def versions(self, page: int) -> Sequence[PageVersion]:
         """List the versions of a page, newest first."""
 
-    async def put_image(self, image: PageImage) -> None:
-        """Keep a picture. Raises: Conflict (the page has as many as it may have)."""
+    async def put_image(self, image: PageImage, *, beside: Collection[str] = ()) -> None:
+        """Keep a picture; where there are too many, those go that neither the draft nor a version names.
+
+        Args:
+            image: The picture.
+            beside: The names of those that come with it, which the draft will name as well.
+
+        Raises:
+            Conflict: The page has as many as it may have.
+        """
 
     async def image(self, page: int, name: str) -> PageImage:
         """Return a picture. Raises: NotFound."""

@@ -41,6 +41,14 @@ SELECT page, version, at, author, reason, body FROM landing_version WHERE page =
 -- name: image_count
 SELECT count(*) FROM landing_image WHERE page = ? AND name <> ?
 
+-- name: unused_images
+SELECT i.name FROM landing_image AS i WHERE i.page = ?1
+    AND NOT EXISTS (SELECT 1 FROM landing_page AS p WHERE p.n = ?1 AND instr(p.draft, i.name) > 0)
+    AND NOT EXISTS (SELECT 1 FROM landing_version AS v WHERE v.page = ?1 AND instr(v.body, i.name) > 0)
+
+-- name: delete_image
+DELETE FROM landing_image WHERE page = ? AND name = ?
+
 -- name: put_image
 INSERT INTO landing_image (page, name, kind, width, height, octets) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (page, name) DO UPDATE SET

@@ -1,7 +1,7 @@
 """Landing pages in the database, with their visits, counts and leads."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -49,6 +49,7 @@ OPEN_VISITS_MAX: Final = 100_000
 # How many leads are looked at in one transaction, and given another end where theirs is later.
 LEADS_AT_ONCE: Final = 1000
 _DAY_MS: Final = 86_400_000
+_SAVED_MEANWHILE: Final = "Somebody else has saved this page meanwhile; open it again."
 
 
 class LandingTables:
@@ -78,9 +79,11 @@ class LandingTables:
         """See `LandingStore.pages`."""
         return [page_of(row) for row in await self._many("pages_of", tenant, PAGES_MAX)]
 
-    async def publish(self, version: PageVersion) -> LandingPage:
+    async def publish(
+        self, version: PageVersion, *, edition: int | None = None, back: bool = False
+    ) -> LandingPage:
         """See `LandingStore.publish`."""
-        return await self._desk.write(partial(_publish, version))
+        return await self._desk.write(partial(_publish, version, edition, back))
 
     async def version(self, page: int, n: int) -> PageVersion:
         """See `LandingStore.version`."""
@@ -90,9 +93,9 @@ class LandingTables:
         """See `LandingStore.versions`."""
         return [version_of(row) for row in await self._many("page_versions", page, VERSIONS_SHOWN_MAX)]
 
-    async def put_image(self, image: PageImage) -> None:
+    async def put_image(self, image: PageImage, *, beside: Collection[str] = ()) -> None:
         """See `LandingStore.put_image`."""
-        await self._desk.write(partial(_put_image, image))
+        await self._desk.write(partial(_put_image, image, beside))
 
     async def image(self, page: int, name: str) -> PageImage:
         """See `LandingStore.image`."""
@@ -251,7 +254,7 @@ def _put_page(page: LandingPage, execute: Execute) -> LandingPage:
     except Taken as taken:
         raise Conflict("Another page has this address already; choose another one.") from taken
     if kept == 0:
-        raise Conflict("Somebody else has saved this page meanwhile; open it again.")
+        raise Conflict(_SAVED_MEANWHILE)
     return msgspec.structs.replace(page, draft_edition=edition)
 
 
@@ -266,18 +269,38 @@ def _free_host(page: LandingPage, execute: Execute) -> None:
         execute("drop_page_host", (holder.n,))
 
 
-def _publish(version: PageVersion, execute: Execute) -> LandingPage:
+def _publish(version: PageVersion, edition: int | None, back: bool, execute: Execute) -> LandingPage:
     page = page_of(found(execute("page_by_n", (version.page,)).fetchone()))
+    if edition not in (None, page.draft_edition):
+        raise Conflict(_SAVED_MEANWHILE)
+    shown = execute("page_version", (page.n, page.live)).fetchone()
+    unpublished = shown is None or version_of(shown).body != page.draft
     n = execute("newest_version", (version.page,)).fetchone()[0] + 1
     row = (version.page, n, rows.to_ms(version.at), version.author, version.reason, version.body)
     execute("insert_version", row)
-    live = msgspec.structs.replace(page, live=n, state=PageState.LIVE, draft=version.body)
+    live = msgspec.structs.replace(
+        page,
+        live=n,
+        state=page.state if back else PageState.LIVE,
+        draft=page.draft if back and unpublished else version.body,
+    )
     return _put_page(live, execute)
 
 
-def _put_image(image: PageImage, execute: Execute) -> None:
-    if execute("image_count", (image.page, image.name)).fetchone()[0] >= IMAGES_PER_PAGE_MAX:
-        raise Conflict(f"A page has at most {IMAGES_PER_PAGE_MAX} pictures.")
+def _put_image(image: PageImage, beside: Collection[str], execute: Execute) -> None:
+    def full() -> bool:
+        counted = execute("image_count", (image.page, image.name)).fetchone()
+        return int(counted[0]) >= IMAGES_PER_PAGE_MAX
+
+    if full():
+        for (name,) in execute("unused_images", (image.page,)).fetchall():
+            if name not in beside:
+                execute("delete_image", (image.page, name))
+        if full():
+            raise Conflict(
+                f"A page has at most {IMAGES_PER_PAGE_MAX} pictures, with those of its earlier versions; "
+                "a duplicate of it begins with those of its draft alone."
+            )
     row = (image.page, image.name, image.kind, image.width, image.height, image.octets)
     execute("put_image", row)
 

@@ -331,3 +331,10 @@ SELECT id, tenant, mode, msisdn, state, sealed, record FROM factor WHERE id = $1
 
 -- name: server_clock
 SELECT extract(epoch FROM clock_timestamp())
+
+-- name: unused_images
+SELECT i.name FROM landing_image AS i WHERE i.page = $1
+    AND NOT EXISTS (SELECT 1 FROM landing_page AS p
+        WHERE p.n = $1 AND position(convert_to(i.name, 'UTF8') IN p.draft) > 0)
+    AND NOT EXISTS (SELECT 1 FROM landing_version AS v
+        WHERE v.page = $1 AND position(convert_to(i.name, 'UTF8') IN v.body) > 0)
