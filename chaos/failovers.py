@@ -166,6 +166,7 @@ async def etcd_lost(stage: Stage) -> Outcome:
             await cluster.until_whole()
         late = any(NO_ANSWER_IN_TIME in cluster.log(name)[said[name] :] for name in NODES)
         stayed = await cluster.named("leader") == old
+        house.figures["the same primary"] = float(stayed)
         house.expect("F34", stayed or late, "another machine is the primary, though all answered each other")
         return await _close(house, "F34", "all of etcd lost, then back", refuses=False)
 

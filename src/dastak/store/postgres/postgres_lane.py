@@ -254,7 +254,8 @@ class Lane:
             self._unconfirmed = False
             result = work(connection)
             done = not ends and not late.is_set()
-        except errors.ReadOnlySqlTransaction:
+        except (errors.ReadOnlySqlTransaction, errors.InvalidSqlStatementName, errors.FeatureNotSupported):
+            # Another server, or one that does not know what was prepared: only a new connection is right again.
             connection.close()
             raise
         finally:
