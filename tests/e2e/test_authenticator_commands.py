@@ -8,6 +8,7 @@ import pyotp
 import pytest
 import segno
 
+from tests.support.api_client import ApiClient
 from tests.support.dastak_process import DastakProcess
 from tests.support.fresh_numbers import FRESH
 from tests.support.program import typed
@@ -85,16 +86,19 @@ def test_token_of_ones_own_is_proved_and_brought_into_step(factors: Typing, to: 
     assert json.loads(right.stdout)["approved"] is True
 
 
-def test_list_is_printed_with_its_numbers_and_used_from_the_top(factors: Typing, to: str) -> None:
+def test_list_is_printed_with_the_numbers_that_are_asked_for(
+    factors: Typing, api: ApiClient, to: str
+) -> None:
     made = factors("add", to, "--kind", "hash_chain", "--codes", "10")
     factor, *lines = made.stdout.splitlines()
-    cells = [cell.strip() for line in lines for cell in line.split("   ") if cell.strip()]
-    first = " ".join(lines[0].split()).removeprefix("1 ").partition(" 2 ")[0]
+    cells = [cell.strip().partition("  ") for line in lines for cell in line.split("   ") if cell.strip()]
+    printed = {number: code for number, _, code in cells}
+    asked = api.post("/v1/verifications", {"factor": factor}).body["challenge"].split()[1]
 
-    proved = factors("prove", factor, first)
+    proved = factors("prove", factor, printed[asked])
 
     assert len(lines) == 4
-    assert len(cells) == 10
+    assert list(printed) == [str(number) for number in range(9, -1, -1)]
     assert proved.returncode == 0
     assert factors("list", to).stdout.splitlines()[1].endswith("9")
 

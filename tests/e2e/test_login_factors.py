@@ -55,6 +55,11 @@ def step(browser: LoginClient, first: str, second: str, *, way: str = "hotp") ->
     return browser.send(ACCOUNT, {"do": f"step-{way}", "first": first, "second": second})
 
 
+def printed_codes(page: str) -> list[str]:
+    """Return the codes of a list as a page shows it, from the top."""
+    return re.findall(r"<li>([^<]+)</li>", page.partition('class="printed"')[2].partition("</ol>")[0])
+
+
 def sign_in_by(browser: LoginClient, name: str, way: str) -> str:
     """Pass the password, ask for a code by a way, and return the page that asks for it."""
     browser.send(ACCOUNT, {"do": "out"})
@@ -207,7 +212,7 @@ def test_printed_list_is_shown_once_and_asked_for_code_by_code(
     inside: LoginClient, person: dict[str, Any]
 ) -> None:
     shown = inside.send(ACCOUNT, {"do": "add-hash_chain"}).text
-    printed = re.findall(r"<li>([^<]+)</li>", shown.partition('class="printed"')[2].partition("</ol>")[0])
+    printed = printed_codes(shown)
     again = inside.get(f"{ACCOUNT}/code").text
     proved = inside.send(f"{ACCOUNT}/code", {"do": "check", "code": printed[0]})
     asked = sign_in_by(inside, person["name"], "hash_chain")
@@ -215,6 +220,8 @@ def test_printed_list_is_shown_once_and_asked_for_code_by_code(
     entered = inside.type_code(printed[1])
 
     assert len(set(printed)) > 10
+    assert f'reversed start="{len(printed) - 1}"' in shown
+    assert f"otp-sha1 {len(printed) - 1} " in shown, "and its number is the one beside it"
     assert printed[0] not in again, "it is shown only once"
     assert proved.status_code == 303, proved.text
     assert "printed list" in asked

@@ -5,6 +5,7 @@ is another line.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -124,7 +125,19 @@ async def _prove_fob(who: Traveller) -> None:
 
 
 async def _prove_list(who: Traveller) -> None:
-    await who.send(CHECK, code=(await who.page.locator(".printed li").all_inner_texts())[0])
+    """Type the code beside the number that is asked for, as somebody with the paper in hand does."""
+    asked = re.search(r"otp-sha1 ([0-9]+) ", await who.page.locator("#hint").inner_text())
+    assert asked is not None
+    await who.send(CHECK, code=(await _numbered(who.page))[asked[1]])
+
+
+async def _numbered(page: Page) -> Mapping[str, str]:
+    """Return the codes of a list by the numbers that the browser shows beside them."""
+    line = await page.context.new_cdp_session(page)
+    tree = await line.send("Accessibility.getFullAXTree")
+    said = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree["nodes"]]
+    markers = zip(said, said[1:], strict=False)
+    return {name.strip(" ."): text for (role, name), (_, text) in markers if role == "ListMarker"}
 
 
 async def _put_text_first(who: Traveller) -> None:

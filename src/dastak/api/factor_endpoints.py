@@ -96,7 +96,13 @@ class NewFactorView(FactorView, frozen=True, kw_only=True):
     secret: Annotated[str, Meta(description="In base32, to be typed into an authenticator.")] | None = None
     uri: Annotated[str, Meta(description="`otpauth:` link of it.")] | None = None
     qr_svg: Annotated[str, Meta(description="The link as a QR code, an SVG image.")] | None = None
-    printed: Annotated[tuple[str, ...], Meta(description="The codes of a list, in their order.")] = ()
+    printed: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The codes of a list, in the order in which they are asked for. `printed[i]` has the "
+            "number `codes` - 1 - i in a `challenge`: print it beside the code."
+        ),
+    ] = ()
 
 
 class FactorsView(msgspec.Struct, frozen=True, kw_only=True):

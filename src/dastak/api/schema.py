@@ -167,7 +167,10 @@ class StartedView(VerificationView, frozen=True, kw_only=True):
     challenge: (
         Annotated[
             str,
-            Meta(description="What to ask a person with a printed list for.", examples=["otp-sha1 98 f0c1"]),
+            Meta(
+                description="What to ask a person with a printed list for; the number is the one of the code.",
+                examples=["otp-sha1 98 f0c1"],
+            ),
         ]
         | None
     ) = None

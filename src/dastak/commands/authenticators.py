@@ -167,7 +167,8 @@ def _shown_once(made: Found) -> Iterator[str]:
     codes: Sequence[str] = made.get("printed") or ()
     for begin in range(0, len(codes), _PRINTED_COLUMNS):
         row = enumerate(codes[begin : begin + _PRINTED_COLUMNS], begin + 1)
-        yield "   ".join(f"{number:3}  {code}" for number, code in row)
+        # Their numbers fall to 0, as challenges name them.
+        yield "   ".join(f"{len(codes) - place:3}  {code}" for place, code in row)
 
 
 def _spaced(secret: str) -> str:

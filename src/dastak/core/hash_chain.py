@@ -77,7 +77,10 @@ def begin(passphrase: str, seed: str, sequence: int, hash_function: ChainHash) -
 
 
 def passwords(passphrase: str, seed: str, sequence: int, hash_function: ChainHash) -> tuple[str, ...]:
-    """Return the passwords of the chain that `begin` makes of the same, in the order they are asked for."""
+    """Return the passwords of the chain that `begin` makes of the same, in the order they are asked for.
+
+    The first one has the number `sequence` - 1, as `challenge` names it, and the last one has 0.
+    """
     *asked_for, _begun_with = _made(passphrase, seed.lower(), sequence, hash_function)
     return tuple(show_password(password) for password in reversed(asked_for))
 

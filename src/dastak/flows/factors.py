@@ -47,7 +47,8 @@ class Enrolled(msgspec.Struct, frozen=True):
 
     Attributes:
         seed: Of an authenticator.
-        printed: The codes of a list, in the order in which they are asked for.
+        printed: The codes of a list, in the order in which they are asked for: the first one has the number
+            `codes` - 1, as `challenge` names it, and the last one has 0.
     """
 
     factor: Factor

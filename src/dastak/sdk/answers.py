@@ -161,7 +161,8 @@ class NewFactor(Factor):
         secret: In base32, to be typed; None in the answer to a repeat.
         uri: `otpauth:` link of it.
         qr_svg: The link as a QR code.
-        printed: The codes of a list, in their order.
+        printed: The codes of a list, in the order in which they are asked for; print `codes` - 1 - i beside
+            `printed[i]`, for that is the number in a `challenge`.
     """
 
     secret: str | None
