@@ -7,6 +7,7 @@ is another line.
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 import pyotp
@@ -136,8 +137,7 @@ async def _numbered(page: Page) -> Mapping[str, str]:
     line = await page.context.new_cdp_session(page)
     tree = await line.send("Accessibility.getFullAXTree")
     said = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree["nodes"]]
-    markers = zip(said, said[1:], strict=False)
-    return {name.strip(" ."): text for (role, name), (_, text) in markers if role == "ListMarker"}
+    return {name.strip(" ."): text for (role, name), (_, text) in pairwise(said) if role == "ListMarker"}
 
 
 async def _put_text_first(who: Traveller) -> None:

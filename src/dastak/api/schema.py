@@ -168,7 +168,7 @@ class StartedView(VerificationView, frozen=True, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="What to ask a person with a printed list for; the number is the one of the code.",
+                description="What to ask a person with a printed list for; the number is that of the code.",
                 examples=["otp-sha1 98 f0c1"],
             ),
         ]
