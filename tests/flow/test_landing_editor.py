@@ -22,11 +22,12 @@ from dastak.store import landing_tables
 from dastak.tenancy.console_service import ensure_console
 from dastak.web.browser_session import form_token
 from dastak.web.landing import page_editor, page_results
-from dastak.web.landing.console_room import FORM, HOME, Author
+from dastak.web.landing.console_room import FORM, HOME, Author, ConsoleRoom
 from dastak.web.landing.design import Fields, Hero, decode, fields_of, find_block
 from dastak.web.upload_form import PARTS_MAX, read_parts
 from tests.support.house import House
-from tests.support.landing_visitors import Landing, Visitor, leading_to, open_landing
+from tests.support.landing_visitors import Landing, Visitor, field, leading_to, open_landing
+from tests.support.led_on import led_to
 
 SECRET = "s" * 43
 
@@ -83,8 +84,9 @@ class Editing(NamedTuple):
         sent = {"origin": "https://otp.example.in", "sec-fetch-site": "same-origin", **(headers or {})}
         return await self.visitor.browser.post(f"{HOME}/{self.page.n}", files=parts, headers=sent)
 
-    async def publish(self, do: str, reason: str = "New words") -> httpx.Response:
-        form = {"form": form_token(SECRET, FORM), "do": do, "reason": reason}
+    async def publish(self, do: str, reason: str = "New words", edition: str = "") -> httpx.Response:
+        edition = edition or str((await self.landing.store.page(self.page.n)).draft_edition)
+        form = {"form": form_token(SECRET, FORM), "do": do, "reason": reason, "edition": edition}
         return await self.visitor.post(f"{HOME}/{self.page.n}/publish", form)
 
 
@@ -444,11 +446,62 @@ async def test_publishing_wants_a_reason_and_no_fault(landing: Landing) -> None:
     assert (await landing.store.page(desk.page.n)).live == 1
 
 
+async def test_draft_that_somebody_saved_since_is_not_published(landing: Landing) -> None:
+    desk = await editing(landing)
+    await desk.save(**{"b1.title.en": "Whole"})
+    shown = field(await desk.visitor.get(f"{HOME}/{desk.page.n}/publish"), "edition")
+    await desk.save(**{"b1.title.en": "Hal"})
+
+    late = await desk.publish("publish", "Whole words", edition=shown)
+    seen = await desk.publish("publish", "Half words", edition=field(late, "edition"))
+
+    assert (late.status_code, seen.status_code) == (409, 303)
+    assert "The draft was saved again since you opened this page." in late.text
+    assert 'value="Whole words"' in late.text
+    assert [one.reason for one in await landing.store.versions(desk.page.n)] == ["Half words", "first"]
+
+
+async def test_draft_that_is_saved_while_it_is_published_is_not_published(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, faults = await editing(landing), ConsoleRoom.faults
+
+    async def slow(room: ConsoleRoom, page: LandingPage, design: Any) -> Any:
+        monkeypatch.setattr(ConsoleRoom, "faults", faults)
+        await desk.save(**{"b1.title.en": "Hal"})
+        return await faults(room, page, design)
+
+    monkeypatch.setattr(ConsoleRoom, "faults", slow)
+    late = await desk.publish("publish")
+
+    assert late.status_code == 409
+    assert (await landing.store.page(desk.page.n)).live == 1
+    assert (await desk.publish("publish", edition=field(late, "edition"))).status_code == 303
+
+
+async def test_going_back_keeps_the_draft_and_opens_no_closed_page(landing: Landing) -> None:
+    desk = await editing(landing)
+    await desk.save(**{"b1.title.en": "Second"})
+    await desk.publish("publish")
+    await desk.publish("close")
+    await desk.save(**{"b1.title.en": "Half a sentence"})
+
+    closed = await desk.visitor.get(f"{HOME}/{desk.page.n}/publish")
+    back = await desk.publish("back:1")
+    page = await landing.store.page(desk.page.n)
+    await desk.publish("open")
+
+    assert "Publish and open the page again" in closed.text
+    assert (back.status_code, page.live, page.state) == (303, 3, PageState.CLOSED)
+    assert "Half a sentence" in str(decode(page.draft))
+    assert "Second" not in (await landing.visitor().get("/f/diwali?lang=en")).text
+
+
 async def test_token_of_a_visitor_is_exchanged_over_the_api_once(landing: Landing) -> None:
     await landing.published(leading_to("https://login.acme.in/welcome"))
     visitor = landing.visitor()
     done = await visitor.type(await visitor.asked(), await landing.code())
-    token = done.headers["location"].partition("dastak_token=")[2]
+    token = led_to(done.text).partition("dastak_token=")[2]
 
     api: Any = SimpleNamespace(ports=landing.house.ports, landing=landing.store)
     call: Any = SimpleNamespace(caller=landing.house.caller, body=ExchangeBody(token=token))

@@ -186,7 +186,8 @@ async def test_script_in_every_text_is_seen_again_as_text_by_makers_and_visitors
     again = await desk.look()
     made = await desk.look_everywhere()
     token = form_token(SECRET, FORM)
-    reason = {"form": token, "do": "publish", "reason": "why" + BREAKS_OUT}
+    edition = (await desk.look("/publish")).holds["edition"]
+    reason = {"form": token, "do": "publish", "reason": "why" + BREAKS_OUT, "edition": edition}
     published = await desk.visitor.post(f"{desk.at}/publish", reason)
     history = await desk.look("/publish")
     seen = [

@@ -18,6 +18,10 @@ from dastak.web.page_answers import page, read_form, see_other
 REASON_CHARACTERS_MAX: Final = 200
 _COPIES_MAX: Final = 50
 _UNPROCESSABLE: Final = 422
+_CONFLICT: Final = 409
+_SAVED_SINCE: Final = (
+    "The draft was saved again since you opened this page. Look at it, then publish."
+)
 
 
 class PageRelease:
@@ -52,11 +56,11 @@ class PageRelease:
         verb, _, place = form.get("do", "").partition(":")
         here = f"{HOME}/{found.n}/publish"
         if verb == "publish":
-            return await self._publish(author, found, one_line(form.get("reason", "")))
+            return await self._publish(author, found, form)
         if verb == "back" and place.isascii() and place.isdigit():
             former = await self._store.version(found.n, int(place[:9]))
             reason = f"Back to version {former.version}: {former.reason}"
-            await self._put(author, found, former.body, reason)
+            await self._store.publish(self._version(author, found, former.body, reason), back=True)
             return see_other(f"{here}?done=back")
         if verb in ("close", "open") and found.live:
             state = PageState.CLOSED if verb == "close" else PageState.LIVE
@@ -74,16 +78,24 @@ class PageRelease:
         html = self._room.drawn(found, decode(former.body), language, Variant.A, "form")
         return page(html, framed_by=("'self'",))
 
-    async def _publish(self, author: Author, found: LandingPage, reason: str) -> Response:
-        design = decode(found.draft)
+    async def _publish(self, author: Author, found: LandingPage, form: Mapping[str, str]) -> Response:
+        """Publish the draft that the form was shown for, and no later one."""
+        design, reason = decode(found.draft), one_line(form.get("reason", ""))
         complaints = [] if reason else ["Say in a few words what is new."]
         if complaints or await self._room.faults(found, design):
             return await self._ask(author, found, complaints, reason, _UNPROCESSABLE)
-        await self._put(author, found, found.draft, reason)
+        if form.get("edition") != str(found.draft_edition):
+            return await self._ask(author, found, [_SAVED_SINCE], reason, _CONFLICT)
+        version = self._version(author, found, found.draft, reason)
+        try:
+            await self._store.publish(version, edition=found.draft_edition)
+        except Conflict:
+            found = await self._store.page(found.n)
+            return await self._ask(author, found, [_SAVED_SINCE], reason, _CONFLICT)
         return see_other(f"{HOME}/{found.n}/publish?done=publish")
 
-    async def _put(self, author: Author, found: LandingPage, body: bytes, reason: str) -> None:
-        version = PageVersion(
+    def _version(self, author: Author, found: LandingPage, body: bytes, reason: str) -> PageVersion:
+        return PageVersion(
             page=found.n,
             version=0,
             at=self._room.house.ports.clock.now(),
@@ -91,7 +103,6 @@ class PageRelease:
             reason=reason[:REASON_CHARACTERS_MAX],
             body=body,
         )
-        await self._store.publish(version)
 
     async def _copy(self, found: LandingPage) -> LandingPage:
         """Make a draft like this page's, with pictures of its own."""
