@@ -27,6 +27,7 @@ from dastak.core.message import CarrierRef, Message, MessageKey, MessageState
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.core.ports import Change, Filter, Held
+from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Typed, Verification
 from tests.support.samples import (
     NOW,
@@ -95,20 +96,22 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         tenant=TENANTS,
         service=st.integers(1, 2),
         msisdn=NUMBERS,
+        mode=st.sampled_from([Mode.LIVE, Mode.TEST]),
         purpose=st.sampled_from(["login", "pay"]),
     )
-    def open(self, tenant: int, service: int, msisdn: Msisdn, purpose: str) -> VerificationId:
+    def open(self, tenant: int, service: int, msisdn: Msisdn, mode: Mode, purpose: str) -> VerificationId:
         new = some_verification(
             tenant=tenant,
             service=service,
+            mode=mode,
             msisdn=msisdn,
             particulars=Particulars(purpose=purpose),
             created_at=self.now,
         )
         opening = some_opening(new)
         for old in list(self.verifications.values()):
-            same = (old.tenant, old.service, old.msisdn, old.particulars.purpose)
-            if same == (tenant, service, msisdn, purpose) and old.state is State.PENDING:
+            same = (old.tenant, old.service, old.msisdn, old.mode, old.particulars.purpose)
+            if same == (tenant, service, msisdn, mode, purpose) and old.state is State.PENDING:
                 self._model(self._held(old.id), opening.supersede(old))
         self.verifications[new.id], self.messages[new.id] = new, opening.message
 

@@ -33,6 +33,7 @@ from dastak.core.verification import (
     gate,
     give_up,
     judge,
+    replaces,
     resend,
     resend_at,
 )
@@ -103,6 +104,44 @@ def test_changed_transaction_voids_even_for_the_right_code_later() -> None:
 
     assert (judged.step.verification.state, judged.reason) == (State.CANCELED, Reason.WRONG_CODE)
     assert gate(judged.step.verification, judged.tally, now=NOW).reason is Reason.CANCELED
+
+
+TEXT = Particulars()
+QUESTION = Particulars(channel=Channel.TOTP, factor="01")
+TEXT_INSTEAD = Particulars(channel=Channel.SMS, factor="01")  # a resend put it in the place of a question
+
+
+@pytest.mark.parametrize(
+    ("new", "ended"),
+    [
+        (TEXT, [TEXT, TEXT_INSTEAD]),
+        (QUESTION, [QUESTION, TEXT_INSTEAD]),
+        (Particulars(channel=Channel.TOTP, factor="02"), []),
+    ],
+)
+def test_start_ends_what_was_sent_if_it_is_sent_and_else_what_asks_for_its_factor(
+    new: Particulars, ended: list[Particulars]
+) -> None:
+    others = [TEXT, QUESTION, TEXT_INSTEAD]
+
+    assert [old for old in others if replaces(pending(particulars=new), pending(particulars=old))] == ended
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"tenant": 2},
+        {"service": 2},
+        {"mode": Mode.LIVE},
+        {"mode": Mode.TEAM},
+        {"msisdn": "+919876543211"},
+        {"particulars": Particulars(purpose="payment")},
+        *({"state": state} for state in State if state is not State.PENDING),
+    ],
+    ids=str,
+)
+def test_start_ends_nothing_that_is_not_its_like(other: dict[str, object]) -> None:
+    assert not replaces(pending(), pending(**other))
 
 
 def test_gate_says_no_by_the_state() -> None:

@@ -191,6 +191,29 @@ def asks_factor(verification: Verification) -> bool:
     return verification.particulars.channel in FACTORS
 
 
+def replaces(new: Verification, old: Verification) -> bool:
+    """Say whether the start of one ends another: of the codes sent for one purpose only the newest is good.
+
+    A question for a factor ends those for that factor alone: who has a code sent to the number of somebody
+    else leaves the authenticator filed under it as it is. Modes never meet.
+
+    Args:
+        new: As it starts, so nothing is sent if it names a factor.
+        old: Any other; nothing that is over is ended.
+    """
+    if old.state is not State.PENDING or (old.tenant, old.service, old.mode, old.msisdn) != (
+        new.tenant,
+        new.service,
+        new.mode,
+        new.msisdn,
+    ):
+        return False
+    before, said = old.particulars, new.particulars
+    if before.purpose != said.purpose:
+        return False
+    return not asks_factor(old) if said.factor is None else before.factor == said.factor
+
+
 def attempts_remaining(verification: Verification) -> int:
     """Return how many wrong attempts are left; none once it is over."""
     if verification.state is not State.PENDING:

@@ -110,7 +110,7 @@ class Open(_Once, Generic[T]):
         if (kept := self._kept(sheet)) is not None:
             return kept
         opening, one = self._opening, self._opening.verification
-        changes = [(entry, opening.supersede(entry.verification)) for entry in sheet.pending(one)]
+        changes = [(entry, opening.supersede(entry.verification)) for entry in sheet.replaced(one)]
         if opening.judge is not None:
             sheet.judge(opening.judge, whole=self._whole)
         if opening.spend is not None:

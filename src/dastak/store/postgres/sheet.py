@@ -23,7 +23,7 @@ from dastak.core.past_use import Judge, PastCall, PastSend
 from dastak.core.policy import Policy
 from dastak.core.ports import Change, Held, Once
 from dastak.core.spend import TENANT_CAP, Correction, Spend
-from dastak.core.verification import State, Verification
+from dastak.core.verification import Verification, replaces
 from dastak.store import rows
 from dastak.store.factor_tables import kept_row
 from dastak.store.postgres.wanted import Account, Number, accounts_of, in_order
@@ -127,14 +127,10 @@ class Sheet:
         factor = None if asked is None else self.factors[asked]
         return entry, Held(one, tally, message, factor)
 
-    def pending(self, like: Verification) -> list[Entry]:
-        """Return the pending ones for the same service, number and purpose."""
-        return [
-            entry
-            for entry in self._of_number.get((like.tenant, int(like.msisdn)), ())
-            if (one := entry.verification).state is State.PENDING
-            and (one.service, one.particulars.purpose) == (like.service, like.particulars.purpose)
-        ]
+    def replaced(self, new: Verification) -> list[Entry]:
+        """Return what a new one replaces."""
+        known = self._of_number.get((new.tenant, int(new.msisdn)), ())
+        return [entry for entry in known if replaces(new, entry.verification)]
 
     def insert(self, n: int, verification: Verification, events: tuple[Event, ...]) -> None:
         """Write a new verification."""
