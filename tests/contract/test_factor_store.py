@@ -1,6 +1,7 @@
 """What every store keeps of factors: for one number alone, moved on in the commit of the check."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars
 from tests.support.samples import MSISDN, NOW, some_id, some_msisdn, some_opening, some_verification
 
+A_MINUTE = timedelta(minutes=1)
 LIST = ("a passphrase nobody types", "seed1", 12, ChainHash.SHA1)
 
 
@@ -82,13 +84,33 @@ async def test_printed_list_is_never_begun_again_with_its_seed(store: Any) -> No
 
 
 async def test_number_has_so_many_factors_at_most(store: Any) -> None:
+    proved = {"state": FactorState.ACTIVE}
     for _ in range(FACTORS_PER_NUMBER_MAX):
-        kept = await store.factors.put_factor(some_factor())
+        kept = await store.factors.put_factor(some_factor(**proved))
 
+    with pytest.raises(Conflict):
+        await store.factors.put_factor(some_factor(**proved))
     with pytest.raises(Conflict):
         await store.factors.put_factor(some_factor())
     await store.factors.move_factor(1, kept.id, rules.remove)
     await store.factors.put_factor(some_factor())
+
+
+async def test_set_up_that_was_given_up_gives_way_the_oldest_first(store: Any) -> None:
+    proved = await store.factors.put_factor(some_factor(state=FactorState.ACTIVE))
+    given_up = [
+        await store.factors.put_factor(some_factor(created_at=NOW + n * A_MINUTE))
+        for n in range(1, FACTORS_PER_NUMBER_MAX)
+    ]
+    elsewhere = await store.factors.put_factor(some_factor(msisdn=some_msisdn(1)))
+
+    fresh = await store.factors.put_factor(some_factor())
+
+    oldest, *others = given_up
+    assert await store.factors.factors_of(1, Mode.LIVE, MSISDN) == [fresh, *reversed(others), proved]
+    gone = await store.factors.find_factor(1, oldest.id)
+    assert (gone.state, gone.sealed) == (FactorState.REMOVED, None)
+    assert await store.factors.factors_of(1, Mode.LIVE, some_msisdn(1)) == [elsewhere]
 
 
 async def test_one_code_of_a_list_is_accepted_once_by_a_hundred_checks_at_once(store: Any) -> None:
@@ -108,3 +130,25 @@ async def test_one_code_of_a_list_is_accepted_once_by_a_hundred_checks_at_once(s
 
     assert sum(answers) == 1
     assert (await store.factors.find_factor(1, printed.id)).chain.sequence == 11
+
+
+async def test_factor_that_is_proved_at_the_same_moment_never_gives_way(store: Any) -> None:
+    printed = await store.factors.put_factor(some_list())
+    for _ in range(1, FACTORS_PER_NUMBER_MAX):
+        await store.factors.put_factor(some_factor())
+    asked = Particulars(channel=Channel.HASH_CHAIN, factor=printed.id.hex())
+    verification = some_verification(particulars=asked)
+    await store.open(some_opening(verification, message=None, trace=()))
+
+    def rule(held: Held) -> Change[bool]:
+        assert held.factor is not None
+        moved = rules.accept(held.factor, b"", passwords(*LIST)[0], at_s=0)
+        return Change(answer=moved is not None, factor=moved)
+
+    proved, _ = await asyncio.gather(
+        store.decide(verification.id, rule), store.factors.put_factor(some_factor())
+    )
+
+    found = await store.factors.find_factor(1, printed.id)
+    assert found.state is (FactorState.ACTIVE if proved else FactorState.REMOVED)
+    assert len(await store.factors.factors_of(1, Mode.LIVE, MSISDN)) == FACTORS_PER_NUMBER_MAX

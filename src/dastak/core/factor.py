@@ -25,7 +25,7 @@ from dastak.core.oath import Authenticator, HashFunction, HotpState, TotpState
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
 
-# What one number may have; who loses phones begins anew often.
+# What one number may have; who loses phones begins anew often. What nobody proved gives way.
 FACTORS_PER_NUMBER_MAX: Final = 20
 LABEL_CHARACTERS_MAX: Final = 64
 # RFC 4226, section 4, R6 recommends 160 bits.

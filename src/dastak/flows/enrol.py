@@ -90,7 +90,7 @@ async def begin_factor(
     Raises:
         Refused: The service does not allow it.
         InvalidMsisdn: There is no number.
-        Conflict: The number has as many as it may have.
+        Conflict: The number has as many proved ones as it may have.
     """
     if kind not in FACTORS or kind not in allowed:
         raise Refused("This service does not allow that factor.", reason="factor_not_allowed")

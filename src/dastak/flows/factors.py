@@ -61,7 +61,7 @@ async def enrol(ports: Ports, caller: Caller, wanted: Enrolment, *, once: Once |
 
     Raises:
         InvalidRequest: The number or a figure is not valid.
-        Conflict: The number has as many factors as it may have.
+        Conflict: The number has as many proved factors as it may have.
     """
     made = _make(ports, caller, wanted)
     await ports.store.factors.put_factor(made.factor, once=once)

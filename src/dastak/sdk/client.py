@@ -262,7 +262,7 @@ class Factors:
 
         Raises:
             InvalidRequest: `field` says what is wrong.
-            Conflict: The number has as many as it may have.
+            Conflict: The number has as many proved ones as it may have.
         """
         said = {
             "to": to,

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from dastak.core import factor as rules
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.factor import FACTORS_PER_NUMBER_MAX, Factor, FactorState
 from dastak.core.hash_chain import Chain
@@ -85,11 +86,23 @@ def _put(factor: Factor, execute: Execute) -> Factor:
     chain_seed = None if factor.chain is None else factor.chain.seed
     if execute("has_chain_seed", (tenant, msisdn, mode, chain_seed)).fetchone() is not None:
         raise Conflict("This number had a printed list with this seed before; take another one.")
-    if len(_of_number(tenant, factor.mode, factor.msisdn, execute)) >= FACTORS_PER_NUMBER_MAX:
-        raise Conflict(f"A number has at most {FACTORS_PER_NUMBER_MAX} factors; remove what nobody uses.")
+    _make_room(_of_number(tenant, factor.mode, factor.msisdn, execute), execute)
     _, state, sealed, record = kept_row(factor)
     execute("insert_factor", (factor.id, tenant, mode, msisdn, state, chain_seed, sealed, record))
     return factor
+
+
+def _make_room(newest_first: Sequence[Factor], execute: Execute) -> None:
+    """Have the oldest factor that nobody proved give way, where a number has as many as it may have."""
+    if len(newest_first) < FACTORS_PER_NUMBER_MAX:
+        return
+    for waiting in (one for one in reversed(newest_first) if one.state is FactorState.PENDING):
+        # A check may have proved it since it was read.
+        now = _find(waiting.tenant, waiting.id, execute, "factor_to_move")
+        if now.state is FactorState.PENDING:
+            execute("keep_factor", kept_row(rules.remove(now)))
+            return
+    raise Conflict(f"A number has at most {FACTORS_PER_NUMBER_MAX} factors; remove what nobody uses.")
 
 
 def _find(tenant: int, factor_id: FactorId, execute: Execute, by: str = "factor_by_id") -> Factor:
