@@ -95,7 +95,7 @@ def people_routes(
         console_url=settings.server.console_url and settings.server.console_url.rstrip("/"),
         hosts_apart=settings.server.public_url is not None,
     )
-    login = login_house(house, stores.people, passwords, settings.login)
+    login = login_house(house, stores, passwords, settings.login)
     groups = [
         *hosted_routes(house, stores.code_pages),
         *login_routes(login),
@@ -140,18 +140,19 @@ async def tell_leads(stack: AsyncExitStack, ports: Ports, stores: PageStores, se
 
 
 def login_house(
-    house: PageHouse, people: PeopleStore, passwords: Passwords, settings: SignInSettings
+    house: PageHouse, stores: PageStores, passwords: Passwords, settings: SignInSettings
 ) -> LoginHouse:
     """Put the parts of the login together."""
     return LoginHouse(
         house=house,
         login=LoginPorts(
             ports=house.ports,
-            people=people,
+            people=stores.people,
             passwords=passwords,
             asks_elsewhere=PasswordHook(house.ports, private=settings.private_checks),
         ),
-        desk=SignInDesk(house, people),
+        desk=SignInDesk(house, stores.people),
         step=CodeStep(house),
+        tally=stores.oidc.tally,
         proxies=settings.trusted_proxies,
     )

@@ -197,7 +197,9 @@ def test_unknown_name_wrong_password_and_lock_get_one_answer(
     assert len(set(answers.values())) == 1, answers.keys()
 
 
-def test_what_is_wrong_after_the_right_password_is_not_said(dastak: DastakProcess, api: ApiClient) -> None:
+def test_what_is_wrong_after_the_right_password_is_not_said_but_that_a_number_is_locked(
+    dastak: DastakProcess, api: ApiClient
+) -> None:
     """See docs/decisions/0020-a-closed-number-has-other-ways-in.md."""
     name, number, answers = some_name(), some_number(), {}
 
@@ -228,12 +230,16 @@ def test_what_is_wrong_after_the_right_password_is_not_said(dastak: DastakProces
             exhausted.type_code(f"{(int(form['code']) + 1) % 1_000_000:06}")
         answers["exhausted code"] = answered(exhausted, form)
         waste_a_code(api, number)
-        answers["locked number"] = answered(locked, asked(locked))
+        passed = locked.pass_password(name)
+        shown = locked.get(f"{LOGIN}/code").text
 
     assert len(set(answers.values())) == 1, answers
-    status, there, page, is_in = answers["locked number"]
+    status, there, page, is_in = answers["exhausted code"]
     assert (status, there, is_in) == (303, f"{LOGIN}?again=1", False)
     assert "That did not work, or its time is over." in page[1]
+    assert passed.headers["location"] == f"{LOGIN}/code"
+    assert re.search(r"Too many tries\. Wait [56]\d min,", shown)
+    assert 'name="code"' not in shown, "nothing was sent that could be typed"
 
 
 def refusals_s(url: str, known: list[str]) -> tuple[list[float], list[float]]:
@@ -472,15 +478,17 @@ def test_stranger_who_closes_a_number_leaves_its_person_two_ways_in(
     with LoginClient(dastak.url) as browser:
         browser.pass_password(person["name"])
         browser.send(f"{LOGIN}/code", {"do": "use-sms"})
-        texted = browser.type_code(api.next_text(person["number"])["code"])
+        offered = browser.get(f"{LOGIN}/code").text
+        texted = api.get(f"/sim/phones/{person['number'].lstrip('+')}/messages/next?timeout_s=0")
         outside = not browser.is_in()
     with LoginClient(dastak.url) as browser:
         browser.pass_password(person["name"])
         recovered = browser.send(f"{LOGIN}/code", {"do": "recover", "recovery": person["codes"][0]})
         entered["recovery code"] = recovered.headers["location"]
 
-    assert texted.headers.get("location") != ACCOUNT
-    assert outside, "the right code of a closed number opens nothing"
+    assert texted.status == 204, "nothing is sent that would open nothing"
+    assert "use-sms" not in offered
+    assert outside
     assert entered == {"authenticator": ACCOUNT, "recovery code": ACCOUNT}
     assert refreshed.status_code == 200, "nor does it end what the authenticator opened at a site"
     assert "code" in back, back

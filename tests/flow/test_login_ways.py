@@ -14,12 +14,13 @@ from starlette.applications import Starlette
 
 from dastak.core import oath
 from dastak.core.ids import VerificationId, digest_of
-from dastak.core.lockout import WRONG_PER_HOUR_MAX
+from dastak.core.lockout import WRONG_CONSECUTIVE_MAX, WRONG_PER_HOUR_MAX, Tally
 from dastak.core.login_settings import LoginSettings
 from dastak.core.oidc import TokenKind
 from dastak.core.people_store import Entry, LoginPorts, Passwords
 from dastak.core.person import PERSON_ID_OCTETS, Owned, Person, PersonId, name_key
 from dastak.core.policy import ATTEMPTS_MAX, Channel
+from dastak.core.ports import Change
 from dastak.core.sign_in_state import BrowserSession, Device, Purpose, Stage, ask
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
@@ -101,7 +102,13 @@ async def password_passed(house: House, settings: LoginSettings, **changes: Any)
     ports = LoginPorts(
         ports=house.ports, people=people, passwords=cast(Passwords, None), asks_elsewhere=cast(Any, None)
     )
-    rooms = LoginHouse(house=pages, login=ports, desk=SignInDesk(pages, people), step=CodeStep(pages))
+    rooms = LoginHouse(
+        house=pages,
+        login=ports,
+        desk=SignInDesk(pages, people),
+        step=CodeStep(pages),
+        tally=house.store.oidc.tally,
+    )
     transport = httpx.ASGITransport(Starlette(routes=login_routes(rooms)))
     async with httpx.AsyncClient(transport=transport, base_url=URL) as browser:
         browser.cookies.set(COOKIE, SECRET, domain="otp.example.in")
@@ -185,21 +192,103 @@ async def test_number_that_a_stranger_locked_takes_nothing_from_sites_the_person
         site = some_login(who=f"person:{whose}", account=whose)
         await house.store.oidc.open_grant(some_grant(client, login=site, visit=b"had"), given)
         await login.people.move_session(digest_of(SECRET), lambda one: replace(one, before=b"had"))
-        for _ in range(WRONG_PER_HOUR_MAX // ATTEMPTS_MAX):
-            strangers = await house.start()
-            for _ in range(ATTEMPTS_MAX):
-                await house.check(strangers, "000000")
+        await lock(house)
+        asked = await house.start()
+        await login.bind(asked.id, Purpose.SIGN_IN)
 
-        await login.send(CODE, do="use-sms")
-        answer = await login.send(CODE, do="check", code=house.code(await login.asked()))
+        answer = await login.send(CODE, do="check", code=house.code(asked))
 
-        assert answer.headers["location"] == "/login/acme/login?again=1"
+        assert answer.headers["location"] == "/login/acme/login?again=1&wait=60"
         assert await login.people.session_of(digest_of(SECRET)) is None
         assert (await house.store.oidc.token(given.digest)).grant.revoked_at is None
         later = replace(passed(login.person), digest=b"later", stage=Stage.SIGNED_IN)
         await login.people.enter(Entry(session=later, ends=digest_of(login.browser.cookies[COOKIE])))
         await login.people.end_session(b"later", now=NOW)
         assert (await house.store.oidc.token(given.digest)).grant.revoked_at == NOW
+
+
+async def lock(house: House) -> None:
+    """Type as many wrong codes as lock a number, as a stranger may."""
+    for _ in range(WRONG_PER_HOUR_MAX // ATTEMPTS_MAX):
+        strangers = await house.start()
+        for _ in range(ATTEMPTS_MAX):
+            await house.check(strangers, "000000")
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_right_code_and_a_wrong_one_of_a_locked_number_have_one_answer_that_says_until_when(
+    house: House, *, right: bool
+) -> None:
+    async with password_passed(house, ANY, msisdn=MSISDN, proved_at=NOW) as login:
+        await lock(house)
+        house.clock.advance(600)
+        asked = await house.start()
+        await login.bind(asked.id, Purpose.SIGN_IN)
+
+        answer = await login.send(CODE, do="check", code=house.code(asked) if right else "000000")
+        page = await login.get(answer.headers["location"])
+
+        assert answer.headers["location"] == "/login/acme/login?again=1&wait=50"
+        assert "Too many tries. Wait 50 min, then go back to Acme and begin again." in page.text
+        assert "That did not work" not in page.text
+
+
+@pytest.mark.parametrize("wait", ["0", "1441", "99999", "-5", "٣", "x"])
+async def test_address_has_the_login_name_no_time_that_no_lock_lasts(house: House, wait: str) -> None:
+    async with password_passed(house, ANY) as login:
+        page = await login.get(f"/login/acme/login?again=1&wait={wait}")
+
+        assert "Too many tries" not in page.text
+        assert "That did not work, or its time is over." in page.text
+
+
+@pytest.mark.parametrize("do", ["use-sms", "use-voice", "resend", "call"])
+async def test_nothing_is_sent_to_a_number_that_is_locked_and_the_page_offers_what_lets_in(
+    house: House, do: str
+) -> None:
+    with_calls(house)
+    made = await enrolled(house)
+    async with password_passed(house, ANY, **owning(made), proved_at=NOW) as login:
+        await lock(house)
+        await login.bind((await house.start()).id, Purpose.SIGN_IN)
+        house.clock.advance(120)
+        handed = list(house.handed)
+
+        answer = await login.send(CODE, do=do)
+        page = await login.get(CODE)
+
+        assert (answer.status_code, answer.headers["location"]) == (303, CODE)
+        assert house.handed == handed
+        assert "Too many tries. Wait 58 min," in page.text
+        assert re.findall('value="(use-.*?|recover)"', page.text) == ["use-totp", "recover"]
+
+        await login.send(CODE, do="use-totp")
+        page = await login.get(CODE)
+
+        assert "Too many tries" not in page.text
+        assert re.findall('value="(use-.*?|recover)"', page.text) == ["recover"]
+
+
+async def test_number_that_stays_locked_until_somebody_opens_it_is_told_from_one_that_opens_by_itself(
+    house: House,
+) -> None:
+    async with password_passed(house, ANY, msisdn=MSISDN, proved_at=NOW) as login:
+        closed: Change[None] = Change(answer=None, tally=Tally(WRONG_CONSECUTIVE_MAX))
+        asked = await house.start()
+        await house.store.decide(asked.id, lambda _held: closed)
+        handed = list(house.handed)
+
+        await login.send(CODE, do="use-sms")
+        page = await login.get(CODE)
+
+        assert house.handed == handed
+        assert "We cannot send a text to this number." in page.text
+        assert "Too many tries" not in page.text
+
+        await house.store.unlock(1, MSISDN)
+        await login.send(CODE, do="use-sms")
+
+        assert len(house.handed) == len(handed) + 1
 
 
 async def test_number_that_somebody_was_still_proving_is_no_factor_once_the_person_has_its_own(

@@ -1,6 +1,6 @@
 """What the login's pages share: whose page it is, who stands before it, and how a code is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -9,9 +9,12 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dastak.core import lockout
 from dastak.core.errors import DastakError, NotFound, Overloaded
 from dastak.core.ids import VerificationId, digest_of
+from dastak.core.lockout import Lock, Tally
 from dastak.core.login_settings import LoginSettings
+from dastak.core.msisdn import Msisdn
 from dastak.core.people_store import LoginPorts
 from dastak.core.person import Person, ways
 from dastak.core.policy import FACTORS, Channel
@@ -21,6 +24,7 @@ from dastak.core.verification import Particulars
 from dastak.flows.sign_in import Visitor, asking, bind
 from dastak.tenancy.console_service import CONSOLE_TENANT, service_named
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
+from dastak.web.code.code_view import minutes_left
 from dastak.web.code_step import CodeStep
 from dastak.web.login.next_path import next_path
 from dastak.web.login.sign_in_desk import LOGIN_PATH, SignInDesk
@@ -37,6 +41,7 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of the login's pages.
 
     Attributes:
+        tally: Returns the wrong codes of a tenant's number, which may lock it.
         proxies: How many proxies of ours stand before us and name the address of who asks.
     """
 
@@ -44,6 +49,7 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
     login: LoginPorts
     desk: SignInDesk
     step: CodeStep
+    tally: Callable[[int, Msisdn], Awaitable[Tally]]
     proxies: int = 0
 
     async def place(self, request: Request) -> "Place":
@@ -155,14 +161,18 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     ) -> DastakError | None:
         """Ask a person for a code, by one way or by the first that works; return why none does.
 
+        To a number that is locked nothing is sent, for no code of it would let its person in.
+
         Raises:
             Overloaded: It cannot be asked for now.
         """
         refusal: DastakError | None = None
-        for way in ways(person, self.settings.factors) if channel is None else (channel,):
+        wanted = ways(person, self.settings.factors) if channel is None else (channel,)
+        locked = await self.lock(person) is not None
+        for way in (one for one in wanted if one in FACTORS or not locked):
             try:
-                wanted = asking(person, way, self.particulars(way, "login"))
-                verification = await self.rooms.step.begin(self.caller, wanted)
+                asked = asking(person, way, self.particulars(way, "login"))
+                verification = await self.rooms.step.begin(self.caller, asked)
             except Overloaded:
                 raise
             except DastakError as error:
@@ -171,6 +181,22 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             await bind(self.login, session, verification, Purpose.SIGN_IN)
             return None
         return refusal
+
+    async def lock(self, person: Person) -> Lock | None:
+        """Return what keeps a text or a call from letting a person in now."""
+        if person.msisdn is None:
+            return None
+        tally = await self.rooms.tally(self.caller.tenant.n, person.msisdn)
+        legacy = self.caller.service.policy.legacy
+        return lockout.lock(tally, now=self.login.ports.clock.now(), legacy=legacy)
+
+    def wait_min(self, lock: Lock) -> int | None:
+        """Return for how many minutes a lock holds; None is until somebody takes it away."""
+        return None if lock.until is None else minutes_left(lock.until, self.login.ports.clock.now())
+
+    def too_many(self, minutes: int) -> str:
+        """Return the sentence for a number that is locked for so long."""
+        return self.words.say("error_locked", minutes=minutes, brand=self.caller.service.brand)
 
     def particulars(self, channel: Channel, purpose: str) -> Particulars:
         """Return how a code is asked for: in the reader's language, for our pages alone where that may be."""
@@ -200,10 +226,14 @@ def on_the_way(place: Place, to: str) -> str:
     return place.path(LOGIN_PATH, "on", next=kept)
 
 
-def begin_again(place: Place, session: BrowserSession | None) -> Response:
-    """Send somebody back to the beginning, without saying what went wrong."""
+def begin_again(place: Place, session: BrowserSession | None, lock: Lock | None = None) -> Response:
+    """Send somebody back to the beginning, without saying what went wrong but for how long a lock holds.
+
+    A lock is no secret: the right code and a wrong one meet it alike.
+    """
     kept = "" if session is None else session.next_path
-    return see_other(place.sign_in(next=kept, again="1"))
+    minutes = None if lock is None else place.wait_min(lock)
+    return see_other(place.sign_in(next=kept, again="1", wait="" if minutes is None else str(minutes)))
 
 
 def client_address(request: Request, proxies: int) -> str:

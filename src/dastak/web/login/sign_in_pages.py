@@ -1,6 +1,8 @@
 """The login of a service: step one asks for the password; step two, in the same browser, for the code."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -9,6 +11,7 @@ from starlette.routing import Route
 
 from dastak.core.errors import RateLimited
 from dastak.core.ids import digest_of
+from dastak.core.lockout import DAY, Lock
 from dastak.core.person import Person, owned, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
@@ -37,6 +40,7 @@ CODE_FORM: Final = "code"
 _PATH: Final = LOGIN_PATH + "/{tenant:str}/{service:str}"
 # After so many wrong codes in a row the person begins again, and no page says what was wrong.
 _OVER: Final = (Reason.EXHAUSTED, Reason.LOCKED)
+_MINUTES: Final = re.compile(r"[1-9][0-9]{0,3}")
 
 
 def sign_in_routes(rooms: LoginHouse) -> list[Route]:
@@ -70,9 +74,17 @@ async def _first_step(place: Place) -> Response:
             "next": wanted,
             "fresh": "1" if fresh else "",
             "username": said.get("hint", "")[:64],
-            "error": place.words.say("login_again") if said.get("again") == "1" else "",
+            "error": _why_again(place) if said.get("again") == "1" else "",
         },
     )
+
+
+def _why_again(place: Place) -> str:
+    """Return the sentence for who begins again; it names no time but one that a lock may last."""
+    wait = place.request.query_params.get("wait", "")
+    if _MINUTES.fullmatch(wait) and int(wait) <= DAY / timedelta(minutes=1):
+        return place.too_many(int(wait))
+    return place.words.say("login_again")
 
 
 def _show_first(place: Place, values: Mapping[str, Any], status: int = 200) -> Response:
@@ -169,7 +181,18 @@ async def _show_second(
     back = {"back": place.sign_in(next=session.next_path), "form": place.token(CODE_FORM)}
     # The form of a code that is sent offers the call by itself.
     asked = {now_asked} if now_asked in FACTORS else {now_asked, Channel.SMS, Channel.VOICE}
-    others = [way for way in ways(person, place.settings.factors) if not values or way not in asked]
+    lock = await place.lock(person)
+    others = [
+        way
+        for way in ways(person, place.settings.factors)
+        if (not values or way not in asked) and (way in FACTORS or lock is None)
+    ]
+    # What makes codes by itself goes on while the number is locked.
+    if lock is not None and now_asked not in FACTORS:
+        if values.get("error"):
+            values = {**values, "error": _locked(place, lock)}
+        else:
+            error = error or _locked(place, lock)
     shown = {
         **values,
         **back,
@@ -184,6 +207,11 @@ async def _show_second(
     return place.show("login_code.html", shown, status)
 
 
+def _locked(place: Place, lock: Lock) -> str:
+    minutes = place.wait_min(lock)
+    return place.words.say("way_failed") if minutes is None else place.too_many(minutes)
+
+
 async def _take_code(place: Place) -> Response:
     found = await _between(place)
     if found is None:
@@ -196,7 +224,9 @@ async def _take_code(place: Place) -> Response:
         return await _take_recovery(place, session, person, form.get("recovery", ""))
     if do.startswith("use-"):
         return await _use(place, session, person, do.removeprefix("use-"))
-    if session.asked is None:
+    # The page says why nothing is sent.
+    sends_in_vain = do in ("resend", "call") and await place.lock(person) is not None
+    if session.asked is None or sends_in_vain:
         return see_other(place.path(LOGIN_PATH, "code"))
     if do == "resync":
         return await _resync(place, session, person, form)
@@ -220,7 +250,7 @@ async def _after_code(
     if outcome.approved or (judged is not None and judged.reason in _OVER):
         # A stranger can lock a number: what sites have stays, and this cookie says where the browser goes on.
         await place.login.people.drop_session(session.digest)
-        return begin_again(place, session)
+        return begin_again(place, session, None if judged is None else judged.lock)
     if outcome.verification != session.asked:
         await place.bind(session, outcome.verification, Purpose.SIGN_IN)
     return await _show_second(place, session, person, outcome.values, outcome.status)
