@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from dastak.core.errors import Damaged, Overloaded
 from dastak.core.events import MessageDropped, MessageRefused, MessageSubmitted
 from dastak.core.message import MessageKey, MessageState
 from dastak.core.node import LEASE_S
+from dastak.core.ports import Change, Held
 from dastak.core.sealer import Sealer
 from dastak.core.verification import State
 from dastak.flows import dead_letter as dead_letter_module
@@ -100,7 +102,7 @@ async def test_own_code_waits_for_a_key_that_comes_later_and_is_a_dead_letter_wh
 
 async def test_message_that_breaks_once_is_sent_when_it_is_due_again(house: House) -> None:
     started = await house.start()
-    await broke(house.ports, MessageKey(started.id, 0), ValueError(SECRET))
+    await broke(house.ports, await house.message(started), ValueError(SECRET))
 
     house.clock.advance(dead_letter_module.AGAIN_S)
     now = house.clock.now()
@@ -112,13 +114,32 @@ async def test_message_that_breaks_once_is_sent_when_it_is_due_again(house: Hous
 
 async def test_message_that_left_meanwhile_is_left_alone(house: House) -> None:
     started = await house.start()
+    message = await house.message(started)
     await house.deliver()
 
     for _ in range(BREAKS_MAX):
-        await broke(house.ports, MessageKey(started.id, 0), ValueError(SECRET))
+        await broke(house.ports, message, ValueError(SECRET))
 
     assert house.told_of(MessageRefused) == []
     assert await house.message_state(started) is MessageState.SUBMITTED
+
+
+async def test_message_that_another_node_took_over_is_neither_put_off_nor_put_away(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = await house.start()
+    held, decide = await house.message(started), house.store.decide
+
+    def taken_over(key: MessageKey, rule: Callable[[Held], Change[Any]]) -> Awaitable[Any]:
+        return decide(key, lambda found: rule(replace(found, message=replace(found.message, fence=1))))
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(house.store, "decide", taken_over)
+        for _ in range(BREAKS_MAX):
+            await broke(house.ports, held, ValueError(SECRET))
+
+    assert (house.told_of(MessageRefused), house.told_of(MessageDropped)) == ([], [])
+    assert await house.message(started) == held
 
 
 async def test_store_that_cannot_write_leaves_it_to_the_lease(house: House) -> None:
@@ -133,6 +154,6 @@ async def test_store_that_cannot_write_leaves_it_to_the_lease(house: House) -> N
 
     ports = replace(house.ports, store=Full())
 
-    await broke(ports, MessageKey(started.id, 0), ValueError(SECRET))
+    await broke(ports, await house.message(started), ValueError(SECRET))
 
     assert await house.message_state(started) is MessageState.QUEUED

@@ -14,11 +14,11 @@ import msgspec
 from dastak.core import ids
 from dastak.core.errors import DastakError
 from dastak.core.events import MessageRefused
-from dastak.core.message import BROKEN, Message, MessageKey, MessageState, MessageStep
+from dastak.core.message import BROKEN, Message, MessageState, MessageStep
 from dastak.core.outcome import Outcome
 from dastak.core.ports import Ports
 from dastak.flows.deliver import drop
-from dastak.flows.record import Decision, record
+from dastak.flows.record import Decision, in_same_hands, record
 
 BREAKS_MAX: Final = 3
 AGAIN_S: Final = 5.0
@@ -26,9 +26,15 @@ AGAIN_S: Final = 5.0
 log = logging.getLogger("dastak.dead_letter")
 
 
-async def broke(ports: Ports, key: MessageKey, error: Exception) -> None:
-    """Note that a delivery raised what nobody expects; after the third time put the message away."""
-    now = ports.clock.now()
+async def broke(ports: Ports, message: Message, error: Exception) -> None:
+    """Note that a delivery raised what nobody expects; after the third time put the message away.
+
+    Args:
+        ports: The outside world.
+        message: As its delivery held it; where another node has taken it over since, nothing is done.
+        error: What was raised.
+    """
+    now, key = ports.clock.now(), message.key
     told = MessageRefused(
         int(now.timestamp() * 1000), key.ordinal, "", BROKEN, Outcome.UNKNOWN, type(error).__name__
     )
@@ -40,7 +46,7 @@ async def broke(ports: Ports, key: MessageKey, error: Exception) -> None:
         return MessageStep(again, (told,)), None
 
     try:
-        recorded = await record(ports, key, decide, now=now)
+        recorded = await record(ports, key, in_same_hands(message, decide), now=now)
         if recorded.step.message.state is not MessageState.QUEUED:
             return
         timeline = await ports.store.timeline(recorded.verification.tenant, key.verification)

@@ -186,9 +186,9 @@ class Dispatch:
         route, key = ways[0].name if ways else "", message.key
         self._in_lane.discard(key)
         self._under_way[route] += 1
-        self._tasks[key] = self._loop.create_task(self._run(key, route, delivery))
+        self._tasks[key] = self._loop.create_task(self._run(message, route, delivery))
 
-    async def _run(self, key: MessageKey, route: str, delivery: Awaitable[object]) -> None:
+    async def _run(self, message: Message, route: str, delivery: Awaitable[object]) -> None:
         """See a delivery to its end, and let the next message leave; what failed, its lease brings back."""
         try:
             await delivery
@@ -197,9 +197,9 @@ class Dispatch:
                 log.warning("message not settled: %s", error.detail)
             else:
                 log.exception("a message could not be delivered")
-                await broke(self._ports, key, error)
+                await broke(self._ports, message, error)
         finally:
-            del self._tasks[key]
+            del self._tasks[message.key]
             self._under_way[route] -= 1
             self.go_on()
 
