@@ -14,6 +14,7 @@ from tests.support.api_client import ApiClient
 from tests.support.code_visitor import RETURN_URL, Shown, Visitor, made_page
 from tests.support.dastak_process import DastakProcess
 from tests.support.fresh_numbers import FRESH
+from tests.support.led_on import led_to
 from tests.support.patience import until
 
 # Each test has numbers of its own.
@@ -41,9 +42,9 @@ def test_right_code_leads_back_with_the_state_and_the_caller_reads_the_rest(api:
 
     back = browser.do(shown, url, "check", code=code_of(api, to))
 
-    assert (shown.status, back.status) == (200, 303)
-    assert back.headers["location"].startswith(RETURN_URL + "?")
-    assert parse_qs(urlsplit(back.headers["location"]).query) == {"verification": [of], "state": ["a b&c"]}
+    assert (shown.status, back.status) == (200, 200)
+    assert led_to(back.html).startswith(RETURN_URL + "?")
+    assert parse_qs(urlsplit(led_to(back.html)).query) == {"verification": [of], "state": ["a b&c"]}
     assert (before["opened"], before["state"], before["finished_at"]) == (True, "pending", None)
     after = api.get(f"/v1/verifications/{of}/page").body
     assert (after["verification"], after["state"], after["to_changed"]) == (of, "approved", False)
@@ -238,10 +239,9 @@ def test_parallel_right_codes_lead_back_once(api: ApiClient, to: str) -> None:
     code = code_of(api, to)
 
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: browser.do(shown, url, "check", code=code).status, range(10)))
+        answers = list(pool.map(lambda _: browser.do(shown, url, "check", code=code), range(10)))
 
-    assert answers.count(303) == 1
-    assert set(answers) == {303, 422}
+    assert [led_to(one.html)[: len(RETURN_URL)] for one in answers if one.status != 422] == [RETURN_URL]
 
 
 def test_number_is_changed_at_sign_up_alone_and_three_times_at_most(api: ApiClient, to: str) -> None:
@@ -259,7 +259,8 @@ def test_number_is_changed_at_sign_up_alone_and_three_times_at_most(api: ApiClie
     back = browser.do(browser.open(url), url, "check", code=code)
 
     assert statuses == [303, 303, 303, 404]
-    assert back.status == 303
+    assert back.status == 200
+    assert led_to(back.html).startswith(RETURN_URL + "?")
     page = api.get(f"/v1/verifications/{of}/page").body
     assert (page["to_changed"], page["state"], page["to_masked"][-2:]) == (True, "approved", third[-2:])
     assert page["verification"] != of
@@ -405,9 +406,8 @@ def test_every_answer_is_uncached_and_under_the_policy(api: ApiClient, to: str) 
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["x-content-type-options"] == "nosniff"
-    origin = RETURN_URL.removesuffix("/done")
-    assert f"form-action 'self' {origin};" in shown.headers["content-security-policy"]
-    assert "form-action 'self';" in answers[3].headers["content-security-policy"]
+        # Of no other site: where that leads next is not ours to know, and browsers hold what follows a form.
+        assert "form-action 'self';" in policy
 
 
 def test_locked_number_gets_one_page_for_right_and_wrong(api: ApiClient, to: str) -> None:

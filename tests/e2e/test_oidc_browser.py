@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 from tests.support.api_client import ApiClient
 from tests.support.browser import opened
 from tests.support.dastak_process import DastakProcess
-from tests.support.login_client import PASSWORD, with_number
+from tests.support.login_client import PASSWORD, some_address, with_number
 from tests.support.login_server import behind_proxy
 from tests.support.oidc_site import Site, some_number
 from tests.support.plain_browser import PlainBrowser
@@ -29,6 +29,15 @@ dastak = behind_proxy
 def back() -> Iterator[ReturnSite]:
     with ReturnSite() as running:
         yield running
+
+
+@pytest.fixture
+def moved(back: ReturnSite) -> Iterator[ReturnSite]:
+    """Give the site that another one sends its readers on to, as one that only brokers logins does."""
+    with ReturnSite() as running:
+        back.moved_to = running.url
+        yield running
+        back.moved_to = ""
 
 
 class Reader:
@@ -52,9 +61,13 @@ class Reader:
         await self.page.fill("#code", str(self.api.next_text(self.number)["code"]))
         await self.page.click("button[value=check]")
 
-    async def came_back(self) -> dict[str, Any]:
-        """Wait until the browser is at the site again, and have its program ask who it is."""
-        await self.page.wait_for_url(f"{self._back.url}?*")
+    async def came_back(self, to: ReturnSite | None = None) -> dict[str, Any]:
+        """Wait until the browser is at the site again, and have its program ask who it is.
+
+        Args:
+            to: Where the site sends it on to, if it does.
+        """
+        await self.page.wait_for_url(f"{(to or self._back).url}?*")
         assert self.faults == []
         said = {name: values[0] for name, values in parse_qs(urlsplit(self.page.url).query).items()}
         assert said["state"] == "st"
@@ -77,7 +90,9 @@ def visit(browser: Browser, dastak: DastakProcess, back: ReturnSite) -> Iterator
         ) -> AsyncIterator[Reader]:
             site = Site(dastak, program, redirect_uris=[back.url], sector="shop.example", **(client or {}))
             url = f"{dastak.url}/authorize?{site.query(redirect_uri=back.url, **(asked or {}))}"
-            wanted = {"viewport": SMALL, "locale": "en-IN", **context}
+            # Each reader seems to come from a network of its own, as a proxy would tell; one has its limits.
+            network = {"x-forwarded-for": some_address()}
+            wanted = {"viewport": SMALL, "locale": "en-IN", "extra_http_headers": network, **context}
             async with opened(browser, url, **wanted) as (page, faults):
                 yield Reader(page, faults, api, site, back)
 
@@ -133,6 +148,38 @@ async def test_agreed_logout_leads_to_another_origin_and_the_policy_lets_it(
         await expect(reader.page.locator("h1")).to_have_text("Do you want to log out?")
         await reader.page.click("main button")
         await reader.page.wait_for_url(f"{bye}&state=out")
+
+        assert reader.faults == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["", "no-javascript"])
+@pytest.mark.parametrize("consent", [False, True], ids=["number", "consent"])
+async def test_site_may_send_its_reader_on_to_an_origin_that_nobody_registered(
+    visit: Visits, moved: ReturnSite, consent: bool, scripts: bool
+) -> None:
+    async with visit({"ask_consent": consent}, java_script_enabled=scripts) as reader:
+        await reader.type_number()
+        await reader.type_code()
+        if consent:
+            await reader.page.click("button[value=allow]")
+
+        about = await reader.came_back(moved)
+
+    assert about["phone_number"] == reader.number
+
+
+async def test_refusal_and_logout_may_be_sent_on_as_well(
+    visit: Visits, dastak: DastakProcess, back: ReturnSite, moved: ReturnSite
+) -> None:
+    async with visit({"ask_consent": True, "logout_uris": [back.url]}) as reader:
+        await reader.type_number()
+        await reader.type_code()
+        await reader.page.click("button[value=deny]")
+        await reader.page.wait_for_url(f"{moved.url}?error=access_denied*")
+        said = urlencode({"client_id": reader.site.id, "post_logout_redirect_uri": back.url, "state": "out"})
+        await reader.page.goto(f"{dastak.url}/logout?{said}")
+        await reader.page.click("main button")
+        await reader.page.wait_for_url(f"{moved.url}?state=out")
 
         assert reader.faults == []
 

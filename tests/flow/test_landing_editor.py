@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from html import unescape
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -16,17 +17,20 @@ from msgspec.structs import replace
 
 from dastak.api.lead_endpoints import ExchangeBody, LeadView, exchange_lead
 from dastak.core.errors import InvalidRequest, NotFound
-from dastak.core.landing import LandingPage, PageState
+from dastak.core.landing import IMAGES_PER_PAGE_MAX, LandingPage, PageImage, PageState, PageVersion
 from dastak.core.tenant import Mode
 from dastak.store import landing_tables
 from dastak.tenancy.console_service import ensure_console
 from dastak.web.browser_session import form_token
 from dastak.web.landing import page_editor, page_results
 from dastak.web.landing.console_room import FORM, HOME, Author, ConsoleRoom
-from dastak.web.landing.design import Fields, Hero, decode, fields_of, find_block
+from dastak.web.landing.design import Fields, Hero, Look, decode, encode, fields_of, find_block
+from dastak.web.landing.starter import begin
+from dastak.web.landing.themes import COLOURS, THEMES
 from dastak.web.upload_form import PARTS_MAX, read_parts
 from tests.support.house import House
 from tests.support.landing_visitors import Landing, Visitor, field, leading_to, open_landing
+from tests.support.samples import NOW
 from tests.support.led_on import led_to
 
 SECRET = "s" * 43
@@ -94,12 +98,18 @@ async def editing(landing: Landing) -> Editing:
     return Editing(landing, landing.visitor(), await landing.published())
 
 
-def some_png() -> bytes:
+def hidden(shown: httpx.Response) -> dict[str, str]:
+    """Return what the editor's form says of what it was drawn from."""
+    names = ("edition", "shape", "look.of", "look.had", "lang.shown")
+    return {name: unescape(field(shown, name)) for name in names}
+
+
+def some_png(line: bytes = b"\0\x7f") -> bytes:
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    packed = zlib.compress(b"\0\x7f")
+    packed = zlib.compress(line)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
@@ -213,6 +223,68 @@ async def test_second_editor_is_told_and_the_first_ones_words_stay(landing: Land
     assert "First" in str(await desk.draft())
 
 
+async def test_words_of_the_second_editor_are_shown_where_they_belong_and_saved_when_chosen(
+    landing: Landing,
+) -> None:
+    desk = await editing(landing)
+    await desk.save(do="try")
+    page = f"{HOME}/{desk.page.n}"
+    drawn = hidden(await desk.visitor.get(page))
+    second = await desk.form(**drawn, **{"b1.title.en": "Second", "v.title.en": "Other", "slug": "spring"})
+    await desk.save(**{"b1.title.en": "First", "do": "down:1"})
+    await desk.save(do="field-remove:1:2")
+    await desk.save(do="try-end")
+    first = await desk.draft()
+
+    quiet = await desk.save(**second, quiet="yes")
+    late = await desk.save(**second)
+    unseen = await desk.draft()
+    again = await desk.save(**{**second, **hidden(late)})
+    button = re.search(r'value="(over:\d+)"', again.text)
+    assert button is not None
+    chosen = await desk.save(**{**second, **hidden(again), "do": button[1]})
+    design = await desk.draft()
+
+    assert [one.status_code for one in (quiet, late, again, chosen)] == [409, 409, 409, 303]
+    assert quiet.json()["complaint"].endswith("Press Save to see it, and to choose what stays.")
+    assert hidden(late) == drawn
+    for words in ("Second", "Other", "spring"):
+        assert f'value="{words}"' in late.text
+    assert "First" not in late.text
+    assert unseen == first
+    assert [type(block).__name__ for block in design.blocks[1:3]] == ["Hero", "Fields"]
+    assert design.blocks[1].title["en"] == "Second"
+    assert design.experiment.hero.title["en"] == "Other"
+    assert [field.kind for field in fields_of(design)] == ["text", "phone", "consent", "hidden", "hidden"]
+    assert (await landing.store.page(desk.page.n)).slug == "spring"
+
+
+async def test_choice_of_the_second_editor_undoes_no_third_one_unseen(landing: Landing) -> None:
+    desk = await editing(landing)
+    edition = (await desk.form())["edition"]
+    await desk.save(**{"b1.title.en": "First"})
+    late = await desk.save(**{"b1.title.en": "Second", "edition": edition})
+    button = re.search(r'value="(over:\d+)"', late.text)
+    assert button is not None
+    await desk.save(**{"b1.title.en": "Third"})
+
+    refused = await desk.save(**{"b1.title.en": "Second", "edition": edition, "do": button[1]})
+
+    assert refused.status_code == 409
+    assert "Third" in str(await desk.draft())
+
+
+@pytest.mark.parametrize("shape", ["x", "fields:x", "hero " * 5000, "image:x", "variant variant"])
+async def test_form_of_no_shape_of_ours_changes_nothing(landing: Landing, shape: str) -> None:
+    desk = await editing(landing)
+    before = await desk.draft()
+
+    refused = await desk.save(shape=shape)
+
+    assert refused.status_code == 422
+    assert await desk.draft() == before
+
+
 async def test_language_that_is_added_says_what_a_new_page_says(landing: Landing) -> None:
     desk = await editing(landing)
 
@@ -225,6 +297,54 @@ async def test_language_that_is_added_says_what_a_new_page_says(landing: Landing
     assert "ta" not in hero.title
     assert hero.lead["ta"].startswith("உங்கள் எண்ணைத்")
     assert all("ta" in field.label for field in fields_of(design) if field.label)
+
+
+async def test_language_that_is_added_while_one_types_keeps_what_a_new_page_says(landing: Landing) -> None:
+    desk = await editing(landing)
+    drawn = await desk.form(**hidden(await desk.visitor.get(f"{HOME}/{desk.page.n}")))
+    added = {**drawn, "quiet": "yes", "lang.ta": "yes"}
+
+    for words in ("Half price", "Half price today"):
+        told = await desk.save(**{**added, "b1.lead.en": "", "b1.title.en": words})
+        added["edition"] = str(told.json()["edition"])
+    # Its first language goes; what was begun is still what a new page says.
+    del added["lang.en"]
+    await desk.save(**added)
+
+    design = await desk.draft()
+    assert design.languages == ("hi", "ta")
+    assert all("ta" in field.label for field in fields_of(design) if field.label)
+    assert find_block(design, Hero).lead["ta"].startswith("உங்கள் எண்ணைத்")
+
+
+async def test_theme_that_is_chosen_while_one_types_brings_its_colours_and_keeps_those_chosen_since(
+    landing: Landing,
+) -> None:
+    desk = await editing(landing)
+    own = {**hidden(await desk.visitor.get(f"{HOME}/{desk.page.n}")), "look.ink": "#102030"}
+    ocean = THEMES["ocean"].palette
+    colours = {f"look.{name}": getattr(ocean, name) for name in COLOURS}
+    await desk.save(**{**colours, **own})
+    drawn = {**colours, **hidden(await desk.visitor.get(f"{HOME}/{desk.page.n}")), "look.ink": "#102030"}
+    drawn |= {"look.corner": ocean.corner, "look.font": ocean.font, "quiet": "yes"}
+
+    looks = []
+    for changes in (
+        {"look.theme": "rose"},
+        {"look.theme": "rose", "b1.title.en": "Half price"},
+        {"look.theme": "rose", "look.accent": "#700020"},
+        {"look.theme": "ocean"},
+    ):
+        told = await desk.save(**{**drawn, **changes})
+        drawn["edition"] = str(told.json()["edition"])
+        looks.append((await desk.draft()).look)
+
+    assert looks == [
+        Look(theme="rose"),
+        Look(theme="rose"),
+        Look(theme="rose", accent="#700020"),
+        Look(theme="ocean", ink="#102030"),
+    ]
 
 
 async def test_fields_are_added_moved_and_removed(landing: Landing) -> None:
@@ -289,6 +409,78 @@ async def test_file_that_is_no_plain_picture_is_refused_and_nothing_changes(
 
     assert refused.status_code == 422
     assert await desk.draft() == before
+
+
+async def test_texts_that_came_with_a_refused_picture_or_button_are_shown_again(landing: Landing) -> None:
+    desk = await editing(landing)
+    words = {"b1.title.en": "Half price", "slug": "spring", "keep_days": "30"}
+
+    picture = await desk.save({"picture.logo": b"GIF89a"}, **words)
+    button = await desk.save(**words, do="up:99")
+    saved = await desk.save(**{**words, **hidden(picture)})
+
+    assert [one.status_code for one in (picture, button, saved)] == [422, 422, 303]
+    for shown in (picture, button):
+        assert all(f'value="{one}"' in shown.text for one in words.values())
+        assert "Save what stands below" not in shown.text
+
+
+async def test_pictures_that_come_together_all_stay_where_others_make_room(landing: Landing) -> None:
+    desk = await editing(landing)
+    await desk.save(do="add", add="image")
+    for n in range(IMAGES_PER_PAGE_MAX - 1):
+        picture = PageImage(
+            page=desk.page.n, name=f"{n:032x}", kind="image/png", width=1, height=1, octets=b"x"
+        )
+        await landing.store.put_image(picture)
+
+    saved = await desk.save({"picture.logo": some_png(), "picture.6": some_png(b"\0\x01")})
+
+    design = await desk.draft()
+    assert saved.status_code == 303
+    for name in (design.logo, design.blocks[6].image):
+        assert await landing.store.image(desk.page.n, name)
+
+
+async def test_one_picture_too_many_is_told_and_offers_nobody_elses_draft(landing: Landing) -> None:
+    desk = await editing(landing)
+    names = [f"{n:032x}" for n in range(IMAGES_PER_PAGE_MAX)]
+    body = " ".join(names).encode()
+    await landing.store.publish(
+        PageVersion(page=desk.page.n, version=0, at=NOW, author="Asha", reason="old", body=body), back=True
+    )
+    for name in names:
+        picture = PageImage(page=desk.page.n, name=name, kind="image/png", width=1, height=1, octets=b"x")
+        await landing.store.put_image(picture)
+    await desk.landing.store.put_page(
+        replace(await landing.store.page(desk.page.n), draft=encode(begin("Acme", ("en",), theme="ocean")))
+    )
+
+    refused = await desk.save({"picture.logo": some_png()}, **{"b1.title.en": "Half price"})
+
+    assert refused.status_code == 422
+    assert "A page has at most 10 pictures, with those of its earlier versions" in refused.text
+    assert 'value="Half price"' in refused.text
+    assert "Save what stands below" not in refused.text
+
+
+async def test_draft_whose_name_is_taken_is_kept_with_its_former_one(landing: Landing) -> None:
+    desk = await editing(landing)
+    place = (await desk.publish("copy")).headers["location"]
+    copy = await landing.store.page(int(place.rpartition("/")[2]))
+    desk = desk._replace(page=copy)
+
+    told = [await desk.save(quiet="yes", slug="diwali", **{"b1.title.en": f"Half {n}"}) for n in range(2)]
+    typed = await desk.draft()
+    pressed = await desk.save(slug="diwali", do="publish", **{"b1.title.en": "Half price"})
+
+    assert [(one.status_code, one.json()["waits"]) for one in told] == [(200, True)] * 2
+    assert find_block(typed, Hero).title["en"] == "Half 1"
+    assert pressed.status_code == 409
+    assert "Another page has this address already" in pressed.text
+    assert "Save what stands below" not in pressed.text
+    assert find_block(await desk.draft(), Hero).title["en"] == "Half price"
+    assert (await landing.store.page(copy.n)).slug == "diwali-copy"
 
 
 async def test_what_is_kept_while_one_types_moves_no_page_that_is_published(landing: Landing) -> None:

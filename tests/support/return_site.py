@@ -14,19 +14,23 @@ class ReturnSite:
         url: Where readers come back to.
         came: The paths and queries that browsers asked for.
         login_url: Where it begins a login, by sending browsers to `asks`.
+        moved_to: Where it sends those on who come back, with what they bring; empty: nowhere.
     """
 
     def __init__(self) -> None:
         self.came: list[str] = []
         came, site = self.came, self
-        self.asks = ""
+        self.asks = self.moved_to = ""
 
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 came.append(self.path)
-                if site.asks and self.path.startswith("/login?"):
+                path, _, query = self.path.partition("?")
+                asked = site.asks if path == "/login" else ""
+                moved = f"{site.moved_to}?{query}" if site.moved_to and path == "/done" else ""
+                if asked or moved:
                     self.send_response(303)
-                    self.send_header("location", site.asks)
+                    self.send_header("location", asked or moved)
                     self.end_headers()
                     return
                 self.send_response(200)

@@ -3,6 +3,8 @@
 1. A page runs no script and shows no style but ours, is kept by nobody, and tells no other site where it was.
 2. A form is read only when its page was ours: its browser says so, and its hidden field proves it.
 3. A redirect goes to a path of ours, or to an address that was registered before.
+4. No form is answered with a redirect to another site: browsers hold it, and all that follow it there, to the
+   policy of the form's page. A page of ours goes on instead; see `PageHouse.lead_on`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +23,6 @@ _FORM_KIND: Final = "application/x-www-form-urlencoded"
 
 def headers(
     *,
-    forms_to: Sequence[str] = (),
     framed_by: Sequence[str] = (),
     frames: Sequence[str] = (),
     styles: Sequence[str] = (),
@@ -29,17 +30,16 @@ def headers(
     """Return the headers of every page.
 
     Args:
-        forms_to: Origins that an answer to this page's form may redirect to; browsers hold redirects to it.
         framed_by: Origins that may show it in a frame; nobody by default.
         frames: What it may show in frames; nothing by default.
         styles: Digests of style sheets of ours that stand in it.
     """
-    forms, styled = " ".join(("'self'", *forms_to)), " ".join(("'self'", *styles))
+    styled = " ".join(("'self'", *styles))
     framers = " ".join(framed_by) or "'none'"
     framed = f"frame-src {' '.join(frames)}; " if frames else ""
     policy = (
         f"default-src 'none'; script-src 'self'; style-src {styled}; img-src 'self' data:; "
-        f"connect-src 'self'; {framed}base-uri 'none'; form-action {forms}; "
+        f"connect-src 'self'; {framed}base-uri 'none'; form-action 'self'; "
         f"frame-ancestors {framers}; object-src 'none'"
     )
     return {
@@ -55,13 +55,12 @@ def page(
     html: str,
     status: int = 200,
     *,
-    forms_to: Sequence[str] = (),
     framed_by: Sequence[str] = (),
     frames: Sequence[str] = (),
     styles: Sequence[str] = (),
 ) -> Response:
     """Answer with a page; see `headers`."""
-    kept = headers(forms_to=forms_to, framed_by=framed_by, frames=frames, styles=styles)
+    kept = headers(framed_by=framed_by, frames=frames, styles=styles)
     return Response(html, status, kept, "text/html")
 
 

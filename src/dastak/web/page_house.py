@@ -94,7 +94,6 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         values: Mapping[str, Any],
         status: int = 200,
         *,
-        forms_to: Sequence[str] = (),
         framed_by: Sequence[str] = (),
         frames: Sequence[str] = (),
     ) -> Response:
@@ -103,7 +102,6 @@ class PageHouse(msgspec.Struct, frozen=True, kw_only=True):
         return page(
             html,
             status,
-            forms_to=forms_to,
             framed_by=framed_by,
             frames=frames,
             styles=(self.templates.style_source,),

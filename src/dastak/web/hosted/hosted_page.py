@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dastak.core.code_page import NUMBER_CHANGES_MAX, CodePage, CodePageStore, origin_of, way_back
+from dastak.core.code_page import NUMBER_CHANGES_MAX, CodePage, CodePageStore, way_back
 from dastak.core.errors import Conflict, DastakError, InvalidMsisdn, NotFound, Overloaded
 from dastak.core.events import PageOpened
 from dastak.core.ids import VerificationId, digest_of
@@ -88,7 +88,9 @@ class HostedPages:
         await self._turn(visit.page, outcome.verification)
         if outcome.approved:
             await self._pages.finish_page(visit.page.token_digest, self._house.ports.clock.now())
-            return visit.sessions.give(see_other(way_back(visit.page)), visit.secret, max_age_s=_DONE_KEPT_S)
+            heading = visit.words.say("code_back", brand=visit.caller.service.brand)
+            on = self._house.lead_on(visit.words, way_back(visit.page), heading)
+            return visit.sessions.give(on, visit.secret, max_age_s=_DONE_KEPT_S)
         return self._show(visit, outcome.values, outcome.status)
 
     async def state(self, request: Request) -> Response:
@@ -201,8 +203,7 @@ class HostedPages:
             "back": way_back(visit.page),
             "poll": f"{visit.request.url.path}/state?lang={visit.words.language}",
         }
-        origin = origin_of(visit.page)
-        answer = self._house.show("code_page.html", visit.words, shown, status, forms_to=(origin,))
+        answer = self._house.show("code_page.html", visit.words, shown, status)
         if visit.fresh:
             left = visit.page.expires_at - self._house.ports.clock.now()
             visit.sessions.give(answer, visit.secret, max_age_s=math.ceil(left.total_seconds()))

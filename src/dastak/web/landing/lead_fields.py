@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -134,6 +135,11 @@ def consents_of(
 def campaign(query: Mapping[str, str]) -> Mapping[str, str]:
     """Return what the link of a campaign says, and nothing else of an address."""
     return {name: one_line(query[name])[:UTM_CHARACTERS_MAX] for name in UTM_NAMES if name in query}
+
+
+def campaign_tail(values: Mapping[str, str]) -> str:
+    """Return what an address of the same page says of a campaign, behind its other parameters."""
+    return "".join(f"&{name}={quote(values[name], safe='')}" for name in UTM_NAMES if values.get(name))
 
 
 def one_line(text: str) -> str:

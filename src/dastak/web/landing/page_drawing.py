@@ -26,7 +26,7 @@ from dastak.web.landing.design import (
     find_block,
     say,
 )
-from dastak.web.landing.lead_fields import TICKED, TRAP, Flaw
+from dastak.web.landing.lead_fields import TICKED, TRAP, Flaw, campaign_tail
 from dastak.web.landing.rich_text import rich_text
 from dastak.web.landing.themes import key_of, palette_named, palette_of, variables
 from dastak.web.page_words import LANGUAGES, Words
@@ -93,6 +93,7 @@ def values_of(design: Design, showing: Showing) -> Mapping[str, Any]:
         "lead": said(hero.lead),
         "stage": showing.stage,
         "here": showing.here,
+        "campaign": campaign_tail(showing.typed),
         "offered": _offered(design),
         "before": [_drawn(block, showing, design) for block in before],
         "after": [_drawn(block, showing, design) for block in after],

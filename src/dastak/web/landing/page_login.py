@@ -9,7 +9,7 @@
 Source: OpenID Connect Core 1.0, section 4 (initiating login from a third party).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -20,7 +20,6 @@ from dastak.core.landing import TOKEN_KEPT, LandingPage, Lead
 from dastak.core.oidc import Client, Login, LoginWay, amr_of
 from dastak.core.oidc_client_rules import begins_at
 from dastak.web.oidc.provider import Provider
-from dastak.web.page_answers import see_other
 
 _ISSUER: Final = "iss"
 
@@ -44,7 +43,14 @@ class PageLogins:
         found = None if client_id is None else await self._provider.store.client(client_id)
         return found if found is not None and _fits(found, page) else None
 
-    async def send_on(self, request: Request, client: Client, address: str, lead: Lead) -> Response | None:
+    async def send_on(
+        self,
+        request: Request,
+        client: Client,
+        address: str,
+        lead: Lead,
+        answer: Callable[[str], Response],
+    ) -> Response | None:
         """Log a visitor in and lead them to where the site begins; None where it is too late.
 
         Args:
@@ -52,6 +58,7 @@ class PageLogins:
             client: The site.
             address: Where it begins a login.
             lead: What the proof became.
+            answer: Answers with a page that leads to an address.
         """
         provider, tenant = self._provider, client.tenant
         held = (await provider.house.ports.store.find(tenant, lead.verification)).verification
@@ -66,8 +73,7 @@ class PageLogins:
         )
         here = await provider.enter(await provider.here(request, client), client, login)
         assert here.secret is not None
-        answer = see_other(with_query(address, _ISSUER, provider.issuer))
-        return here.sessions.give(answer, here.secret)
+        return here.sessions.give(answer(with_query(address, _ISSUER, provider.issuer)), here.secret)
 
 
 def with_query(address: str, name: str, value: str) -> str:

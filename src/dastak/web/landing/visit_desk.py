@@ -98,13 +98,13 @@ class VisitDesk:
         """
         secret = self._tickets.secret(ticket)
         assert answers.msisdn is not None
-        if await self._asked_before(secret, answers.msisdn, caller):
+        visit = self._visit(request, shown, ticket, answers)
+        if await self._asked_before(secret, answers.msisdn, caller, visit):
             return secret
         asked = await self.gate.ask(request, shown.page.n, brought)
         if asked is not None:
             return asked
         client_ip = client_address(request, self._proxies)
-        visit = self._visit(request, shown, ticket, answers)
         ask = Ask(
             to=answers.msisdn,
             client_ip=client_ip or None,
@@ -118,7 +118,7 @@ class VisitDesk:
             verification = await self._step.begin(caller, ask)
         except RateLimited:
             # The same form a moment ago may have asked already: a button was pressed twice.
-            if await self._asked_before(secret, answers.msisdn, caller):
+            if await self._asked_before(secret, answers.msisdn, caller, visit):
                 return secret
             raise
         await self._store.put_visit(msgspec.structs.replace(visit, verification=verification))
@@ -192,12 +192,26 @@ class VisitDesk:
             ),
         )
 
-    async def _asked_before(self, secret: str, msisdn: Msisdn, caller: Caller) -> bool:
+    async def _asked_before(self, secret: str, msisdn: Msisdn, caller: Caller, fresh: Visit) -> bool:
+        """Say whether a form's number has its code already; its other answers count from now on.
+
+        Args:
+            secret: The visit's.
+            msisdn: The number.
+            caller: Whose page it is.
+            fresh: What the form says now.
+        """
         try:
             visit = await self._store.find_visit(digest_of(secret))
         except NotFound:
             return False
-        return visit.lead > 0 or await self.number_of(caller, visit) == msisdn
+        if visit.lead:
+            return True
+        if await self.number_of(caller, visit) != msisdn:
+            return False
+        if fresh.browser == visit.browser and _said(fresh) != _said(visit):
+            await self._store.put_visit(msgspec.structs.replace(fresh, verification=visit.verification))
+        return True
 
     def _browser(self, request: Request, shown: Shown) -> bytes | None:
         """Return what a visit is bound to."""
@@ -207,6 +221,11 @@ class VisitDesk:
         if shown.design.framed_by:
             return None
         raise Forbidden("This browser keeps no cookies.", reason="no_cookie")
+
+
+def _said(visit: Visit) -> object:
+    """Return what was typed and agreed to, whenever that was."""
+    return visit.values, [(one.field, one.text) for one in visit.consents]
 
 
 def go_to(design: Design) -> str | None:

@@ -4,9 +4,11 @@
 2. A visit's address is a secret of 256 bits. Where cookies come through it opens only in the browser that
    began it; in a frame of another site, where they do not, the address alone is the session.
 3. A lead is written when its code was right, and once.
+4. Who is sent on to a site sees the thanks first, which go on by themselves: browsers hold redirects after a
+   form to the policy of its page, and where a site leads next is known to the site alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,7 +23,6 @@ from dastak.core.ids import digest_of
 from dastak.core.landing import LandingPage, PageState, Variant, Visit
 from dastak.core.landing_store import LandingStore
 from dastak.core.msisdn import region_of
-from dastak.core.oidc_client_rules import origin_of, places_of
 from dastak.core.people_store import PeopleStore
 from dastak.web.browser_session import check_form, form_token
 from dastak.web.code_step import CodeStep
@@ -30,6 +31,7 @@ from dastak.web.landing.design import Design, decode
 from dastak.web.landing.lead_fields import (
     Answers,
     campaign,
+    campaign_tail,
     is_trapped,
     read_answers,
     typed_again,
@@ -129,13 +131,15 @@ class VisitorPages:
         # What was agreed to is what stood on the page that was shown, be it still the newest or not.
         shown = await self._shown(request, ticket.version)
         self._refuse_foreign(request, shown.page)
-        if is_trapped(form):
-            raise InvalidRequest("A field that nobody sees was filled in.")
         if ticket.page != shown.page.n or shown.page.state is not PageState.LIVE:
             raise Forbidden("This page is too old; open it again.", reason="stale_form")
         caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
         region = region_of(caller.service.countries)
         answers = read_answers(shown.design, form, language=shown.words.language, region=region)
+        if is_trapped(form):
+            # No person sees the field, but what fills in forms for one may have found it: nothing is lost.
+            unread = InvalidRequest("A field that nobody sees was filled in.")
+            return self._not_begun(shown, ticket, answers, unread)
         if answers.flaws or answers.msisdn is None:
             showing = self._fresh(shown, ticket.variant, typed=answers.values)
             showing = msgspec.structs.replace(showing, flaws=answers.flaws)
@@ -278,14 +282,17 @@ class VisitorPages:
                 "poll": f"{begin}/{secret}/watch?lang={shown.words.language}",
                 # Nobody came from anywhere else; whoever can go no further here begins again.
                 "no_phone": "",
-                "back": f"{begin}?lang={shown.words.language}" if over else "",
+                "back": f"{begin}?lang={shown.words.language}{campaign_tail(visit.values)}" if over else "",
                 "back_label": shown.words.say("code_back", brand=brand),
             },
         )
 
-    def _done(self, shown: Shown, visit: Visit) -> Showing:
-        address = go_to(shown.design)
+    def _done(self, shown: Shown, visit: Visit, leads_to: str = "") -> Showing:
+        """Show the thanks, which go on by themselves where they lead to an address."""
+        address = leads_to or go_to(shown.design)
         lines = {"back": address, "back_label": urlsplit(address).hostname if address else ""}
+        if leads_to:
+            lines["leads_to"] = leads_to
         return msgspec.structs.replace(self._showing(shown, visit.variant, "done"), lines=lines)
 
     async def _send_on(self, request: Request, shown: Shown, visit: Visit, token: str) -> Response | None:
@@ -293,19 +300,27 @@ class VisitorPages:
         address = go_to(shown.design)
         if address is None:
             return None
+
+        def thanks(leads_to: str) -> Response:
+            return self._draw(shown, self._done(shown, visit, leads_to))
+
         if shown.design.log_in_at is not None:
-            return await self._log_in(request, shown, visit, address)
+            return await self._log_in(request, shown, visit, address, thanks)
         domains = self._house.directory.service_of(shown.page.service).domains
         if not token or urlsplit(address).hostname not in domains:
             return None
-        return see_other(with_query(address, "dastak_token", token))
+        return thanks(with_query(address, "dastak_token", token))
 
-    async def _log_in(self, request: Request, shown: Shown, visit: Visit, address: str) -> Response | None:
+    async def _log_in(
+        self, request: Request, shown: Shown, visit: Visit, address: str, thanks: Callable[[str], Response]
+    ) -> Response | None:
         """Log a visitor in at the site of the page; in a frame, where no cookie comes through, nobody is."""
         if shown.client is None or visit.browser is None or visit.verification is None:
             return None
         lead = await self._store.lead_of(visit.verification)
-        return None if lead is None else await self._logins.send_on(request, shown.client, address, lead)
+        if lead is None:
+            return None
+        return await self._logins.send_on(request, shown.client, address, lead, thanks)
 
     def _not_begun(self, shown: Shown, ticket: Ticket, answers: Answers, error: DastakError) -> Response:
         """Show the form again with what a person should know of a refusal; what was typed is kept."""
@@ -335,14 +350,8 @@ class VisitorPages:
         return drawn
 
     def _draw(self, shown: Shown, showing: Showing, status: int = 200) -> Response:
-        address = go_to(shown.design)
-        # A site that begins a login leads back to us and then to itself, all under this form's policy.
-        places = [] if shown.client is None else places_of(shown.client)
-        out = list(dict.fromkeys([*([] if address is None else [origin_of(address)]), *places]))
         values = values_of(shown.design, showing)
-        return self._house.show(
-            TEMPLATE, showing.words, values, status, forms_to=out, framed_by=shown.design.framed_by
-        )
+        return self._house.show(TEMPLATE, showing.words, values, status, framed_by=shown.design.framed_by)
 
 
 async def look(request: Request) -> Response:

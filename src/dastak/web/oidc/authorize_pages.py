@@ -2,7 +2,8 @@
 
 1. The request stands in the address of every page on the way, and is checked again on each: nothing keeps it.
 2. A refusal goes to the site once client and address are known to belong together, and to the person before.
-3. A page whose form may end at the site names the site in its policy: browsers hold redirects to it.
+3. A form ends on a page of ours, which goes on by itself: browsers hold the redirects after it to its page's
+   policy, and where a site leads next is known to the site alone.
 
 Source: OpenID Connect Core 1.0, section 3.1.2; RFC 6749, section 4.1; RFC 9207.
 """
@@ -40,7 +41,7 @@ class AuthorizePages:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._consent = ConsentPage(provider)
-        self._phone = PhoneLogin(provider)
+        self._phone = PhoneLogin(provider, self._go_on)
 
     def routes(self) -> list[Route]:
         """Return the pages."""
@@ -75,13 +76,13 @@ class AuthorizePages:
         if isinstance(way, Response):
             return way
         login = await self._login(way)
+        error = await self._dead_end(way, login)
+        if error is not None:
+            return self._refuse(way.asked, error)
         if login is None:
             return await self._log_in(way)
-        if not await self._fits_hint(way.asked, login):
-            return self._refuse(way.asked, AuthorizeError.LOGIN_REQUIRED)
         if await self._consent.is_needed(way.asked, login):
             return await self._consent.show(way, login)
-        # No form's policy holds this: ours name the site, and the login of a password ends on a page.
         return see_other(await code_address(self._provider, way, login))
 
     async def act(self, request: Request) -> Response:
@@ -93,11 +94,11 @@ class AuthorizePages:
             return way
         way.check_form(form)
         if form.get("do", "").startswith(_LANGUAGE):
-            return see_other(way.path_in(form["do"].removeprefix(_LANGUAGE)))
+            return await self._go_on(way, way.path_in(form["do"].removeprefix(_LANGUAGE)))
         if form.get("do") in ("allow", "deny"):
             login = await self._login(way)
             if login is None or not await self._fits_hint(way.asked, login):
-                return see_other(way.path)
+                return await self._go_on(way, way.path)
             return await self._consent.answer(way, login, form)
         if not await self._is_by_phone(way):
             raise InvalidRequest("There is no such form.")
@@ -107,6 +108,16 @@ class AuthorizePages:
         """Say how far the message is, to the page that stays open."""
         way = await self._way(request)
         return way if isinstance(way, Response) else await self._phone.news(way)
+
+    async def _go_on(self, way: WayIn, path: str) -> Response:
+        """Answer a form with the page that comes next; where that leads to the site, by a page of ours."""
+        login = await self._login(way)
+        leaves = await self._dead_end(way, login) is not None or (
+            login is not None and not await self._consent.is_needed(way.asked, login)
+        )
+        if not leaves:
+            return see_other(path)
+        return self._provider.house.lead_on(way.words, path, way.words.say("login_done"))
 
     async def _way(self, request: Request) -> WayIn | Response:
         """Read where on its way a browser is; one whose way took too long begins again.
@@ -198,18 +209,24 @@ class AuthorizePages:
     async def _by_password(self, way: WayIn) -> Login | None:
         return await self._provider.passwords.login(way.request, way.client)
 
-    async def _log_in(self, way: WayIn) -> Response:
+    async def _dead_end(self, way: WayIn, login: Login | None) -> AuthorizeError | None:
+        """Say why this way leads back without a login, if it does, whoever is here and whoever may log in."""
+        if login is not None:
+            return None if await self._fits_hint(way.asked, login) else AuthorizeError.LOGIN_REQUIRED
         if await self._is_by_phone(way):
             here = way.here.login
-            if here is None or here.at < way.began_at:
-                return await self._phone.show(way)
             # Locked since the code was right: the number again would be refused without a word.
-            return self._refuse(way.asked, AuthorizeError.TEMPORARILY_UNAVAILABLE)
+            since = here is not None and here.at >= way.began_at
+            return AuthorizeError.TEMPORARILY_UNAVAILABLE if since else None
         if await self._fell_short(way):
-            return self._refuse(way.asked, AuthorizeError.UNMET_AUTHENTICATION_REQUIREMENTS)
-        if await self._signed_in_on(way) is not None:
-            # Locked since: to have the person sign in here once more could go round for ever.
-            return self._refuse(way.asked, AuthorizeError.TEMPORARILY_UNAVAILABLE)
+            return AuthorizeError.UNMET_AUTHENTICATION_REQUIREMENTS
+        # Locked since: to have the person sign in here once more could go round for ever.
+        signed_in = await self._signed_in_on(way) is not None
+        return AuthorizeError.TEMPORARILY_UNAVAILABLE if signed_in else None
+
+    async def _log_in(self, way: WayIn) -> Response:
+        if await self._is_by_phone(way):
+            return await self._phone.show(way)
         # The hint of a site whose people have numbers only is no username.
         hint = way.asked.login_hint if way.client.login is way.login else None
         service = self._provider.caller(way.client).service

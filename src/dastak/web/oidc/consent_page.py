@@ -11,7 +11,6 @@ from dastak.web.oidc.code_answer import code_address
 from dastak.web.oidc.oidc_answers import denial
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import WayIn
-from dastak.web.page_answers import see_other
 
 # What each scope means to a person; `words/*.toml` has the sentences.
 _MEANINGS: Final[Mapping[str, str]] = {
@@ -48,7 +47,6 @@ class ConsentPage:
                 "meanings": [_MEANINGS[scope] for scope in way.asked.scopes],
                 "form": way.form(secret),
             },
-            forms_to=way.forms_to,
         )
         return answer if way.here.secret else way.here.sessions.give(answer, secret)
 
@@ -56,9 +54,12 @@ class ConsentPage:
         """Do what the person decided."""
         asked, provider = way.asked, self._provider
         if form["do"] == "deny":
-            return see_other(denial(asked, provider.issuer))
+            back = way.words.say("code_back", brand=way.client.name)
+            return provider.house.lead_on(way.words, denial(asked, provider.issuer), back)
         subject = await provider.subject(asked.client, login)
         known = await provider.store.consented(asked.client.n, subject)
         agreed = known | set(asked.scopes)
         await provider.store.keep_consent(asked.client.n, subject, agreed, now=provider.now())
-        return see_other(await code_address(provider, way, login))
+        # By the code itself: who is asked each time would be asked again on the way.
+        address = await code_address(provider, way, login)
+        return provider.house.lead_on(way.words, address, way.words.say("login_done"))

@@ -17,7 +17,6 @@ from starlette.routing import Route
 from dastak.core.errors import InvalidRequest
 from dastak.core.ids import digest_of
 from dastak.core.oidc import Client
-from dastak.core.oidc_client_rules import origin_of
 from dastak.core.oidc_request import Fields, fingerprint
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
 from dastak.web.oidc.id_tokens import read_hint
@@ -67,9 +66,8 @@ class LogoutPages:
         if await self._is_meant(request, leaving):
             return await self._leave(request, leaving, carried)
         form = form_token(carried[0][1], fingerprint(request.url.query))
-        back = () if leaving.back is None else (origin_of(leaving.back),)
         words = self._provider.house.words(request)
-        return self._provider.house.show("oidc_logout.html", words, {"form": form}, forms_to=back)
+        return self._provider.house.show("oidc_logout.html", words, {"form": form})
 
     async def act(self, request: Request) -> Response:
         """Log out whoever agreed; a site's own form is turned into an address first."""
@@ -144,8 +142,11 @@ class LogoutPages:
         for _, secret in carried:
             await provider.passwords.people.end_session(digest_of(secret), now=provider.now())
             await provider.store.end_visit(digest_of(secret), now=provider.now())
+        words = provider.house.words(request)
         if leaving.back is None:
-            answer = provider.house.show("oidc_logged_out.html", provider.house.words(request), {})
+            answer = provider.house.show("oidc_logged_out.html", words, {})
+        elif request.method == "POST":
+            answer = provider.house.lead_on(words, leaving.back, words.say("oidc_logged_out"))
         else:
             answer = see_other(leaving.back)
         for sessions, _ in carried:

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from dastak.core.codes import KeyRing
 from dastak.core.errors import InvalidRequest
 from dastak.core.oidc import Client, Login, LoginWay, Visit
-from dastak.core.oidc_client_rules import origin_of
 from dastak.core.oidc_request import FIELDS_MAX, Asked, Fields, fields_of, fingerprint
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
 from dastak.web.page_words import LANGUAGES, Words, choose_language, words_of
@@ -71,11 +70,6 @@ class WayIn(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """A short name of the site's request."""
         return fingerprint(self.query)
-
-    @property
-    def forms_to(self) -> tuple[str, ...]:
-        """Where this way may end, for the policy of its pages."""
-        return (origin_of(self.asked.redirect_uri),)
 
     def path_in(self, language: str) -> str:
         """Return where this page is in another language.
