@@ -224,9 +224,10 @@ async def test_start_leaves_what_it_does_not_replace(house: House) -> None:
         await house.start(some_msisdn(1)),
         await house.start(caller=house.caller_of(service=2)),
         await house.start(caller=house.caller_of(tenant=2, service=3)),
+        await house.start(caller=house.caller_of(mode=Mode.TEST)),
     ]
 
-    assert [(await house.found(other)).state for other in others] == [State.PENDING] * 5
+    assert [(await house.found(other)).state for other in others] == [State.PENDING] * 6
 
 
 async def test_start_leaves_an_answered_one_as_it_is(house: House) -> None:
