@@ -11,7 +11,18 @@ from dastak import __version__
 from dastak.core.errors import Conflict
 from dastak.core.events import MessageResumed
 from dastak.core.message import CarrierRef, Message, MessageState, submitted
-from dastak.core.node import LEASE_S, MOURNED_S, Does, OneNode, Role, does, fair_share, read_roles
+from dastak.core.node import (
+    BEAT_EVERY_S,
+    COME_BACK_S,
+    LEASE_S,
+    MOURNED_S,
+    Does,
+    OneNode,
+    Role,
+    does,
+    fair_share,
+    read_roles,
+)
 from dastak.core.ports import Change, Held
 from dastak.core.way_out import Queue
 from dastak.flows.record import in_same_hands
@@ -25,24 +36,44 @@ SILENT_MS = 5_000
 
 
 class Two:
-    """Two nodes on one database, which lets one of them fall silent."""
+    """Two nodes on one database, which lets one of them fall silent.
+
+    Attributes:
+        steady_s: The clock by which a node knows how long it was away itself; it stands.
+    """
 
     def __init__(self, url: str, first: PostgresStore, second: PostgresStore) -> None:
         self.url, self.first, self.second = url, first, second
+        self.steady_s = 1_000.0
 
     def silence(self, node: PostgresStore, ms: int = SILENT_MS) -> None:
         """Have the database believe that a node's last beat is so long ago."""
         with connect(self.url) as connection:
             connection.execute("UPDATE node SET beat_at = beat_at - $1 WHERE n = $2", (ms, node.nodes.number))
 
+    def stand_still(self) -> None:
+        """Have the database believe that it was away for some seconds, and the nodes know it."""
+        self.silence(self.first)
+        self.silence(self.second)
+        self.steady_s += SILENT_MS / 1_000
+
 
 @pytest.fixture
-async def two() -> AsyncIterator[Two]:
+async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
     url = migrated_database()
     async with PostgresStore(url) as first, PostgresStore(url) as second:
+        both = Two(url, first, second)
+        monkeypatch.setattr("dastak.store.postgres.postgres_nodes.steady_s", lambda: both.steady_s)
         await first.nodes.join("one", (Role.ALL,))
         await second.nodes.join("two", (Role.API, Role.CARRIER))
-        yield Two(url, first, second)
+        yield both
+
+
+async def living(node: PostgresStore) -> list[str]:
+    """Have a node beat, and return who it hears of."""
+    heard = await node.nodes.beat([], {})
+    assert heard is not None
+    return [one.name for one in heard.nodes]
 
 
 async def open_one(store: PostgresStore, **changes: object) -> Message:
@@ -114,13 +145,39 @@ async def test_silent_node_is_dead_and_its_slots_are_free(two: Two) -> None:
 
 
 async def test_node_that_was_away_itself_buries_nobody(two: Two) -> None:
+    two.stand_still()
+
+    first = await living(two.second)
+    second = await living(two.second)
+
+    assert first == second == ["one", "two"]
+
+
+async def test_node_that_comes_back_in_time_lives_on_and_one_that_does_not_is_dead(two: Two) -> None:
+    two.stand_still()
+    heard = []
+    for _ in range(int(COME_BACK_S / BEAT_EVERY_S)):
+        heard.append(await living(two.second))
+        two.steady_s += BEAT_EVERY_S
+    await living(two.first)
+    back = await living(two.second)
     two.silence(two.first)
-    two.silence(two.second)
 
-    heard = await two.second.nodes.beat([], {})
+    assert heard == [["one", "two"]] * len(heard)
+    assert back == ["one", "two"]
+    assert await living(two.second) == ["two"]
 
-    assert heard is not None
-    assert [node.name for node in heard.nodes] == ["one", "two"]
+
+async def test_node_that_was_taken_for_dead_buries_nobody_when_it_comes_back(two: Two) -> None:
+    two.silence(two.first)
+    await living(two.second)
+    two.stand_still()
+
+    beaten = await two.first.nodes.beat([], {})
+    await two.first.nodes.join("one", (Role.ALL,))
+
+    assert beaten is None
+    assert await living(two.first) == ["two", "one"]
 
 
 async def test_dead_node_comes_back_under_a_new_number(two: Two) -> None:

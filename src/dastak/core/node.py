@@ -24,6 +24,11 @@ DEAD_AFTER_S: Final = 4.0
 # A node that could not renew for so long lets its binds go, so that they are gone when others may have them.
 HOLD_S: Final = 2.5
 assert BEAT_EVERY_S < HOLD_S < DEAD_AFTER_S - BEAT_EVERY_S
+# A node that was away itself for longer than this takes nobody for dead until the others had time to come
+# back: each tries once a second, and asks a server that is gone for two.
+AWAY_S: Final = DEAD_AFTER_S / 2
+COME_BACK_S: Final = 6.0
+assert COME_BACK_S > DEAD_AFTER_S
 # How long it is looked for messages in the hands of a dead node.
 MOURNED_S: Final = 60.0
 

@@ -229,7 +229,8 @@ SELECT $1, $2, $3, now_ms, now_ms, 0 FROM (SELECT (extract(epoch FROM clock_time
 RETURNING n
 
 -- name: beat
--- $1 is who lives; $2 ms of silence are death, but who was away itself buries nobody: the database may have stood.
+-- $1 is who lives; $2 ms of silence are death, if it is not null, but who was away itself buries nobody: the database
+-- may have stood.
 -- $4 is the time by its own clock, $5 who waits there. Statements of one WITH see the rows as they were before it.
 WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms),
 beaten AS (UPDATE node SET beat_at = clock.now_ms, ahead_ms = $4::bigint - clock.now_ms, queues = $5 FROM clock WHERE n = $1 AND dead = 0 RETURNING n),

@@ -11,9 +11,10 @@ import msgspec
 import psycopg
 
 from dastak import __version__
-from dastak.core.node import DEAD_AFTER_S, MOURNED_S, Beat, Node, Role, Slot
+from dastak.core.node import AWAY_S, COME_BACK_S, DEAD_AFTER_S, MOURNED_S, Beat, Node, Role, Slot
 from dastak.core.way_out import Queue
 from dastak.store.postgres.dialect import statements
+from dastak.store.postgres.postgres_desk import steady_s
 from dastak.store.postgres.postgres_lane import Connection, Lane, cut
 
 # How long a listener that lost its connection waits before it opens another one, and how often one looks
@@ -43,12 +44,14 @@ class PostgresNodes:
         self._sql = statements()
         self._lane = Lane(opens)
         self._listener: _Listener | None = None
+        self._beaten_s = self._buries_from_s = 0.0
         self.number = 0
         self.mourning = False
 
     async def join(self, name: str, roles: Collection[Role]) -> int:
         """See `NodeStore.join`."""
         [(self.number,)] = await self._run("join_nodes", (name, ",".join(roles), __version__))
+        self._beaten_s = steady_s()
         return self.number
 
     async def beat(self, up: Collection[str], queues: Mapping[str, Queue]) -> Beat | None:
@@ -56,11 +59,12 @@ class PostgresNodes:
         told = _written(queues)
 
         def beat(connection: Connection) -> Beat | None:
-            own_ms = time.time_ns() // 1_000_000
-            silence = (self.number, int(DEAD_AFTER_S * 1000), int(MOURNED_S * 1000), own_ms, told)
+            began_s, own_ms = steady_s(), time.time_ns() // 1_000_000
+            silence = (self.number, self._silence_ms(began_s), int(MOURNED_S * 1000), own_ms, told)
             beaten, dead = connection.execute(self._sql["beat"], silence).fetchone() or (0, 0)
             if not beaten:
                 return None
+            self._beaten_s = began_s
             connection.execute(self._sql["tell_up"], (self.number, sorted(up)))
             return heard_of(connection, mourned=dead > 0)
 
@@ -103,6 +107,12 @@ class PostgresNodes:
         if self._listener is not None:
             self._listener.close()
         await self._lane.close()
+
+    def _silence_ms(self, now_s: float) -> int | None:
+        """Return after how much silence another node is dead; None while those may yet come back."""
+        if now_s - self._beaten_s > AWAY_S:
+            self._buries_from_s = now_s + COME_BACK_S
+        return None if now_s < self._buries_from_s else int(DEAD_AFTER_S * 1000)
 
     async def _run(self, statement: str, values: Sequence[Any], *, rows: bool = True) -> Sequence[Any]:
         def run(connection: Connection) -> Sequence[Any]:
