@@ -11,8 +11,10 @@ from dastak.app_stop import LEFT_BY_S, MESSAGES_BY_S, StopStack
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
 from dastak.config import ConfigError, Settings
+from dastak.core.message import Message
 from dastak.core.node import Beat, Does, Lease, NodeStore, Role, does, for_others, in_hand, read_roles
 from dastak.core.ports import Ports
+from dastak.core.verification import Verification
 from dastak.core.way_out import Queue, Route
 from dastak.delivery.routing import RouteTable
 from dastak.delivery.time_to_leave import TimeToLeave, waits
@@ -60,6 +62,7 @@ class Among:
         self._elsewhere: Mapping[str, Queue] = {}
         self.work = does(self._roles)
         self.living = 1
+        self._lost = False
 
     @property
     def shared(self) -> Does | None:
@@ -67,8 +70,14 @@ class Among:
         return None if self._store.alone else self.work
 
     def lease(self, now: datetime) -> Lease:
-        """See `Ports.lease`."""
-        return in_hand(now, self._store.number) if self.work.sends else for_others(now)
+        """See `Ports.lease`. A lost node takes nothing in hand: it may be dead to the others."""
+        takes = self.work.sends and not self._lost
+        return in_hand(now, self._store.number) if takes else for_others(now)
+
+    def hand_over(self, verification: Verification, message: Message) -> None:
+        """See `Ports.hand_over`. What is not in the hands of this node now, whoever lives finds."""
+        if message.owner == self._store.number:
+            self.worker.hand_over(verification, message)
 
     def slots(self) -> int:
         """Return how many binds this node holds of those that nodes share."""
@@ -113,12 +122,14 @@ class Among:
         shares = self._shares = BindShares(self._store, lambda: fleet.entries)
 
         def on_beat(beat: Beat) -> None:
+            self._lost = False
             self.living = max(1, len(beat.nodes))
             carriers = [carrier for carrier, _ in fleet.entries]
             self._elsewhere = queues_elsewhere(carriers, beat, self._store.number)
             shares.on_beat(beat)
 
         def on_lost() -> None:
+            self._lost = True
             self.worker.let_go()
             shares.on_lost()
 
