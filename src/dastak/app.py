@@ -201,7 +201,7 @@ async def _build(stack: StopStack, settings: Settings) -> House:
         sealer=AesGcmSealer(keys),
         dlt=registers,
         publish=told.publish,
-        hand_over=nodes.worker.hand_over,
+        hand_over=nodes.hand_over,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
         is_stopped=store.is_stopped,
