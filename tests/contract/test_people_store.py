@@ -8,13 +8,16 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core.errors import Conflict, NotFound
+from dastak.core.factor import FactorState
 from dastak.core.login_settings import LoginSettings
 from dastak.core.oidc import Client, Token, TokenKind
 from dastak.core.people_store import Entry, Invitation, PasswordLink
-from dastak.core.person import Person, PersonId, exact_key, name_key
+from dastak.core.person import Owned, Person, PersonId, exact_key, name_key
+from dastak.core.policy import Channel
 from dastak.core.sign_in_limits import FROM_THERE, STRANGERS, Claim
 from dastak.core.sign_in_state import DEVICES_MAX, SIGN_INS_KEPT, BrowserSession, Device, SignInLine, Stage
 from dastak.core.tenant import Mode
+from tests.contract.test_factor_store import some_factor, some_list
 from tests.support.oidc_samples import some_client, some_grant, some_login, some_token
 from tests.support.samples import NOW, some_id
 
@@ -356,6 +359,45 @@ async def test_nothing_of_a_removed_person_is_left(store: Any) -> None:
     assert not await store.people.lines_of(person.id, limit=9)
     with pytest.raises(NotFound):
         await store.people.remove_person(person.id)
+
+
+async def test_secrets_that_a_removed_person_had_are_gone_and_those_of_others_stay(store: Any) -> None:
+    authenticator, printed, other = [
+        await store.factors.put_factor(made) for made in (some_factor(), some_list(), some_factor())
+    ]
+    has = (Owned(Channel.TOTP, authenticator.id.hex()), Owned(Channel.HASH_CHAIN, printed.id.hex()))
+    lost = Owned(Channel.HOTP, some_id().hex())
+    person = await store.people.put_person(some_person(owned=(*has, lost)), "asha")
+
+    await store.people.remove_person(person.id)
+
+    gone = [await store.factors.find_factor(1, one.id) for one in (authenticator, printed)]
+    assert [(one.state, one.sealed) for one in gone] == [(FactorState.REMOVED, None)] * 2
+    assert gone[1].chain.password == b""
+    assert await store.factors.find_factor(1, other.id) == other
+
+
+async def test_person_is_changed_and_its_sessions_are_over_in_one_commit(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    for digest in (b"one", b"two"):
+        await store.people.enter(Entry(session=some_session(person, digest)))
+
+    def fails(_person: Person) -> Person:
+        raise Conflict("not now")
+
+    with pytest.raises(Conflict):
+        await store.people.end_sessions(person.id, but=None, line=line("no"), rule=fails)
+    before = await store.people.session_of(b"two")
+    changed = replace(person, password="another hash")
+    await store.people.end_sessions(person.id, but=b"one", line=line("yes"), rule=lambda _one: changed)
+
+    assert before is not None
+    assert await store.people.find_person(person.id) == changed
+    assert await store.people.session_of(b"one") is not None
+    assert await store.people.session_of(b"two") is None
+    assert [one.what for one in await store.people.lines_of(person.id, limit=9)] == ["yes"]
+    with pytest.raises(NotFound):
+        await store.people.end_sessions(some_person().id, but=None, line=line("no"), rule=lambda one: one)
 
 
 async def test_what_other_sites_were_given_ends_with_all_sessions_of_a_person(store: Any) -> None:

@@ -19,10 +19,10 @@ from dastak.core.policy import Channel
 from dastak.core.sign_in_limits import ADDRESS, FROM_THERE, KNOWN_BROWSER, Claim
 from dastak.core.sign_in_state import FRESH, BrowserSession, Stage
 from dastak.core.tenant import Mode
-from dastak.flows import sign_in
+from dastak.flows import forgotten, sign_in
 from dastak.flows.enrol import may_change
 from dastak.flows.sign_in import Passed, Visitor
-from dastak.flows.sign_up import sign_up
+from dastak.flows.sign_up import change_password, sign_up
 from dastak.tenancy.password_hashes import PasswordHashes
 from tests.support.house import House, open_house
 from tests.support.samples import MSISDN, NOW
@@ -32,6 +32,7 @@ SETTINGS = LoginSettings(service=1, mode=Mode.LIVE, remember_days=30)
 ELSEWHERE = replace(SETTINGS, check_url="https://bank.example/check")
 HOME = Visitor(address="192.0.2.7", agent="Firefox")
 AWAY = Visitor(address="198.51.100.7")
+WEAKER = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1)
 
 
 class Login:
@@ -114,7 +115,7 @@ async def a_login(folder: Path) -> AsyncIterator[Login]:
 
 
 async def test_weaker_hash_is_made_anew_at_the_next_right_password(tmp_path: Path) -> None:
-    weaker = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
+    weaker = WEAKER.hash(PASSWORD)
     async with a_login(tmp_path) as login:
         person = await login.person(password=weaker)
 
@@ -128,6 +129,109 @@ async def test_weaker_hash_is_made_anew_at_the_next_right_password(tmp_path: Pat
         assert after is not None
         assert not login.ports.passwords.is_outdated(after.password)
         assert await login.password() is not None
+
+
+class ChangedMeanwhile:
+    """Passwords; while one is hashed, its person changes it."""
+
+    def __init__(self, passwords: Passwords, change: Callable[[], Awaitable[Any]]) -> None:
+        self._passwords, self._change = passwords, change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._passwords, name)
+
+    async def make(self, clear: str, asker: Asker = Asker.STRANGER, whose: bytes = b"") -> str:
+        made = await self._passwords.make(clear, asker, whose)
+        await self._change()
+        return made
+
+
+async def test_password_that_was_changed_meanwhile_is_not_put_back_by_a_stronger_hash(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        person, people = await login.person(password=WEAKER.hash(PASSWORD)), login.ports.people
+
+        async def change() -> None:
+            await people.move_person(person.id, lambda one: replace(one, password="changed"))
+
+        changing = ChangedMeanwhile(login.ports.passwords, change)
+        login.ports = replace(login.ports, passwords=cast(Passwords, changing))
+        await login.password()
+        kept = await people.find_person(person.id)
+
+        assert kept is not None
+        assert kept.password == "changed"
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+async def test_hash_is_not_made_anew_for_somebody_who_is_not_let_in(tmp_path: Path, *, blocked: bool) -> None:
+    async with a_login(tmp_path) as login:
+        weaker = WEAKER.hash(PASSWORD)
+        person = await login.person(password=weaker, blocked=blocked)
+        for _ in range(0 if blocked else FROM_THERE.attempts):
+            await login.password("a wrong but long one")
+
+        passed = await login.password()
+        kept = await login.ports.people.find_person(person.id)
+
+        assert passed is None
+        assert kept is not None
+        assert kept.password == weaker
+
+
+class NoEnding:
+    """People of whom no session can be ended now."""
+
+    def __init__(self, people: PeopleStore) -> None:
+        self._people = people
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._people, name)
+
+    async def end_sessions(self, *_whose: Any, **_how: Any) -> None:
+        raise Overloaded("The database is away.", retry_after_s=1)
+
+
+async def test_password_stays_as_it_was_where_the_sessions_of_the_old_one_go_on(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        person = await login.person()
+        ports = replace(login.ports, people=cast(PeopleStore, NoEnding(login.ports.people)))
+
+        with pytest.raises(Overloaded):
+            await change_password(ports, HOME, person, old=PASSWORD, new="a bridge of eight lemons")
+        with pytest.raises(Overloaded):
+            await forgotten.set_password(ports, HOME, person.id, "another hash")
+
+        assert await login.ports.people.find_person(person.id) == person
+
+
+@pytest.mark.parametrize(
+    ("days", "after_days", "stage"),
+    [
+        (30, 0, Stage.SIGNED_IN),
+        (29, 0, Stage.PASSWORD_PASSED),
+        (29, 1, Stage.SIGNED_IN),
+        (0, 0, Stage.PASSWORD_PASSED),
+        (0, 29, Stage.PASSWORD_PASSED),
+        (90, 29, Stage.SIGNED_IN),
+        (90, 30, Stage.PASSWORD_PASSED),
+    ],
+)
+async def test_browser_is_remembered_no_longer_than_the_service_wants_now(
+    tmp_path: Path, days: int, after_days: int, stage: Stage
+) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person(msisdn=MSISDN, proved_at=NOW)
+        known = await login.finish(await login.begin(b"1", remember=True))
+        login.clock.advance(after_days * 86_400)
+        settings = replace(SETTINGS, remember_days=days)
+
+        passed = await login.password(visitor=known, settings=settings)
+        assert passed is not None
+        wish = sign_in.wished(login.ports, settings, known, b"2")
+        session = await sign_in.begin(login.ports, settings, known, passed, wish, device_digest=b"2 device")
+
+        assert session is not None
+        assert session.stage is stage
 
 
 async def test_browser_is_trusted_for_its_days_and_then_asked_again(tmp_path: Path) -> None:

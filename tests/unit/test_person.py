@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core.codes import KeyRing
-from dastak.core.errors import InvalidRequest
+from dastak.core.errors import InvalidRequest, Refused
 from dastak.core.msisdn import Msisdn
 from dastak.core.person import (
     NAME_CHARACTERS_MAX,
@@ -120,6 +120,12 @@ def test_person_owns_one_of_a_kind() -> None:
     assert person.owned == (Owned(Channel.TOTP, "bb"),)
     assert owned(person, Channel.TOTP) == "bb"
     assert owned(with_owned(person, Channel.TOTP, None), Channel.TOTP) is None
+
+
+@pytest.mark.parametrize("kind", [Channel.SMS, Channel.VOICE])
+def test_number_is_no_factor_that_is_taken_away(kind: Channel) -> None:
+    with pytest.raises(Refused):
+        with_owned(ASHA, kind, None)
 
 
 def test_recovery_codes_are_ten_different_ones() -> None:

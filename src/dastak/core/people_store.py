@@ -132,10 +132,18 @@ class PeopleStore(Protocol):
         What sites were given in the one before goes by this one, for the next that the browser has.
         """
 
-    async def end_sessions(self, person: PersonId, *, but: bytes | None, line: SignInLine) -> None:
+    async def end_sessions(
+        self,
+        person: PersonId,
+        *,
+        but: bytes | None,
+        line: SignInLine,
+        rule: Callable[[Person], Person] | None = None,
+    ) -> None:
         """End all sessions of a person but one, and all that other sites were given in them.
 
-        Browsers are forgotten, and a link to a new password is worth nothing any more.
+        Browsers are forgotten, and a link to a new password is worth nothing any more. What changes the
+        person in the same commit is the rule. Raises: NotFound (there is a rule, and no such person).
         """
 
     async def device_of(self, digest: bytes, person: PersonId) -> Device | None:

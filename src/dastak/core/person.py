@@ -16,7 +16,7 @@ from typing import Final, NewType
 import msgspec
 
 from dastak.core.codes import SYMBOLS, Alphabet, KeyRing
-from dastak.core.errors import InvalidRequest
+from dastak.core.errors import InvalidRequest, Refused
 from dastak.core.msisdn import Msisdn
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.tenant import Mode
@@ -134,9 +134,19 @@ def owned(person: Person, kind: Channel) -> str | None:
     return next((one.factor for one in person.owned if one.kind is kind), None)
 
 
+def with_password(person: Person, *, kept: str) -> Person:
+    """Give a person another password, as argon2 writes it down."""
+    return msgspec.structs.replace(person, password=kept)
+
+
 def with_owned(person: Person, kind: Channel, factor: str | None) -> Person:
-    """Give a person what makes codes by itself, in place of what it had of that kind; None takes it away."""
-    assert kind in FACTORS
+    """Give a person what makes codes by itself, in place of what it had of that kind; None takes it away.
+
+    Raises:
+        Refused: Texts and calls go to the number, which is changed and not taken away.
+    """
+    if kind not in FACTORS:
+        raise Refused("A number is changed, and not taken away.", reason="no_factor")
     kept = tuple(one for one in person.owned if one.kind is not kind)
     return msgspec.structs.replace(person, owned=kept if factor is None else (*kept, Owned(kind, factor)))
 

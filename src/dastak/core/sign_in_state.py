@@ -30,6 +30,8 @@ SEEN_EVERY: Final = timedelta(minutes=1)
 # Where browsers say their names; the rest of it is numbers.
 AGENT_CHARACTERS_MAX: Final = 200
 SIGN_INS_KEPT: Final = 100
+# A browser is known for so long, be it remembered or not.
+KNOWN_FOR: Final = timedelta(days=365)
 DEVICES_MAX: Final = 20
 
 # RFC 8176, section 2.
@@ -157,6 +159,30 @@ def over_at(session: BrowserSession) -> datetime:
 def is_fresh(session: BrowserSession, now: datetime) -> bool:
     """Say whether a second factor was typed so lately that another one may be changed."""
     return session.second_at is not None and now < session.second_at + FRESH
+
+
+def known_from(session: BrowserSession, digest: bytes, *, trusted_until: datetime | None) -> Device:
+    """Return the browser of a session as it is known from then on, by what it carries."""
+    return Device(
+        digest=digest,
+        person=session.person,
+        created_at=session.created_at,
+        expires_at=session.created_at + KNOWN_FOR,
+        trusted_until=trusted_until,
+        agent=session.agent,
+    )
+
+
+def trusted_until(device: Device | None, now: datetime, *, days: int) -> datetime | None:
+    """Return until when a browser is asked for no second factor; None where it is asked now.
+
+    Args:
+        device: As it was remembered.
+        now: The time.
+        days: For how long one may be remembered today; what was promised for longer counts no more.
+    """
+    until = None if device is None else device.trusted_until
+    return until if until is not None and now < until <= now + timedelta(days=days) else None
 
 
 def signed_in(

@@ -11,6 +11,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -19,7 +20,7 @@ from dastak.core.errors import DastakError
 from dastak.core.ids import VerificationId, digest_of
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import Asker, Entry, LoginPorts, PasswordLink
-from dastak.core.person import Person, PersonId, name_key, ways
+from dastak.core.person import Person, PersonId, name_key, ways, with_password
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_limits import RESET_CODES, Claim, claims_of_reset, key_of
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
@@ -187,5 +188,5 @@ async def make_password(login: LoginPorts, person: Person, new: str) -> str:
 
 async def set_password(login: LoginPorts, visitor: Visitor, person: PersonId, kept: str) -> None:
     """Give a person a new password when all was proved, and end all that was opened with the old one."""
-    await login.people.move_person(person, lambda one: msgspec.structs.replace(one, password=kept))
-    await login.people.end_sessions(person, but=None, line=line_of(login, visitor, "password_reset"))
+    line = line_of(login, visitor, "password_reset")
+    await login.people.end_sessions(person, but=None, line=line, rule=partial(with_password, kept=kept))

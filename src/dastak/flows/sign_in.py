@@ -7,7 +7,7 @@
 
 import logging
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -46,13 +46,13 @@ from dastak.core.sign_in_state import (
     Stage,
     amr_of,
     ask,
+    known_from,
     signed_in,
+    trusted_until,
 )
 from dastak.core.verification import Particulars
 from dastak.flows.start import Ask
 
-# A browser is known for so long, be it remembered or not.
-KNOWN_FOR: Final = timedelta(days=365)
 # What counts quick repeats forgets one soon.
 REFUSED_RETRY_S: Final = 5
 log = logging.getLogger("dastak.login")
@@ -117,7 +117,7 @@ async def pass_password(
             person = await _known_elsewhere(login, settings, found, username, password, locked=locked)
         else:
             waits_as = _asker(visitor, None if locked else known)
-            person = await _known_here(login, found, password, waits_as)
+            person = await _known_here(login, found, password, waits_as, locked=locked)
     except _Unsaid as unsaid:
         # The account may be another one than the password is of: there it was an attempt.
         await login.people.give_back(source, now=now)
@@ -163,18 +163,24 @@ def _asker(visitor: Visitor, known: Device | None) -> Asker:
     return Asker.CONSOLE if visitor.console else Asker.KNOWN
 
 
-async def _known_here(login: LoginPorts, found: Person | None, password: str, asker: Asker) -> Person | None:
+async def _known_here(
+    login: LoginPorts, found: Person | None, password: str, asker: Asker, *, locked: bool
+) -> Person | None:
     """Return the person of our own directory whose password it is."""
     kept, whose = (None, NOBODY) if found is None else (found.password, found.id)
     right = await login.passwords.holds(kept, password, asker, whose)
     if not right or found is None:
         return None
-    if login.passwords.is_outdated(found.password):
-        anew = await login.passwords.make(password, asker, whose)
-        return await login.people.move_person(
-            found.id, lambda one: msgspec.structs.replace(one, password=anew)
-        )
-    return found
+    # Whom it lets in nowhere it tells nothing either: one more hash would be seen by its time.
+    if locked or found.blocked or not login.passwords.is_outdated(found.password):
+        return found
+    anew = await login.passwords.make(password, asker, whose)
+
+    def rehashed(one: Person) -> Person:
+        """Leave a password alone that was changed meanwhile."""
+        return msgspec.structs.replace(one, password=anew) if one.password == kept else one
+
+    return await login.people.move_person(found.id, rehashed)
 
 
 class _Unsaid(Exception):  # noqa: N818 - a signal: whose account it is nobody knows
@@ -256,15 +262,15 @@ async def begin(
     """
     now, person = login.ports.clock.now(), passed.person
     session = msgspec.structs.replace(wish, person=person.id)
-    until = None if passed.known is None or session.fresh else passed.known.trusted_until
-    if (until is not None and now < until) or (not ways(person, settings.factors) and not settings.required):
+    until = trusted_until(None if session.fresh else passed.known, now, days=settings.remember_days)
+    if until is not None or (not ways(person, settings.factors) and not settings.required):
         session = signed_in(session, digest=session.digest, amr=("pwd",), now=now, second=False)
     entry = Entry(session=session, ends=visitor.session, back=passed.claims)
     if session.stage is Stage.SIGNED_IN:
         entry = msgspec.structs.replace(
             entry,
             line=_line(visitor, session, "signed_in"),
-            device=_device(session, device_digest, until),
+            device=known_from(session, device_digest, trusted_until=until),
             forgets=visitor.device,
         )
     return session if await login.people.enter(entry) else None
@@ -344,7 +350,7 @@ async def finish(
         session=session,
         replaces=passed.digest,
         line=_line(visitor, session, what),
-        device=_device(session, device_digest, until),
+        device=known_from(session, device_digest, trusted_until=until),
         forgets=visitor.device,
     )
     return session if await login.people.enter(entry) else None
@@ -371,18 +377,6 @@ def line_of(login: LoginPorts, visitor: Visitor, what: str) -> SignInLine:
         what=what,
         network=network_of(visitor.address),
         agent=visitor.agent[:AGENT_CHARACTERS_MAX],
-    )
-
-
-def _device(session: BrowserSession, digest: bytes, until: datetime | None) -> Device:
-    """Return a browser as it is known from now on."""
-    return Device(
-        digest=digest,
-        person=session.person,
-        created_at=session.created_at,
-        expires_at=session.created_at + KNOWN_FOR,
-        trusted_until=until,
-        agent=session.agent,
     )
 
 

@@ -1,8 +1,7 @@
 """Make an account: a name nobody has, and a password nobody would guess."""
 
+from functools import partial
 from typing import Final
-
-import msgspec
 
 from dastak.core.errors import InvalidRequest
 from dastak.core.login_settings import LoginSettings
@@ -16,6 +15,7 @@ from dastak.core.person import (
     check_name,
     name_key,
     read_password,
+    with_password,
 )
 from dastak.core.sign_in_limits import SECOND_STEP, SIGN_UPS, Claim, key_of, network_of
 from dastak.flows.sign_in import Visitor, line_of, refuse_source
@@ -57,9 +57,8 @@ async def change_password(login: LoginPorts, visitor: Visitor, person: Person, *
     if not await login.passwords.holds(person.password, old, Asker.KNOWN, person.id):
         return False
     kept = await login.passwords.make(new, Asker.KNOWN, person.id)
-    await login.people.move_person(person.id, lambda one: msgspec.structs.replace(one, password=kept))
-    line = line_of(login, visitor, "password_changed")
-    await login.people.end_sessions(person.id, but=visitor.session, line=line)
+    line, rule = line_of(login, visitor, "password_changed"), partial(with_password, kept=kept)
+    await login.people.end_sessions(person.id, but=visitor.session, line=line, rule=rule)
     return True
 
 

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from dastak.core import factor
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import Entry, Invitation, PasswordLink
@@ -25,6 +26,7 @@ from dastak.core.sign_in_state import (
 from dastak.core.tenant import Mode
 from dastak.store import rows
 from dastak.store.desk import Desk, Execute, Taken
+from dastak.store.factor_tables import factor_of, kept_row
 
 T = TypeVar("T")
 
@@ -126,10 +128,19 @@ class PeopleTables:
 
         await self._desk.write(drop)
 
-    async def end_sessions(self, person: PersonId, *, but: bytes | None, line: SignInLine) -> None:
+    async def end_sessions(
+        self,
+        person: PersonId,
+        *,
+        but: bytes | None,
+        line: SignInLine,
+        rule: Callable[[Person], Person] | None = None,
+    ) -> None:
         """See `PeopleStore.end_sessions`."""
 
         def end(execute: Execute) -> None:
+            if rule is not None:
+                _move_person(person, rule, execute)
             execute("delete_sessions", (person, but or b""))
             execute("delete_devices", (person,))
             execute("delete_password_links_of", (person,))
@@ -246,13 +257,23 @@ def _move_person(person_id: PersonId, rule: Callable[[Person], Person], execute:
 
 
 def _remove_person(person: PersonId, execute: Execute) -> None:
-    if execute("delete_person", (person,)).rowcount == 0:
+    found = execute("person_by_id", (person,)).fetchone()
+    if found is None or execute("delete_person", (person,)).rowcount == 0:
         raise NotFound("There is no such person.")
+    for one in _PERSON.decode(found[0]).owned:
+        _remove_factor(bytes.fromhex(one.factor), execute)
     execute("delete_sessions", (person, b""))
     for statement in (
         "delete_devices", "delete_recovery_codes", "delete_sign_ins", "delete_password_links_of",
     ):  # fmt: skip
         execute(statement, (person,))
+
+
+def _remove_factor(factor_id: bytes, execute: Execute) -> None:
+    """Take a seed away with its person; one that a customer's own program removed is gone already."""
+    row = execute("factor_to_move", (factor_id,)).fetchone()
+    if row is not None:
+        execute("keep_factor", kept_row(factor.remove(factor_of(row))))
 
 
 def _claim(claims: Sequence[Claim], now_s: int, execute: Execute) -> Claim | None:
