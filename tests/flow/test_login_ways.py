@@ -378,6 +378,49 @@ async def test_number_on_ones_account_is_not_read_as_of_the_first_country_of_the
         assert (await login.asked()).msisdn == MSISDN
 
 
+@pytest.mark.parametrize("kind", ["sms", "voice"])
+async def test_number_is_not_taken_away_as_an_authenticator_is(house: House, kind: str) -> None:
+    made = await enrolled(house)
+    async with password_passed(house, ANY, **owning(made), proved_at=NOW) as login:
+        await login.people.move_session(
+            digest_of(SECRET), lambda one: replace(one, stage=Stage.SIGNED_IN, second_at=NOW)
+        )
+
+        answer = await login.send(ACCOUNT, do=f"drop-{kind}")
+
+        assert (answer.status_code, await login.has()) == (403, login.person)
+        assert "This is not possible here." in answer.text
+
+
+@pytest.mark.parametrize(
+    ("required", "amr", "has", "inside"),
+    [
+        (False, ("pwd",), {}, True),
+        (True, ("pwd",), {}, False),
+        # Someone who set up the first factor, and lost it by an operator's hand, had proved it.
+        (True, ("pwd", "otp", "mfa"), {}, True),
+        # A browser that is remembered.
+        (True, ("pwd",), {"msisdn": MSISDN, "proved_at": NOW}, True),
+    ],
+)
+async def test_who_came_by_the_password_alone_sets_up_what_the_service_wants_from_now_on(
+    house: House, *, required: bool, amr: tuple[str, ...], has: Mapping[str, Any], inside: bool
+) -> None:
+    async with password_passed(house, replace(ANY, required=False), **has) as login:
+        await login.people.move_session(
+            digest_of(SECRET), lambda one: replace(one, stage=Stage.SIGNED_IN, amr=amr)
+        )
+        await login.people.put_login(replace(ANY, required=required))
+
+        on = await login.get("/login/acme/login/on?next=/authorize")
+        first = await login.get("/login/acme/login?next=/authorize")
+        account = await login.get(ACCOUNT)
+
+        assert (on.status_code, first.status_code) == ((200, 303) if inside else (303, 200))
+        assert on.headers.get("location") == (None if inside else "/login/acme/login?next=%2Fauthorize")
+        assert account.status_code == 200, "a factor may be set up at once"
+
+
 async def test_account_lists_the_browsers_of_now_and_how_long_each_is_trusted(house: House) -> None:
     async with password_passed(house, ANY, msisdn=MSISDN, proved_at=NOW) as login:
         day, whose = timedelta(days=1), login.person.id

@@ -12,7 +12,7 @@ from dastak.core.errors import NotFound
 from dastak.core.ids import digest_of
 from dastak.core.msisdn import Msisdn
 from dastak.core.people_store import PeopleStore
-from dastak.core.person import Person
+from dastak.core.person import Person, ways
 from dastak.core.sign_in_state import FORGETTING, SEEN_EVERY, BrowserSession, Stage, is_over
 from dastak.core.tenant import Service
 from dastak.tenancy.console_service import console_service
@@ -87,6 +87,9 @@ class SignInDesk:
         person = await self._people.find_person(session.person)
         settings = await self._people.login_of(service_n)
         if person is None or person.blocked or settings is None or person.mode is not settings.mode:
+            return None
+        # It signed in before the service wanted more than a password, and signs in anew to set that up.
+        if settings.required and "mfa" not in session.amr and not ways(person, settings.factors):
             return None
         return SignedIn(
             person=person,
