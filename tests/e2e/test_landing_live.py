@@ -417,6 +417,64 @@ async def test_everything_works_without_script(
     await profile.close()
 
 
+async def test_what_is_typed_by_somebody_who_is_signed_out_meanwhile_is_told_and_not_lost(
+    dastak: DastakProcess, desk: tuple[Page, list[str]]
+) -> None:
+    page, faults = desk
+    await begin_page(page, dastak.url, "idle")
+    here = page.url.partition("?")[0]
+    said, title = page.locator("#saved"), page.locator("#b1-title-en")
+    await title.fill("Before")
+    await expect(page.frame_locator("[name=phone]").locator("h1")).to_have_text("Before")
+    session = await page.context.cookies()
+    await page.context.clear_cookies()
+
+    await title.fill("While signed out")
+    await expect(said).to_contain_text("Not saved: you are signed out.")
+    async with page.expect_response(lambda answer: answer.url == here) as asked:
+        await page.click("[value=save]")
+    refused = await asked.value
+    await expect(said).to_contain_text("Not saved: you are signed out.")
+    stays = page.url.partition("?")[0], await title.input_value()
+    # Who signs in again has another session, for which the form is not signed.
+    await page.context.add_cookies(session)  # type: ignore[arg-type]
+    token = page.locator("#editor [name=form]")
+    await token.evaluate("field => { field.value = 'signed for another session' }")
+    await title.fill("Signed in again")
+    await expect(said).to_contain_text("Saved. Ready to publish.")
+    await token.evaluate("field => { field.value = 'signed for another session' }")
+    await title.fill("Once more")
+    async with page.expect_navigation():
+        await page.click("[value=save]")
+
+    assert refused.status == 303
+    assert stays == (here, "While signed out")
+    await expect(said).to_contain_text("Saved. Ready to publish.")
+    await expect(title).to_have_value("Once more")
+    await expect(page.frame_locator("[name=phone]").locator("h1")).to_have_text("Once more")
+    assert [one for one in faults if "403" not in one] == []
+
+
+async def test_theme_and_language_that_are_chosen_while_one_types_stay(
+    dastak: DastakProcess, desk: tuple[Page, list[str]]
+) -> None:
+    page, faults = desk
+    await begin_page(page, dastak.url, "typed")
+    preview = page.frame_locator("[name=phone]")
+    await page.locator("[name='look.theme']:not(:checked)").last.check()
+    chosen = await page.locator("[name='look.theme']:checked").get_attribute("value")
+    await page.check("#lang-ta")
+    for words in ("Half price", "Half price today"):
+        await page.fill("#b1-title-en", words)
+        await expect(preview.locator("h1")).to_have_text(words)
+    async with page.expect_navigation():
+        await page.click("[value=save]")
+
+    assert await page.locator("[name='look.theme']:checked").get_attribute("value") == chosen
+    assert (await page.locator("#b1-lead-ta").input_value()).startswith("உங்கள் எண்ணைத்")
+    assert faults == []
+
+
 async def test_strangers_are_sent_to_sign_in(
     browser: Browser, dastak: DastakProcess, cookies: list[dict[str, str]]
 ) -> None:
@@ -436,8 +494,10 @@ async def test_page_in_another_sites_frame_proves_a_number_without_cookies_and_s
     await publish(maker, "For the shop")
     shop = (
         "<!doctype html><title>Shop</title><main><p id=heard></p>"
-        f"<script src='{dastak.url}/f/embed.js'></script>"
-        "<dastak-page page=framed lang=en></dastak-page></main>"
+        "<script>const home = 'a name of the shop'</script>"
+        + f"<script src='{dastak.url}/f/embed.js'></script>"
+        * 2
+        + "<dastak-page page=framed lang=en></dastak-page></main>"
         "<script>addEventListener('proved', () => { heard.textContent = 'proved' })</script>"
     )
     # The shop is of the open net, and the program under test of this machine: browsers ask before they mix.

@@ -240,8 +240,9 @@ async def test_script_in_everything_else_a_form_can_hold_is_refused_or_a_text(la
     assert set(others) >= {
         *("slug", "host", "mode", "keep_days", "framed_by", "log_in_at", "b6.go_to", "b-planned"),
         *("look.theme", "look.ink", "look.corner", "look.font", "lang.first", "lang.ur", "b4.f0.name"),
+        *("shape", "look.of", "look.had", "lang.shown"),
     }
-    assert kinds == {"text", "textarea", "select", "checkbox", "radio", "color"}
+    assert kinds == {"text", "textarea", "select", "checkbox", "radio", "color", "hidden"}
     assert files == ["picture.logo", "picture.3"]
     assert desk.faults == []
 

@@ -2,6 +2,9 @@
 
 Names of fields: `b2.title.hi` is the Hindi title of the third block, `b2.f0.label.hi` the label of its first
 field, `look.ink` a colour, `lang.hi` a language. A button is called `do`, such as `up:2` or `field-down:2:0`.
+
+While one types the draft moves on and the form stays as it was drawn. So it says what it was drawn from: its
+blocks (`shape`), its theme (`look.of`), its colours (`look.had`) and its languages (`lang.shown`).
 """
 
 import re
@@ -10,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from dastak.core.errors import InvalidRequest
+from dastak.core.errors import InvalidRequest, NotFound
 from dastak.web.landing.design import (
     BLOCKS_MAX,
     BRAND_CHARACTERS_MAX,
@@ -39,11 +42,10 @@ from dastak.web.landing.design import (
     Success,
     Text,
     Texts,
-    checked,
 )
 from dastak.web.landing.lead_fields import one_line
-from dastak.web.landing.starter import in_language, sentences
-from dastak.web.landing.themes import COLOURS, THEMES
+from dastak.web.landing.starter import begun_in, sentences
+from dastak.web.landing.themes import COLOURS, THEMES, palette_named
 
 T = TypeVar("T")
 
@@ -70,13 +72,15 @@ _COLOUR: Final = re.compile(r"#[0-9a-f]{6}")
 _ORIGIN: Final = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?")
 _CLIENT: Final = re.compile(r"client_[0-9a-f]{24}")
 _NAME_CHARACTERS_MAX: Final = 30
+# In the shape of a form: that it has a variant B.
+_VARIANT: Final = "variant"
 
 
 class Edited(NamedTuple):
     """What a form came to.
 
     Attributes:
-        design: With the change that the button asked for.
+        design: Not checked yet.
         complaints: What could not be taken over, each as a sentence.
         focus: The button or block to return to, for those who use the keyboard.
     """
@@ -85,13 +89,35 @@ class Edited(NamedTuple):
     complaints: tuple[str, ...]
     focus: str
 
+    def told(self, *complaints: str) -> "Edited":
+        """Return it with more that could not be taken over."""
+        return self._replace(complaints=(*self.complaints, *complaints))
+
+
+def shape_of(design: Design) -> str:
+    """Return which blocks and fields a form has, for itself to carry; see `read_design`."""
+
+    def said(block: Block) -> str:
+        kind = type(block).__name__.lower()
+        if isinstance(block, Fields):
+            return f"{kind}:{','.join(field.kind for field in block.fields)}"
+        return f"{kind}:{block.image}" if isinstance(block, Image) and block.image else kind
+
+    variant = [] if design.experiment is None else [_VARIANT]
+    return " ".join([*map(said, design.blocks), *variant])
+
 
 def read_design(design: Design, form: Mapping[str, str]) -> Edited:
-    """Read a form that was made from a design, and do what its button asks for.
+    """Read a form as it was filled in, whatever its button asks for.
+
+    Args:
+        design: The draft as it is now; the form may have been drawn from an earlier one.
+        form: What it holds.
 
     Raises:
-        InvalidRequest: It is none of our forms, or the page grew too large.
+        InvalidRequest: It is none of our forms.
     """
+    design = _drawn_from(design, form.get("shape"))
     languages, client = _languages(design, form), form.get("log_in_at", "")
     framers, complaints = _framers(form.get("framed_by", ""))
     blocks = tuple(_block(block, f"b{n}", form, languages) for n, block in enumerate(design.blocks))
@@ -105,11 +131,18 @@ def read_design(design: Design, form: Mapping[str, str]) -> Edited:
         framed_by=framers,
         log_in_at=client if _CLIENT.fullmatch(client) else None,
     )
+    shown = form.get("lang.shown", " ".join(design.languages)).split()
+    own = next((tag for tag in languages if tag in shown), languages[0])
     for language in languages:
-        if language not in design.languages:
-            read = _begun_in(read, language)
-    changed, focus = _act(read, form, form.get("do", "save"))
-    return Edited(checked(changed), complaints, focus)
+        if language not in shown:
+            read = begun_in(read, language, own)
+    return Edited(read, complaints, "")
+
+
+def pressed(read: Edited, form: Mapping[str, str]) -> Edited:
+    """Do what a form's button asks for. Raises: InvalidRequest (it is none of ours, or there is no room)."""
+    design, focus = _act(read.design, form, form.get("do", "save"))
+    return read._replace(design=design, focus=focus)
 
 
 def with_picture(design: Design, place: str, name: str) -> Design:
@@ -123,6 +156,29 @@ def with_picture(design: Design, place: str, name: str) -> Design:
         raise InvalidRequest("There is no picture here.")
     blocks[at] = msgspec.structs.replace(block, image=name)
     return msgspec.structs.replace(design, blocks=tuple(blocks))
+
+
+def _drawn_from(design: Design, shape: str | None) -> Design:
+    """Return a design with the blocks that a form has, whatever the draft has by now."""
+    if shape in (None, shape_of(design)):
+        return design
+    said = shape.split(maxsplit=BLOCKS_MAX + 1)
+    tried = _VARIANT in said[-1:]
+    blocks = tuple(_block_drawn(one) for one in (said[:-1] if tried else said))
+    experiment = (design.experiment or _new_experiment(design)) if tried else None
+    return msgspec.structs.replace(design, blocks=blocks, experiment=experiment)
+
+
+def _block_drawn(said: str) -> Block:
+    kind, _, more = said.partition(":")
+    block = NEW_BLOCKS.get(kind)
+    kinds = more.split(",", FIELDS_MAX) if isinstance(block, Fields) and more else []
+    if block is None or not set(kinds) <= set(FieldKind):
+        raise InvalidRequest("The page has changed; open it again.")
+    if isinstance(block, Image):
+        return Image(image=more or None)
+    fields = tuple(Field(name=kind, kind=FieldKind(kind)) for kind in kinds)
+    return Fields(fields=fields) if fields else block
 
 
 def _act(  # noqa: PLR0911 - one for each button
@@ -210,20 +266,25 @@ def _framers(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _look(look: Look, form: Mapping[str, str]) -> Look:
-    """Read colours; another theme brings its own ones along."""
-    theme = form.get("look.theme", look.theme)
-    if theme not in THEMES or theme != look.theme:
-        return Look(theme=theme if theme in THEMES else look.theme)
+    """Read colours; another theme brings its own ones along, but for those that were chosen beside it."""
+    drawn = form.get("look.of", look.theme)
+    theme = form.get("look.theme", drawn)
+    if theme not in THEMES:
+        return Look(theme=look.theme)
     usual = THEMES[theme].palette
+    try:
+        had = usual if theme == drawn else palette_named(form.get("look.had", ""))
+    except NotFound:
+        return Look(theme=theme)
     own: dict[str, str | Corner | Font] = {}
     for name in COLOURS:
         colour = form.get(f"look.{name}", "").lower()
-        if _COLOUR.fullmatch(colour) and colour != getattr(usual, name):
+        if _COLOUR.fullmatch(colour) and colour not in (getattr(usual, name), getattr(had, name)):
             own[name] = colour
     corner, font = form.get("look.corner", ""), form.get("look.font", "")
-    if corner in set(Corner) and corner != usual.corner:
+    if corner in set(Corner) and corner not in (usual.corner, had.corner):
         own["corner"] = Corner(corner)
-    if font in set(Font) and font != usual.font:
+    if font in set(Font) and font not in (usual.font, had.font):
         own["font"] = Font(font)
     return msgspec.structs.replace(Look(theme=theme), **own)
 
@@ -318,35 +379,3 @@ def _new_experiment(design: Design) -> Experiment:
     hero = next((block for block in design.blocks if isinstance(block, Hero)), Hero())
     otp = next((block for block in design.blocks if isinstance(block, Otp)), Otp())
     return Experiment(hero=hero, button=otp.button)
-
-
-def _begun_in(design: Design, language: str) -> Design:
-    """Say in a language that was added what a new page says, where a text is as a new page has it."""
-    own = design.languages[0]
-    usual = {text: name for name, text in in_language(design, own).items()}
-    fresh = in_language(design, language)
-
-    def begun(texts: Texts) -> Texts:
-        name = usual.get(texts.get(own, ""))
-        return texts if name is None or texts.get(language) else {**texts, language: fresh[name]}
-
-    def of_field(field: Field) -> Field:
-        return msgspec.structs.replace(field, label=begun(field.label))
-
-    blocks: list[Block] = []
-    for block in design.blocks:
-        match block:
-            case Hero():
-                blocks.append(Hero(title=begun(block.title), lead=begun(block.lead)))
-            case Legal():
-                blocks.append(Legal(body=begun(block.body)))
-            case Otp():
-                blocks.append(msgspec.structs.replace(block, button=begun(block.button)))
-            case Success():
-                told = msgspec.structs.replace(block, title=begun(block.title), body=begun(block.body))
-                blocks.append(told)
-            case Fields():
-                blocks.append(Fields(fields=tuple(map(of_field, block.fields))))
-            case _:
-                blocks.append(block)
-    return msgspec.structs.replace(design, blocks=tuple(blocks))

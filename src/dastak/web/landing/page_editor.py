@@ -1,7 +1,8 @@
 """The editor of landing pages: a list, a beginning, and one form with a preview for a phone and a desktop.
 
 1. Every button works without script; with script the form is kept while one types, and the preview follows.
-2. Who saves last does not undo another editor's work unseen: the form knows which draft it was made from.
+2. Who saves last does not undo another editor's work unseen: the form knows which draft it was made from, and
+   what was written in it is shown again when it cannot be kept.
 3. What is kept while one types changes nothing that visitors of a published page have, nor their leads: its
    address, who gets codes, and for how long leads stay are taken when somebody presses a button.
 4. Leads are let go sooner by a button that is called Save alone, and by no number that may be a slip.
@@ -28,15 +29,15 @@ from dastak.core.landing import (
 )
 from dastak.core.tenant import Mode, Service
 from dastak.tenancy.console_service import console_service
-from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom
-from dastak.web.landing.design import UTM_NAMES, Corner, Design, Font, encode
-from dastak.web.landing.editor_form import KIND_TITLES, Edited, read_design, with_picture
+from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom, pictures_of
+from dastak.web.landing.design import UTM_NAMES, Corner, Design, Font, checked, encode
+from dastak.web.landing.editor_form import KIND_TITLES, Edited, pressed, read_design, shape_of, with_picture
 from dastak.web.landing.lead_fields import one_line
 from dastak.web.landing.look_alikes import host_fault, slug_fault
 from dastak.web.landing.publish_checks import TITLES, Fault, titled
 from dastak.web.landing.raster import read_picture
 from dastak.web.landing.starter import begin
-from dastak.web.landing.themes import COLOUR_TITLES, COLOURS, THEMES, palette_of
+from dastak.web.landing.themes import COLOUR_TITLES, COLOURS, THEMES, key_of, palette_of
 from dastak.web.landing.visitor_pages import image, look
 from dastak.web.page_answers import headers, page, read_form, see_other
 from dastak.web.page_words import LANGUAGES
@@ -138,27 +139,23 @@ class PageEditor:
         upload = await read_upload(request)
         self._room.check(request, author, upload.fields)
         found, design = await self._room.page(request, author)
-        quiet = upload.fields.get("quiet") == "yes"
+        form, read = upload.fields, Edited(design, (), "")
         try:
-            edited, put = await self._kept(found, design, upload)
+            read = read_design(design, form)
+            edited, put, status = await self._kept(found, read, upload)
         except (InvalidRequest, Conflict) as error:
-            status = _CONFLICT if isinstance(error, Conflict) else _UNPROCESSABLE
-            if quiet:
-                return _told({"complaint": error.detail}, status)
-            return await self._editor(author, found, design, complaints=[error.detail], status=status)
-        if quiet:
+            return await self._refused(author, found, read, form, error)
+        if form.get("quiet") == "yes":
             faults = await self._room.faults(put, edited.design)
-            waits = self._settings(put, upload.fields)[0] != put
+            waits = self._settings(put, form)[0] != put
             return _told({"edition": put.draft_edition, "faults": len(faults), "waits": waits})
         # Each time, for a walk that was cut off goes on with the next one.
-        if put.live > 0 and upload.fields.get("do", "save") in _SAVES:
+        if put.live > 0 and form.get("do", "save") in _SAVES:
             with suppress(Overloaded):
                 await self._store.keep_leads(put.n, put.keep_days)
         if edited.complaints:
-            return await self._editor(
-                author, put, edited.design, complaints=edited.complaints, status=_UNPROCESSABLE
-            )
-        if upload.fields.get("do") == "publish":
+            return await self._editor(author, put, edited.design, complaints=edited.complaints, status=status)
+        if form.get("do") == "publish":
             return see_other(f"{HOME}/{put.n}/publish")
         # No fragment: with one, browsers do not look at `autofocus`.
         return see_other(f"{HOME}/{put.n}?at={edited.focus or 'saved'}")
@@ -179,36 +176,63 @@ class PageEditor:
         return await image(request, store=self._store)
 
     async def _kept(
-        self, found: LandingPage, design: Design, upload: UploadForm
-    ) -> tuple[Edited, LandingPage]:
-        """Read the form and keep it."""
-        form = upload.fields
-        edited = read_design(design, form)
-        for field, octets in upload.files.items():
-            picture, place = await asyncio.to_thread(read_picture, octets), field.removeprefix("picture.")
-            await self._store.put_image(
-                PageImage(
-                    page=found.n,
-                    name=picture.name,
-                    kind=picture.kind,
-                    width=picture.width,
-                    height=picture.height,
-                    octets=picture.octets,
-                )
-            )
+        self, found: LandingPage, edited: Edited, upload: UploadForm
+    ) -> tuple[Edited, LandingPage, int]:
+        """Keep what a form came to; return it with what could not be, and the status that tells of that."""
+        edited = await self._with_pictures(found, pressed(edited, upload.fields), upload.files)
+        settings, complaints = self._taken(found, upload.fields)
+        edited = edited.told(*complaints)
+        wanted = msgspec.structs.replace(
+            settings, draft=encode(checked(edited.design)), draft_edition=_edition(upload.fields)
+        )
+        try:
+            return edited, await self._store.put_page(wanted), _UNPROCESSABLE
+        except Conflict as error:
+            if (wanted.slug, wanted.host) == (found.slug, found.host):
+                raise
+            # Where it was the address, all else is kept; where it was another editor, this raises as well.
+            there = msgspec.structs.replace(wanted, slug=found.slug, host=found.host)
+            return edited.told(error.detail), await self._store.put_page(there), _CONFLICT
+
+    async def _with_pictures(self, found: LandingPage, edited: Edited, files: Mapping[str, bytes]) -> Edited:
+        """Put pictures where they were uploaded. Raises: InvalidRequest."""
+        read = {
+            field.removeprefix("picture."): await asyncio.to_thread(read_picture, octets)
+            for field, octets in files.items()
+        }
+        names = pictures_of(edited.design) | {picture.name for picture in read.values()}
+        for place, picture in read.items():
             shown = with_picture(edited.design, place, picture.name)
             edited = edited._replace(design=shown, focus="look" if place == "logo" else f"b{place}")
-        settings, complaints = self._taken(found, form)
-        edited = edited._replace(complaints=(*edited.complaints, *complaints))
-        edition = form.get("edition", "")
-        put = await self._store.put_page(
-            msgspec.structs.replace(
-                settings,
-                draft=encode(edited.design),
-                draft_edition=int(edition[:9]) if edition.isascii() and edition.isdigit() else -1,
-            )
+            try:
+                await self._store.put_image(PageImage(page=found.n, **picture._asdict()), beside=names)
+            except Conflict as error:
+                raise InvalidRequest(error.detail) from error
+        return edited
+
+    async def _refused(
+        self,
+        author: Author,
+        found: LandingPage,
+        edited: Edited,
+        form: Mapping[str, str],
+        error: DastakError,
+    ) -> Response:
+        """Show a form again of which nothing was kept."""
+        late = isinstance(error, Conflict)
+        if form.get("quiet") == "yes":
+            more = " Press Save to see it, and to choose what stays." if late else ""
+            return _told({"complaint": error.detail + more}, _CONFLICT if late else _UNPROCESSABLE)
+        typed = msgspec.structs.replace(self._settings(found, form)[0], draft_edition=_edition(form))
+        return await self._editor(
+            author,
+            found,
+            edited.design,
+            complaints=[error.detail],
+            status=_CONFLICT if late else _UNPROCESSABLE,
+            typed=typed,
+            over=found.draft_edition if late else None,
         )
-        return edited, put
 
     def _taken(self, found: LandingPage, form: Mapping[str, str]) -> tuple[LandingPage, list[str]]:
         """Return what a button takes over, which of a page that was published is less than its form says."""
@@ -235,15 +259,22 @@ class PageEditor:
         complaints: Sequence[str] = (),
         focus: str = "",
         status: int = 200,
+        typed: LandingPage | None = None,
+        over: int | None = None,
     ) -> Response:
+        """Show the editor; `typed` is what its form holds beside the design, `over` another one's draft."""
         room = self._room
+        palette = palette_of(design.look) if design.look.theme in THEMES else THEMES["meadow"].palette
         service = room.house.directory.service_of(found.service)
         faults = await room.faults(found, design)
         values = {
             "title": f"{design.brand or found.slug} · Design",
             "tab": "design",
             "page": found,
+            "typed": typed or found,
+            "over": over,
             "design": design,
+            "shape": shape_of(design),
             "blocks": [_shown(n, block) for n, block in enumerate(design.blocks)],
             "complaints": complaints,
             "faults": faults,
@@ -251,7 +282,8 @@ class PageEditor:
             "focus": focus,
             "tongues": LANGUAGES,
             "themes": THEMES,
-            "palette": palette_of(design.look) if design.look.theme in THEMES else THEMES["meadow"].palette,
+            "palette": palette,
+            "had": key_of(palette),
             "colours": COLOURS,
             "colour_titles": COLOUR_TITLES,
             "corners": list(Corner),
@@ -333,6 +365,13 @@ def _settings(
         ),
         complaints,
     )
+
+
+def _edition(form: Mapping[str, str]) -> int:
+    """Return which draft a form replaces: the one it was drawn from, or another's that its button names."""
+    verb, _, over = form.get("do", "").partition(":")
+    edition = over if verb == "over" else form.get("edition", "")
+    return int(edition[:9]) if edition.isascii() and edition.isdigit() else -1
 
 
 def _mode(text: str) -> Mode:

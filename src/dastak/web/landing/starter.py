@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
+import msgspec
 import msgspec.toml
 
 from dastak.web.landing.design import (
@@ -57,3 +58,40 @@ def begin(brand: str, languages: Sequence[str], *, theme: str) -> Design:
 def in_language(design: Design, language: str) -> Mapping[str, str]:
     """Return the sentences that a language added later begins with, by what they are for."""
     return {name: texts[language].replace("{brand}", design.brand) for name, texts in sentences().items()}
+
+
+def begun_in(design: Design, language: str, own: str) -> Design:
+    """Say in a language that was added what a new page says, where a text is as a new page has it.
+
+    Args:
+        design: Whose languages have the one that was added.
+        language: That one.
+        own: One that the page spoke before.
+    """
+    usual = {text: name for name, text in in_language(design, own).items()}
+    fresh = in_language(design, language)
+
+    def begun(texts: Texts) -> Texts:
+        name = usual.get(texts.get(own, ""))
+        return texts if name is None or texts.get(language) else {**texts, language: fresh[name]}
+
+    def of_field(field: Field) -> Field:
+        return msgspec.structs.replace(field, label=begun(field.label))
+
+    blocks: list[Block] = []
+    for block in design.blocks:
+        match block:
+            case Hero():
+                blocks.append(Hero(title=begun(block.title), lead=begun(block.lead)))
+            case Legal():
+                blocks.append(Legal(body=begun(block.body)))
+            case Otp():
+                blocks.append(msgspec.structs.replace(block, button=begun(block.button)))
+            case Success():
+                told = msgspec.structs.replace(block, title=begun(block.title), body=begun(block.body))
+                blocks.append(told)
+            case Fields():
+                blocks.append(Fields(fields=tuple(map(of_field, block.fields))))
+            case _:
+                blocks.append(block)
+    return msgspec.structs.replace(design, blocks=tuple(blocks))
