@@ -316,8 +316,11 @@ async def test_address_that_is_none_is_refused(landing: Landing, url: str) -> No
     page = await landing.published()
 
     refused = await press(landing, page, "set", url)
+    typed = re.search(r'name="url" type="url" maxlength="1000" value="([^"]*)"', refused.text)
 
     assert refused.status_code == 422
+    assert typed is not None
+    assert typed[1] == url
     assert await landing.house.store.lead_hooks.hook(page.n) is None
 
 

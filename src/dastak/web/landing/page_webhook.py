@@ -55,6 +55,7 @@ class PageWebhook:
             "design": design,
             "secret": secret,
             "complaint": complaint,
+            "typed": form.get("url", ""),
             "hook": await webhook.of(found.n),
         }
         return self._room.show("page_webhook.html", author, values, _UNPROCESSABLE if complaint else 200)
