@@ -371,7 +371,9 @@ async def test_token_is_exchanged_once_in_time_by_its_own_tenant(landing: Any) -
     assert [(found.n, lead.msisdn) for found, lead in got] == [(page.n, MSISDN)]
 
 
-async def test_leads_are_filtered_and_come_in_pages_newest_first(landing: Any) -> None:
+async def test_leads_are_filtered_and_come_in_pages_newest_first(
+    landing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page, other = await landing.put_page(some_page()), await landing.put_page(some_page("holi"))
     leads = [
         await won(landing, page, 1, at=NOW, values={"name": "Ravi"}),
@@ -393,6 +395,12 @@ async def test_leads_are_filtered_and_come_in_pages_newest_first(landing: Any) -
     assert await listed(contains="meera") == [two]
     assert await listed(contains="रवि") == [three]
     assert await listed(contains=some_msisdn(1)) == [one]
+    # With blanks as people write it; and no lead by what stands in its record and nobody typed.
+    number = some_msisdn(1)
+    assert await listed(contains=f"{number[:3]} {number[3:8]}-{number[8:]}") == [one]
+    assert [await listed(contains=name) for name in ("values", "version", "agree", "name")] == [[]] * 4
+    monkeypatch.setattr(landing_tables, "LEADS_AT_ONCE", 1)
+    assert await listed(contains="e", limit=1) == [two]
     assert await landing.lead_count(page.n) == 3
 
 

@@ -40,6 +40,9 @@ def test_site_of_the_page_logs_a_person_in_and_out(dastak: DastakProcess, tmp_pa
             there = log_in(browser, shop.get("/login").headers["location"], number)
             foreign = shop.get(str(httpx.URL(there.url).copy_set_param("iss", "https://other.example")))
             unsaid = shop.get(str(httpx.URL(there.url).copy_remove_param("iss")))
+            refused = shop.get(
+                str(httpx.URL(there.url).copy_remove_param("code").copy_set_param("error", "access_denied"))
+            )
             entered = shop.get(there.url)
             inside = shop.get("/").text
             away = browser.open(shop.get("/logout").headers["location"])
@@ -50,6 +53,7 @@ def test_site_of_the_page_logs_a_person_in_and_out(dastak: DastakProcess, tmp_pa
 
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert (foreign.status_code, unsaid.status_code) == (400, 400), "it is another provider's answer"
+    assert refused.headers["location"] == "/"
     assert entered.headers["location"] == "/"
     assert f"You are {number}" in inside
     assert away.url == home

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -101,6 +102,48 @@ async def test_form_that_comes_twice_is_one_visit_and_one_message(landing: Landi
     assert first.headers["location"] == again.headers["location"]
     assert len(await landing.house.all()) == 1
     assert (await counts(landing, page.n))[Step.GIVEN] == 1
+
+
+async def test_form_that_comes_again_with_other_answers_is_believed_as_it_came_last(
+    landing: Landing,
+) -> None:
+    plain = begin("Acme", ("en",), theme="rose")
+    news = Field(name="news", kind=FieldKind.CONSENT, label={"en": "Send me news"}, required=False)
+    blocks = tuple(
+        replace(block, fields=(*block.fields, news)) if isinstance(block, Fields) else block
+        for block in plain.blocks
+    )
+    page, visitor = await landing.published(replace(plain, blocks=blocks)), landing.visitor()
+    form = {"form": field(await visitor.get("/f/diwali")), **ANSWERS}
+
+    await visitor.post("/f/diwali", {**form, "news": "yes"})
+    again = await visitor.post("/f/diwali", {**form, "name": "Ravi Kumar"})
+    asking = await visitor.get(again.headers["location"])
+    await visitor.type(asking, await landing.code())
+    await visitor.post("/f/diwali", {**form, "name": "Too late"})
+
+    assert len(await landing.house.all()) == 1
+    (lead,) = await landing.leads(page)
+    assert lead.values["name"] == "Ravi Kumar"
+    assert [one.field for one in lead.consents] == ["agree"]
+
+
+async def test_campaign_is_kept_by_who_chooses_another_language_or_begins_again(landing: Landing) -> None:
+    page, visitor = await landing.published(), landing.visitor()
+    shown = await visitor.get("/f/diwali?lang=en&utm_source=a%26b+c&other=x")
+    links = [unescape(one) for one in re.findall(r'<a href="(/f/diwali[^"]*)"', shown.text)]
+    hindi = next(link for link in links if "lang=hi" in link)
+    said = unescape(field(await visitor.get(hindi), "utm_source"))
+    asking = over = await visitor.asked(hindi, utm_source=said)
+    (verification,) = await landing.house.all()
+    for _ in range(verification.policy.attempts_max):
+        over = await visitor.type(over, landing.house.wrong(verification))
+
+    assert hindi == "/f/diwali?lang=hi&utm_source=a%26b%20c"
+    assert said == "a&b c"
+    assert asking.status_code == 200
+    assert '<a class="button" href="/f/diwali?lang=hi&amp;utm_source=a%26b%20c">' in over.text
+    assert page.slug == "diwali"
 
 
 async def test_number_can_be_corrected_and_the_rest_stays(landing: Landing) -> None:
@@ -211,6 +254,8 @@ async def test_what_no_visitor_sends_is_refused_and_sends_nothing(
 
     assert refused.status_code == status
     assert await landing.house.all() == ()
+    # What fills in a form for a person may have found the field that nobody sees; what was typed is not lost.
+    assert ('value="Ravi"' in refused.text) == (status == 400)
 
 
 async def test_form_of_another_page_and_of_another_site_is_refused(landing: Landing) -> None:

@@ -42,6 +42,7 @@ class LeadRecord(msgspec.Struct, frozen=True):
     consents: tuple[Consent, ...]
 
 
+_BETWEEN_DIGITS: Final = str.maketrans("", "", "-()")
 _PAGE: Final = msgspec.json.Decoder(PageRecord)
 _VISIT: Final = msgspec.json.Decoder(VisitRecord)
 _LEAD: Final = msgspec.json.Decoder(LeadRecord)
@@ -68,6 +69,18 @@ def page_of(row: rows.Row) -> LandingPage:
         draft=draft,
         **msgspec.structs.asdict(said),
     )
+
+
+def number_in(text: str) -> str:
+    """Return a part of a number as numbers are kept, without what people write between their digits."""
+    return "".join(text.translate(_BETWEEN_DIGITS).split())
+
+
+def has(lead: Lead, text: str) -> bool:
+    """Say whether a text is a part of a lead's number, or of what was typed."""
+    typed = any(text.lower() in value.lower() for value in lead.values.values())
+    number = number_in(text)
+    return typed or (number != "" and number in lead.msisdn)
 
 
 def version_of(row: rows.Row) -> PageVersion:

@@ -37,7 +37,9 @@ from dastak.store.landing_rows import (
     VisitRecord,
     carried_of,
     found,
+    has,
     lead_of,
+    number_in,
     page_of,
     version_of,
     visit_of,
@@ -143,20 +145,19 @@ class LandingTables:
 
     async def leads(self, wanted: LeadFilter) -> Sequence[Lead]:
         """See `LandingStore.leads`."""
-        asked = (
+        asked = [
             wanted.page,
             wanted.language,
             None if wanted.variant is None else wanted.variant.value,
             None if wanted.since is None else rows.to_ms(wanted.since),
             None if wanted.until is None else rows.to_ms(wanted.until),
             wanted.contains,
-            NEWEST if wanted.before is None else wanted.before,
-            min(wanted.limit, LEADS_EXPORTED_MAX),
-        )
+            number_in(wanted.contains),
+        ]
+        before = NEWEST if wanted.before is None else wanted.before
+        limit = min(wanted.limit, LEADS_EXPORTED_MAX)
         # Many are read where lists are, and not on the loop.
-        return await self._desk.list(
-            lambda execute: [lead_of(row) for row in execute("leads", asked).fetchall()]
-        )
+        return await self._desk.list(partial(_leads, asked, wanted.contains, before, limit))
 
     async def lead_count(self, page: int) -> int:
         """See `LandingStore.lead_count`."""
@@ -211,6 +212,21 @@ class LandingTables:
 
     async def _write(self, statement: str, *row: object) -> int:
         return await self._desk.write(lambda execute: execute(statement, row).rowcount)
+
+
+def _leads(
+    asked: Sequence[object], contains: str, before: int, limit: int, execute: Execute
+) -> Sequence[Lead]:
+    """Read leads; the statement finds some whose record has a text elsewhere than in what was typed."""
+    leads: list[Lead] = []
+    at_once = max(limit, LEADS_AT_ONCE) if contains else limit
+    while len(leads) < limit:
+        read = [lead_of(row) for row in execute("leads", (*asked, before, at_once)).fetchall()]
+        leads += [lead for lead in read if not contains or has(lead, contains)]
+        if len(read) < at_once:
+            break
+        before = read[-1].n
+    return leads[:limit]
 
 
 def sweep(execute: Execute, now: datetime, limit: int) -> None:

@@ -14,10 +14,11 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dastak.core.errors import Forbidden, InvalidRequest
+from dastak.core.errors import Forbidden, InvalidRequest, NotFound
 
 FORM_OCTETS_MAX: Final = 16 * 1024
 FORM_FIELDS_MAX: Final = 60
+ROW_MAX: Final = 2**63 - 1
 _FORM_KIND: Final = "application/x-www-form-urlencoded"
 
 
@@ -71,6 +72,18 @@ def see_other(address: str) -> Response:
         address: A path of ours, or one that was registered.
     """
     return Response(status_code=303, headers={**headers(), "location": address})
+
+
+def row_in(request: Request, name: str) -> int:
+    """Return the number of a row that stands in a path.
+
+    Raises:
+        NotFound: No row has so large a number; a database takes 64 bits.
+    """
+    n: int = request.path_params[name]
+    if n > ROW_MAX:
+        raise NotFound("There is no such page.")
+    return n
 
 
 async def read_form(request: Request) -> Mapping[str, str]:

@@ -1,5 +1,6 @@
 """What all pages of the page builder share: who is signed in, which page it is, and that a form is ours."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from dastak.web.landing.lead_webhook import LeadWebhook
 from dastak.web.landing.page_drawing import TEMPLATE, Showing, sheet, sheet_name, values_of
 from dastak.web.landing.page_login import PageLogins
 from dastak.web.landing.publish_checks import Fault, Surroundings, faults
-from dastak.web.page_answers import refuse_foreign, see_other
+from dastak.web.page_answers import refuse_foreign, row_in, see_other
 from dastak.web.page_house import Handler, PageHouse
 from dastak.web.page_words import LANGUAGES, words_of
 
@@ -40,6 +41,8 @@ class Author(msgspec.Struct, frozen=True):
     tenant: int | None
     secret: str
 
+
+log = logging.getLogger("dastak.audit")
 
 Who = Callable[[Request], Awaitable[Author | None]]
 SignIn = Callable[[str], str]
@@ -79,7 +82,7 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     async def page(self, request: Request, author: Author) -> tuple[LandingPage, Design]:
         """Return the page of an address, and its draft. Raises: NotFound (none of this author's)."""
-        page = await self.store.page(request.path_params["page"])
+        page = await self.store.page(row_in(request, "page"))
         if author.tenant is not None and page.tenant != author.tenant:
             raise NotFound("There is no such page.")
         return page, decode(page.draft)
@@ -88,6 +91,11 @@ class ConsoleRoom(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse a form that this session was not shown. Raises: Forbidden."""
         refuse_foreign(request, self.house.origin_of(request))
         check_form(author.secret, FORM, form.get("form"))
+
+    def tell(self, author: Author, action: str, page: LandingPage, what: str = "") -> None:
+        """Tell the audit log what somebody did to a page, and to what of it."""
+        on = f"page {page.n} {page.slug} {what}".rstrip()
+        log.info("%s: done", action, extra={"action": action, "actor": author.name, "on": on})
 
     def show(self, template: str, author: Author, values: Mapping[str, Any], status: int = 200) -> Response:
         """Answer with a page of the page builder."""

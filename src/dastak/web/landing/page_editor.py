@@ -145,6 +145,8 @@ class PageEditor:
             edited, put, status = await self._kept(found, read, upload)
         except (InvalidRequest, Conflict) as error:
             return await self._refused(author, found, read, form, error)
+        if put.mode is not found.mode:
+            self._room.tell(author, "page_codes_given", put, f"to {put.mode} phones")
         if form.get("quiet") == "yes":
             faults = await self._room.faults(put, edited.design)
             waits = self._settings(put, form)[0] != put

@@ -13,15 +13,13 @@ from dastak.core.landing import SLUG_CHARACTERS_MAX, LandingPage, PageImage, Pag
 from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom, pictures_of
 from dastak.web.landing.design import decode
 from dastak.web.landing.lead_fields import one_line
-from dastak.web.page_answers import page, read_form, see_other
+from dastak.web.page_answers import page, read_form, row_in, see_other
 
 REASON_CHARACTERS_MAX: Final = 200
 _COPIES_MAX: Final = 50
 _UNPROCESSABLE: Final = 422
 _CONFLICT: Final = 409
-_SAVED_SINCE: Final = (
-    "The draft was saved again since you opened this page. Look at it, then publish."
-)
+_SAVED_SINCE: Final = "The draft was saved again since you opened this page. Look at it, then publish."
 
 
 class PageRelease:
@@ -61,10 +59,12 @@ class PageRelease:
             former = await self._store.version(found.n, int(place[:9]))
             reason = f"Back to version {former.version}: {former.reason}"
             await self._store.publish(self._version(author, found, former.body, reason), back=True)
+            self._room.tell(author, "page_gone_back", found, f"version {former.version}")
             return see_other(f"{here}?done=back")
         if verb in ("close", "open") and found.live:
             state = PageState.CLOSED if verb == "close" else PageState.LIVE
             await self._store.put_page(msgspec.structs.replace(found, state=state))
+            self._room.tell(author, "page_closed" if verb == "close" else "page_opened", found)
             return see_other(f"{here}?done={verb}")
         if verb == "copy":
             return see_other(f"{HOME}/{(await self._copy(found)).n}")
@@ -73,7 +73,7 @@ class PageRelease:
     async def version(self, request: Request, author: Author) -> Response:
         """GET a version as it was published."""
         found, _ = await self._room.page(request, author)
-        former = await self._store.version(found.n, request.path_params["version"])
+        former = await self._store.version(found.n, row_in(request, "version"))
         language = request.query_params.get("lang", "")
         html = self._room.drawn(found, decode(former.body), language, Variant.A, "form")
         return page(html, framed_by=("'self'",))
@@ -92,6 +92,7 @@ class PageRelease:
         except Conflict:
             found = await self._store.page(found.n)
             return await self._ask(author, found, [_SAVED_SINCE], reason, _CONFLICT)
+        self._room.tell(author, "page_published", found)
         return see_other(f"{HOME}/{found.n}/publish?done=publish")
 
     def _version(self, author: Author, found: LandingPage, body: bytes, reason: str) -> PageVersion:

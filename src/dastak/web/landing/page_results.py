@@ -113,7 +113,9 @@ class PageResults:
         found, _ = await self._room.page(request, author)
         n = form.get("lead", "")
         if n.isascii() and n.isdigit():
-            await self._store.delete_lead(found.n, int(n[:18]))
+            gone = await self._store.delete_lead(found.n, int(n[:18]))
+            if gone:
+                self._room.tell(author, "lead_deleted", found, f"lead {n[:18]}")
         return see_other(f"{HOME}/{found.n}/leads?done=deleted")
 
     async def export(self, request: Request, author: Author) -> Response:
@@ -122,6 +124,7 @@ class PageResults:
         wanted = _wanted(found, dict(request.query_params))
         leads = await self._store.leads(replace(wanted, limit=LEADS_EXPORTED_MAX))
         table = await asyncio.to_thread(lambda: csv_of(design, leads).encode())
+        self._room.tell(author, "leads_exported", found, f"csv {len(leads)}")
         return Response(table, headers=self._attached(found, "csv"), media_type="text/csv")
 
     async def export_parquet(self, request: Request, author: Author) -> Response:
@@ -141,6 +144,7 @@ class PageResults:
                 versions[version] = kinds_of(decode(published.body))
         wanted = wanted if versions else replace(wanted, before=0)
         file = await asyncio.to_thread(LeadFile, shape_of(design, names, versions))
+        self._room.tell(author, "leads_exported", found, "parquet")
         return StreamingResponse(
             self._written(file, wanted), headers=self._attached(found, "parquet"), media_type=_PARQUET
         )
@@ -169,7 +173,8 @@ class PageResults:
         """GET how far visitors came."""
         found, design = await self._room.page(request, author)
         counts = await self._store.funnel(found.n)
-        version, tried = _last_tried(await self._store.versions(found.n)) or (0, None)
+        versions = await self._store.versions(found.n)
+        version, tried = _last_tried(versions) or (0, None)
         planned = 0 if tried is None or tried.experiment is None else tried.experiment.planned
         run = "" if tried is None else await self._runs.of(found.n, version, tried)
         compared = await self._store.funnel(found.n, run) if run else ()
@@ -187,6 +192,7 @@ class PageResults:
             "routes_more": max(0, len(by_route) - ROUTES_SHOWN_MAX),
             "comparison": None if tried is None else _compared(compared, planned),
             "planned": planned,
+            "framed": any(decode(one.body).framed_by for one in versions),
             "figures": {one.value: _arm(compared, one) for one in Variant},
         }
         return self._room.show("page_results.html", author, values)
@@ -209,7 +215,7 @@ def _wanted(found: LandingPage, asked: Mapping[str, str]) -> LeadFilter:
 def _day(text: str, after: timedelta = timedelta()) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + after
-    except ValueError:
+    except (ValueError, OverflowError):  # the day after the last of all days
         return None
 
 

@@ -38,6 +38,7 @@ class PageWebhook:
             return see_other(f"{HOME}/{found.n}/leads?done=again")
         if verb == "remove":
             await webhook.remove(found.n)
+            self._room.tell(author, "lead_webhook_removed", found)
         if verb not in ("set", "rotate"):
             return see_other(f"{HOME}/{found.n}/publish")
         secret, complaint = "", ""
@@ -46,6 +47,7 @@ class PageWebhook:
                 secret = await webhook.rotate(found.n)
             else:
                 secret = await webhook.set(found.n, form.get("url", "").strip())
+            self._room.tell(author, "lead_webhook_rotated" if verb == "rotate" else "lead_webhook_set", found)
         except InvalidRequest as error:
             complaint = error.detail
         values = {

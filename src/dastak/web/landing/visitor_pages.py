@@ -42,7 +42,7 @@ from dastak.web.landing.proof_of_work import FIELD, Challenge, written
 from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to
 from dastak.web.landing.visit_ticket import Ticket, Tickets
 from dastak.web.landing.work_gate import WAIT_S, WorkGate
-from dastak.web.page_answers import headers, read_form, refuse_foreign, see_other
+from dastak.web.page_answers import headers, read_form, refuse_foreign, row_in, see_other
 from dastak.web.page_house import PageHouse, told_of
 from dastak.web.page_words import Words, choose_language, words_of
 
@@ -220,7 +220,7 @@ class VisitorPages:
 
     async def picture(self, request: Request) -> Response:
         """GET a picture of a page."""
-        page = await self._store.page(request.path_params["page"])
+        page = await self._store.page(row_in(request, "page"))
         self._house.refuse_elsewhere(request, page.service)
         return await image(request, store=self._store)
 
@@ -362,7 +362,7 @@ async def look(request: Request) -> Response:
 
 async def image(request: Request, *, store: LandingStore) -> Response:
     """GET a picture; its name is the digest of what it shows."""
-    found = await store.image(request.path_params["page"], request.path_params["name"])
+    found = await store.image(row_in(request, "page"), request.path_params["name"])
     safe = {**_FOR_EVER, "content-security-policy": "default-src 'none'; sandbox"}
     return Response(found.octets, media_type=found.kind, headers=safe)
 
