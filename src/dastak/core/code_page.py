@@ -124,12 +124,6 @@ def check_return_url(text: str, *, domains: Collection[str], tried_out: bool) ->
     return text
 
 
-def origin_of(page: CodePage) -> str:
-    """Return the one origin that the page's forms may lead to besides ours."""
-    parts = urlsplit(page.return_url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def way_back(page: CodePage) -> str:
     """Return the address that the page leads back to, with what its caller wants to know."""
     parts = urlsplit(page.return_url)
