@@ -19,6 +19,7 @@ from playwright.async_api import Browser, Page, Request, ViewportSize, expect
 from pyarrow import parquet
 
 from dastak.web.landing.raster import UPLOAD_OCTETS_MAX
+from dastak.web.landing.themes import COLOURS, THEMES
 from tests.support.api_client import ApiClient
 from tests.support.axe import axe_violations
 from tests.support.browser import opened, watch
@@ -469,8 +470,11 @@ async def test_theme_and_language_that_are_chosen_while_one_types_stay(
         await expect(preview.locator("h1")).to_have_text(words)
     async with page.expect_navigation():
         await page.click("[value=save]")
+    palette = THEMES[chosen or ""].palette
+    shown = {name: await page.locator(f"#look-{name}").input_value() for name in COLOURS}
 
     assert await page.locator("[name='look.theme']:checked").get_attribute("value") == chosen
+    assert shown == {name: getattr(palette, name) for name in COLOURS}
     assert (await page.locator("#b1-lead-ta").input_value()).startswith("உங்கள் எண்ணைத்")
     assert faults == []
 

@@ -52,6 +52,14 @@ async def _mend_colours(who: Traveller) -> None:
             await offer.first.click()
 
 
+async def _save_late(who: Traveller) -> None:
+    """Save a form that is older than the draft."""
+    await _under("")(who)
+    await who.page.locator("#editor [name=edition]").evaluate("field => { field.value = '0' }")
+    await who.send(SAVE)
+    assert await who.page.locator("button[value^='over:']").count() == 1
+
+
 async def _set_bad_webhook(who: Traveller) -> None:
     await _under("/publish")(who)
     await who.page.locator("#webhook-url").evaluate("field => field.type = 'text'")
@@ -92,6 +100,7 @@ BUILDER: Final[Tour] = {
     "editor, colours mended": _mend_colours,
     "publish": sends(PUBLISH),
     "published": sends(PUBLISH, reason="First"),
+    "editor, somebody else saved": _save_late,
     "leads, none": _under("/leads"),
     "leads": _come_and_prove,
     "results": _under("/results"),
