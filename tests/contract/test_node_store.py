@@ -270,6 +270,18 @@ async def test_message_in_dead_hands_is_told_as_resumed_even_after_its_lease(two
     assert [type(event) for event in events].count(MessageResumed) == 1
 
 
+async def test_node_that_came_alone_takes_nothing_from_who_joined_while_it_came() -> None:
+    url = migrated_database()
+    async with PostgresStore(url) as first, PostgresStore(url) as second:
+        await second.nodes.join("two", (Role.ALL,))
+        await first.nodes.join("one", (Role.ALL,))
+        await open_one(second, owner=second.nodes.number, due_at=NOW + timedelta(seconds=LEASE_S))
+
+        resumed = await first.recover(NOW)
+
+        assert (resumed, len(await due(second, LEASE_S))) == (0, 1)
+
+
 async def test_dead_node_takes_nothing(two: Two) -> None:
     await open_one(two.first, due_at=NOW)
     two.silence(two.first)

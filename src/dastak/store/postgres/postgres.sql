@@ -314,11 +314,14 @@ WITH old AS (
 ), letters AS (DELETE FROM message AS m USING old WHERE m.verification = old.n)
 DELETE FROM verification AS v USING old WHERE v.n = old.n
 
+-- name: newest_node
+SELECT coalesce(max(n), 0) FROM node
+
 -- name: in_earlier_hands
--- What was not due or had an owner when node $2 came, a portion at a time: it is due once it was resumed. Of those
+-- What was not due or had an owner no newer than node $2, a portion at a time: it is due once it was resumed. Of those
 -- that came later nothing is taken away.
 SELECT verification, ordinal FROM message
-WHERE due_at IS NOT NULL AND state = 0 AND (owner < $2 OR owner IS NULL AND due_at > $1)
+WHERE due_at IS NOT NULL AND state = 0 AND (owner <= $2 OR owner IS NULL AND due_at > $1)
 ORDER BY due_at DESC LIMIT $3 FOR UPDATE
 
 -- name: nodes_up

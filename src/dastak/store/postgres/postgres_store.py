@@ -76,6 +76,8 @@ class PostgresStore(Subjects):
         arrive = partial(postgres_migrate.arrive, self._connect)
         self._seldom = PostgresDesk(arrive, stays=self._number.claim)
         super().__init__(self._seldom)
+        # In this order: whoever joined before it is seen, and whoever joins later is newer.
+        [(self._newest_node,)] = await self._seldom.one("newest_node", ())
         self._came_alone = await self._seldom.is_alone()
         self._started_s: float | None = None
         await self.read_clock()
@@ -178,7 +180,7 @@ class PostgresStore(Subjects):
         if not self._came_alone:
             return 0
         now_ms, resumed = rows.to_ms(now), 0
-        asked = (now_ms, self.nodes.number, RESUME_MAX)
+        asked = (now_ms, self._newest_node, RESUME_MAX)
         while portion := await self._seldom.write(partial(_resume, now_ms, "in_earlier_hands", asked)):
             resumed += portion
         return resumed
