@@ -255,7 +255,7 @@ class Lane:
             result = work(connection)
             done = not ends and not late.is_set()
         except (errors.ReadOnlySqlTransaction, errors.InvalidSqlStatementName, errors.FeatureNotSupported):
-            # Another server, or one that does not know what was prepared: only a new connection is right again.
+            # Another server, or one that does not know what was prepared: a new connection is right again.
             connection.close()
             raise
         finally:
