@@ -202,6 +202,7 @@ async def _build(stack: StopStack, settings: Settings) -> House:
         dlt=registers,
         publish=told.publish,
         hand_over=nodes.hand_over,
+        look_for=nodes.worker.look_for,
         service_of=directory.service_of,
         tenant_of=directory.tenant_of,
         is_stopped=store.is_stopped,

@@ -149,6 +149,7 @@ class House:
             dlt=self.registers,
             publish=self._publish,
             hand_over=lambda verification, message: self.handed.append((verification, message)),
+            look_for=lambda message: None,
             service_of=lambda n: replace(service, n=n),
             tenant_of=lambda n: replace(self.caller.tenant, n=n),
             is_stopped=store.is_stopped,

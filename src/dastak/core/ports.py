@@ -88,7 +88,7 @@ class Opening(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     Attributes:
         answer: What the flow wants back, as in `Change`.
-        supersede: Ends the pending one that this one replaces (same service, number and purpose).
+        supersede: Ends a pending one that this one replaces; see `core.verification.replaces`.
         judge: Says whether its number may be sent it, where the database counts that.
     """
 
@@ -168,11 +168,11 @@ class FactorStore(Protocol):
     """The factors in the database; it raises `Overloaded` as `Store` does."""
 
     async def put_factor(self, factor: Factor, *, once: Once | None = None) -> Factor:
-        """Insert a factor.
+        """Insert a factor; of as many as a number may have, the oldest that nobody proved gives way to it.
 
         Raises:
-            Conflict: The number has as many as it may have, or had a printed list with this seed; or `once`
-                was answered since it was last looked for.
+            Conflict: The number has as many proved ones as it may have, or had a printed list with this seed;
+                or `once` was answered since it was last looked for.
         """
 
     async def find_factor(self, tenant: int, factor_id: FactorId) -> Factor:
@@ -211,8 +211,7 @@ class Store(Protocol):
     def open(self, opening: Opening[T], *, once: Once | None = None) -> Awaitable[T | Replayed]:
         """Write a new verification and return the opening's answer.
 
-        Raises: IdempotencyMismatch (`once` was used for another request), Refused (the tenant's spend cap,
-            or what the opening's judge raises).
+        Raises: IdempotencyMismatch (`once` was of another request), Refused (the spend cap, or by the judge).
         """
 
     def decide(
@@ -359,6 +358,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
         entropy: Returns that many random octets.
         publish: Tells the listeners what was committed.
         hand_over: Gives the worker a message that was just committed.
+        look_for: Names the worker one of which nobody knows whether it was committed.
         service_of, tenant_of: Return a service, and a tenant, by its number in the store.
         is_stopped: Says whether a number asked a tenant for no more, which binds keys of one mode.
         receipt_within_s: How long a route may take for the receipt of a message to a number.
@@ -384,6 +384,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     dlt: Dlt
     publish: Callable[[Verification, Sequence[Event]], None]
     hand_over: Callable[[Verification, Message], None]
+    look_for: Callable[[Message], None]
     service_of: Callable[[int], Service]
     tenant_of: Callable[[int], Tenant]
     is_stopped: Callable[[int, Mode, Msisdn], Awaitable[bool]]

@@ -26,6 +26,7 @@ from dastak.core.verification import State, Verification
 from dastak.delivery.failover import ATTEMPTS_MAX, USEFUL_LIFE_S
 from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import is_newest
+from dastak.flows.record import looked_for
 from dastak.flows.spending import spend_of
 
 # A network that comes back tells of all its phones at once.
@@ -124,10 +125,15 @@ async def _send_again(ports: Ports, key: MessageKey, route: str) -> SentAgain | 
         return _change(ports, held.verification, failed, route, now)
 
     try:
-        again = await ports.store.decide(key, rule)
+        with looked_for(ports, rule, _queued) as noted:
+            again = await ports.store.decide(key, noted)
     except Refused:  # the spend cap
         return None
     return again if isinstance(again, SentAgain) else None
+
+
+def _queued(again: SentAgain | None) -> Message | None:
+    return None if again is None else again.message
 
 
 def _is_wanted(verification: Verification, failed: Message, now: datetime) -> bool:

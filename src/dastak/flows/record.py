@@ -1,10 +1,11 @@
 """Write down what became of a message and what follows from it, in one commit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from dastak.core.errors import (
     CarrierUnavailable,
     Conflict,
     NotFound,
+    Overloaded,
     Refused,
 )
 from dastak.core.events import Event
@@ -27,6 +29,8 @@ from dastak.core.verification import Verification
 from dastak.delivery.failover import Cause, Silence
 from dastak.flows.fall_back import Aftermath, fall_back, is_newest, may_follow
 from dastak.flows.spending import settled_call
+
+T = TypeVar("T")
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -60,6 +64,38 @@ def in_same_hands(held: Message, decide: Callable[[Message], Decision]) -> Calla
         return decide(found)
 
     return decided
+
+
+@contextmanager
+def looked_for(
+    ports: Ports, rule: Callable[[Held], Change[T]], queued: Callable[[T], Message | None]
+) -> Iterator[Callable[[Held], Change[T]]]:
+    """Have the message looked for that a rule queues, where nobody knows whether it was committed.
+
+    Args:
+        ports: The outside world.
+        rule: For `Store.decide`; what is yielded takes its place.
+        queued: Returns from its answer the message that shall be sent at once, if there is one.
+    """
+    message: Message | None = None
+
+    def noted(held: Held) -> Change[T]:
+        nonlocal message
+        change = rule(held)
+        message = queued(change.answer)
+        return change
+
+    try:
+        yield noted
+    except Overloaded as why:
+        look_for(ports, message, why)
+        raise
+
+
+def look_for(ports: Ports, message: Message | None, why: Refused | Overloaded) -> None:
+    """Have a message looked for that the store may have committed before it raised."""
+    if message is not None and isinstance(why, Overloaded) and why.may_be_done:
+        ports.look_for(message)
 
 
 def anybody(_msisdn: Msisdn) -> bool:
@@ -97,7 +133,7 @@ async def _begin_cheaper(
         return await begin(ports, key, decide, now=now, means=Means(affordable=False))
 
 
-def begin(
+async def begin(
     ports: Ports,
     key: MessageKey | CarrierRef,
     decide: Callable[[Message], Decision],
@@ -105,14 +141,16 @@ def begin(
     now: datetime,
     means: Means = ALL_MEANS,
     of: Callable[[Msisdn], bool] = anybody,
-) -> Awaitable[Recorded | Replayed]:
+) -> Recorded | Replayed:
     """Have a decision written; for those who write many and wait for them together.
 
     Raises:
         NotFound: There is no such message, or `of` says that it is none of this number's.
         Refused: What follows would cost too much; nothing was written, and without it it would be.
     """
-    return ports.store.decide(key, partial(_change, ports, decide, now, means, of=of))
+    rule = partial(_change, ports, decide, now, means, of=of)
+    with looked_for(ports, rule, lambda recorded: recorded.follow_up) as noted:
+        return await ports.store.decide(key, noted)
 
 
 def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -28,6 +29,7 @@ from dastak.flows.compose import segments_of
 from dastak.flows.fall_back import why_no_call
 from dastak.flows.hear import refuse_stopped
 from dastak.flows.phone_back import AWAY
+from dastak.flows.record import looked_for
 from dastak.flows.spending import spend_of, uncount_send
 from dastak.flows.start import check_register, choose_channel
 from dastak.guard.destinations import check_destination
@@ -73,14 +75,16 @@ async def resend(
     await ports.limits.take(caller, held.verification.msisdn, None, now=now)
     # Who asks again was not helped by the routes before.
     tried = tuple(dict.fromkeys(event.route for event in told if isinstance(event, MessageSubmitted)))
+    rule = partial(_rule, ports, caller, asked=channel, tried=tried, now=now, lost=lost)
     try:
-        sent = await ports.store.decide(
-            verification_id,
-            lambda held: _rule(ports, caller, held, channel, tried=tried, now=now, lost=lost),
-            tenant=caller.tenant.n,
-            once=once,
-            judge=ports.limits.judge(caller, held.verification.msisdn, now=now),
-        )
+        with looked_for(ports, rule, lambda sent: sent.message) as noted:
+            sent = await ports.store.decide(
+                verification_id,
+                noted,
+                tenant=caller.tenant.n,
+                once=once,
+                judge=ports.limits.judge(caller, held.verification.msisdn, now=now),
+            )
     except (Refused, Overloaded) as why:
         uncount_send(ports, caller, held.verification.msisdn, None, why)
         raise
@@ -149,8 +153,8 @@ def _rule(
     ports: Ports,
     caller: Caller,
     held: Held,
-    asked: Channel | None,
     *,
+    asked: Channel | None,
     tried: tuple[str, ...],
     now: datetime,
     lost: bool,

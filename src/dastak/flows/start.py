@@ -27,6 +27,7 @@ from dastak.core.verification import Particulars, Verification
 from dastak.flows import factors
 from dastak.flows.compose import code_of, measure_wording, wording_of
 from dastak.flows.hear import refuse_stopped
+from dastak.flows.record import look_for
 from dastak.flows.spending import spend_of, uncount_send
 from dastak.guard.destinations import check_destination
 
@@ -110,6 +111,7 @@ async def start(ports: Ports, caller: Caller, ask: Ask, *, once: Once | None = N
     except (Refused, Overloaded) as why:
         if not rules.asks_factor(verification):
             uncount_send(ports, caller, verification.msisdn, ask.client_ip, why)
+        look_for(ports, opening.message, why)
         raise
     if isinstance(started, Started):
         for ended in superseded.values():

@@ -2,22 +2,22 @@
 
 The message row is the queue. A hand-over only saves the time until the next look into it; whatever is lost
 here (a crash, a full house) is found there again when its lease is over. What other nodes leave to this one
-is found there too, at once where a bell rings.
+is found there too, at once where a bell rings. A commit whose answer was lost is asked for by its key.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
-from dastak.core.errors import Overloaded
+from dastak.core.errors import NotFound, Overloaded
 from dastak.core.events import MessageDelivered, MessageUndelivered
-from dastak.core.message import Message, MessageState
+from dastak.core.message import Message, MessageKey, MessageState
 from dastak.core.node import LEASE_S
-from dastak.core.ports import Ports
+from dastak.core.ports import Change, Held, Ports
 from dastak.core.verification import Verification
 from dastak.core.way_out import Queue
 from dastak.flows.dispatch import Dispatch
@@ -25,6 +25,8 @@ from dastak.flows.settle import receipt_overdue
 
 DUE_EVERY_S: Final = 0.5
 DUE_MAX: Final = 1_000
+# Of how many it is asked whether they were committed; past it their leases bring them back.
+DOUBTED_MAX: Final = 1_000
 SWEEP_EVERY_S: Final = 1.0
 # So many rows hold the loop for some five milliseconds.
 SWEEP_MAX: Final = 250
@@ -44,6 +46,7 @@ class Worker:
         self._dispatch: Dispatch | None = None
         self._jobs = AsyncExitStack()
         self._bell = asyncio.Event()
+        self._doubted: dict[MessageKey, Message] = {}
 
     @property
     def in_flight(self) -> int:
@@ -54,6 +57,11 @@ class Worker:
     def waiting(self) -> int:
         """How many messages wait until a route has room."""
         return 0 if self._dispatch is None else self._dispatch.waiting
+
+    @property
+    def in_doubt(self) -> int:
+        """How many messages are looked for of which nobody knows whether they were committed."""
+        return len(self._doubted)
 
     def queues(self) -> Mapping[str, Queue]:
         """Return who waits for which route."""
@@ -67,6 +75,11 @@ class Worker:
         """Deliver a message that was just committed, as soon as a route has room for it."""
         if self._dispatch is not None:
             self._dispatch.offer(verification, message)
+
+    def look_for(self, message: Message) -> None:
+        """Deliver a message that may be committed, once the store can tell; past the bound its lease does."""
+        if self._dispatch is not None and len(self._doubted) < DOUBTED_MAX:
+            self._doubted[message.key] = message
 
     def on_event(self, _verification: Verification, _event: MessageDelivered | MessageUndelivered) -> None:
         """Let the next one leave when a call is over: it kept its channel until now."""
@@ -117,6 +130,25 @@ class Worker:
         # A route may have come back since.
         if self._dispatch is not None:
             self._dispatch.go_on()
+        if self._doubted:
+            await self._clear_doubts(ports)
+
+    async def _clear_doubts(self, ports: Ports) -> None:
+        """Hand over what was committed after all, where its row is as it was written.
+
+        Then nobody has offered it since: a look at what is due, which is over now, would have renewed its
+        lease, and another node would have raised its fence.
+        """
+        now = ports.clock.now()
+        self._doubted = {key: doubted for key, doubted in self._doubted.items() if _has_lease(doubted, now)}
+        asked = tuple(self._doubted.values())
+        answers = await asyncio.gather(*(_found(ports, doubted) for doubted in asked))
+        for doubted, held in zip(asked, answers, strict=True):
+            if held is None:
+                continue  # it may still come, as from a server that waits for its standby
+            self._doubted.pop(doubted.key, None)
+            if held.message is not None and _is_as_written(held.message, doubted):
+                ports.hand_over(held.verification, held.message)
 
     async def _sweep(self, ports: Ports) -> None:
         """Sweep until nothing is left, a little at a time so that nobody waits behind it."""
@@ -127,6 +159,31 @@ class Worker:
             for verification, events in swept.expired:
                 ports.publish(verification, events)
             busy = SWEEP_MAX in (len(swept.expired), swept.deleted)
+
+
+async def _found(ports: Ports, doubted: Message) -> Held | None:
+    """Return a message as it stands; None: it is not there, or cannot be read now."""
+    try:
+        held = await ports.store.decide(doubted.key, lambda held: Change(answer=held))
+    except (NotFound, Overloaded):
+        return None
+    assert isinstance(held, Held)
+    return held
+
+
+def _has_lease(doubted: Message, now: datetime) -> bool:
+    return doubted.due_at is not None and doubted.due_at > now
+
+
+def _is_as_written(found: Message, doubted: Message) -> bool:
+    """Say whether a message is in the same hands by the same lease; the store rounds instants down."""
+    return (
+        found.state is MessageState.QUEUED
+        and (found.owner, found.fence) == (doubted.owner, doubted.fence)
+        and found.due_at is not None
+        and doubted.due_at is not None
+        and found.due_at <= doubted.due_at
+    )
 
 
 @asynccontextmanager
