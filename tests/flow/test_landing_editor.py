@@ -441,6 +441,18 @@ async def test_pictures_that_come_together_all_stay_where_others_make_room(landi
         assert await landing.store.image(desk.page.n, name)
 
 
+async def test_picture_is_put_where_it_was_chosen_though_the_button_moves_that(landing: Landing) -> None:
+    desk = await editing(landing)
+    for _ in range(2):
+        await desk.save(do="add", add="image")
+
+    saved = await desk.save({"picture.6": some_png()}, do="down:6")
+
+    blocks = (await desk.draft()).blocks
+    assert saved.headers["location"].endswith("?at=b7")
+    assert (blocks[6].image, blocks[7].image is None) == (None, False)
+
+
 async def test_one_picture_too_many_is_told_and_offers_nobody_elses_draft(landing: Landing) -> None:
     desk = await editing(landing)
     names = [f"{n:032x}" for n in range(IMAGES_PER_PAGE_MAX)]

@@ -142,7 +142,7 @@ def read_design(design: Design, form: Mapping[str, str]) -> Edited:
 def pressed(read: Edited, form: Mapping[str, str]) -> Edited:
     """Do what a form's button asks for. Raises: InvalidRequest (it is none of ours, or there is no room)."""
     design, focus = _act(read.design, form, form.get("do", "save"))
-    return read._replace(design=design, focus=focus)
+    return read._replace(design=design, focus=focus or read.focus)
 
 
 def with_picture(design: Design, place: str, name: str) -> Design:

@@ -181,7 +181,8 @@ class PageEditor:
         self, found: LandingPage, edited: Edited, upload: UploadForm
     ) -> tuple[Edited, LandingPage, int]:
         """Keep what a form came to; return it with what could not be, and the status that tells of that."""
-        edited = await self._with_pictures(found, pressed(edited, upload.fields), upload.files)
+        # The form names the places that were, and its button may move them.
+        edited = pressed(await self._with_pictures(found, edited, upload.files), upload.fields)
         settings, complaints = self._taken(found, upload.fields)
         edited = edited.told(*complaints)
         wanted = msgspec.structs.replace(
