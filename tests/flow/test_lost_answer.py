@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from dastak.core.errors import Overloaded
 from dastak.core.events import MessageSubmitted
 from dastak.core.message import MessageState
-from dastak.core.node import LEASE_S
+from dastak.core.node import LEASE_S, in_hand
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Policy
 from dastak.core.ports import Replayed
@@ -250,6 +250,23 @@ async def test_commit_that_is_there_only_later_is_found(
         await house.sees(MessageSubmitted)
 
     assert texts_to(house, MSISDN) == 1
+
+
+async def test_node_that_is_lost_sends_nothing_before_it_is_heard_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [0]
+    house.ports = replace(house.ports, lease=lambda now: in_hand(now, nodes[0]))
+    async with losing(house, monkeypatch, FLOWS["start"]) as (_, store, queue_text):
+        with pytest.raises(Overloaded):
+            await queue_text()
+        nodes[0] = 2
+        await store.looks()
+        before = texts_to(house, MSISDN)
+        nodes[0] = 0
+        await house.sees(MessageSubmitted)
+
+    assert (before, texts_to(house, MSISDN)) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -137,11 +137,13 @@ class Worker:
         """Hand over what was committed after all, where its row is as it was written.
 
         Then nobody has offered it since: a look at what is due, which is over now, would have renewed its
-        lease, and another node would have raised its fence.
+        lease, and another node would have raised its fence. A node that is lost waits until it is heard:
+        another may take it for dead as soon as it has looked.
         """
         now = ports.clock.now()
         self._doubted = {key: doubted for key, doubted in self._doubted.items() if _has_lease(doubted, now)}
-        asked = tuple(self._doubted.values())
+        owner = ports.lease(now).owner
+        asked = [doubted for doubted in self._doubted.values() if doubted.owner == owner]
         answers = await asyncio.gather(*(_found(ports, doubted) for doubted in asked))
         for doubted, held in zip(asked, answers, strict=True):
             if held is None:
