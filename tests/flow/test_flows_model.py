@@ -29,6 +29,8 @@ from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy, ResendCode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Verification
 from dastak.flows.match import match
+from dastak.guard.buckets import Rate
+from dastak.guard.call_limits import CallSettings
 from tests.flow.test_fall_back import with_calls
 from tests.support.house import MEMORY, FakeClock, House, ScriptedRoute, open_house
 from tests.support.samples import NOW, RING, some_msisdn
@@ -37,6 +39,8 @@ T = TypeVar("T")
 
 TTL_S, ATTEMPTS, RESENDS, WAITS_S = 120, 3, 2, (10, 30)
 OWN_CODE = "hunter2024"
+# As with texts, how many a number is called is none of these laws.
+ANY_CALLS = CallSettings(**dict.fromkeys(("apart", "hourly", "daily"), Rate(count=100_000, per_s=1)))
 # What may become of a message, in any number of steps.
 AFTER = {
     MessageState.QUEUED: set(MessageState),
@@ -107,7 +111,12 @@ class HouseAgainstDictionary(RuleBasedStateMachine):
         route = ScriptedRoute(f"north{self.processes}")
         self.calls = ScriptedRoute(f"trunk{self.processes}")
         opened = open_house(
-            Path(self.folder.name), route, clock=self.clock, policy=self.policy, seed=self.processes
+            Path(self.folder.name),
+            route,
+            clock=self.clock,
+            policy=self.policy,
+            seed=self.processes,
+            call_limits=ANY_CALLS,
         )
         self.house: House = await self.stack.enter_async_context(opened)
         self.house.told_of_each = self.told
