@@ -5,14 +5,14 @@
 3. Recovery codes are shown once, and new ones void the old.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from dastak.core.errors import InvalidRequest, NotFound, Refused
-from dastak.core.factor import FactorState
+from dastak.core.factor import FactorState, codes_left
 from dastak.core.ids import FactorId
 from dastak.core.login_settings import LoginSettings
 from dastak.core.msisdn import Msisdn, parse
@@ -56,14 +56,13 @@ async def set_number(
     else's; with another number they are taken away, and set up anew.
     """
     now = login.ports.clock.now()
-    filed = person.owned if person.msisdn not in (None, msisdn) else ()
-    kept = tuple(one for one in person.owned if one not in filed)
-    moved = await login.people.move_person(
-        person.id, lambda one: msgspec.structs.replace(one, msisdn=msisdn, proved_at=now, owned=kept)
-    )
-    for one in filed:
-        await _remove(login, caller, one.factor)
-    what = "number_added" if person.proved_at is None else "number_changed"
+
+    def give(one: Person) -> Person:
+        kept = one.owned if one.msisdn in (None, msisdn) else ()
+        return msgspec.structs.replace(one, msisdn=msisdn, proved_at=now, owned=kept)
+
+    before, moved = await _move(login, caller, person, give)
+    what = "number_added" if before.proved_at is None else "number_changed"
     await login.people.note_line(person.id, line_of(login, visitor, what))
     return moved
 
@@ -109,16 +108,23 @@ async def seed_of(login: LoginPorts, caller: Caller, factor_id: FactorId) -> Enr
     return Enrolled(factor, seed=login.ports.sealer.unseal(factor.sealed, bound_to=factor.id))
 
 
+async def list_left(login: LoginPorts, caller: Caller, person: Person) -> int | None:
+    """Return how many codes a person's printed list has left; None if there is no list."""
+    mine = owned(person, Channel.HASH_CHAIN)
+    if mine is None:
+        return None
+    with suppress(NotFound):
+        return codes_left(await factors.find(login.ports, caller, FactorId(bytes.fromhex(mine))))
+    return None
+
+
 async def own_factor(
     login: LoginPorts, caller: Caller, person: Person, proved: Verification, visitor: Visitor
 ) -> Person:
     """Give a person the factor whose code was typed; what it had of that kind is removed."""
     kind, factor = proved.particulars.channel, proved.particulars.factor
     assert factor is not None
-    before = owned(person, kind)
-    moved = await login.people.move_person(person.id, lambda one: with_owned(one, kind, factor))
-    if before is not None and before != factor:
-        await _remove(login, caller, before)
+    _, moved = await _move(login, caller, person, lambda one: with_owned(one, kind, factor))
     await login.people.note_line(person.id, line_of(login, visitor, f"{kind}_added"))
     return moved
 
@@ -127,10 +133,7 @@ async def drop_factor(
     login: LoginPorts, caller: Caller, person: Person, kind: Channel, visitor: Visitor
 ) -> Person:
     """Take a person's authenticator or printed list away; a number stays, and is only changed."""
-    before = owned(person, kind)
-    moved = await login.people.move_person(person.id, lambda one: with_owned(one, kind, None))
-    if before is not None:
-        await _remove(login, caller, before)
+    _, moved = await _move(login, caller, person, lambda one: with_owned(one, kind, None))
     await login.people.note_line(person.id, line_of(login, visitor, f"{kind}_removed"))
     return moved
 
@@ -180,6 +183,24 @@ async def new_recovery_codes(login: LoginPorts, person: Person, visitor: Visitor
     line = line_of(login, visitor, "recovery_codes_made")
     await login.people.put_recovery_codes(person.id, digests, line=line)
     return codes
+
+
+async def _move(
+    login: LoginPorts, caller: Caller, person: Person, rule: Callable[[Person], Person]
+) -> tuple[Person, Person]:
+    """Move a person on, remove the factors that it owns no more, and return it as it was and as it is."""
+    before = person
+
+    def noting(one: Person) -> Person:
+        nonlocal before
+        before = one
+        return rule(one)
+
+    moved = await login.people.move_person(person.id, noting)
+    for one in before.owned:
+        if one not in moved.owned:
+            await _remove(login, caller, one.factor)
+    return before, moved
 
 
 async def _remove(login: LoginPorts, caller: Caller, factor: str) -> None:

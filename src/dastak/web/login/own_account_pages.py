@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dastak.core.errors import Conflict, InvalidMsisdn, InvalidRequest, NotFound, NumberStopped, Refused
+from dastak.core.hash_chain import SEQUENCE_LOW
 from dastak.core.ids import VerificationId
 from dastak.core.msisdn import parse, region_of
 from dastak.core.person import Person, owned, ways
@@ -99,11 +100,8 @@ async def show_account(
         "between": between,
         "invited": not has,
         "ways": has,
-        "authenticators": [
-            (kind, owned(person, kind) is not None) for kind in place.settings.factors if kind in FACTORS
-        ]
-        if person.msisdn is not None or _may_begin_with_authenticator(place)
-        else [],
+        "authenticators": await _authenticators(place, person),
+        "low": SEQUENCE_LOW,
         "stepping": () if between else [kind for kind in has if kind in enrol.STEPPING],
         "codes_left": await people.recovery_codes_left(person.id),
         "devices": () if between else await _devices(place, person),
@@ -112,6 +110,18 @@ async def show_account(
         "on": on_the_way(place, session.next_path) if session.next_path and not between else "",
     }
     return place.show("account.html", {**values, **said}, status)
+
+
+async def _authenticators(place: Place, person: Person) -> list[tuple[Channel, bool, int | None]]:
+    """Return the kinds that may be set up, whether the person has one, and the codes left of a list."""
+    if person.msisdn is None and not _may_begin_with_authenticator(place):
+        return []
+    left = await enrol.list_left(place.login, place.caller, person)
+    return [
+        (kind, owned(person, kind) is not None, left if kind is Channel.HASH_CHAIN else None)
+        for kind in place.settings.factors
+        if kind in FACTORS
+    ]
 
 
 async def _devices(place: Place, person: Person) -> list[dict[str, Any]]:
@@ -191,9 +201,11 @@ async def _add(
             allowed=place.settings.factors,
             to=form.get("msisdn", ""),
         )
-    except (InvalidMsisdn, Conflict):
+    except InvalidMsisdn:
         error = place.words.say("code_bad_number")
         return await show_account(place, session, person, 422, error=error, field="msisdn")
+    except Conflict:
+        return await show_account(place, session, person, 422, error=place.words.say("sorry_refused"))
     asked = await place.rooms.step.begin(place.caller, Ask(factor=made.factor.id))
     await place.bind(session, asked, Purpose.AUTHENTICATOR)
     if made.printed:
