@@ -402,7 +402,7 @@ async def test_authenticator_is_judged_although_the_first_question_is_over(house
     assert outcome.verification != verification.id
 
 
-async def test_printed_list_shows_its_challenge_and_takes_six_words(house: House) -> None:
+async def test_printed_list_shows_its_challenge_and_takes_its_first_code(house: House) -> None:
     wanted = factors.Enrolment(to=MSISDN, kind=Channel.HASH_CHAIN, codes=20)
     made = await factors.enrol(house.ports, house.caller, wanted)
     page, _ = await started(house, factor=made.factor.id)
@@ -412,3 +412,28 @@ async def test_printed_list_shows_its_challenge_and_takes_six_words(house: House
     assert "otp-sha1 19 " in shown["hint"]
     assert shown["input_mode"] == "text"
     assert (await page.type(made.printed[0])).approved
+
+
+@pytest.mark.parametrize("typed", ["", "AAAA AAAA", "123456", "the first one", "0" * 65])
+async def test_what_can_be_no_code_of_a_list_costs_no_attempt_and_is_told_what_is_wanted(
+    house: House, typed: str
+) -> None:
+    wanted = factors.Enrolment(to=MSISDN, kind=Channel.HASH_CHAIN, codes=20)
+    made = await factors.enrol(house.ports, house.caller, wanted)
+    page, verification = await started(house, factor=made.factor.id)
+
+    outcome = await page.type(typed)
+
+    assert (outcome.status, outcome.judgement) == (422, None)
+    assert outcome.values["error"].startswith("Type the next code of your printed list: otp-sha1 19 ")
+    assert (await house.store.find(1, verification.id)).verification.attempts == 0
+    assert (await page.type("0123 4567 89ab cdef")).judgement is not None, "this could have been one"
+
+
+async def test_what_can_be_no_code_of_an_authenticator_is_told_where_to_look(house: House) -> None:
+    made = await factors.enrol(house.ports, house.caller, factors.Enrolment(to=MSISDN, kind=Channel.TOTP))
+    page, _ = await started(house, factor=made.factor.id)
+
+    outcome = await page.type("hello")
+
+    assert outcome.values["error"] == "Type the 6 digits that your authenticator shows."

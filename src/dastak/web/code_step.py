@@ -16,6 +16,7 @@ import msgspec
 from dastak.core import lockout
 from dastak.core import verification as rules
 from dastak.core.errors import Conflict, DastakError, NotFound, Overloaded, RateLimited
+from dastak.core.hash_chain import read_password
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import Tally
 from dastak.core.policy import Channel, ResendCode
@@ -31,6 +32,7 @@ from dastak.web.code.code_view import (
     Said,
     at_of,
     call_wait_s,
+    hint_of,
     line_of,
     may_send,
     minutes_left,
@@ -331,7 +333,7 @@ class CodeStep:
 
 def _read(seen: CodeSight, raw: str) -> FieldRead:
     if seen.factor is not None and seen.factor.kind is Channel.HASH_CHAIN:
-        return FieldRead(raw) if raw.strip() else FieldRead(misread=Misread.UNREADABLE)
+        return FieldRead(misread=Misread.UNREADABLE) if read_password(raw) is None else FieldRead(raw)
     length, letters = shape_of(seen)
     if not letters:
         return read_digits(raw, length)
@@ -342,6 +344,8 @@ def _misread(seen: CodeSight, read: FieldRead, words: Words) -> str:
     length, letters = shape_of(seen)
     if read.misread is Misread.LENGTH:
         return words.say("error_length", length=length, count=read.digits)
+    if seen.factor is not None:  # it came in no message
+        return hint_of(seen, words)
     return words.say("error_unreadable_letters" if letters else "error_unreadable", length=length)
 
 

@@ -92,7 +92,7 @@ def values_of(
     """
     verification = seen.verification
     pending = verification.state is State.PENDING and seen.now < verification.expires_at
-    length, letters = shape_of(seen)
+    _, letters = shape_of(seen)
     sends_left = may_send(seen)
     sent = masked and seen.factor is None  # nobody sends what an authenticator shows
     return {
@@ -105,7 +105,7 @@ def values_of(
         "no_phone": words.say("code_no_phone", brand=seen.brand),
         "back_label": words.say("code_back", brand=seen.brand),
         "payment": _payment(verification, words),
-        "hint": _hint(seen, words, length, letters) if pending else "",
+        "hint": hint_of(seen, words) if pending else "",
         "input_mode": "text" if letters or _lists(seen) else "numeric",
         "number": seen.number or "",
         "sent_to": words.say("code_sent_to", digits=masked[-MASKED_DIGITS_MAX:]) if sent else "",
@@ -140,6 +140,23 @@ def line_of(seen: CodeSight, words: Words) -> str:
     return "" if seen.way is None else words.say(f"way_{seen.way}", seconds=seen.usual_s)
 
 
+def hint_of(seen: CodeSight, words: Words) -> str:
+    """Return the sentence that says what to type."""
+    length, letters = shape_of(seen)
+    if seen.number is not None:
+        return words.say("match_hint", number=seen.number)
+    if seen.factor is None:
+        name = "code_hint_letters" if letters else "code_hint"
+        left = minutes_left(seen.verification.expires_at, seen.now)
+        return words.say(name, length=length, minutes=left)
+    if seen.factor.kind is not Channel.HASH_CHAIN:
+        return words.say("code_hint_app", length=length)
+    try:
+        return words.say("code_hint_list", challenge=challenge(seen.factor) or "")
+    except Conflict:  # the list is used up; whoever has another way takes it
+        return words.say("code_no_phone", brand=seen.brand)
+
+
 def shape_of(seen: CodeSight) -> tuple[int, bool]:
     """Return how many characters the code has, and whether it has letters."""
     if seen.factor is not None:
@@ -166,18 +183,3 @@ def _payment(verification: Verification, words: Words) -> str:
     if said.amount is None or said.payee is None:
         return ""
     return words.say("code_pays", amount=said.amount, currency=said.currency or "", payee=said.payee)
-
-
-def _hint(seen: CodeSight, words: Words, length: int, letters: bool) -> str:
-    if seen.number is not None:
-        return words.say("match_hint", number=seen.number)
-    if seen.factor is None:
-        name = "code_hint_letters" if letters else "code_hint"
-        left = minutes_left(seen.verification.expires_at, seen.now)
-        return words.say(name, length=length, minutes=left)
-    if seen.factor.kind is not Channel.HASH_CHAIN:
-        return words.say("code_hint_app", length=length)
-    try:
-        return words.say("code_hint_list", challenge=challenge(seen.factor) or "")
-    except Conflict:  # the list is used up; whoever has another way takes it
-        return words.say("code_no_phone", brand=seen.brand)
