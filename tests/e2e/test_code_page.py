@@ -1,5 +1,6 @@
 """The code page in a real browser: thirteen languages, phones that are off, and people who cannot see it."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -8,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from dastak.web.page_words import DIRECTIONS, LANGUAGES, words_of
 from tests.support.api_client import ApiClient
@@ -256,6 +257,32 @@ async def test_buttons_wait_for_the_server_and_say_so_once(visit: Visits) -> Non
 
         await expect(button).to_be_enabled()
         await expect(waiting).to_have_text("You can ask again now.")
+
+
+_PRESS = "document.querySelector('button[value=check]').click()"
+
+
+async def test_form_that_the_browser_was_told_to_stop_can_be_sent_again(
+    visit: Visits, site: ReturnSite
+) -> None:
+    async with visit() as person:
+        page, code = person.page, person.code()
+        await page.clock.install()
+        await page.reload()
+        sent: asyncio.Queue[Route] = asyncio.Queue()
+        await page.route(page.url, sent.put)
+
+        await page.fill("#code", code)
+        await page.evaluate(_PRESS)
+        # As after a press of Stop: the page stays as it is.
+        await (await asyncio.wait_for(sent.get(), 20)).abort("aborted")
+        await page.evaluate(_PRESS)
+        await page.clock.fast_forward(11_000)
+        await page.evaluate(_PRESS)
+        await (await asyncio.wait_for(sent.get(), 20)).continue_()
+
+        await person.is_back(site)
+        assert sent.empty(), "the second press was too early"
 
 
 async def test_resend_brings_the_same_code_once_more(visit: Visits, site: ReturnSite) -> None:

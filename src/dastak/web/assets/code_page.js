@@ -16,11 +16,13 @@
 
   if (summary) summary.focus();
 
-  // A form is sent once, however often a button is pressed.
+  // A form is sent once, however often a button is pressed; after a while again, for the browser's Stop tells nobody.
+  const AGAIN_MS = 10000;
   let sent = false;
   let listening = null;
   form.addEventListener("submit", (event) => {
     if (sent) event.preventDefault();
+    else setTimeout(() => { sent = false; }, AGAIN_MS);
     sent = true;
     if (listening) listening.abort();
   });
