@@ -450,3 +450,9 @@ async def test_account_lists_the_browsers_of_now_and_how_long_each_is_trusted(ho
         assert "(days: 29)" in listed[trusted.digest.hex()]
         assert "2026-12-22</time>" in listed[trusted.digest.hex()]
         assert [listed[one.digest.hex()].count("(days:") for one in (known, lapsed)] == [0, 0]
+
+        await login.people.put_login(replace(ANY, remember_days=28))
+        shorter = (await login.get(ACCOUNT)).text
+
+        assert f"forget-{trusted.digest.hex()}" in shorter
+        assert "(days:" not in shorter, "it is asked for a code again"

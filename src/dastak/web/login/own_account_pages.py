@@ -15,7 +15,7 @@ from dastak.core.ids import VerificationId
 from dastak.core.msisdn import parse, region_of
 from dastak.core.person import Person, owned, ways
 from dastak.core.policy import FACTORS, Channel
-from dastak.core.sign_in_state import BrowserSession, Purpose, SignInLine
+from dastak.core.sign_in_state import BrowserSession, Purpose, SignInLine, trusted_until
 from dastak.flows import enrol
 from dastak.flows.factors import Enrolled
 from dastak.flows.sign_in import line_of
@@ -125,17 +125,17 @@ async def _authenticators(place: Place, person: Person) -> list[tuple[Channel, b
 
 
 async def _devices(place: Place, person: Person) -> list[dict[str, Any]]:
-    now = place.login.ports.clock.now()
+    now, days = place.login.ports.clock.now(), place.settings.remember_days
+    known = [one for one in await place.login.people.devices_of(person.id) if now < one.expires_at]
     return [
         {
             "id": one.digest.hex(),
             "since": one.created_at,
             "name": browser_name(one.agent),
-            "until": one.trusted_until,
-            "days": _days_left(one.trusted_until, now),
+            "until": until,
+            "days": _days_left(until, now),
         }
-        for one in await place.login.people.devices_of(person.id)
-        if now < one.expires_at
+        for one, until in ((one, trusted_until(one, now, days=days)) for one in known)
     ]
 
 
