@@ -1,11 +1,11 @@
 """Write down what became of a message and what follows from it, in one commit."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -66,29 +66,40 @@ def in_same_hands(held: Message, decide: Callable[[Message], Decision]) -> Calla
     return decided
 
 
+class Noted(Generic[T]):
+    """A rule for `Store.decide` that remembers which message it queued.
+
+    Args:
+        rule: The rule.
+        queued: Returns from its answer the message that shall be sent at once, if there is one.
+    """
+
+    __slots__ = ("_queued", "_rule", "message")
+
+    def __init__(self, rule: Callable[[Held], Change[T]], queued: Callable[[T], Message | None]) -> None:
+        self._rule, self._queued = rule, queued
+        self.message: Message | None = None
+
+    def __call__(self, held: Held) -> Change[T]:
+        """Do as the rule says."""
+        change = self._rule(held)
+        self.message = self._queued(change.answer)
+        return change
+
+
 @contextmanager
 def looked_for(
     ports: Ports, rule: Callable[[Held], Change[T]], queued: Callable[[T], Message | None]
-) -> Iterator[Callable[[Held], Change[T]]]:
+) -> Iterator[Noted[T]]:
     """Have the message looked for that a rule queues, where nobody knows whether it was committed.
 
-    Args:
-        ports: The outside world.
-        rule: For `Store.decide`; what is yielded takes its place.
-        queued: Returns from its answer the message that shall be sent at once, if there is one.
+    What is yielded takes the rule's place; see there.
     """
-    message: Message | None = None
-
-    def noted(held: Held) -> Change[T]:
-        nonlocal message
-        change = rule(held)
-        message = queued(change.answer)
-        return change
-
+    noted = Noted(rule, queued)
     try:
         yield noted
     except Overloaded as why:
-        look_for(ports, message, why)
+        look_for(ports, noted.message, why)
         raise
 
 
@@ -118,7 +129,7 @@ async def record(
         Overloaded: The store cannot write now.
     """
     try:
-        recorded = await begin(ports, key, decide, now=now, of=of)
+        recorded = await _written(ports, key, decide, now=now, of=of)
     except Refused as dear:  # a cap of cost: what became of the message is written all the same
         recorded = await _begin_cheaper(ports, key, decide, now, dear.reason)
     return finish(ports, recorded)
@@ -128,12 +139,12 @@ async def _begin_cheaper(
     ports: Ports, key: MessageKey | CarrierRef, decide: Callable[[Message], Decision], now: datetime, cap: str
 ) -> Recorded | Replayed:
     try:  # a text may be within a cap where a call is not
-        return await begin(ports, key, decide, now=now, means=Means(no_call=cap))
+        return await _written(ports, key, decide, now=now, means=Means(no_call=cap))
     except Refused:
-        return await begin(ports, key, decide, now=now, means=Means(affordable=False))
+        return await _written(ports, key, decide, now=now, means=Means(affordable=False))
 
 
-async def begin(
+async def _written(
     ports: Ports,
     key: MessageKey | CarrierRef,
     decide: Callable[[Message], Decision],
@@ -142,15 +153,33 @@ async def begin(
     means: Means = ALL_MEANS,
     of: Callable[[Msisdn], bool] = anybody,
 ) -> Recorded | Replayed:
+    rule = partial(_change, ports, decide, now, means, of=of)
+    with looked_for(ports, rule, _follow_up) as noted:
+        return await ports.store.decide(key, noted)
+
+
+def begin(
+    ports: Ports,
+    key: CarrierRef,
+    decide: Callable[[Message], Decision],
+    *,
+    now: datetime,
+    of: Callable[[Msisdn], bool],
+) -> tuple[Awaitable[Recorded | Replayed], Noted[Recorded]]:
     """Have a decision written; for those who write many and wait for them together.
 
-    Raises:
-        NotFound: There is no such message, or `of` says that it is none of this number's.
-        Refused: What follows would cost too much; nothing was written, and without it it would be.
+    Returns:
+        What to wait for, and what to look for where it raises `Overloaded`. It also raises NotFound (there is
+        no such message, or `of` says that it is none of this number's) and Refused (what follows would cost
+        too much; nothing was written, and without it it would be).
     """
-    rule = partial(_change, ports, decide, now, means, of=of)
-    with looked_for(ports, rule, lambda recorded: recorded.follow_up) as noted:
-        return await ports.store.decide(key, noted)
+    noted = Noted(partial(_change, ports, decide, now, ALL_MEANS, of=of), _follow_up)
+    writing = ports.store.decide(key, noted)
+    return asyncio.ensure_future(writing), noted
+
+
+def _follow_up(recorded: Recorded) -> Message | None:
+    return recorded.follow_up
 
 
 def finish(ports: Ports, recorded: Recorded | Replayed) -> Recorded:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from dastak.core import message as rules
-from dastak.core.errors import DastakError, NotFound, Refused
+from dastak.core.errors import DastakError, NotFound, Overloaded, Refused
 from dastak.core.events import MessageSubmitted
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep, Receipt
 from dastak.core.msisdn import Msisdn
@@ -20,7 +20,7 @@ from dastak.core.verification import Verification
 from dastak.delivery.failover import Silence, next_step
 from dastak.delivery.receipts import EarlyReceipts
 from dastak.flows.fall_back import situation
-from dastak.flows.record import Decision, Recorded, anybody, begin, finish, in_same_hands, record
+from dastak.flows.record import Decision, Recorded, anybody, begin, finish, in_same_hands, look_for, record
 
 Acknowledge = Callable[[bool], None]
 
@@ -74,17 +74,18 @@ class Settlement:
         burst, self._burst = self._burst, []
         now = ports.clock.now()
         begun = [
-            asyncio.ensure_future(
-                begin(ports, receipt.carrier, _decision(ports, receipt, now), now=now, of=_whose(receipt))
-            )
+            begin(ports, receipt.carrier, _decision(ports, receipt, now), now=now, of=_whose(receipt))
             for receipt, _ in burst
         ]
-        for (receipt, acknowledge), writing in zip(burst, begun, strict=True):
+        for (receipt, acknowledge), (writing, noted) in zip(burst, begun, strict=True):
             try:
                 recorded = finish(ports, await writing)
             except (NotFound, Refused) as error:  # by its other names, or without what costs too much
                 error.__traceback__ = None  # it holds this frame, which holds it
                 self._spawn(_settle(ports, self._early, receipt, acknowledge))
+            except Overloaded as why:
+                look_for(ports, noted.message, why)
+                acknowledge(False)
             except DastakError:
                 acknowledge(False)
             except Exception:
