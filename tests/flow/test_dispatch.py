@@ -66,6 +66,21 @@ async def test_message_waits_while_its_route_is_full_and_leaves_when_one_ended(t
         assert await house.message_state(started) is MessageState.SUBMITTED
 
 
+async def test_message_that_waited_when_its_node_was_lost_leaves_before_its_lease_is_over_and_once(
+    tmp_path: Path,
+) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        started = await house.start()
+        worker.let_go()
+        assert worker.waiting == 0
+
+        gate.opened.set()
+        await house.sees(MessageSubmitted, FEW + 1)
+
+        assert await house.message_state(started) is MessageState.SUBMITTED
+        assert [outgoing.msisdn for outgoing in house.routes[0].offered].count(started.msisdn) == 1
+
+
 async def test_message_goes_by_another_route_while_the_first_is_full(house: House) -> None:
     gate = Gate()
     north, south = house.routes

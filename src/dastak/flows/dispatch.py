@@ -9,7 +9,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from dastak.core.errors import Damaged, DastakError
@@ -46,7 +46,7 @@ class Dispatch:
         self._lane: OtpLane[_Held] = OtpLane()
         self._under_way: Counter[str] = Counter()
         self._tasks: dict[MessageKey, asyncio.Task[None]] = {}
-        self._in_lane: set[MessageKey] = set()
+        self._in_lane: dict[MessageKey, Message] = {}
         self._paces: dict[str, LanePace] = {}
         # As they were seen last, to ask them for room.
         self._routes: dict[str, Route] = {}
@@ -112,10 +112,11 @@ class Dispatch:
             if waiting is None:
                 return
 
-    def let_go(self) -> None:
-        """Forget who waits: their rows are queued, and somebody finds them."""
+    def let_go(self) -> Collection[Message]:
+        """Forget who waits, and return them: their rows are queued, and somebody finds them."""
         self._lane = OtpLane()
-        self._in_lane.clear()
+        waited, self._in_lane = self._in_lane, {}
+        return waited.values()
 
     async def drain(self, within_s: float) -> None:
         """Let nobody leave any more, and those under way end, so long; what waits is queued in the store."""
@@ -184,7 +185,7 @@ class Dispatch:
 
     def _begin(self, message: Message, ways: Sequence[Route], delivery: Awaitable[object]) -> None:
         route, key = ways[0].name if ways else "", message.key
-        self._in_lane.discard(key)
+        self._in_lane.pop(key, None)
         self._under_way[route] += 1
         self._tasks[key] = self._loop.create_task(self._run(message, route, delivery))
 
@@ -221,7 +222,7 @@ class Dispatch:
         now_s = self._ports.clock.now().timestamp()
         if not self._lane.waiting_for(route):
             self._paces[route] = LanePace(now_s)
-        self._in_lane.add(message.key)
+        self._in_lane[message.key] = message
         waiting = Waiting(
             held,
             verification.tenant,
@@ -234,7 +235,7 @@ class Dispatch:
 
     def _give_up(self, given_up: GivenUp[_Held], now_s: float) -> None:
         waiting, message = given_up.waiting, given_up.waiting.what.message
-        self._in_lane.discard(message.key)
+        self._in_lane.pop(message.key, None)
         if given_up.why == LATE:
             why = (
                 f"after its wait for room on {waiting.route} the code lives "

@@ -60,7 +60,7 @@ class Worker:
 
     @property
     def in_doubt(self) -> int:
-        """How many messages are looked for of which nobody knows whether they were committed."""
+        """How many messages are looked for, which may be in the hands of this node or not."""
         return len(self._doubted)
 
     def queues(self) -> Mapping[str, Queue]:
@@ -91,9 +91,13 @@ class Worker:
         self._bell.set()
 
     def let_go(self) -> None:
-        """Give up what waits here: the others took this node for dead, and its messages over."""
+        """Give up what waits here: others may take this node for dead, and its messages over.
+
+        What turns out to be in its hands still is handed over again; see `look_for`.
+        """
         if self._dispatch is not None:
-            self._dispatch.let_go()
+            for message in self._dispatch.let_go():
+                self.look_for(message)
 
     async def run(self, ports: Ports) -> None:
         """Begin: what an earlier process left queued is due now."""
