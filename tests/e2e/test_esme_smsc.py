@@ -91,6 +91,24 @@ async def test_one_bind_too_many_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "state"),
+    [(Status.ESME_RBINDFAIL, BindState.DOWN), (Status.ESME_RINVPASWD, BindState.REFUSED)],
+)
+async def test_one_bind_too_many_is_no_refusal_of_credentials_that_were_good(
+    monkeypatch: pytest.MonkeyPatch, status: Status, state: BindState
+) -> None:
+    async with pair() as (client, carrier, ends):
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(carrier, "admit", lambda _bind: status)
+            carrier.drop_links()
+            while await ends.until_state(state) != status.name:
+                pass
+        if state is BindState.DOWN:
+            await ends.until_state(BindState.BOUND)
+            assert isinstance(await client.submit(submission()), Accepted)
+
+
+@pytest.mark.parametrize(
     ("fault", "status", "outcome"),
     [
         (Fault(throttle=1.0), "ESME_RTHROTTLED", Outcome.THROTTLED),

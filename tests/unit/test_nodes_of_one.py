@@ -13,6 +13,7 @@ from dastak.nodes.away_route import AwayRoute
 from dastak.nodes.bind_shares import BindShares
 from dastak.nodes.pulse import Pulse
 from dastak.nodes.queues_elsewhere import queues_elsewhere
+from dastak.sms.esme import OVER_S_MAX
 from dastak.sms.smpp_route import SmppRoute
 from dastak.sms.smpp_settings import SmppSettings
 
@@ -183,16 +184,22 @@ class Shares:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.database = Database()
         self.database.number = 1
+        self._monkeypatch = monkeypatch
+        self.route = self.new_route()
+        self.is_used = True
+        self.shares = BindShares(self.database, lambda: [(NORTH, self.route)] if self.is_used else [])
+
+    def new_route(self) -> SmppRoute:
         settings = SmppSettings(host="127.0.0.1", port=1, system_id="us", password="x", binds=4)
-        self.route = SmppRoute("north", settings, take_receipt=None, slots=())  # type: ignore[arg-type]
-        log, hold = self.database.log, self.route.hold
+        route = SmppRoute("north", settings, take_receipt=None, slots=())  # type: ignore[arg-type]
+        log, hold = self.database.log, route.hold
 
         async def held(slots: Collection[int]) -> None:
             log.append(f"hold {sorted(slots)}")
             await hold(slots)
 
-        monkeypatch.setattr(self.route, "hold", held)
-        self.shares = BindShares(self.database, lambda: [(NORTH, self.route)])
+        self._monkeypatch.setattr(route, "hold", held)
+        return route
 
     async def beat(self, *nodes: Node, slots: tuple[Slot, ...] = ()) -> None:
         self.shares.on_beat(Beat(nodes, slots))
@@ -265,6 +272,58 @@ async def test_node_with_a_new_number_holds_nothing_of_what_it_had(one: Shares) 
         await one.beat(NODES[1])
 
         assert set(one.database.slots.values()) == {2}
+
+
+async def test_route_that_takes_the_place_of_another_holds_its_slots_and_gives_none_back_before_its_end(
+    one: Shares,
+) -> None:
+    ended = asyncio.get_running_loop().create_future()
+    old, fresh = one.route, one.new_route()
+    async with old, one.shares:
+        await one.beat(NODES[0])
+        fresh.follow(old, ended)
+        one.route = fresh
+        async with fresh:
+            held_at_once = set(fresh.held)
+            await one.beat(*NODES[:2])
+            log_before = list(one.database.log)
+            ended.set_result(None)
+            await turns()
+
+    assert held_at_once == {0, 1, 2, 3}
+    assert log_before[2:] == ["hold [0, 1]"]
+    assert one.database.log[2:4] == ["hold [0, 1]", "release [2, 3]"]
+
+
+async def test_route_that_was_closed_while_its_slots_were_taken_opens_no_bind(one: Shares) -> None:
+    async with one.shares:
+        async with one.route:
+            pass
+        await one.beat(NODES[0])
+        binds = one.route.binds()
+
+    assert one.database.log[:2] == ["claim [0, 1, 2, 3]", "hold [0, 1, 2, 3]"]
+    assert binds == ()
+
+
+async def test_slots_of_a_carrier_that_is_gone_are_given_back_when_its_binds_must_be_closed(
+    one: Shares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, ahead = asyncio.get_running_loop(), [0.0]
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead[0])
+    async with one.route, one.shares:
+        await one.beat(NODES[0])
+        one.is_used = False
+        await one.beat(NODES[0])
+        ahead[0] += OVER_S_MAX / 2
+        await one.beat(NODES[0])
+        slots_before = one.shares.slots()
+        ahead[0] += OVER_S_MAX / 2
+        await one.beat(NODES[0])
+
+        assert (slots_before, one.shares.slots()) == (4, 0)
+        assert one.database.log[-1] == "release [0, 1, 2, 3]"
 
 
 async def test_who_is_bound_is_told_to_a_node_that_is_not(one: Shares) -> None:

@@ -3,10 +3,11 @@
 A kind is one line of the table; nobody else asks what kind a carrier is.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -69,6 +70,14 @@ class LivingRoute(Route, Protocol):
     @property
     def in_flight(self) -> int:
         """How many messages wait for the carrier's answer."""
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """What a route shows whose carrier counts connections: it never stands beside the one before."""
+
+    def follow(self, older: object, ended: asyncio.Future[None]) -> None:
+        """Connect only when an older route is over; to be said before the start."""
 
 
 class Kind(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """The living routes: opened, changed and closed as the carriers in the database change, without a restart.
 
 1. A route whose settings did not change is not touched, however its weight or state changes.
-2. A route that is replaced ends what is under way while the new one connects.
+2. A route that is replaced ends what is under way, and nobody waits for it but the new one: where a carrier
+   counts connections that one connects when the old one is over. So it is for one that comes back soon.
 3. One carrier that cannot be opened stops no other one; the reason is kept and shown.
 4. A carrier that is off sends nothing, and is heard where it calls us: what it says of earlier texts is true.
 """
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from dastak.carriers.carrier_book import CarrierBook
-from dastak.carriers.carrier_kinds import KINDS, LivingRoute
+from dastak.carriers.carrier_kinds import KINDS, Follows, LivingRoute
 from dastak.core.call_price import CallPrice
 from dastak.core.carrier import SPEAKING, Carrier, CarrierState
 from dastak.core.carrier_store import CarrierStore
@@ -30,6 +31,11 @@ Entries = Sequence[tuple[Carrier, LivingRoute]]
 class _Opened(NamedTuple):
     carrier: Carrier
     route: LivingRoute
+
+
+class _Ending(NamedTuple):
+    route: LivingRoute
+    ended: asyncio.Task[None]
 
 
 class Fleet:
@@ -64,6 +70,8 @@ class Fleet:
         # Made and never entered: they connect to nobody, and can read what comes in.
         self._off: dict[str, _Opened] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        # Of each name the last route that is not over yet.
+        self._ending: dict[str, _Ending] = {}
         self.faults: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
@@ -152,6 +160,9 @@ class Fleet:
             return
         if known is not None:
             self._close(carrier.name)
+        before = self._ending.get(carrier.name)
+        if before is not None and isinstance(fresh, Follows):
+            fresh.follow(before.route, before.ended)
         await fresh.__aenter__()
         self._opened[carrier.name] = _Opened(carrier, fresh)
 
@@ -171,9 +182,17 @@ class Fleet:
 
     def _close(self, name: str) -> None:
         """Let a route end what is under way, behind our back."""
-        task = asyncio.get_running_loop().create_task(_end(self._opened.pop(name).route))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        route = self._opened.pop(name).route
+        ending = _Ending(route, asyncio.get_running_loop().create_task(_end(route)))
+        self._ending[name] = ending
+        self._closing.add(ending.ended)
+
+        def over(task: asyncio.Task[None]) -> None:
+            self._closing.discard(task)
+            if self._ending.get(name) is ending:
+                del self._ending[name]
+
+        ending.ended.add_done_callback(over)
 
 
 async def _end(route: LivingRoute) -> None:

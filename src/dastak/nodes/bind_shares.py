@@ -18,6 +18,7 @@ from dastak.core.node import Beat, NodeStore, does, fair_share
 from dastak.core.way_out import Route
 from dastak.nodes.away_route import AwayRoute
 from dastak.nodes.queues_elsewhere import senders
+from dastak.sms.esme import OVER_S_MAX
 from dastak.sms.smpp_route import SmppRoute
 
 log = logging.getLogger("dastak.nodes")
@@ -35,8 +36,8 @@ class BindShares:
         self._store, self._entries = store, entries
         self._number = 0
         self._held: dict[str, set[int]] = {}
-        # Carriers that are not used any more: their binds are closing.
-        self._closing: set[str] = set()
+        # Since when carriers are not used any more: their binds are closing.
+        self._unused: dict[str, float] = {}
         self._beat: Beat | None = None
         self._news = asyncio.Event()
         self._doing: asyncio.Task[None] | None = None
@@ -127,12 +128,13 @@ class BindShares:
             await route.hold(frozenset(held))
 
     async def _give_up_unused(self) -> None:
-        """Give back the slots of carriers that are not used any more, a beat after their routes ended."""
+        """Give back the slots of carriers that are not used any more, when their binds must be closed."""
+        now = asyncio.get_running_loop().time()
         unused = self._held.keys() - {route.name for route in self._routes()}
-        for name in unused & self._closing:
+        self._unused = {name: self._unused.get(name, now) for name in unused}
+        for name in [name for name, since in self._unused.items() if now - since >= OVER_S_MAX]:
             try:
                 await self._store.release(name, self._held[name])
             except DastakError:
                 continue
             del self._held[name]
-        self._closing = unused

@@ -7,6 +7,7 @@
 4. What may be with the carrier is never called refused for now: its outcome stays unknown.
 5. Nothing is handed on when its life is over.
 6. Where nodes share an allowance of binds, a group holds the slots it is given, and gives one back closed.
+7. A group that takes the place of another connects when that one is over, and is over no earlier itself.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ import msgspec
 
 from dastak.core.errors import CarrierError, CarrierFull, CarrierRejected, CarrierUnavailable
 from dastak.core.outcome import Outcome
-from dastak.sms.esme import BindState, Esme
+from dastak.sms.esme import BindState, Esme, over
 from dastak.sms.pdu_bodies import AlertNotification
 from dastak.sms.pdu_words import Seen, see
 from dastak.sms.smpp_settings import BindKind, SmppSettings
@@ -99,9 +100,22 @@ class BindGroup:
         self._make = partial(Esme, on_deliver=on_deliver, on_alert=on_alert, chance=chance)
         self._stagger_s = partial(chance.uniform, STAGGER_S * 0.5, STAGGER_S)
         self._planned = _plan(settings)
+        self._account = settings.system_id, settings.password, settings.system_type, settings.addresses
+        # The binds that the carrier took before, by name.
+        self._proved: set[str] = set()
+        self._before: asyncio.Future[None] | None = None
+        self._stopped = False
         self._binds: dict[str, Esme] = {}
         self._senders: list[Esme] = []
         self._add(range(settings.binds) if slots is None else slots)
+
+    def follow(self, older: "BindGroup", ended: asyncio.Future[None], slots: Collection[int]) -> None:
+        """Connect these only when an older group is over; to be said before the start."""
+        self._before = ended
+        if older._account == self._account:
+            self._proved |= older._proved
+        self._binds.clear()
+        self._add(slots)
 
     async def __aenter__(self) -> Self:
         """Begin to connect, one bind after the other; see `wait_bound`."""
@@ -114,20 +128,25 @@ class BindGroup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let what is under way end on all binds at once, unbind and close; stopping twice is fine."""
-        await asyncio.gather(*(bind.__aexit__(kind, error, trace) for bind in self._binds.values()))
+        self._stopped = True
+        ends = (bind.__aexit__(kind, error, trace) for bind in self._binds.values())
+        await asyncio.gather(*ends, over(self._before))
 
     async def hold(self, slots: Collection[int]) -> None:
-        """Keep these binds up and no other one; return when those that were too many are closed."""
+        """Keep these binds up and no other one; return when those that were too many are closed.
+
+        Those of an older group are among them, if it is not over yet. One that is stopped opens none.
+        """
         surplus = [
             self._binds.pop(name)
             for name, slot, _ in self._planned
             if name in self._binds and slot not in slots
         ]
-        fresh = self._add(slots)
+        fresh = [] if self._stopped else self._add(slots)
         self._look()
         for bind in fresh:
             await bind.__aenter__()
-        await asyncio.gather(*(bind.__aexit__(None, None, None) for bind in surplus))
+        await asyncio.gather(*(bind.__aexit__(None, None, None) for bind in surplus), over(self._before))
 
     async def wait_bound(self) -> None:
         """Return as soon as one bind can send."""
@@ -278,6 +297,7 @@ class BindGroup:
             if slot in slots and name not in self._binds:
                 after_s = len(fresh) * self._stagger_s()
                 bind = self._make(planned, on_state=partial(self._moved, name), start_after_s=after_s)
+                bind.before, bind.proved = self._before, name in self._proved
                 self._binds[name] = bind
                 fresh.append(bind)
         self._senders = [
@@ -292,6 +312,8 @@ class BindGroup:
             self._up.clear()
 
     def _moved(self, name: str, state: BindState, reason: str) -> None:
+        if state is BindState.BOUND:
+            self._proved.add(name)
         self._look()
         if self._on_state is not None:
             self._on_state(name, state, reason)

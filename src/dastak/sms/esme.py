@@ -4,6 +4,7 @@
 2. Nothing waits without bound: the window, the queue before it and the receipts behind it are limited.
 3. A receipt is acknowledged when its owner says so, never before.
 4. Refused credentials are tried again slowly: somebody has to change something first.
+5. It does not connect before the bind is over whose place it takes: the carrier counts both.
 """
 
 import asyncio
@@ -22,19 +23,9 @@ from dastak.core.outcome import Outcome
 from dastak.core.pace import Pace
 from dastak.sms.in_hand import InHand
 from dastak.sms.last_address import LastAddress
-from dastak.sms.pdu import (
-    CSTRING_OCTETS_MAX,
-    LONG_PASSWORD,
-    encode_body,
-)
+from dastak.sms.pdu import CSTRING_OCTETS_MAX, LONG_PASSWORD, encode_body
 from dastak.sms.pdu_bodies import AlertNotification, Bind, DataSm, MessageIdResp, Sm, as_sm
-from dastak.sms.smpp_codes import (
-    CREDENTIAL_STATUSES,
-    Command,
-    Status,
-    status_name,
-    status_outcome,
-)
+from dastak.sms.smpp_codes import Command, Status, refuses_credentials, status_name, status_outcome
 from dastak.sms.smpp_link import SmppLink
 from dastak.sms.smpp_session import (
     Alerted,
@@ -61,6 +52,9 @@ SUSPECT_S: Final = 5.0
 # Of the five seconds that a stop may take: for what is under way, and for the carrier's answer to unbind.
 DRAIN_S: Final = 1.0
 UNBIND_S: Final = 0.3
+# Whoever takes the place of others waits no longer for their end.
+OVER_S_MAX: Final = 2.0
+assert DRAIN_S + UNBIND_S < OVER_S_MAX
 
 
 class BindState(StrEnum):
@@ -80,6 +74,10 @@ class Esme:
         on_state: Told of every change, with its reason in words.
         chance: Spreads the times of reconnecting.
         start_after_s: How long to wait before the first try, for one of several binds.
+
+    Attributes:
+        before: What has to be over before the first try; None is nothing.
+        proved: Whether the carrier took this bind before, with these credentials.
     """
 
     def __init__(
@@ -93,8 +91,9 @@ class Esme:
         start_after_s: float = 0.0,
     ) -> None:
         self.settings = settings
-        self.state = BindState.DOWN
-        self.reason = "not started"
+        self.state, self.reason = BindState.DOWN, "not started"
+        self.before: asyncio.Future[None] | None = None
+        self.proved = False
         self._on_deliver = on_deliver
         self._on_alert = on_alert
         self._on_state = on_state
@@ -278,10 +277,11 @@ class Esme:
     def _on_bind_answer(self, link: SmppLink, command_status: int) -> None:
         """Take the answer to bind or unbind."""
         if command_status:
-            refused = command_status in CREDENTIAL_STATUSES
+            refused = refuses_credentials(command_status, proved=self.proved)
             self._move(BindState.REFUSED if refused else BindState.DOWN, status_name(command_status))
             link.close(status_name(command_status))
         elif link.session.bound:
+            self.proved = True
             self._move(BindState.BOUND, "bound")
 
     def _on_closed(self, closed: Closed) -> None:
@@ -306,6 +306,7 @@ class Esme:
 
     async def _keep_bound(self) -> None:
         lost = 0
+        await over(self.before)
         if self._start_after_s > 0:
             await _wait(self._stopping, self._start_after_s)
         while not self._stopping.is_set():
@@ -384,6 +385,12 @@ def _tell(done: Done | None, result: SubmitResult) -> None:
     """End a request; a bind or unbind has nobody to be told."""
     if done is not None:
         done(result)
+
+
+async def over(before: asyncio.Future[None] | None) -> None:
+    """Wait for the end of what was before, but not longer than that can take."""
+    if before is not None:
+        await asyncio.wait({before}, timeout=OVER_S_MAX)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -177,6 +177,17 @@ def read_status(written: str) -> int | None:
     return number if 0 <= number <= 0xFFFFFFFF else None
 
 
+def refuses_credentials(command_status: int, *, proved: bool) -> bool:
+    """Say whether the answer to a bind means that somebody has to change something first.
+
+    Args:
+        command_status: As answered.
+        proved: Whether the same bind was taken before, with the same credentials. Carriers say
+            ESME_RBINDFAIL of one bind too many as well: they may not have seen yet that the last one ended.
+    """
+    return command_status in CREDENTIAL_STATUSES and not (proved and command_status == Status.ESME_RBINDFAIL)
+
+
 def status_outcome(command_status: int) -> Outcome:
     """Return what a submit_sm answered with this status came to.
 

@@ -58,6 +58,7 @@ class SmppRoute:
         self.name = name
         self.elsewhere = 0
         self.held = frozenset(range(settings.binds) if slots is None else slots)
+        self._shared = slots is not None
         self._settings = settings
         self._inbound = Inbound(
             name, settings, take_receipt=take_receipt, take_reply=take_reply, on_alert=on_alert
@@ -72,6 +73,17 @@ class SmppRoute:
             on_state=self._on_state,
             slots=slots,
         )
+
+    def follow(self, older: object, ended: asyncio.Future[None]) -> None:
+        """Connect only when an older route is over, if that has binds; to be said before the start.
+
+        Of slots that nodes share it has at first those of the older one.
+        """
+        if not isinstance(older, SmppRoute):
+            return
+        if self._shared:
+            self.held = older.held
+        self._group.follow(older._group, ended, self.held)
 
     async def __aenter__(self) -> Self:
         """Begin to bind."""
