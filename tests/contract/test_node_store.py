@@ -168,6 +168,17 @@ async def test_node_that_comes_back_in_time_lives_on_and_one_that_does_not_is_de
     assert await living(two.second) == ["two"]
 
 
+async def test_busy_node_that_is_late_now_and_then_finds_the_dead_all_the_same(two: Two) -> None:
+    heard = []
+    for after_s in (2.5, 1.0, 2.5, 1.0, 1.0, 1.0):
+        two.silence(two.first, int(after_s * 1000))
+        two.silence(two.second, int(after_s * 1000))
+        two.steady_s += after_s
+        heard.append(await living(two.second))
+
+    assert heard == [["one", "two"]] * 5 + [["two"]]
+
+
 async def test_node_that_was_taken_for_dead_buries_nobody_when_it_comes_back(two: Two) -> None:
     two.silence(two.first)
     await living(two.second)

@@ -110,7 +110,9 @@ class PostgresNodes:
 
     def _silence_ms(self, now_s: float) -> int | None:
         """Return after how much silence another node is dead; None while those may yet come back."""
-        if now_s - self._beaten_s > AWAY_S:
+        away_s = now_s - self._beaten_s
+        # A busy machine is late now and then: that does not put off again what is put off already.
+        if away_s > DEAD_AFTER_S or (away_s > AWAY_S and now_s >= self._buries_from_s):
             self._buries_from_s = now_s + COME_BACK_S
         return None if now_s < self._buries_from_s else int(DEAD_AFTER_S * 1000)
 
