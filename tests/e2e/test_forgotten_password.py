@@ -81,7 +81,7 @@ def test_phone_and_recovery_code_set_it_anew_and_end_all_sessions(
     assert new.headers["location"] == f"{LOGIN}/code", "the browser is remembered no more"
     assert "Password set anew" in account
     assert "A new password was asked for" in account
-    assert "Recovery codes left: 9" in account
+    assert "Codes left: 9" in account
 
 
 def test_phone_alone_sets_nothing(dastak: DastakProcess, api: ApiClient, person: dict[str, Any]) -> None:

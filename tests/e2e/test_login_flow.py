@@ -85,7 +85,7 @@ def test_each_recovery_code_opens_once(dastak: DastakProcess, api: ApiClient) ->
             left = browser.get(ACCOUNT).text
 
     assert answers == [True, False, True]
-    assert "Recovery codes left: 8" in left
+    assert "Codes left: 8" in left
 
 
 def test_remembered_browser_is_asked_for_no_code_until_it_is_forgotten(

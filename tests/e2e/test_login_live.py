@@ -91,7 +91,7 @@ async def test_person_without_script_signs_up_and_signs_in_with_both_factors(
         await expect(page.locator(".printed li")).to_have_count(10)
         codes = await page.locator(".printed li").all_inner_texts()
         await page.get_by_text("Continue").click()
-        await expect(page.get_by_text("Recovery codes left: 10")).to_be_visible()
+        await expect(page.get_by_text("Codes left: 10")).to_be_visible()
         await send(page, "button[value=out]")
 
         await send(page, "button:not([name])", username=name, password="a wrong but long one")
@@ -108,7 +108,7 @@ async def test_person_without_script_signs_up_and_signs_in_with_both_factors(
         await send(page, "button:not([name])", username=name, password=PASSWORD)
         await page.locator("summary").click()
         await send(page, "button[value=recover]", recovery=codes[0])
-        await expect(page.get_by_text("Recovery codes left: 9")).to_be_visible()
+        await expect(page.get_by_text("Codes left: 9")).to_be_visible()
         await expect(page.get_by_text("Wrong code")).to_be_visible()
 
 
