@@ -208,7 +208,7 @@ def test_node_that_was_stopped_for_longer_than_it_may_comes_back_and_changes_not
             held_by = until(nodes.holder, within_s=60)
             stopped = next(program for program, _, at in (one, two) if at == held_by)
             os.kill(stopped.pid, signal.SIGSTOP)
-            # Of what came before it answers nothing; whoever takes over may be quicker than a look at the nodes.
+            # Of what came before it answers nothing; who takes over may be quicker than a look at the nodes.
             carrier.answer_after_s = 0
             until(lambda: len(nodes.shares()) == 2, within_s=60)
             ids += start_all(api, range(FIRST_NUMBER + MANY, FIRST_NUMBER + 2 * MANY))
