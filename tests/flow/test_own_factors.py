@@ -112,6 +112,22 @@ async def test_renewal_that_is_given_up_leaves_the_old_list_as_good_as_it_was(ho
         assert (await login.session()).stage is Stage.SIGNED_IN
 
 
+async def test_set_up_begun_by_a_password_alone_takes_no_factor_away_that_came_meanwhile(house: House) -> None:
+    mine = await proved(house, Channel.HASH_CHAIN)
+    number = {"msisdn": MSISDN, "proved_at": NOW}
+    async with signed_in(house, replace(LISTS, required=False), **number) as login:
+        await login.people.move_session(digest_of(SECRET), lambda one: replace(one, second_at=None))
+        _, codes = await begin_list(login)
+        person = await login.has()
+        await login.people.move_person(person.id, lambda one: replace(one, **owned_by(mine)))
+
+        answer = await login.send(f"{ACCOUNT}/code", do="check", code=codes[0])
+
+        assert "again=1" in answer.headers["location"]
+        assert (await login.has()).owned == (Owned(Channel.HASH_CHAIN, mine.factor.id.hex()),)
+        assert await state_of(house, mine) is FactorState.ACTIVE
+
+
 async def test_factor_is_renewed_after_a_recent_proof_alone(house: House) -> None:
     old = await proved(house, Channel.HASH_CHAIN)
     async with signed_in(house, LISTS, **owned_by(old)) as login:

@@ -279,6 +279,23 @@ async def test_second_factor_that_is_required_lets_nobody_in_without(tmp_path: P
         assert session.stage is Stage.PASSWORD_PASSED
 
 
+async def test_remembered_browser_of_who_has_no_factor_that_is_wanted_now_lets_nobody_in(
+    tmp_path: Path,
+) -> None:
+    async with a_login(tmp_path) as login:
+        await login.person(msisdn=MSISDN, proved_at=NOW)
+        known = await login.finish(await login.begin(b"1", remember=True))
+        narrowed = replace(SETTINGS, required=True, factors=(Channel.TOTP,))
+        passed = await login.password(visitor=known, settings=narrowed)
+        assert passed is not None
+        wish = sign_in.wished(login.ports, narrowed, known, b"2")
+
+        session = await sign_in.begin(login.ports, narrowed, known, passed, wish, device_digest=b"2 device")
+
+        assert session is not None
+        assert session.stage is Stage.PASSWORD_PASSED, "so that one can be set up"
+
+
 async def test_right_password_does_not_open_a_lock_before_its_time(tmp_path: Path) -> None:
     async with a_login(tmp_path) as login:
         await login.person()

@@ -263,7 +263,8 @@ async def begin(
     now, person = login.ports.clock.now(), passed.person
     session = msgspec.structs.replace(wish, person=person.id)
     until = trusted_until(None if session.fresh else passed.known, now, days=settings.remember_days)
-    if until is not None or (not ways(person, settings.factors) and not settings.required):
+    # Who has nothing to be asked for is not remembered for it.
+    if until is not None if ways(person, settings.factors) else not settings.required:
         session = signed_in(session, digest=session.digest, amr=("pwd",), now=now, second=False)
     entry = Entry(session=session, ends=visitor.session, back=passed.claims)
     if session.stage is Stage.SIGNED_IN:

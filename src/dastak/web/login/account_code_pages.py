@@ -95,6 +95,9 @@ async def _proved(place: Place, session: BrowserSession, person: Person, proved:
     """
     if asks_factor(proved) is not (session.purpose is Purpose.AUTHENTICATOR):
         return see_other(place.account())
+    if ways(person, place.settings.factors) and session.second_at is None:
+        # A factor was set up by another session since this one was asked: it comes first.
+        return begin_again(place, session)
     if session.purpose is Purpose.NUMBER:
         person = await enrol.set_number(place.login, place.caller, person, proved.msisdn, place.visitor)
     else:

@@ -91,7 +91,8 @@ class AuthorizePages:
         form = await read_form(request)
         way = await self._way(request)
         if isinstance(way, Response):
-            return way
+            words = self._provider.house.words(request)
+            return self._provider.house.lead_on(words, way.headers["location"], words.say("code_continue"))
         way.check_form(form)
         if form.get("do", "").startswith(_LANGUAGE):
             return await self._go_on(way, way.path_in(form["do"].removeprefix(_LANGUAGE)))
@@ -111,13 +112,12 @@ class AuthorizePages:
 
     async def _go_on(self, way: WayIn, path: str) -> Response:
         """Answer a form with the page that comes next; where that leads to the site, by a page of ours."""
-        login = await self._login(way)
-        leaves = await self._dead_end(way, login) is not None or (
-            login is not None and not await self._consent.is_needed(way.asked, login)
-        )
-        if not leaves:
+        house, login = self._provider.house, await self._login(way)
+        if await self._dead_end(way, login) is not None:
+            return house.lead_on(way.words, path, way.words.say("code_back", brand=way.client.name))
+        if login is None or await self._consent.is_needed(way.asked, login):
             return see_other(path)
-        return self._provider.house.lead_on(way.words, path, way.words.say("login_done"))
+        return house.lead_on(way.words, path, way.words.say("login_done"))
 
     async def _way(self, request: Request) -> WayIn | Response:
         """Read where on its way a browser is; one whose way took too long begins again.

@@ -72,7 +72,8 @@ class PhoneLogin:
             return await self._begin(way, form.get("number", "")[:_NUMBER_SHOWN_MAX], by_call=by_call)
         pending = self._pending(way)
         if pending is None:
-            return await self._go_on(way, way.path)
+            # A press before it may have logged the browser in: what comes next leads to the site then.
+            return self._provider.house.lead_on(way.words, way.path, way.words.say("code_continue"))
         if form.get("do") == "number":
             await self._keep(way, None)
             return see_other(way.path)
