@@ -112,7 +112,9 @@ async def test_renewal_that_is_given_up_leaves_the_old_list_as_good_as_it_was(ho
         assert (await login.session()).stage is Stage.SIGNED_IN
 
 
-async def test_set_up_begun_by_a_password_alone_takes_no_factor_away_that_came_meanwhile(house: House) -> None:
+async def test_set_up_begun_by_a_password_alone_takes_no_factor_away_that_came_meanwhile(
+    house: House,
+) -> None:
     mine = await proved(house, Channel.HASH_CHAIN)
     number = {"msisdn": MSISDN, "proved_at": NOW}
     async with signed_in(house, replace(LISTS, required=False), **number) as login:
