@@ -109,7 +109,7 @@ UPDATE landing_lead SET exchange = NULL WHERE n = ?
 SELECT n, page, at, gone_at, variant, language, msisdn, verification, record FROM landing_lead
 WHERE page = ?1 AND (language = ?2 OR ?2 IS NULL) AND (variant = ?3 OR ?3 IS NULL)
     AND (at >= ?4 OR ?4 IS NULL) AND (at < ?5 OR ?5 IS NULL)
-    AND (?6 = '' OR instr('+' || msisdn, ?7) > 0 OR instr(lower(record), lower(?6)) > 0)
+    AND (?6 = '' OR ?7 <> '' AND instr('+' || msisdn, ?7) > 0 OR instr(lower(record), lower(?6)) > 0)
     AND n < ?8
 ORDER BY n DESC LIMIT ?9
 
