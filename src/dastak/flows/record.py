@@ -16,6 +16,7 @@ from dastak.core.errors import (
     CarrierRejected,
     CarrierUnavailable,
     Conflict,
+    DastakError,
     NotFound,
     Overloaded,
     Refused,
@@ -103,7 +104,7 @@ def looked_for(
         raise
 
 
-def look_for(ports: Ports, message: Message | None, why: Refused | Overloaded) -> None:
+def look_for(ports: Ports, message: Message | None, why: DastakError) -> None:
     """Have a message looked for that the store may have committed before it raised."""
     if message is not None and isinstance(why, Overloaded) and why.may_be_done:
         ports.look_for(message)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from dastak.core import message as rules
-from dastak.core.errors import DastakError, NotFound, Overloaded, Refused
+from dastak.core.errors import DastakError, NotFound, Refused
 from dastak.core.events import MessageSubmitted
 from dastak.core.message import CarrierRef, Message, MessageState, MessageStep, Receipt
 from dastak.core.msisdn import Msisdn
@@ -83,10 +83,8 @@ class Settlement:
             except (NotFound, Refused) as error:  # by its other names, or without what costs too much
                 error.__traceback__ = None  # it holds this frame, which holds it
                 self._spawn(_settle(ports, self._early, receipt, acknowledge))
-            except Overloaded as why:
+            except DastakError as why:
                 look_for(ports, noted.message, why)
-                acknowledge(False)
-            except DastakError:
                 acknowledge(False)
             except Exception:
                 log.exception("a receipt could not be settled")

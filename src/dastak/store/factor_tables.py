@@ -117,6 +117,13 @@ def _of_number(tenant: int, mode: Mode, msisdn: Msisdn, execute: Execute) -> Seq
     return [factor_of(row) for row in execute("factors_of", asked).fetchall()]
 
 
+def remove_factor(factor_id: bytes, execute: Execute) -> None:
+    """Take a seed away with its person; one that a customer's own program removed is gone already."""
+    row = execute("factor_to_move", (factor_id,)).fetchone()
+    if row is not None:
+        execute("keep_factor", kept_row(rules.remove(factor_of(row))))
+
+
 def factor_of(row: rows.Row) -> Factor:
     """Read a row of `factor_by_id`."""
     factor_id, tenant, mode, msisdn, state, sealed, record = row

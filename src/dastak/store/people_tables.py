@@ -7,7 +7,6 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from dastak.core import factor
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import Entry, Invitation, PasswordLink
@@ -26,7 +25,7 @@ from dastak.core.sign_in_state import (
 from dastak.core.tenant import Mode
 from dastak.store import rows
 from dastak.store.desk import Desk, Execute, Taken
-from dastak.store.factor_tables import factor_of, kept_row
+from dastak.store.factor_tables import remove_factor
 
 T = TypeVar("T")
 
@@ -247,33 +246,28 @@ def _put_person(person: Person, name_key: str, invited_by: bytes | None, execute
     return person
 
 
-def _move_person(person_id: PersonId, rule: Callable[[Person], Person], execute: Execute) -> Person:
+def _person(person_id: PersonId, execute: Execute) -> Person:
     found = execute("person_by_id", (person_id,)).fetchone()
     if found is None:
         raise NotFound("There is no such person.")
-    moved = rule(_PERSON.decode(found[0]))
+    return _PERSON.decode(found[0])
+
+
+def _move_person(person_id: PersonId, rule: Callable[[Person], Person], execute: Execute) -> Person:
+    moved = rule(_person(person_id, execute))
     execute("keep_person", (person_id, rows.text(moved)))
     return moved
 
 
 def _remove_person(person: PersonId, execute: Execute) -> None:
-    found = execute("person_by_id", (person,)).fetchone()
-    if found is None or execute("delete_person", (person,)).rowcount == 0:
-        raise NotFound("There is no such person.")
-    for one in _PERSON.decode(found[0]).owned:
-        _remove_factor(bytes.fromhex(one.factor), execute)
+    for one in _person(person, execute).owned:
+        remove_factor(bytes.fromhex(one.factor), execute)
+    execute("delete_person", (person,))
     execute("delete_sessions", (person, b""))
     for statement in (
         "delete_devices", "delete_recovery_codes", "delete_sign_ins", "delete_password_links_of",
     ):  # fmt: skip
         execute(statement, (person,))
-
-
-def _remove_factor(factor_id: bytes, execute: Execute) -> None:
-    """Take a seed away with its person; one that a customer's own program removed is gone already."""
-    row = execute("factor_to_move", (factor_id,)).fetchone()
-    if row is not None:
-        execute("keep_factor", kept_row(factor.remove(factor_of(row))))
 
 
 def _claim(claims: Sequence[Claim], now_s: int, execute: Execute) -> Claim | None:

@@ -69,6 +69,7 @@ TENANT_COLUMN: Final = 2
 
 # A number under attack or a chattering carrier must not grow a row without end; its end is always written.
 TIMELINE_OCTETS_MAX: Final = 8192
+# No code lives longer.
 LIFE_MS_MAX: Final = TTL_S_MAX * 1000
 
 # What a submit and a receipt add to a message. With the room there from the start its page need not be split
