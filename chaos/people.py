@@ -24,7 +24,8 @@ PATH: Final = "/v1/verifications"
 PEOPLE_MAX: Final = 20_000
 # One in so many reads the state right after its start, and again after its checks.
 READS_EVERY: Final = 5
-_TRY_AGAIN: Final = frozenset({NOT_SENT, NO_ANSWER, 429, 503})
+# With 408 a request was not whole in time, as where this machine itself stood still: nobody has judged it.
+_TRY_AGAIN: Final = frozenset({NOT_SENT, NO_ANSWER, 408, 429, 503})
 
 
 class Habits(msgspec.Struct, frozen=True, kw_only=True):

@@ -129,7 +129,7 @@ async def test_code_that_is_too_old_brings_a_new_one(
 
         await type_code(page, await next_code(api, number))
 
-        assert page.url.startswith(f"{site.url}?verification=")
+        await expect(page).to_have_url(re.compile(f"^{re.escape(site.url)}\\?verification="))
         after = api.get(f"/v1/verifications/{of}/page").body
         assert (after["verification"] != of, after["state"]) == (True, "approved")
 
