@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dastak.core.errors import Conflict, NotFound
+from dastak.core.errors import Conflict, NotFound, Refused
 from dastak.core.factor import FactorState
 from dastak.core.login_settings import LoginSettings
 from dastak.core.oidc import Client, Token, TokenKind
 from dastak.core.people_store import Entry, Invitation, PasswordLink
-from dastak.core.person import Owned, Person, PersonId, exact_key, name_key
+from dastak.core.person import Owned, Person, PersonId, exact_key, name_key, without_owned
 from dastak.core.policy import Channel
 from dastak.core.sign_in_limits import FROM_THERE, STRANGERS, Claim
 from dastak.core.sign_in_state import DEVICES_MAX, SIGN_INS_KEPT, BrowserSession, Device, SignInLine, Stage
@@ -92,6 +92,25 @@ async def test_person_is_moved_by_one_rule_at_a_time(store: Any) -> None:
     assert (await store.people.find_person(person.id)).username == "x" * 50
     with pytest.raises(NotFound):
         await store.people.move_person(PersonId(some_id()), lambda one: one)
+
+
+async def test_last_of_what_a_person_owns_stays_however_many_take_it_away_at_once(store: Any) -> None:
+    kinds = (Channel.TOTP, Channel.HOTP, Channel.HASH_CHAIN)
+    owned = tuple(Owned(kind, some_id().hex()) for kind in kinds)
+    person = await store.people.put_person(some_person(owned=owned), "asha")
+
+    taken = await asyncio.gather(
+        *(
+            store.people.move_person(
+                person.id, lambda one, kind=kind: without_owned(one, kind, kinds, required=True)
+            )
+            for kind in kinds
+        ),
+        return_exceptions=True,
+    )
+
+    (kept,) = (await store.people.find_person(person.id)).owned
+    assert [isinstance(one, Refused) for one in taken] == [kind is kept.kind for kind in kinds]
 
 
 async def test_a_hundred_attempts_at_once_spend_ten(store: Any) -> None:

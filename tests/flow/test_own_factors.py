@@ -1,5 +1,6 @@
 """Factors on one's own account: renewed, run low, given up half-way, and changed by two browsers at once."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
+from dastak.core.errors import Refused
 from dastak.core.factor import FACTORS_PER_NUMBER_MAX, FactorState
 from dastak.core.hash_chain import SEQUENCE_LOW
 from dastak.core.ids import digest_of
@@ -199,3 +201,26 @@ async def test_of_two_factors_of_a_kind_that_are_proved_at_once_one_stays_and_th
 
         assert (await login.has()).owned == owned_by(second)["owned"]
         assert await state_of(house, first) is FactorState.REMOVED
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_of_the_last_two_factors_that_two_browsers_drop_at_once_one_stays_where_one_is_required(
+    house: House, *, required: bool
+) -> None:
+    app, printed = await proved(house, Channel.TOTP), await proved(house, Channel.HASH_CHAIN)
+    both = replace(LISTS, required=required, factors=(Channel.TOTP, Channel.HASH_CHAIN))
+    async with signed_in(house, both, **owned_by(app, printed)) as login:
+        seen = await login.has()
+
+        dropped = await asyncio.gather(
+            *(
+                enrol.drop_factor(ports_of(house), house.caller, both, seen, kind, visitor=VISITOR)
+                for kind in both.factors
+            ),
+            return_exceptions=True,
+        )
+
+        assert [isinstance(one, Refused) for one in dropped] == [False, required]
+        assert (await login.has()).owned == (owned_by(printed)["owned"] if required else ())
+        assert await state_of(house, app) is FactorState.REMOVED
+        assert await state_of(house, printed) is (FactorState.ACTIVE if required else FactorState.REMOVED)

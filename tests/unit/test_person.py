@@ -27,6 +27,7 @@ from dastak.core.person import (
     recovery_digests,
     ways,
     with_owned,
+    without_owned,
 )
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
@@ -119,13 +120,36 @@ def test_person_owns_one_of_a_kind() -> None:
 
     assert person.owned == (Owned(Channel.TOTP, "bb"),)
     assert owned(person, Channel.TOTP) == "bb"
-    assert owned(with_owned(person, Channel.TOTP, None), Channel.TOTP) is None
+    assert owned(without_owned(person, Channel.TOTP, ALL, required=False), Channel.TOTP) is None
 
 
 @pytest.mark.parametrize("kind", [Channel.SMS, Channel.VOICE])
 def test_number_is_no_factor_that_is_taken_away(kind: Channel) -> None:
     with pytest.raises(Refused):
-        with_owned(ASHA, kind, None)
+        without_owned(ASHA, kind, ALL, required=False)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "required", "stays"),
+    [
+        ((Channel.TOTP,), True, True),
+        ((Channel.TOTP,), False, False),
+        ((Channel.TOTP, Channel.HASH_CHAIN), True, False),
+        # What is taken away proves nothing to this service.
+        ((Channel.HASH_CHAIN,), True, False),
+    ],
+)
+def test_last_factor_that_is_wanted_stays(
+    *, allowed: tuple[Channel, ...], required: bool, stays: bool
+) -> None:
+    person = with_owned(with_owned(ASHA, Channel.TOTP, "aa"), Channel.HASH_CHAIN, "bb")
+
+    if stays:
+        with pytest.raises(Refused):
+            without_owned(person, Channel.TOTP, allowed, required=required)
+    else:
+        left = without_owned(person, Channel.TOTP, allowed, required=required)
+        assert left.owned == (Owned(Channel.HASH_CHAIN, "bb"),)
 
 
 def test_recovery_codes_are_ten_different_ones() -> None:

@@ -139,16 +139,30 @@ def with_password(person: Person, *, kept: str) -> Person:
     return msgspec.structs.replace(person, password=kept)
 
 
-def with_owned(person: Person, kind: Channel, factor: str | None) -> Person:
-    """Give a person what makes codes by itself, in place of what it had of that kind; None takes it away.
+def with_owned(person: Person, kind: Channel, factor: str) -> Person:
+    """Give a person what makes codes by itself, in place of what it had of that kind."""
+    assert kind in FACTORS
+    kept = tuple(one for one in person.owned if one.kind is not kind)
+    return msgspec.structs.replace(person, owned=(*kept, Owned(kind, factor)))
+
+
+def without_owned(person: Person, kind: Channel, allowed: Sequence[Channel], *, required: bool) -> Person:
+    """Take from a person what makes codes by itself.
+
+    Args:
+        person: With its number and what it owns.
+        kind: What is taken away.
+        allowed: What the service allows.
+        required: Whether the service wants a second factor of everybody.
 
     Raises:
-        Refused: Texts and calls go to the number, which is changed and not taken away.
+        Refused: It is the last one that is wanted; or it is the number, which is changed and not taken away.
     """
     if kind not in FACTORS:
         raise Refused("A number is changed, and not taken away.", reason="no_factor")
-    kept = tuple(one for one in person.owned if one.kind is not kind)
-    return msgspec.structs.replace(person, owned=kept if factor is None else (*kept, Owned(kind, factor)))
+    if required and ways(person, allowed) == (kind,):
+        raise Refused("The last second factor stays.", reason="last_factor")
+    return msgspec.structs.replace(person, owned=tuple(one for one in person.owned if one.kind is not kind))
 
 
 def recovery_codes(random: bytes) -> tuple[str, ...]:

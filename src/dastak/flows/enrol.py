@@ -25,6 +25,7 @@ from dastak.core.person import (
     recovery_digests,
     ways,
     with_owned,
+    without_owned,
 )
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_limits import RESYNCS, Claim, key_of
@@ -130,10 +131,23 @@ async def own_factor(
 
 
 async def drop_factor(
-    login: LoginPorts, caller: Caller, person: Person, kind: Channel, visitor: Visitor
+    login: LoginPorts,
+    caller: Caller,
+    settings: LoginSettings,
+    person: Person,
+    kind: Channel,
+    *,
+    visitor: Visitor,
 ) -> Person:
-    """Take a person's authenticator or printed list away; a number stays, and is only changed."""
-    _, moved = await _move(login, caller, person, lambda one: with_owned(one, kind, None))
+    """Take a person's authenticator or printed list away.
+
+    Raises:
+        Refused: It is the last one, and one is required; or it is the number, which is only changed.
+    """
+    allowed, required = settings.factors, settings.required
+    _, moved = await _move(
+        login, caller, person, lambda one: without_owned(one, kind, allowed, required=required)
+    )
     await login.people.note_line(person.id, line_of(login, visitor, f"{kind}_removed"))
     return moved
 

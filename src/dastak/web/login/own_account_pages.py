@@ -230,10 +230,8 @@ def around_code(place: Place) -> dict[str, str]:
 async def _drop(
     place: Place, _session: BrowserSession, person: Person, _form: Mapping[str, str], about: str
 ) -> Response:
-    kind, left = _channel(about), ways(person, place.settings.factors)
-    if left == (kind,) and place.settings.required:
-        raise Refused("The last second factor stays.", reason="last_factor")
-    await enrol.drop_factor(place.login, place.caller, person, kind, place.visitor)
+    kind = _channel(about)
+    await enrol.drop_factor(place.login, place.caller, place.settings, person, kind, visitor=place.visitor)
     return see_other(place.account())
 
 
