@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from dastak.core.factor import FactorState
 from dastak.core.login_settings import LoginSettings
 from dastak.core.oidc import Client, Token, TokenKind
 from dastak.core.people_store import Entry, Invitation, PasswordLink
-from dastak.core.person import Owned, Person, PersonId, exact_key, name_key, without_owned
+from dastak.core.person import Owned, Person, PersonId, exact_key, name_key, with_password, without_owned
 from dastak.core.policy import Channel
 from dastak.core.sign_in_limits import FROM_THERE, STRANGERS, Claim
 from dastak.core.sign_in_state import DEVICES_MAX, SIGN_INS_KEPT, BrowserSession, Device, SignInLine, Stage
@@ -417,6 +418,25 @@ async def test_person_is_changed_and_its_sessions_are_over_in_one_commit(store: 
     assert [one.what for one in await store.people.lines_of(person.id, limit=9)] == ["yes"]
     with pytest.raises(NotFound):
         await store.people.end_sessions(some_person().id, but=None, line=line("no"), rule=lambda one: one)
+
+
+async def test_session_is_opened_with_the_password_of_now_alone_however_it_is_hashed(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    await store.people.move_person(person.id, lambda one: replace(one, password="hashed anew"))
+    same = await store.people.enter(Entry(session=some_session(person, b"same"), password_n=0))
+    await store.people.move_person(person.id, partial(with_password, kept="another one"))
+
+    entries = [
+        Entry(session=some_session(whose, digest), password_n=n, line=line("in"), ends=b"same")
+        for whose, digest, n in ((person, b"old", 0), (person, b"new", 1), (some_person(), b"of nobody", 0))
+    ]
+    entered = [await store.people.enter(entry) for entry in entries]
+
+    assert same
+    assert entered == [False, True, False]
+    kept = [await store.people.session_of(entry.session.digest) is not None for entry in entries]
+    assert kept == entered
+    assert [one.what for one in await store.people.lines_of(person.id, limit=9)] == ["in"]
 
 
 async def test_what_other_sites_were_given_ends_with_all_sessions_of_a_person(store: Any) -> None:

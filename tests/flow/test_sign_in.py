@@ -132,18 +132,27 @@ async def test_weaker_hash_is_made_anew_at_the_next_right_password(tmp_path: Pat
 
 
 class ChangedMeanwhile:
-    """Passwords; while one is hashed, its person changes it."""
+    """Passwords; while one is hashed, or looked at, its person changes it."""
 
-    def __init__(self, passwords: Passwords, change: Callable[[], Awaitable[Any]]) -> None:
-        self._passwords, self._change = passwords, change
+    def __init__(self, passwords: Passwords, change: Callable[[], Awaitable[Any]], at: str = "make") -> None:
+        self._passwords, self._change, self._at = passwords, change, at
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._passwords, name)
 
     async def make(self, clear: str, asker: Asker = Asker.STRANGER, whose: bytes = b"") -> str:
         made = await self._passwords.make(clear, asker, whose)
-        await self._change()
+        if self._at == "make":
+            await self._change()
         return made
+
+    async def holds(
+        self, kept: str | None, clear: str, asker: Asker = Asker.STRANGER, whose: bytes = b""
+    ) -> bool:
+        right = await self._passwords.holds(kept, clear, asker, whose)
+        if self._at == "holds":
+            await self._change()
+        return right
 
 
 async def test_password_that_was_changed_meanwhile_is_not_put_back_by_a_stronger_hash(tmp_path: Path) -> None:
@@ -158,6 +167,69 @@ async def test_password_that_was_changed_meanwhile_is_not_put_back_by_a_stronger
         await login.password()
         kept = await people.find_person(person.id)
 
+        assert kept is not None
+        assert kept.password == "changed"
+
+
+@pytest.mark.parametrize(("weaker", "at"), [(True, "make"), (True, "holds"), (False, "holds")])
+async def test_password_that_is_changed_while_it_is_looked_at_lets_nobody_in_any_more(
+    tmp_path: Path, *, weaker: bool, at: str
+) -> None:
+    async with a_login(tmp_path) as login:
+        person = await login.person(**({"password": WEAKER.hash(PASSWORD)} if weaker else {}))
+        plain = login.ports
+
+        async def change() -> None:
+            await forgotten.set_password(plain, AWAY, person.id, "changed")
+
+        changing = ChangedMeanwhile(plain.passwords, change, at)
+        login.ports = replace(plain, passwords=cast(Passwords, changing))
+        passed = await login.password()
+        wish = sign_in.wished(plain, SETTINGS, HOME, b"1")
+        entered = passed and await sign_in.begin(
+            plain, SETTINGS, HOME, passed, wish, device_digest=b"1 device"
+        )
+        lines = await plain.people.lines_of(person.id, limit=9)
+
+        assert (passed is None) is weaker
+        assert entered is None
+        assert await plain.people.session_of(b"1") is None
+        assert await plain.people.device_of(b"1 device", person.id) is None
+        assert [line.what for line in lines] == ["password_reset"]
+
+
+@pytest.mark.parametrize(("weaker", "at"), [(True, "make"), (True, "holds"), (False, "holds")])
+async def test_hash_that_another_sign_in_makes_anew_at_the_same_moment_keeps_nobody_out(
+    tmp_path: Path, *, weaker: bool, at: str
+) -> None:
+    async with a_login(tmp_path) as login:
+        person = await login.person(**({"password": WEAKER.hash(PASSWORD)} if weaker else {}))
+        people, anew = login.ports.people, WEAKER.hash(PASSWORD)
+
+        async def rehash() -> None:
+            await people.move_person(person.id, lambda one: replace(one, password=anew))
+
+        rehashing = ChangedMeanwhile(login.ports.passwords, rehash, at)
+        login.ports = replace(login.ports, passwords=cast(Passwords, rehashing))
+        session = await login.begin(b"1")
+
+        assert session.stage is Stage.SIGNED_IN
+        assert await people.session_of(b"1") == session
+
+
+async def test_old_password_changes_nothing_once_another_change_came_before(tmp_path: Path) -> None:
+    async with a_login(tmp_path) as login:
+        person, plain = await login.person(), login.ports
+
+        async def change() -> None:
+            await forgotten.set_password(plain, AWAY, person.id, "changed")
+
+        changing = ChangedMeanwhile(plain.passwords, change)
+        ports = replace(plain, passwords=cast(Passwords, changing))
+        changed = await change_password(ports, HOME, person, old=PASSWORD, new="a bridge of eight lemons")
+        kept = await plain.people.find_person(person.id)
+
+        assert not changed
         assert kept is not None
         assert kept.password == "changed"
 

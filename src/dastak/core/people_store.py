@@ -55,6 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         device: The browser, to be known again.
         forgets: The digest under which the browser was known before.
         link: The digest of a password link, which is used up by this.
+        password_n: The password that was right; its person must still have that one.
     """
 
     session: BrowserSession
@@ -65,6 +66,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     device: Device | None = None
     forgets: bytes | None = None
     link: bytes | None = None
+    password_n: int | None = None
 
 
 class PeopleStore(Protocol):
@@ -110,7 +112,11 @@ class PeopleStore(Protocol):
         """Take back an attempt that was never looked at."""
 
     async def enter(self, entry: Entry) -> bool:
-        """Write a gain of trust; False, with nothing written, when the session or link before it is gone."""
+        """Write a gain of trust.
+
+        Returns:
+            False, with nothing written, when the session or link before it is gone, or the password changed.
+        """
 
     async def session_of(self, digest: bytes) -> BrowserSession | None:
         """Return a session."""

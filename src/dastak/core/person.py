@@ -54,6 +54,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
         mode: Where its codes go; who was made in test mode is nobody in live mode.
         username: As its person typed it.
         password: As argon2 writes it down; empty where the customer's own system knows it.
+        password_n: Which of its passwords that is, from 0; hashed anew it is the same one.
         msisdn: The number of its person; texts and calls go there once it is proved.
         owned: What makes codes by itself; at most one of each kind, each proved by a code.
         prefers: What it wants to be asked for first.
@@ -67,6 +68,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     created_at: datetime
     password: str = ""
+    password_n: int = 0
     msisdn: Msisdn | None = None
     proved_at: datetime | None = None
     owned: tuple[Owned, ...] = ()
@@ -136,7 +138,7 @@ def owned(person: Person, kind: Channel) -> str | None:
 
 def with_password(person: Person, *, kept: str) -> Person:
     """Give a person another password, as argon2 writes it down."""
-    return msgspec.structs.replace(person, password=kept)
+    return msgspec.structs.replace(person, password=kept, password_n=person.password_n + 1)
 
 
 def with_owned(person: Person, kind: Channel, factor: str) -> Person:

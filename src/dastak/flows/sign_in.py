@@ -180,7 +180,8 @@ async def _known_here(
         """Leave a password alone that was changed meanwhile."""
         return msgspec.structs.replace(one, password=anew) if one.password == kept else one
 
-    return await login.people.move_person(found.id, rehashed)
+    moved = await login.people.move_person(found.id, rehashed)
+    return moved if moved.password_n == found.password_n else None
 
 
 class _Unsaid(Exception):  # noqa: N818 - a signal: whose account it is nobody knows
@@ -252,6 +253,8 @@ async def begin(
 ) -> BrowserSession | None:
     """Open the session of somebody whose password was right; it is signed in where no more is wanted.
 
+    None is that the password was changed since it was looked at: then it is a wrong one.
+
     Args:
         login: What the flow may touch.
         settings: Of the service.
@@ -266,7 +269,7 @@ async def begin(
     # Who has nothing to be asked for is not remembered for it.
     if until is not None if ways(person, settings.factors) else not settings.required:
         session = signed_in(session, digest=session.digest, amr=("pwd",), now=now, second=False)
-    entry = Entry(session=session, ends=visitor.session, back=passed.claims)
+    entry = Entry(session=session, ends=visitor.session, back=passed.claims, password_n=person.password_n)
     if session.stage is Stage.SIGNED_IN:
         entry = msgspec.structs.replace(
             entry,

@@ -1,9 +1,9 @@
 """Make an account: a name nobody has, and a password nobody would guess."""
 
-from functools import partial
+from contextlib import suppress
 from typing import Final
 
-from dastak.core.errors import InvalidRequest
+from dastak.core.errors import Conflict, InvalidRequest
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import Asker, LoginPorts
 from dastak.core.person import (
@@ -57,9 +57,17 @@ async def change_password(login: LoginPorts, visitor: Visitor, person: Person, *
     if not await login.passwords.holds(person.password, old, Asker.KNOWN, person.id):
         return False
     kept = await login.passwords.make(new, Asker.KNOWN, person.id)
-    line, rule = line_of(login, visitor, "password_changed"), partial(with_password, kept=kept)
-    await login.people.end_sessions(person.id, but=visitor.session, line=line, rule=rule)
-    return True
+
+    def change(one: Person) -> Person:
+        if one.password_n != person.password_n:
+            raise Conflict("The password was changed meanwhile: the old one is another one.")
+        return with_password(one, kept=kept)
+
+    line = line_of(login, visitor, "password_changed")
+    with suppress(Conflict):
+        await login.people.end_sessions(person.id, but=visitor.session, line=line, rule=change)
+        return True
+    return False
 
 
 async def person_of(

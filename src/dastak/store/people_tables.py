@@ -290,6 +290,8 @@ def _tally(key: bytes, execute: Execute) -> Tally:
 
 def _enter(entry: Entry, execute: Execute) -> bool:
     session, before = entry.session, None
+    if entry.password_n is not None and not _has_password(session.person, entry.password_n, execute):
+        return False
     if entry.link is not None and execute("delete_password_link", (entry.link,)).rowcount == 0:
         return False
     now = rows.to_ms(session.created_at)
@@ -316,6 +318,11 @@ def _enter(entry: Entry, execute: Execute) -> bool:
     if entry.line is not None:
         _note(session.person, entry.line, execute)
     return True
+
+
+def _has_password(person: PersonId, password_n: int, execute: Execute) -> bool:
+    found = execute("person_by_id", (person,)).fetchone()
+    return found is not None and _PERSON.decode(found[0]).password_n == password_n
 
 
 def _session(digest: bytes, execute: Execute) -> BrowserSession | None:

@@ -109,13 +109,7 @@ async def _take_password(place: Place) -> Response:
     username, password = form.get("username", ""), form.get("password", "")
     passed = await flow.pass_password(place.login, settings, visitor, username, password)
     if passed is None:
-        typed = {
-            "next": next_path(form.get("next")),
-            "fresh": form.get("fresh", ""),
-            "username": username[:64],
-            "error": place.words.say("login_wrong"),
-        }
-        return _show_first(place, typed, 422)
+        return _wrong(place, form)
     secret, device = place.cookies.new(), place.rooms.devices.new()
     wish = flow.wished(
         place.login,
@@ -128,8 +122,18 @@ async def _take_password(place: Place) -> Response:
     )
     session = await flow.begin(place.login, settings, visitor, passed, wish, device_digest=digest_of(device))
     if session is None:
-        return begin_again(place, None)
+        return _wrong(place, form)
     return place.cookies.give(await _after_password(place, session, passed.person, device), secret)
+
+
+def _wrong(place: Place, form: Mapping[str, str]) -> Response:
+    typed = {
+        "next": next_path(form.get("next")),
+        "fresh": form.get("fresh", ""),
+        "username": form.get("username", "")[:64],
+        "error": place.words.say("login_wrong"),
+    }
+    return _show_first(place, typed, 422)
 
 
 async def _after_password(place: Place, session: BrowserSession, person: Person, device: str) -> Response:
