@@ -215,5 +215,6 @@ async def test_wrong_attempts_of_a_number_are_the_ones_that_checks_count(store: 
 
     await store.decide(verification.id, lambda held: Change(answer=None, tally=tally))
 
-    assert await store.oidc.tally(verification.tenant, verification.msisdn) == tally
-    assert await store.oidc.tally(99, verification.msisdn) == CLEAN
+    counted = [await store.oidc.tally(verification.tenant, mode, verification.msisdn) for mode in Mode]
+    assert counted == [CLEAN, tally, tally]
+    assert await store.oidc.tally(99, verification.mode, verification.msisdn) == CLEAN

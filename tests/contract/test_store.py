@@ -198,6 +198,33 @@ async def test_wrong_attempts_count_per_number_over_all_its_verifications(store:
     assert (await store.find(1, verifications[0].id)).tally.consecutive == 10
 
 
+async def test_wrong_codes_of_test_keys_and_of_others_are_counted_apart(store: Store) -> None:
+    modes = (Mode.LIVE, Mode.TEST, Mode.TEAM)
+    live, test, team = [await opened(store, mode=mode, policy=Policy(attempts_max=10)) for mode in modes]
+
+    await at_once(*(store.decide(test.id, checking(Typed.WRONG)) for _ in range(10)))
+    await store.decide(team.id, checking(Typed.WRONG))
+
+    counted = [(await store.find(1, one.id)).tally.consecutive for one in (live, test, team)]
+    assert counted == [1, 10, 1]
+    locked = await store.decide((await opened(store, mode=Mode.TEST)).id, checking(Typed.RIGHT))
+    right = await store.decide(live.id, checking(Typed.RIGHT))
+    assert (locked.reason, right.approved) == (Reason.LOCKED, True)
+    counted = [(await store.find(1, one.id)).tally.consecutive for one in (live, test, team)]
+    assert counted == [0, 10, 0]
+
+
+async def test_unlock_forgets_the_wrong_codes_of_every_mode(store: Store) -> None:
+    live, test = await opened(store), await opened(store, mode=Mode.TEST)
+    await store.decide(live.id, checking(Typed.WRONG))
+    await store.decide(test.id, checking(Typed.WRONG))
+
+    forgot = [await store.unlock(1, MSISDN), await store.unlock(1, MSISDN)]
+
+    assert forgot == [True, False]
+    assert [(await store.find(1, one.id)).tally for one in (live, test)] == [CLEAN, CLEAN]
+
+
 async def test_wrong_guess_in_flight_never_makes_the_right_code_fail(store: Store) -> None:
     verification = await opened(store)
     wrong = [store.decide(verification.id, checking(Typed.WRONG)) for _ in range(4)]

@@ -140,7 +140,7 @@ async def test_database_that_cannot_be_read_says_try_again(tmp_path: Path) -> No
     async with SqliteStore(tmp_path / "dastak.db") as store:
         (started,) = await opened(store, 1)
         with closing(sqlite3.connect(tmp_path / "dastak.db")) as vandal:
-            vandal.execute("DROP VIEW held")
+            vandal.execute("DROP VIEW held_by_mode")
             vandal.execute("DROP TABLE message")
 
         with pytest.raises(Overloaded):

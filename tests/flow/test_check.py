@@ -19,10 +19,11 @@ from dastak.core.events import (
 )
 from dastak.core.lockout import LEGACY_WRONG_PER_DAY_MAX, WRONG_PER_HOUR_MAX
 from dastak.core.policy import Policy, ResendCode
+from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Particulars, Reason, State, Verification, attempts_remaining
 from dastak.flows.check import Attempt, check
 from tests.support.house import House, open_house
-from tests.support.samples import NOW, RING, some_id, some_msisdn
+from tests.support.samples import MSISDN, NOW, RING, some_id, some_msisdn
 
 PAYMENT = Particulars(purpose="payment", amount="1234.50", currency="INR", payee="Acme Books")
 
@@ -243,6 +244,33 @@ async def test_lock_of_one_number_or_tenant_is_no_lock_of_another(house: House) 
     ]
 
     assert [(await house.check(other, house.code(other))).approved for other in others] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("typing", "other", "approved"),
+    [
+        (Mode.TEST, Mode.LIVE, True),
+        (Mode.TEST, Mode.TEAM, True),
+        (Mode.LIVE, Mode.TEST, True),
+        (Mode.TEAM, Mode.TEST, True),
+        (Mode.TEAM, Mode.LIVE, False),
+        (Mode.LIVE, Mode.TEAM, False),
+    ],
+)
+async def test_wrong_codes_of_virtual_phones_lock_no_real_one_and_the_other_way(
+    house: House, typing: Mode, other: Mode, approved: bool
+) -> None:
+    service = replace(house.caller.service, team_numbers=(MSISDN,))
+    callers = {
+        mode: Caller(house.caller_of(mode=mode).key, house.caller.tenant, service) for mode in (typing, other)
+    }
+    for _ in range(2):
+        await miss(house, await house.start(caller=callers[typing]), 5)
+    locked = await house.start(caller=callers[typing])
+    started = await house.start(caller=callers[other])
+
+    assert (await house.check(locked, house.code(locked))).reason is Reason.LOCKED
+    assert (await house.check(started, house.code(started))).approved is approved
 
 
 async def test_own_code_is_checked_by_its_digest_and_its_case_counts(house: House) -> None:

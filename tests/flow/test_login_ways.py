@@ -291,6 +291,18 @@ async def test_number_that_stays_locked_until_somebody_opens_it_is_told_from_one
         assert len(house.handed) == len(handed) + 1
 
 
+async def test_number_that_is_locked_for_test_keys_gets_its_code_all_the_same(house: House) -> None:
+    async with password_passed(house, ANY, msisdn=MSISDN, proved_at=NOW) as login:
+        closed: Change[None] = Change(answer=None, tally=Tally(WRONG_CONSECUTIVE_MAX))
+        asked = await house.start(caller=house.caller_of(mode=Mode.TEST))
+        await house.store.decide(asked.id, lambda _held: closed)
+        handed = list(house.handed)
+
+        await login.send(CODE, do="use-sms")
+
+        assert len(house.handed) == len(handed) + 1
+
+
 async def test_number_that_somebody_was_still_proving_is_no_factor_once_the_person_has_its_own(
     house: House,
 ) -> None:

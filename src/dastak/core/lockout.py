@@ -25,7 +25,7 @@ assert LEGACY_WRONG_PER_DAY_MAX <= WRONG_PER_DAY_MAX
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True):
-    """The wrong attempts of one tenant's number.
+    """The wrong attempts of one tenant's number: those with test keys, or the others.
 
     Attributes:
         consecutive: Wrong attempts since the last right one.

@@ -9,6 +9,7 @@ from dastak.core.msisdn import Msisdn
 from dastak.core.oidc import Client, Exchange, Grant, HeldToken, Token, Visit
 from dastak.core.oidc_keys import SigningKey
 from dastak.core.ports import Once
+from dastak.core.tenant import Mode
 
 Keys = tuple[SigningKey, ...]
 
@@ -60,8 +61,8 @@ class OidcStore(Protocol):
             What the rule saw and what it decided; None if there is no such token.
         """
 
-    async def tally(self, tenant: int, msisdn: Msisdn) -> Tally:
-        """Return the wrong attempts of a number, which may lock it."""
+    async def tally(self, tenant: int, mode: Mode, msisdn: Msisdn) -> Tally:
+        """Return the wrong attempts of a number, which may lock it; those of test keys are counted apart."""
 
     async def consented(self, client: int, subject: str) -> frozenset[str]:
         """Return the scopes that a person agreed to."""

@@ -41,8 +41,8 @@ class Held(msgspec.Struct, frozen=True):
     """What the store holds while a rule decides.
 
     Attributes:
-        tally: The wrong attempts of the verification's number. What asks for a message does not judge codes,
-            and may find it clean.
+        tally: The wrong attempts of the verification's number, those of test keys apart. What asks for a
+            message does not judge codes, and may find it clean.
         message: The message that was asked for, where one was.
         factor: What the verification asks for, where it is a code of the person's own.
     """
@@ -309,7 +309,7 @@ class Store(Protocol):
         """Insert or replace a key, and the one it comes after in the same commit."""
 
     async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
-        """Forget a number's wrong attempts; False when there were none."""
+        """Forget a number's wrong attempts, of every mode; False when there were none."""
 
 
 class Clock(Protocol):

@@ -14,6 +14,7 @@ from dastak.core.oidc import Client, Exchange, Grant, HeldToken, Token, TokenKin
 from dastak.core.oidc_keys import SigningKey
 from dastak.core.oidc_store import Keys
 from dastak.core.ports import Once
+from dastak.core.tenant import Mode
 from dastak.store import rows
 from dastak.store.desk import Desk, Execute
 
@@ -101,9 +102,9 @@ class OidcTables:
         """See `OidcStore.exchange`."""
         return await self._desk.write(partial(_exchange, digest, rule, rows.to_ms(now)))
 
-    async def tally(self, tenant: int, msisdn: Msisdn) -> Tally:
+    async def tally(self, tenant: int, mode: Mode, msisdn: Msisdn) -> Tally:
         """See `OidcStore.tally`."""
-        row = await self._one("tally_of_number", tenant, int(msisdn))
+        row = await self._one("tally_of_number", *rows.counted(tenant, mode, msisdn))
         return CLEAN if row is None else _TALLY.decode(row[0])
 
     async def consented(self, client: int, subject: str) -> frozenset[str]:

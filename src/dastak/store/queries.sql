@@ -1,42 +1,42 @@
 -- The statements of verifications and of who asks for them. Parameters are in the order of the columns.
 
 -- name: held_by_id
-SELECT * FROM held WHERE substr(id, 1, 8) = substr(?1, 1, 8) AND id = ?1
+SELECT * FROM held_by_mode WHERE substr(id, 1, 8) = substr(?1, 1, 8) AND id = ?1
 
 -- name: held_by_message
 SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
-FROM held CROSS JOIN message AS m ON m.verification = held.n
+FROM held_by_mode AS held CROSS JOIN message AS m ON m.verification = held.n
 WHERE substr(held.id, 1, 8) = substr(?1, 1, 8) AND held.id = ?1 AND m.ordinal = ?2
 
 -- name: held_by_carrier
 SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
-FROM message AS m INDEXED BY message_carrier CROSS JOIN held ON held.n = m.verification
+FROM message AS m INDEXED BY message_carrier CROSS JOIN held_by_mode AS held ON held.n = m.verification
 WHERE m.route = ?1 AND m.carrier_ref = ?2 AND m.state IN (1, 3)
 ORDER BY m.verification DESC LIMIT 1
 
 -- name: held_due
 SELECT held.*, ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve
-FROM message AS m INDEXED BY message_due CROSS JOIN held ON held.n = m.verification
+FROM message AS m INDEXED BY message_due CROSS JOIN held_by_mode AS held ON held.n = m.verification
 WHERE m.due_at <= ?1
 ORDER BY m.due_at LIMIT ?2
 
 -- name: pending_of_number
-SELECT held.* FROM verification AS v INDEXED BY verification_number CROSS JOIN held ON held.n = v.n
+SELECT held.* FROM verification AS v INDEXED BY verification_number CROSS JOIN held_by_mode AS held ON held.n = v.n
 WHERE v.tenant = ?1 AND v.msisdn = ?2 AND v.state = 0 AND v.service = ?3
 
 -- name: expiring
-SELECT held.* FROM verification AS v INDEXED BY verification_expiring CROSS JOIN held ON held.n = v.n
+SELECT held.* FROM verification AS v INDEXED BY verification_expiring CROSS JOIN held_by_mode AS held ON held.n = v.n
 WHERE v.state = 0 AND v.expires_at <= ?1
 ORDER BY v.expires_at LIMIT ?2
 
 -- name: list_of_tenant
-SELECT * FROM held
+SELECT * FROM held_by_mode
 WHERE tenant = ?1 AND (service = ?2 OR ?2 IS NULL) AND (state = ?3 OR ?3 IS NULL)
   AND (created_at >= ?4 OR ?4 IS NULL) AND (created_at < ?5 OR ?5 IS NULL) AND n < ?6
 ORDER BY n DESC LIMIT ?7
 
 -- name: list_of_number
-SELECT held.* FROM verification AS v INDEXED BY verification_number CROSS JOIN held ON held.n = v.n
+SELECT held.* FROM verification AS v INDEXED BY verification_number CROSS JOIN held_by_mode AS held ON held.n = v.n
 WHERE v.tenant = ?1 AND (v.service = ?2 OR ?2 IS NULL) AND (v.state = ?3 OR ?3 IS NULL)
   AND (v.created_at >= ?4 OR ?4 IS NULL) AND (v.created_at < ?5 OR ?5 IS NULL) AND v.n < ?6
   AND v.msisdn = ?8
@@ -304,7 +304,7 @@ SELECT held.* FROM (
     CROSS JOIN verification AS v INDEXED BY verification_number
     ON v.tenant = asking.tenant AND v.msisdn = ?1 AND (v.state = ?2 OR ?2 IS NULL)
     ORDER BY v.n DESC LIMIT ?3
-) AS newest CROSS JOIN held ON held.n = newest.n
+) AS newest CROSS JOIN held_by_mode AS held ON held.n = newest.n
 ORDER BY held.n DESC
 
 -- name: traces

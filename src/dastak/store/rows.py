@@ -257,6 +257,19 @@ def held_of(row: Row) -> Held:
     return Held(verification, tally, _message_of(verification_id, row[HELD_COLUMNS:]))
 
 
+def counted(tenant: int, mode: Mode, msisdn: Msisdn) -> tuple[int, int]:
+    """Return under which tenant and number a number's wrong attempts are kept; see 0022_tallies_by_mode.sql.
+
+    Codes of test keys go to virtual phones, so whoever mistypes them locks the number of no real one.
+    """
+    return tenant, -int(msisdn) if mode is Mode.TEST else int(msisdn)
+
+
+def tallies_of(tenant: int, msisdn: Msisdn) -> Sequence[tuple[int, int]]:
+    """Return under which tenant and numbers the wrong attempts of a number are kept, of whatever mode."""
+    return sorted({counted(tenant, mode, msisdn) for mode in Mode})
+
+
 def tally_of(wrong: str) -> Tally:
     """Read the wrong attempts of a number."""
     return _TALLY.decode(wrong)

@@ -18,7 +18,6 @@ from dastak.core.events import CallReported, Event, MessageResumed
 from dastak.core.ids import VerificationId
 from dastak.core.lockout import CLEAN, Tally
 from dastak.core.message import CarrierRef, Message, MessageKey
-from dastak.core.msisdn import Msisdn
 from dastak.core.past_use import Judge, LookFurther, PastCall, PastSend
 from dastak.core.policy import TTL_S_MAX, Policy
 from dastak.core.ports import Change, Held, Once, Opening, Replayed, Swept
@@ -194,7 +193,7 @@ class Writes:
                 mode, number = rows.MODES[after.mode], int(after.msisdn)
                 self._execute(self._sql["insert_report"], (after.tenant, after.id, mode, number, event.at_ms))
         if change.tally is not None and change.tally != held.tally:
-            self._put_tally(before.tenant, before.msisdn, change.tally)
+            self._put_tally(before, change.tally)
         if change.factor is not None:
             self._execute(self._sql["keep_factor"], kept_row(change.factor))
         message = change.message or held.message
@@ -218,12 +217,13 @@ class Writes:
             rows.moved_row(message, trace, octets_max=rows.TIMELINE_OCTETS_MAX, n=n),
         )
 
-    def _put_tally(self, tenant: int, msisdn: Msisdn, tally: Tally) -> None:
+    def _put_tally(self, of: Verification, tally: Tally) -> None:
+        number = rows.counted(of.tenant, of.mode, of.msisdn)
         if tally == CLEAN:
-            self._execute(self._sql["delete_tally"], (tenant, int(msisdn)))
+            self._execute(self._sql["delete_tally"], number)
             return
         last_at_s = tally.wrong_at_s[-1] if tally.wrong_at_s else 0
-        self._execute(self._sql["put_tally"], (tenant, int(msisdn), rows.text(tally), last_at_s))
+        self._execute(self._sql["put_tally"], (*number, rows.text(tally), last_at_s))
 
     def _expire(self, now: datetime, limit: int) -> tuple[tuple[Verification, tuple[Event, ...]], ...]:
         found = self._execute(self._sql["expiring"], (rows.to_ms(now), limit)).fetchall()

@@ -88,8 +88,11 @@ class TenancyTables:
 
     async def unlock(self, tenant: int, msisdn: Msisdn, *, once: Once | None = None) -> bool:
         """See `Store.unlock`."""
-        number = (tenant, int(msisdn))
-        return await self._desk.write(lambda execute: execute("delete_tally", number).rowcount > 0, once=once)
+
+        def forget(execute: Execute) -> bool:
+            return sum(execute("delete_tally", one).rowcount for one in rows.tallies_of(tenant, msisdn)) > 0
+
+        return await self._desk.write(forget, once=once)
 
 
 def read(execute: Execute) -> Tenancy:

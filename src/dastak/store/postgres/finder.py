@@ -41,7 +41,7 @@ class Finder:
         self._reading: asyncio.Task[None] | None = None
 
     async def find(self, verification: VerificationId) -> rows.Row | None:
-        """Return the row of a verification of the view `held`; None if there is none.
+        """Return the row of a verification of the view `held_by_mode`; None if there is none.
 
         Raises:
             Overloaded: The database cannot be asked, or did not answer.

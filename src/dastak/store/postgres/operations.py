@@ -10,6 +10,8 @@ from dastak.core.past_use import Judge
 from dastak.core.policy import Policy
 from dastak.core.ports import Change, Held, Once, Opening, Replayed
 from dastak.core.spend import Spend
+from dastak.core.tenant import Mode
+from dastak.store import rows
 from dastak.store.postgres.sheet import Sheet
 from dastak.store.postgres.wanted import Key, Wanted
 
@@ -98,7 +100,7 @@ class Open(_Once, Generic[T]):
         """See `Operation.want`."""
         super().want(wanted)
         one, spend = self._opening.verification, self._opening.spend
-        wanted.number(one.tenant, one.msisdn)
+        wanted.number(one.tenant, one.msisdn, one.mode)
         wanted.pending[one.tenant, int(one.msisdn), one.service] = None
         if self._opening.judge is not None:
             wanted.judge(self._opening.judge, whole=self._whole)
@@ -178,19 +180,18 @@ class Unlock(_Once):
     def want(self, wanted: Wanted) -> None:
         """See `Operation.want`."""
         super().want(wanted)
-        wanted.number(self._tenant, self._msisdn)
+        wanted.number(self._tenant, self._msisdn, *Mode)
 
     def act(self, sheet: Sheet) -> bool:
         """See `Operation.act`."""
         if self._kept(sheet) is not None:
             raise Conflict("The same request was answered a moment ago; send it again for that answer.")
-        number = (self._tenant, int(self._msisdn))
-        was_locked = sheet.tallies.get(number, CLEAN) != CLEAN
-        if was_locked:
-            sheet.tallies[number] = CLEAN
-            sheet.changed_tallies.add(number)
-        self._keep(sheet, was_locked)
-        return was_locked
+        numbers = rows.tallies_of(self._tenant, self._msisdn)
+        counted = [number for number in numbers if sheet.tallies.get(number, CLEAN) != CLEAN]
+        sheet.tallies.update(dict.fromkeys(counted, CLEAN))
+        sheet.changed_tallies.update(counted)
+        self._keep(sheet, bool(counted))
+        return bool(counted)
 
 
 class Look(_Once):

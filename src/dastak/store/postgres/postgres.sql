@@ -23,14 +23,14 @@ SELECT place, pg_advisory_xact_lock(place) FROM (
 
 -- name: held_by_ids
 SELECT k.i, held.* FROM jsonb_to_recordset($1) AS k(i int, id text)
-JOIN held ON substr(held.id, 1, 8) = substr(decode(k.id, 'base64'), 1, 8) AND held.id = decode(k.id, 'base64')
+JOIN held_by_mode AS held ON substr(held.id, 1, 8) = substr(decode(k.id, 'base64'), 1, 8) AND held.id = decode(k.id, 'base64')
 
 -- name: held_by_messages
 -- Locked, so that no other node takes a message between what is decided about it and its commit.
 SELECT k.i, held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve,
     m.owner, m.fence
 FROM jsonb_to_recordset($1) AS k(i int, id text, ordinal int)
-JOIN held ON substr(held.id, 1, 8) = substr(decode(k.id, 'base64'), 1, 8) AND held.id = decode(k.id, 'base64')
+JOIN held_by_mode AS held ON substr(held.id, 1, 8) = substr(decode(k.id, 'base64'), 1, 8) AND held.id = decode(k.id, 'base64')
 JOIN message AS m ON m.verification = held.n AND m.ordinal = k.ordinal
 FOR UPDATE OF m
 
@@ -43,14 +43,14 @@ JOIN LATERAL (
     WHERE route = k.route AND carrier_ref = k.ref AND state IN (1, 3)
     ORDER BY verification + 0 DESC LIMIT 1 -- no index of its own may seem to help
 ) AS m ON true
-JOIN held ON held.n = m.verification
+JOIN held_by_mode AS held ON held.n = m.verification
 
 -- name: pending_of_numbers
 -- The state comes with the rest: an index of all that are pending must not seem to help.
 SELECT k.i, held.* FROM jsonb_to_recordset($1) AS k(i int, tenant bigint, msisdn bigint, service bigint, state bigint)
 JOIN verification AS v
     ON v.tenant = k.tenant AND v.msisdn = k.msisdn AND v.state = k.state AND v.service = k.service
-JOIN held ON held.n = v.n
+JOIN held_by_mode AS held ON held.n = v.n
 
 -- name: sends_to_numbers
 SELECT v.mode, v.tenant, v.msisdn, v.sends, v.created_at, v.last_sent_at, v.particulars
@@ -204,7 +204,7 @@ taken AS (
 )
 SELECT held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_at, route, carrier_ref, tried, reserve,
     m.owner, m.fence
-FROM leased AS m JOIN held ON held.n = m.verification
+FROM leased AS m JOIN held_by_mode AS held ON held.n = m.verification
 ORDER BY held.expires_at, m.verification
 
 -- name: in_dead_hands

@@ -105,7 +105,7 @@ class Sheet:
         if verification.id not in self.entries:
             self._enter(Entry(n, verification))
         if held.tally is not CLEAN:
-            self.tallies.setdefault((verification.tenant, int(verification.msisdn)), held.tally)
+            self.tallies.setdefault(_counted(verification), held.tally)
         if held.message is not None and held.message.key not in self.letters:
             self._know(Letter(n, held.message))
 
@@ -122,7 +122,7 @@ class Sheet:
         if entry is None:
             return None
         one = entry.verification
-        tally = self.tallies.get((one.tenant, int(one.msisdn)), CLEAN)
+        tally = self.tallies.get(_counted(one), CLEAN)
         asked = one.particulars.factor
         factor = None if asked is None else self.factors[asked]
         return entry, Held(one, tally, message, factor)
@@ -199,7 +199,7 @@ class Sheet:
                     }
                 )
         if change.tally is not None and change.tally != held.tally:
-            number = (one.tenant, int(one.msisdn))
+            number = _counted(one)
             self.tallies[number] = change.tally
             self.changed_tallies.add(number)
         if change.factor is not None and one.particulars.factor is not None:
@@ -347,6 +347,10 @@ def changes(sheet: Sheet) -> list[tuple[str, list[Any]]]:
 
 def _charge_row(sheet: Sheet, of: str, account: Account, micros: int) -> dict[str, Any]:
     return {of: account[0], "day": account[1], "micros": micros, "cap": sheet.caps.get(account, NO_CAP)}
+
+
+def _counted(one: Verification) -> Number:
+    return rows.counted(one.tenant, one.mode, one.msisdn)
 
 
 def _number_row(number: tuple[int, int]) -> dict[str, Any]:

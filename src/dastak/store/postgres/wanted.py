@@ -11,11 +11,12 @@ from dastak.core.msisdn import Msisdn
 from dastak.core.past_use import Judge, PastCall
 from dastak.core.policy import TTL_S_MAX
 from dastak.core.spend import Spend
+from dastak.core.tenant import Mode
 from dastak.core.verification import State
 from dastak.store import rows
 
 Key = VerificationId | MessageKey | CarrierRef
-# A tenant's number, of which the batch keeps the wrong attempts.
+# A tenant's number; of its wrong attempts as `rows.counted` says it.
 Number = tuple[int, int]
 # A tenant, or the name of another cap; and the day.
 Account = tuple[int | str, int]
@@ -47,9 +48,9 @@ class Wanted:
         self.sends: dict[int, int] = {}
         self.calls: dict[int, int] = {}
 
-    def number(self, tenant: int, msisdn: Msisdn) -> None:
-        """Nobody else decides about this number meanwhile, of whatever tenant."""
-        self.numbers[tenant, int(msisdn)] = None
+    def number(self, tenant: int, msisdn: Msisdn, *modes: Mode) -> None:
+        """Nobody else decides about this number meanwhile, of whatever tenant; its tallies are read."""
+        self.numbers.update(dict.fromkeys(rows.counted(tenant, mode, msisdn) for mode in modes))
         self.locks.add(int(msisdn))
 
     def judge(self, judge: Judge, *, whole: bool) -> None:

@@ -19,7 +19,7 @@ from dastak.core.people_store import LoginPorts
 from dastak.core.person import Person, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
-from dastak.core.tenant import Caller
+from dastak.core.tenant import Caller, Mode
 from dastak.core.verification import Particulars
 from dastak.flows.sign_in import Visitor, asking, bind
 from dastak.tenancy.console_service import CONSOLE_TENANT, service_named
@@ -41,7 +41,7 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of the login's pages.
 
     Attributes:
-        tally: Returns the wrong codes of a tenant's number, which may lock it.
+        tally: Returns the wrong codes of a tenant's number in a mode, which may lock it.
         proxies: How many proxies of ours stand before us and name the address of who asks.
     """
 
@@ -49,7 +49,7 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
     login: LoginPorts
     desk: SignInDesk
     step: CodeStep
-    tally: Callable[[int, Msisdn], Awaitable[Tally]]
+    tally: Callable[[int, Mode, Msisdn], Awaitable[Tally]]
     proxies: int = 0
 
     async def place(self, request: Request) -> "Place":
@@ -186,7 +186,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Return what keeps a text or a call from letting a person in now."""
         if person.msisdn is None:
             return None
-        tally = await self.rooms.tally(self.caller.tenant.n, person.msisdn)
+        tally = await self.rooms.tally(self.caller.tenant.n, self.settings.mode, person.msisdn)
         legacy = self.caller.service.policy.legacy
         return lockout.lock(tally, now=self.login.ports.clock.now(), legacy=legacy)
 

@@ -133,6 +133,6 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """
         if login.msisdn is None or not is_by_number(login.amr):
             return None
-        tally = await self.store.tally(client.tenant, login.msisdn)
+        tally = await self.store.tally(client.tenant, client.mode, login.msisdn)
         legacy = self.caller(client).service.policy.legacy
         return lockout.lock(tally, now=self.now(), legacy=legacy)
