@@ -66,6 +66,10 @@ async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
         monkeypatch.setattr("dastak.store.postgres.postgres_nodes.steady_s", lambda: both.steady_s)
         await first.nodes.join("one", (Role.ALL,))
         await second.nodes.join("two", (Role.API, Role.CARRIER))
+        # Until both have been there for long enough to know who is dead.
+        for _ in range(int(COME_BACK_S / BEAT_EVERY_S)):
+            both.steady_s += BEAT_EVERY_S
+            await asyncio.gather(first.nodes.beat([], {}), second.nodes.beat([], {}))
         yield both
 
 
@@ -191,6 +195,18 @@ async def test_node_that_was_taken_for_dead_buries_nobody_when_it_comes_back(two
     assert await living(two.first) == ["two", "one"]
 
 
+async def test_node_that_starts_right_after_a_pause_of_the_database_buries_nobody_at_first(two: Two) -> None:
+    two.stand_still()
+    async with PostgresStore(two.url) as third:
+        await third.nodes.join("three", (Role.ALL,))
+        heard = []
+        for _ in range(int(COME_BACK_S / BEAT_EVERY_S) + 1):
+            heard.append(await living(third))
+            two.steady_s += BEAT_EVERY_S
+
+    assert heard == [["one", "two", "three"]] * (len(heard) - 1) + [["three"]]
+
+
 async def test_dead_node_comes_back_under_a_new_number(two: Two) -> None:
     old = two.first.nodes.number
     two.silence(two.first)
@@ -291,6 +307,21 @@ async def test_node_that_came_alone_takes_nothing_from_who_joined_while_it_came(
         resumed = await first.recover(NOW)
 
         assert (resumed, len(await due(second, LEASE_S))) == (0, 1)
+
+
+async def test_node_that_came_alone_leaves_what_is_in_the_hands_of_who_may_come_back() -> None:
+    url = migrated_database()
+    async with PostgresStore(url) as gone:
+        await gone.nodes.join("gone", (Role.ALL,))
+        number = gone.nodes.number
+        await open_one(gone, owner=number, due_at=NOW + timedelta(seconds=LEASE_S))
+    async with PostgresStore(url) as first:
+        left = await first.recover(NOW)
+        with connect(url) as connection:
+            connection.execute("UPDATE node SET dead = 1 WHERE n = $1", (number,))
+        taken = await first.recover(NOW)
+
+    assert (left, taken) == (0, 1)
 
 
 async def test_dead_node_takes_nothing(two: Two) -> None:

@@ -86,6 +86,26 @@ async def test_connection_to_a_server_that_can_only_be_read_is_opened_again(serv
     assert (healthy, lane.healthy, lane.connects) == (False, True, 2)
 
 
+async def test_connection_whose_prepared_statements_a_newer_program_has_changed_is_opened_again() -> None:
+    url = shared_server().new_database()
+    lane = Lane(partial(connect, url))
+    await lane.run(lambda connection: connection.execute("CREATE VIEW seen AS SELECT 1 AS one"))
+
+    def look(connection: Connection) -> tuple[int, ...] | None:
+        return connection.execute("SELECT * FROM seen").fetchone()
+
+    before = {await lane.run(look) for _ in range(postgres_lane.PREPARED_AFTER + 1)}
+    with connect(url) as newer:
+        newer.execute("CREATE OR REPLACE VIEW seen AS SELECT 1 AS one, 2 AS two")
+    with pytest.raises(Overloaded) as told:
+        await lane.run(look)
+    after = await lane.run(look)
+    await lane.close()
+
+    assert (before, after, lane.connects) == ({(1,)}, (1, 2), 2)
+    assert isinstance(told.value.__cause__, psycopg.errors.FeatureNotSupported)
+
+
 async def test_store_finds_out_by_itself_that_it_is_well_again(server: PostgresServer) -> None:
     async with PostgresStore(server.new_database()) as store:
         server.stop()

@@ -319,9 +319,10 @@ SELECT coalesce(max(n), 0) FROM node
 
 -- name: in_earlier_hands
 -- What was not due or had an owner no newer than node $2, a portion at a time: it is due once it was resumed. Of those
--- that came later nothing is taken away.
-SELECT verification, ordinal FROM message
+-- that came later nothing is taken away, nor of those that nobody took for dead yet.
+SELECT verification, ordinal FROM message AS m
 WHERE due_at IS NOT NULL AND state = 0 AND (owner <= $2 OR owner IS NULL AND due_at > $1)
+    AND NOT EXISTS (SELECT FROM node AS n WHERE n.n = m.owner AND n.dead = 0)
 ORDER BY due_at DESC LIMIT $3 FOR UPDATE
 
 -- name: nodes_up

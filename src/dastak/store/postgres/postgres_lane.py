@@ -39,8 +39,17 @@ IDLE_MS_MAX: Final = 5_000
 # Of the five seconds that a stop may take: what the last work has to end, and after a cut to find out.
 CLOSE_S_MAX: Final = 0.2
 RETRY_AFTER_S: Final = 5
+# A statement is prepared when it was run so often before.
+PREPARED_AFTER: Final = 2
 # The server is well, and gave up a transaction for what it is about: it waited for one lock, or for several.
 OF_ONE: Final = (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled)
+# It is not well, is another one than before, or was changed under what is prepared there.
+_AWAY: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    psycopg.NotSupportedError,
+)
 # When somebody cancels a commit that waits for its standby, PostgreSQL confirms it with such a warning.
 _UNCONFIRMED: Final = ("WARNING", "01000")
 
@@ -102,7 +111,7 @@ def connect(url: str, *, password: str | None = None, in_sets: bool = False) -> 
         autocommit=True,
         cursor_factory=psycopg.RawCursor,
     )
-    connection.prepare_threshold = 2
+    connection.prepare_threshold = PREPARED_AFTER
     return connection
 
 
@@ -217,7 +226,7 @@ class Lane:
             raise InvalidRequest("A text has a character that cannot be kept.") from error
         except OF_ONE as error:
             raise Overloaded("Others work with what this is about.") from error
-        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+        except _AWAY as error:
             self._fail(str(error))
             # It may be the answer to COMMIT that was lost.
             raise self._away("The database cannot be asked now", in_doubt=ends) from error

@@ -52,6 +52,8 @@ class PostgresNodes:
         """See `NodeStore.join`."""
         [(self.number,)] = await self._run("join_nodes", (name, ",".join(roles), __version__))
         self._beaten_s = steady_s()
+        # The database may have been away until now, and nobody else have come back yet.
+        self._buries_from_s = self._beaten_s + COME_BACK_S
         return self.number
 
     async def beat(self, up: Collection[str], queues: Mapping[str, Queue]) -> Beat | None:
