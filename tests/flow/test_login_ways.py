@@ -21,7 +21,7 @@ from dastak.core.people_store import Entry, LoginPorts, Passwords
 from dastak.core.person import PERSON_ID_OCTETS, Owned, Person, PersonId, name_key
 from dastak.core.policy import ATTEMPTS_MAX, Channel
 from dastak.core.ports import Change
-from dastak.core.sign_in_state import BrowserSession, Device, Purpose, Stage, ask
+from dastak.core.sign_in_state import BrowserSession, Device, Purpose, Stage, amr_of, ask
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
 from dastak.flows import factors
@@ -44,6 +44,7 @@ CODE, ACCOUNT = "/login/acme/login/code", "/account/acme/login"
 SECRET, COOKIE = "s" * 43, "dastak-login-1"
 AUTHENTICATORS = LoginSettings(service=1, mode=Mode.LIVE, required=True, factors=(Channel.TOTP,))
 ANY = LoginSettings(service=1, mode=Mode.LIVE, required=True)
+BY_CODE = {"stage": Stage.SIGNED_IN, "second_at": NOW, "amr": amr_of(Channel.SMS)}
 _HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 
 
@@ -394,9 +395,7 @@ async def test_number_on_ones_account_is_not_read_as_of_the_first_country_of_the
 async def test_number_is_not_taken_away_as_an_authenticator_is(house: House, kind: str) -> None:
     made = await enrolled(house)
     async with password_passed(house, ANY, **owning(made), proved_at=NOW) as login:
-        await login.people.move_session(
-            digest_of(SECRET), lambda one: replace(one, stage=Stage.SIGNED_IN, second_at=NOW)
-        )
+        await login.people.move_session(digest_of(SECRET), lambda one: replace(one, **BY_CODE))
 
         answer = await login.send(ACCOUNT, do=f"drop-{kind}")
 
@@ -405,22 +404,23 @@ async def test_number_is_not_taken_away_as_an_authenticator_is(house: House, kin
 
 
 @pytest.mark.parametrize(
-    ("required", "amr", "has", "inside"),
+    ("required", "proved", "has", "inside"),
     [
-        (False, ("pwd",), {}, True),
-        (True, ("pwd",), {}, False),
+        (False, {}, {}, True),
+        (True, {}, {}, False),
         # Someone who set up the first factor, and lost it by an operator's hand, had proved it.
-        (True, ("pwd", "otp", "mfa"), {}, True),
-        # A browser that is remembered.
-        (True, ("pwd",), {"msisdn": MSISDN, "proved_at": NOW}, True),
+        (True, {"amr": ("pwd", "otp", "mfa")}, {}, True),
+        # A browser that is remembered, and one that was for a factor which counts no more.
+        (True, {"trusted": True}, {"msisdn": MSISDN, "proved_at": NOW}, True),
+        (True, {"trusted": True}, {}, False),
     ],
 )
 async def test_who_came_by_the_password_alone_sets_up_what_the_service_wants_from_now_on(
-    house: House, *, required: bool, amr: tuple[str, ...], has: Mapping[str, Any], inside: bool
+    house: House, *, required: bool, proved: Mapping[str, Any], has: Mapping[str, Any], inside: bool
 ) -> None:
     async with password_passed(house, replace(ANY, required=False), **has) as login:
         await login.people.move_session(
-            digest_of(SECRET), lambda one: replace(one, stage=Stage.SIGNED_IN, amr=amr)
+            digest_of(SECRET), lambda one: replace(one, stage=Stage.SIGNED_IN, **proved)
         )
         await login.people.put_login(replace(ANY, required=required))
 
@@ -431,6 +431,32 @@ async def test_who_came_by_the_password_alone_sets_up_what_the_service_wants_fro
         assert (on.status_code, first.status_code) == ((200, 303) if inside else (303, 200))
         assert on.headers.get("location") == (None if inside else "/login/acme/login?next=%2Fauthorize")
         assert account.status_code == 200, "a factor may be set up at once"
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_factor_set_up_in_one_browser_lets_no_other_in_that_came_by_the_password_alone(
+    house: House, *, required: bool
+) -> None:
+    async with password_passed(house, ANY) as login:
+        await login.people.put_login(replace(ANY, required=required))
+        other = passed(login.person, digest=digest_of("t" * 43), stage=Stage.SIGNED_IN)
+        await login.people.enter(Entry(session=other))
+        await login.send(ACCOUNT, do="number", msisdn=MSISDN)
+        await login.send(f"{ACCOUNT}/code", do="check", code=house.code(await login.asked()))
+
+        async def seen() -> list[int]:
+            paths = (ACCOUNT, "/login/acme/login/on?next=/authorize")
+            return [(await login.get(path)).status_code for path in paths]
+
+        own = await seen()
+        login.browser.cookies.clear()
+        login.browser.cookies.set(COOKIE, "t" * 43, domain="otp.example.in")
+        others = await seen()
+        form = await login.get("/login/acme/login")
+
+        assert own == [200, 200]
+        assert others == ([303, 303] if required else [200, 200])
+        assert form.status_code == (200 if required else 303), "it signs in anew"
 
 
 async def test_account_lists_the_browsers_of_now_and_how_long_each_is_trusted(house: House) -> None:
@@ -448,9 +474,7 @@ async def test_account_lists_the_browsers_of_now_and_how_long_each_is_trusted(ho
         ):
             inside = passed(login.person, digest=device.digest, stage=Stage.SIGNED_IN, second_at=NOW)
             await login.people.enter(Entry(session=inside, device=device))
-        await login.people.move_session(
-            digest_of(SECRET), lambda one: replace(one, stage=Stage.SIGNED_IN, second_at=NOW)
-        )
+        await login.people.move_session(digest_of(SECRET), lambda one: replace(one, **BY_CODE))
 
         house.clock.advance(60)
         shown = (await login.get(ACCOUNT)).text

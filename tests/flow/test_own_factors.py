@@ -23,7 +23,7 @@ from dastak.core.tenant import Mode
 from dastak.flows import enrol, factors
 from dastak.flows.factors import Enrolled
 from dastak.flows.sign_in import Visitor
-from tests.flow.test_login_ways import ACCOUNT, CODE, SECRET, Login, code_of, password_passed
+from tests.flow.test_login_ways import ACCOUNT, BY_CODE, CODE, SECRET, Login, code_of, password_passed
 from tests.support.house import House
 from tests.support.samples import MSISDN, NOW, some_msisdn
 
@@ -50,9 +50,7 @@ def owned_by(*made: Enrolled) -> dict[str, Any]:
 async def signed_in(house: House, settings: LoginSettings, **changes: Any) -> AsyncIterator[Login]:
     """Open the pages to somebody who typed a code just now."""
     async with password_passed(house, settings, **changes) as login:
-        await login.people.move_session(
-            digest_of(SECRET), lambda one: replace(one, stage=Stage.SIGNED_IN, second_at=NOW)
-        )
+        await login.people.move_session(digest_of(SECRET), lambda one: replace(one, **BY_CODE))
         yield login
 
 

@@ -321,6 +321,11 @@ async def test_browser_is_trusted_for_its_days_and_then_asked_again(tmp_path: Pa
         stages = [one.stage for one in (first, remembered, fresh, stranger, later)]
         between = Stage.PASSWORD_PASSED
         assert stages == [between, Stage.SIGNED_IN, between, between, between]
+        assert [one.trusted for one in (first, remembered, fresh, stranger, later)] == [
+            False,
+            True,
+            *[False] * 3,
+        ]
         assert remembered.amr == ("pwd",), "nothing more was proved"
 
 
@@ -366,6 +371,7 @@ async def test_remembered_browser_of_who_has_no_factor_that_is_wanted_now_lets_n
 
         assert session is not None
         assert session.stage is Stage.PASSWORD_PASSED, "so that one can be set up"
+        assert not session.trusted
 
 
 async def test_right_password_does_not_open_a_lock_before_its_time(tmp_path: Path) -> None:

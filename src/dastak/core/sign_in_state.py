@@ -80,6 +80,7 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
         next_path: Where it wanted to go; a path of ours.
         remember: Its person wants to be remembered in this browser.
         fresh: A second factor is wanted even of a remembered browser.
+        trusted: It is signed in by the password alone because its browser was remembered.
         before: Until it is signed in, the digest of the session that the browser had: what sites were given
             in that one still goes by it.
     """
@@ -98,6 +99,7 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
     next_path: str = ""
     remember: bool = False
     fresh: bool = False
+    trusted: bool = False
     agent: str = ""
     before: bytes | None = None
 

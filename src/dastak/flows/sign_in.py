@@ -264,10 +264,11 @@ async def begin(
         device_digest: Of what the browser carries from now on, if it is signed in.
     """
     now, person = login.ports.clock.now(), passed.person
-    session = msgspec.structs.replace(wish, person=person.id)
-    until = trusted_until(None if session.fresh else passed.known, now, days=settings.remember_days)
+    until = trusted_until(None if wish.fresh else passed.known, now, days=settings.remember_days)
     # Who has nothing to be asked for is not remembered for it.
-    if until is not None if ways(person, settings.factors) else not settings.required:
+    asked = bool(ways(person, settings.factors))
+    session = msgspec.structs.replace(wish, person=person.id, trusted=asked and until is not None)
+    if session.trusted or not (asked or settings.required):
         session = signed_in(session, digest=session.digest, amr=("pwd",), now=now, second=False)
     entry = Entry(session=session, ends=visitor.session, back=passed.claims, password_n=person.password_n)
     if session.stage is Stage.SIGNED_IN:

@@ -24,7 +24,7 @@ from dastak.flows.start import Ask
 from dastak.tenancy.console_service import CONSOLE_TENANT
 from dastak.web.login.browser_name import browser_name
 from dastak.web.login.login_house import ACCOUNT_PATH, LoginHouse, Place, is_between, on_the_way
-from dastak.web.login.sign_in_desk import LOGIN_PATH
+from dastak.web.login.sign_in_desk import LOGIN_PATH, is_enough
 from dastak.web.page_answers import read_form, see_other
 
 FORM: Final = "account"
@@ -71,14 +71,17 @@ def account_routes(rooms: LoginHouse) -> list[Route]:
 async def whose(place: Place) -> tuple[BrowserSession, Person] | Response:
     """Return who looks after an account, or where to go first.
 
-    Somebody whose password was right, who has no second factor yet and needs one, may set one up.
+    Somebody who came by the password alone, has no second factor yet and needs one, may set one up.
     """
     session = await place.session()
     person = None if session is None else await place.login.people.find_person(session.person)
     if session is None or person is None or person.blocked:
         return see_other(place.sign_in(next=place.account()))
-    if is_between(session) and ways(person, place.settings.factors):
-        return see_other(place.path(LOGIN_PATH, "code"))
+    if ways(person, place.settings.factors):
+        if is_between(session):
+            return see_other(place.path(LOGIN_PATH, "code"))
+        if not is_enough(session, person, place.settings):
+            return see_other(place.sign_in(next=place.account()))
     return session, person
 
 

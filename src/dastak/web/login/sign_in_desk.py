@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from dastak.core.errors import NotFound
 from dastak.core.ids import digest_of
+from dastak.core.login_settings import LoginSettings
 from dastak.core.msisdn import Msisdn
 from dastak.core.people_store import PeopleStore
 from dastak.core.person import Person, ways
@@ -88,8 +89,7 @@ class SignInDesk:
         settings = await self._people.login_of(service_n)
         if person is None or person.blocked or settings is None or person.mode is not settings.mode:
             return None
-        # It signed in before the service wanted more than a password, and signs in anew to set that up.
-        if settings.required and "mfa" not in session.amr and not ways(person, settings.factors):
+        if not is_enough(session, person, settings):
             return None
         return SignedIn(
             person=person,
@@ -132,3 +132,15 @@ class SignInDesk:
         if service is None:
             raise NotFound("No operator was invited yet.")
         return self.address(service, next_path)
+
+
+def is_enough(session: BrowserSession, person: Person, settings: LoginSettings) -> bool:
+    """Say whether a sign-in proved what the service wants now.
+
+    It may have been by the password alone, before the service wanted more: then it counts no more, whether
+    its person still has to set a second factor up or did so in another browser. Where the browser was
+    remembered, and there is a factor to be remembered for, the password is enough.
+    """
+    if not settings.required or "mfa" in session.amr:
+        return True
+    return session.trusted and bool(ways(person, settings.factors))
