@@ -9,7 +9,7 @@
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -18,6 +18,7 @@ import msgspec
 from dastak.core import codes
 from dastak.core.errors import DastakError
 from dastak.core.ids import VerificationId, digest_of
+from dastak.core.lockout import Lock
 from dastak.core.login_settings import LoginSettings
 from dastak.core.people_store import Asker, Entry, LoginPorts, PasswordLink
 from dastak.core.person import Person, PersonId, name_key, ways, with_password
@@ -44,8 +45,11 @@ async def name_account(
     *,
     session_digest: bytes,
     said: Particulars,
+    lock_of: Callable[[Person], Awaitable[Lock | None]],
 ) -> None:
     """Open a session for whoever names an account, and send its phone a code if there is one.
+
+    To a number that is locked nothing is sent, for no code of it would prove anything.
 
     Raises:
         RateLimited: Too many came from there, whomever they named.
@@ -61,7 +65,7 @@ async def name_account(
     await refuse_source(login, source)
     allowed = await login.people.claim(claims, now=now) is None
     asked: VerificationId | None = None
-    if found is not None and allowed and _may_be_sent(found):
+    if found is not None and allowed and _may_be_sent(found) and await lock_of(found) is None:
         asked = await _send(login, caller, found, said)
     session = BrowserSession(
         digest=session_digest,

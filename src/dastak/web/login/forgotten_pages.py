@@ -116,6 +116,7 @@ async def _take_name(place: Place) -> Response:
         form.get("username", ""),
         session_digest=digest_of(secret),
         said=place.particulars(Channel.SMS, "reset"),
+        lock_of=place.lock,
     )
     return place.cookies.give(see_other(place.path(LOGIN_PATH, FORGOTTEN, "code")), secret)
 
@@ -166,7 +167,7 @@ async def _go_to_new(place: Place, session: BrowserSession, secret: str) -> Resp
     """Ask for one proof more, and go where it is typed together with the new password."""
     person = await place.login.people.find_person(session.person)
     if person is not None:
-        await _ask_more(place, session, person, _usable(place, session, person))
+        await _ask_more(place, session, person, await _usable(place, session, person))
     return place.cookies.give(see_other(place.path(LOGIN_PATH, FORGOTTEN, "new")), secret)
 
 
@@ -244,14 +245,16 @@ async def _others(place: Place, session: BrowserSession, person: Person) -> Sequ
     if session.asked is not None:
         held = await place.login.ports.store.find(place.caller.tenant.n, session.asked)
         now_asked = held.verification.particulars.channel
-    return [way for way in _usable(place, session, person) if way not in FACTORS or way is not now_asked]
+    usable = await _usable(place, session, person)
+    return [way for way in usable if way not in FACTORS or way is not now_asked]
 
 
-def _usable(place: Place, session: BrowserSession, person: Person) -> Sequence[Channel]:
-    """Return the ways whose code can be typed here; a call that speaks none has a page of its own."""
+async def _usable(place: Place, session: BrowserSession, person: Person) -> Sequence[Channel]:
+    """Return the ways whose code can be typed here now; a call that speaks none has a page of its own."""
     matches = place.caller.service.policy.match
     found = forgotten.more_ways(place.settings, session, person)
-    return [way for way in found if not (matches and way is Channel.VOICE)]
+    locked = await place.lock(person) is not None
+    return [way for way in found if way in FACTORS or not (locked or (matches and way is Channel.VOICE))]
 
 
 async def _new_page(
@@ -288,7 +291,7 @@ async def _take_new(place: Place) -> Response:
     place.check(FORM, form)
     if form.get("do", "").startswith("use-"):
         wanted = form["do"].removeprefix("use-")
-        ways = [way for way in _usable(place, session, person) if way.value == wanted]
+        ways = [way for way in await _usable(place, session, person) if way.value == wanted]
         await _ask_more(place, session, person, ways)
         return see_other(place.path(LOGIN_PATH, FORGOTTEN, "new"))
     recovery = form.get("recovery", "").strip()
