@@ -75,8 +75,15 @@ class Among:
         return in_hand(now, self._store.number) if takes else for_others(now)
 
     def hand_over(self, verification: Verification, message: Message) -> None:
-        """See `Ports.hand_over`. What is not in the hands of this node now, whoever lives finds."""
-        if message.owner == self._store.number:
+        """See `Ports.hand_over`. What is not in the hands of this node now, whoever lives finds.
+
+        A lost node sends nothing, for another may have it by then: it waits until it is heard again.
+        """
+        if message.owner != self._store.number:
+            return
+        if self._lost:
+            self.worker.look_for(message)
+        else:
             self.worker.hand_over(verification, message)
 
     def slots(self) -> int:

@@ -51,16 +51,23 @@ class Sender:
         self._nodes = nodes
         self.among = Among(Settings(), cast("Any", nodes))
         self._handed: list[Message] = []
+        self._kept: list[Message] = []
         monkeypatch.setattr(
             self.among.worker, "hand_over", lambda _one, message: self._handed.append(message)
         )
+        monkeypatch.setattr(self.among.worker, "look_for", self._kept.append)
 
     def hands_over(self, owner: int) -> bool:
         """Say whether a message that was committed in somebody's hands leaves here at once."""
         message = some_message(one := some_verification(), owner=owner)
         self._handed.clear()
+        self._kept.clear()
         self.among.hand_over(one, message)
         return self._handed == [message]
+
+    def keeps(self, owner: int) -> bool:
+        """Say whether such a message waits here until this node is heard of again."""
+        return not self.hands_over(owner) and len(self._kept) == 1
 
     async def until_it_leases(self, owner: int) -> None:
         """Wait for beats until what is accepted here is in such hands."""
@@ -85,10 +92,13 @@ async def test_node_that_is_lost_takes_nothing_in_hand_until_it_is_heard_of_agai
         nodes.away = True
         await sender.until_it_leases(0)
         lost = sender.among.lease(NOW), sender.hands_over(0)
+        late = sender.hands_over(1), sender.keeps(1), sender.keeps(0)
         nodes.away, nodes.dead = False, True
         await sender.until_it_leases(2)
         back = sender.among.lease(NOW), sender.hands_over(2), sender.hands_over(1)
 
     assert living == (in_hand(NOW, 1), True, False)
     assert lost == (for_others(NOW), False)
+    # A commit that began before the node was lost, and one that others find.
+    assert late == (False, True, False)
     assert back == (in_hand(NOW, 2), True, False)
