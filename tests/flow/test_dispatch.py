@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from dastak.core.errors import TooLate
 from dastak.core.events import Event, MessageDropped, MessageQueued, MessageSubmitted
 from dastak.core.message import MessageState
-from dastak.core.node import LEASE_S
+from dastak.core.node import LEASE_S, in_hand
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
 from dastak.core.tenant import Mode
@@ -171,6 +171,38 @@ async def test_message_that_became_late_in_the_lane_is_dropped_and_the_event_say
 @pytest.fixture
 def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "DUE_EVERY_S", 3600.0)
+
+
+@pytest.mark.usefixtures("nobody_looks")
+async def test_message_leased_anew_while_it_waited_is_still_looked_for_when_its_node_is_lost(
+    tmp_path: Path,
+) -> None:
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        started = await house.start()
+        now = house.clock.advance(LEASE_S)
+        for held in await house.store.due(now, lease_until=in_hand(now).due_at, limit=FEW + 1):
+            worker.hand_over(held.verification, held.message)
+        worker.let_go()
+        worker.look_now()
+        gate.opened.set()
+
+        await house.sees(MessageSubmitted, FEW + 1)
+
+        assert await house.message_state(started) is MessageState.SUBMITTED
+        assert [outgoing.msisdn for outgoing in house.routes[0].offered].count(started.msisdn) == 1
+
+
+async def test_message_that_is_offered_again_while_it_waits_leaves_as_it_is_then(tmp_path: Path) -> None:
+    north, south = ScriptedRoute("north"), ScriptedRoute("south")
+    async with open_house(tmp_path, north, south) as house, overloaded(house) as (worker, gate):
+        started = await house.start()
+        worker.hand_over(started, replace(await house.message(started), tries=1, tried=("north",)))
+        assert worker.waiting == 1
+
+        gate.opened.set()
+        await house.sees(MessageSubmitted, 2 * FEW + 1)
+
+    assert [outgoing.msisdn for outgoing in south.offered].count(started.msisdn) == 1
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ log = logging.getLogger("dastak.dispatch")
 
 
 class _Held(NamedTuple):
-    """What waits in the lane."""
+    """What waits in the lane; its message may have been leased anew since."""
 
     verification: Verification
     message: Message
@@ -86,8 +86,11 @@ class Dispatch:
         return Queue(crowds, pace.per_s(now_s))
 
     def offer(self, verification: Verification, message: Message) -> None:
-        """Let a message leave, or wait. One that is here already (its lease ended) changes nothing."""
-        if message.key in self._tasks or message.key in self._in_lane:
+        """Let a message leave, or wait. One that waits already (its lease ended) has its new lease then."""
+        if message.key in self._tasks:
+            return
+        if message.key in self._in_lane:
+            self._in_lane[message.key] = message
             return
         ways = ways_of(self._ports, verification, message, self._ports.clock.now())
         led = self._with_room(ways, message) if len(self._tasks) < IN_FLIGHT_MAX else None
@@ -132,7 +135,10 @@ class Dispatch:
         waiting, late = self._lane.take(now_s, ready=ready)
         for given_up in late:
             self._give_up(given_up, now_s)
-        return waiting
+        if waiting is None:
+            return None
+        held = waiting.what
+        return waiting._replace(what=held._replace(message=self._in_lane[held.message.key]))
 
     def _leave(self, waiting: Waiting[_Held]) -> bool:
         """Let a message leave that waited, if one of its routes has room."""
@@ -234,8 +240,8 @@ class Dispatch:
             self._give_up(given_up, now_s)
 
     def _give_up(self, given_up: GivenUp[_Held], now_s: float) -> None:
-        waiting, message = given_up.waiting, given_up.waiting.what.message
-        self._in_lane.pop(message.key, None)
+        waiting = given_up.waiting
+        message = self._in_lane.pop(waiting.what.message.key)
         if given_up.why == LATE:
             why = (
                 f"after its wait for room on {waiting.route} the code lives "
