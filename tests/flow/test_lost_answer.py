@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from dastak.core.errors import Overloaded
 from dastak.core.events import MessageSubmitted
-from dastak.core.message import MessageState
+from dastak.core.message import MessageKey, MessageState
 from dastak.core.node import LEASE_S, in_hand
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Policy
@@ -301,3 +301,36 @@ async def test_no_more_than_the_bound_is_remembered(house: House, monkeypatch: p
             worker.look_for(message)
 
         assert worker.in_doubt == 2
+
+
+async def test_few_are_asked_for_in_one_look_and_what_cannot_be_read_holds_nobody_up(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker_module, "DUE_EVERY_S", 3600.0)
+    monkeypatch.setattr(worker_module, "DOUBTS_ASKED_MAX", 2)
+    asked: list[MessageKey] = []
+    handed: list[tuple[int, MessageKey]] = []
+    house.ports = replace(house.ports, hand_over=lambda _one, found: handed.append((len(asked), found.key)))
+    read = house.store.decide
+
+    async def decide(key: MessageKey, *wanted: Any, **more: Any) -> Any:
+        asked.append(key)
+        if key == broken.key:
+            raise RuntimeError("this row cannot be read")
+        return await read(key, *wanted, **more)
+
+    async with Worker(retention=DAY) as worker:
+        await worker.run(house.ports)
+        broken, *well = [await house.message(await house.start(some_msisdn(n))) for n in range(4)]
+        handed.clear()
+        monkeypatch.setattr(house.store, "decide", decide)
+        for message in (broken, *well):
+            worker.look_for(message)
+        async with asyncio.timeout(10):
+            while len(handed) < len(well):
+                worker.look_now()
+                await asyncio.sleep(0)
+
+        assert handed == [(2, well[0].key), (4, well[1].key), (4, well[2].key)]
+        assert worker.in_doubt == 1
+    assert "this row cannot be read" in caplog.text

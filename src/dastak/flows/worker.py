@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 
@@ -27,6 +28,8 @@ DUE_EVERY_S: Final = 0.5
 DUE_MAX: Final = 1_000
 # Of how many it is asked whether they were committed; past it their leases bring them back.
 DOUBTED_MAX: Final = 1_000
+# Of how many in one look: they stand in the batches of who starts and checks now.
+DOUBTS_ASKED_MAX: Final = 100
 SWEEP_EVERY_S: Final = 1.0
 # So many rows hold the loop for some five milliseconds.
 SWEEP_MAX: Final = 250
@@ -147,14 +150,22 @@ class Worker:
         now = ports.clock.now()
         self._doubted = {key: doubted for key, doubted in self._doubted.items() if _has_lease(doubted, now)}
         owner = ports.lease(now).owner
-        asked = [doubted for doubted in self._doubted.values() if doubted.owner == owner]
-        answers = await asyncio.gather(*(_found(ports, doubted) for doubted in asked))
-        for doubted, held in zip(asked, answers, strict=True):
-            if held is None:
-                continue  # it may still come, as from a server that waits for its standby
-            self._doubted.pop(doubted.key, None)
-            if held.message is not None and _is_as_written(held.message, doubted):
-                ports.hand_over(held.verification, held.message)
+        own = (doubted for doubted in self._doubted.values() if doubted.owner == owner)
+        asked = tuple(islice(own, DOUBTS_ASKED_MAX))
+        answers = await asyncio.gather(*(_found(ports, one) for one in asked), return_exceptions=True)
+        broken = [answer for answer in answers if isinstance(answer, BaseException)]
+        if broken:
+            log.error("%d messages in doubt could not be looked for", len(broken), exc_info=broken[0])
+        for doubted, answer in zip(asked, answers, strict=True):
+            if self._doubted.get(doubted.key) is not doubted:
+                continue  # it was looked for anew meanwhile
+            del self._doubted[doubted.key]
+            if isinstance(answer, Held):
+                if answer.message is not None and _is_as_written(answer.message, doubted):
+                    ports.hand_over(answer.verification, answer.message)
+                continue
+            # It may still come, as from a server that waits for its standby. The others are asked first.
+            self._doubted[doubted.key] = doubted
 
     async def _sweep(self, ports: Ports) -> None:
         """Sweep until nothing is left, a little at a time so that nobody waits behind it."""
