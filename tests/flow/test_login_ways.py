@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from html import unescape
 from typing import Any, cast
 
@@ -17,8 +18,8 @@ from dastak.core.ids import VerificationId, digest_of
 from dastak.core.lockout import WRONG_CONSECUTIVE_MAX, WRONG_PER_HOUR_MAX, Tally
 from dastak.core.login_settings import LoginSettings
 from dastak.core.oidc import TokenKind
-from dastak.core.people_store import Entry, LoginPorts, Passwords
-from dastak.core.person import PERSON_ID_OCTETS, Owned, Person, PersonId, name_key
+from dastak.core.people_store import Asker, Entry, LoginPorts, Passwords, PeopleStore
+from dastak.core.person import PERSON_ID_OCTETS, Owned, Person, PersonId, name_key, with_password
 from dastak.core.policy import ATTEMPTS_MAX, Channel
 from dastak.core.ports import Change
 from dastak.core.sign_in_state import BrowserSession, Device, Purpose, Stage, amr_of, ask
@@ -85,7 +86,9 @@ class Login:
 
 
 @asynccontextmanager
-async def password_passed(house: House, settings: LoginSettings, **changes: Any) -> AsyncIterator[Login]:
+async def password_passed(
+    house: House, settings: LoginSettings, *, passwords: Any = None, **changes: Any
+) -> AsyncIterator[Login]:
     """Open the pages to a browser whose password was right; the person is as `changes` says."""
     tenant = await house.store.put_tenant(replace(house.caller.tenant, n=0))
     await house.store.put_service(replace(house.caller.service, n=0, tenant=tenant.n))
@@ -101,7 +104,7 @@ async def password_passed(house: House, settings: LoginSettings, **changes: Any)
         ports=house.ports, directory=directory, templates=PageTemplates(PageFiles()), public_url=URL
     )
     ports = LoginPorts(
-        ports=house.ports, people=people, passwords=cast(Passwords, None), asks_elsewhere=cast(Any, None)
+        ports=house.ports, people=people, passwords=cast(Passwords, passwords), asks_elsewhere=cast(Any, None)
     )
     rooms = LoginHouse(
         house=pages,
@@ -457,6 +460,34 @@ async def test_factor_set_up_in_one_browser_lets_no_other_in_that_came_by_the_pa
         assert own == [200, 200]
         assert others == ([303, 303] if required else [200, 200])
         assert form.status_code == (200 if required else 303), "it signs in anew"
+
+
+class ChangedAfterwards:
+    """Passwords that are kept as they are; one that is right is changed a moment after it was looked at."""
+
+    def __init__(self, people: PeopleStore) -> None:
+        self._people = people
+
+    async def holds(self, kept: str | None, clear: str, _asker: Asker, whose: bytes) -> bool:
+        if kept == clear:
+            await self._people.move_person(PersonId(whose), partial(with_password, kept="another one"))
+        return kept == clear
+
+    def is_outdated(self, _kept: str) -> bool:
+        return False
+
+
+async def test_password_that_was_right_a_moment_ago_gets_the_answer_of_a_wrong_one(house: House) -> None:
+    passwords = ChangedAfterwards(house.store.people)
+    async with password_passed(house, ANY, passwords=passwords, password="the one") as login:
+        first = "/login/acme/login"
+
+        wrong = await login.send(first, username="asha", password="no such")
+        right = await login.send(first, username="asha", password="the one")
+
+        assert (await login.has()).password == "another one", "it was right"
+        assert (right.status_code, right.text) == (wrong.status_code, wrong.text)
+        assert login.browser.cookies[COOKIE] == SECRET
 
 
 async def test_account_lists_the_browsers_of_now_and_how_long_each_is_trusted(house: House) -> None:
