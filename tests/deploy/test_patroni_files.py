@@ -67,3 +67,11 @@ def test_page_names_every_file() -> None:
     page = PAGE.read_text()
 
     assert [path.name for path in sorted(PATRONI.iterdir()) if path.name not in page] == []
+
+
+def test_page_sets_in_an_older_cluster_what_a_new_one_begins_with() -> None:
+    postgresql = settings()["postgresql"]
+    assert isinstance(postgresql, dict)
+    told = dict(re.findall(r"edit-config --force --pg (\w+)=(\w+)", PAGE.read_text()))
+
+    assert told == {"max_locks_per_transaction": str(postgresql["parameters"]["max_locks_per_transaction"])}
