@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.landing import (
+    IMAGE_UNSAVED_KEPT,
     IMAGES_PER_PAGE_MAX,
     LEADS_EXPORTED_MAX,
     Consent,
@@ -30,6 +31,7 @@ from dastak.core.outcome import Outcome
 from dastak.core.ports import Change
 from dastak.core.tenant import Mode
 from dastak.store import landing_tables
+from dastak.store.landing_rows import lead_of
 from dastak.store.landing_tables import LandingTables
 from tests.support.samples import (
     MSISDN,
@@ -47,6 +49,8 @@ Reopen = Callable[[], AbstractAsyncContextManager[Any]]
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+# When a picture was uploaded that nobody waits for any more.
+LONG_AGO = NOW - IMAGE_UNSAVED_KEPT - timedelta(milliseconds=1)
 TOKEN = b"t" * 32
 TICKED = Consent(
     field="agree",
@@ -276,11 +280,11 @@ async def test_pictures_are_kept_and_few(landing: Any) -> None:
     pictures = some_pictures(page)
     await landing.put_page(replace(page, draft=naming(*pictures)))
     for picture in pictures:
-        await landing.put_image(picture)
-    await landing.put_image(pictures[0])
+        await landing.put_image(picture, now=LONG_AGO)
+    await landing.put_image(pictures[0], now=NOW)
 
     with pytest.raises(Conflict):
-        await landing.put_image(replace(pictures[0], name="f" * 32))
+        await landing.put_image(replace(pictures[0], name="f" * 32), now=NOW)
 
     assert await landing.image(page.n, pictures[3].name) == pictures[3]
     with pytest.raises(NotFound):
@@ -293,9 +297,9 @@ async def test_picture_goes_when_there_are_too_many_and_neither_draft_nor_versio
     page = await landing.put_page(some_page())
     other = await landing.put_page(some_page("holi"))
     *pictures, late, beside, last = some_pictures(page, IMAGES_PER_PAGE_MAX + 3)
-    await landing.put_image(replace(pictures[2], page=other.n))
+    await landing.put_image(replace(pictures[2], page=other.n), now=LONG_AGO)
     for picture in pictures:
-        await landing.put_image(picture)
+        await landing.put_image(picture, now=LONG_AGO)
     await landing.publish(published(page, naming(pictures[0])))
     live = await landing.publish(published(page, naming(pictures[0])))
     await landing.put_page(replace(live, draft=naming(pictures[1])))
@@ -303,19 +307,55 @@ async def test_picture_goes_when_there_are_too_many_and_neither_draft_nor_versio
     async def kept(*asked: PageImage) -> list[bool]:
         return [await there(landing, picture) for picture in asked]
 
-    await landing.put_image(late)
+    await landing.put_image(late, now=NOW)
     before = await kept(*pictures)
     used = [*pictures[:2], late, beside, last]
     again = [replace(one, name=f"{n:031x}f") for n, one in enumerate(pictures[: IMAGES_PER_PAGE_MAX - 3])]
     for picture in again:
-        await landing.put_image(picture)
-    await landing.put_image(beside, beside=[late.name])
-    await landing.put_image(last, beside=[late.name, beside.name])
+        await landing.put_image(picture, now=LONG_AGO)
+    await landing.put_image(beside, now=NOW, beside=[late.name])
+    await landing.put_image(last, now=NOW, beside=[late.name, beside.name])
 
     assert before == [True, True] + [False] * (IMAGES_PER_PAGE_MAX - 2)
     assert await kept(*used) == [True] * 5
     assert not any(await kept(*again))
     assert await there(landing, replace(pictures[2], page=other.n))
+
+
+async def test_picture_that_an_editor_has_not_saved_yet_makes_no_room_for_a_while(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    *pictures, late, last = some_pictures(page, IMAGES_PER_PAGE_MAX + 2)
+    for picture in pictures:
+        await landing.put_image(picture, now=NOW)
+    soon = NOW + IMAGE_UNSAVED_KEPT
+
+    with pytest.raises(Conflict, match="those of the last hour that are not saved"):
+        await landing.put_image(late, now=soon)
+    waited = [await there(landing, picture) for picture in (*pictures, late)]
+    await landing.put_image(pictures[0], now=soon)
+    await landing.put_image(late, now=soon + timedelta(milliseconds=1))
+    after = [await there(landing, picture) for picture in (*pictures, late)]
+    await landing.put_image(last, now=soon + timedelta(milliseconds=1))
+
+    assert waited == [True] * IMAGES_PER_PAGE_MAX + [False]
+    assert after == [True] + [False] * (IMAGES_PER_PAGE_MAX - 1) + [True]
+    assert [await there(landing, picture) for picture in (pictures[0], late, last)] == [True] * 3
+
+
+async def test_picture_that_was_saved_makes_room_at_once_when_it_is_used_no_more(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    *pictures, last = some_pictures(page, IMAGES_PER_PAGE_MAX + 1)
+    for picture in pictures:
+        await landing.put_image(picture, now=NOW)
+        page = await landing.put_page(replace(page, draft=naming(picture)))
+
+    await landing.put_image(last, now=NOW)
+
+    assert [await there(landing, picture) for picture in (*pictures, last)] == [
+        *[False] * (IMAGES_PER_PAGE_MAX - 1),
+        True,
+        True,
+    ]
 
 
 async def there(landing: Any, picture: PageImage) -> bool:
@@ -404,6 +444,46 @@ async def test_leads_are_filtered_and_come_in_pages_newest_first(
     assert await landing.lead_count(page.n) == 3
 
 
+async def test_search_of_leads_finds_what_was_typed_letter_for_letter(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    quoted = await won(landing, page, 1, values={"name": 'Ravi "R\\K" Nair', "city": "Pune"})
+    # A text of the page may hold what no column of PostgreSQL does; the record has it in other letters.
+    odd = await won(landing, page, 2, values={"name": "Meera"}, consents=(replace(TICKED, text="a\0b Pune"),))
+
+    async def found(contains: str) -> list[Lead]:
+        return list(await landing.leads(LeadFilter(page=page.n, contains=contains)))
+
+    assert await found('"R\\K"') == [quoted]
+    assert await found("pune") == [quoted]
+    assert await found("meera") == [odd]
+    assert [await found(text) for text in ('","', "\\u0000", "%", "_")] == [[]] * 4
+
+
+@pytest.mark.parametrize("word", ["values", "name", "agree", "Call me.", "nothing of this"])
+async def test_search_of_leads_asks_once_and_reads_no_more_than_it_lists(
+    store: Any, landing: Any, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing_tables, "LEADS_AT_ONCE", 2)
+    page = await landing.put_page(some_page())
+    first, *_ = [await won(landing, page, n, values={"name": f"Ravi {n}"}) for n in range(1, 6)]
+    read: list[int] = []
+
+    def noted(row: Any) -> Lead:
+        read.append(row[0])
+        return lead_of(row)
+
+    monkeypatch.setattr(landing_tables, "lead_of", noted)
+    desk = NotingDesk(store._desk)
+    tables = LandingTables(desk)  # type: ignore[arg-type]
+
+    nobody = await tables.leads(LeadFilter(page=page.n, contains=word, limit=2))
+    one = await tables.leads(LeadFilter(page=page.n, contains="ravi 1", limit=2))
+
+    assert (nobody, one) == ([], [first])
+    assert [[statement for statement, _ in asked] for asked in desk.asked] == [["leads"]] * 2
+    assert read == [first.n]
+
+
 async def test_lead_is_forgotten_when_its_time_is_up_or_its_person_asks(store: Any, landing: Any) -> None:
     page = await landing.put_page(some_page())
     soon = await won(landing, page, 1, gone_at=NOW + DAY)
@@ -461,14 +541,20 @@ async def test_lead_that_is_won_stays_for_no_longer_than_its_page_says_then(land
 
 
 class NotingDesk:
-    """A desk that notes what each transaction asks for."""
+    """A desk that notes what each transaction and each list asks for."""
 
     def __init__(self, desk: Any) -> None:
         self._desk, self.asked = desk, list[list[tuple[str, Any]]]()
 
     def write(self, work: Callable[[Any], Any]) -> Any:
+        return self._desk.write(self._noted(work))
+
+    def list(self, work: Callable[[Any], Any]) -> Any:
+        return self._desk.list(self._noted(work))
+
+    def _noted(self, work: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def noted(execute: Any) -> Any:
-            asked: list[tuple[str, Any]] = []
+            asked: Any = []
             self.asked.append(asked)
 
             def noting(statement: str, row: Any = ()) -> Any:
@@ -477,7 +563,7 @@ class NotingDesk:
 
             return work(noting)
 
-        return self._desk.write(noted)
+        return noted
 
 
 async def test_leads_that_go_soon_enough_are_looked_at_a_few_in_each_transaction_and_once(

@@ -62,7 +62,7 @@ async def two_tenants(landing: Landing) -> None:
         await store.people.put_login(LoginSettings(service=service, open_sign_up=True))
     page = await landing.published(slug="holi", tenant=2, service=put.n, host=BOLT)
     picture = PageImage(page=page.n, name=PICTURE, kind="image/png", width=1, height=1, octets=b"x")
-    await landing.store.put_image(picture)
+    await landing.store.put_image(picture, now=NOW)
     await landing.published(host=ACME)
 
 

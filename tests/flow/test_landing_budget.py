@@ -17,6 +17,7 @@ from dastak.web.landing.starter import begin
 from tests.support.house import House
 from tests.support.landing_visitors import Landing, Visitor, open_landing
 from tests.support.page_work import solve
+from tests.support.samples import NOW
 
 LOGO: Final = "c" * 32
 LOGO_OCTETS: Final = 5000
@@ -68,7 +69,7 @@ async def look(landing: Landing, design: Design) -> tuple[Weight, ...]:
     picture = PageImage(
         page=page.n, name=LOGO, kind="image/png", width=1, height=1, octets=b"x" * LOGO_OCTETS
     )
-    await landing.store.put_image(picture)
+    await landing.store.put_image(picture, now=NOW)
     visitor = landing.visitor()
     form = await visitor.get("/f/diwali?lang=ta")
     code = await visitor.asked("/f/diwali?lang=ta")

@@ -17,7 +17,14 @@ from msgspec.structs import replace
 
 from dastak.api.lead_endpoints import ExchangeBody, LeadView, exchange_lead
 from dastak.core.errors import InvalidRequest, NotFound
-from dastak.core.landing import IMAGES_PER_PAGE_MAX, LandingPage, PageImage, PageState, PageVersion
+from dastak.core.landing import (
+    IMAGE_UNSAVED_KEPT,
+    IMAGES_PER_PAGE_MAX,
+    LandingPage,
+    PageImage,
+    PageState,
+    PageVersion,
+)
 from dastak.core.tenant import Mode
 from dastak.store import landing_tables
 from dastak.tenancy.console_service import ensure_console
@@ -100,7 +107,7 @@ async def editing(landing: Landing) -> Editing:
 
 def hidden(shown: httpx.Response) -> dict[str, str]:
     """Return what the editor's form says of what it was drawn from."""
-    names = ("edition", "shape", "look.of", "look.had", "lang.shown")
+    names = ("edition", "shape", "look.logo", "look.of", "look.had", "lang.shown")
     return {name: unescape(field(shown, name)) for name in names}
 
 
@@ -410,6 +417,47 @@ async def test_file_that_is_no_plain_picture_is_refused_and_nothing_changes(
     assert await desk.draft() == before
 
 
+async def test_pictures_of_the_second_editor_are_shown_with_the_words_and_saved_when_chosen(
+    landing: Landing,
+) -> None:
+    desk = await editing(landing)
+    await desk.save(do="add", add="image")
+    drawn = hidden(await desk.visitor.get(f"{HOME}/{desk.page.n}"))
+    second = await desk.form(**drawn, **{"b1.title.en": "Second"})
+    await desk.save({"picture.logo": some_png()})
+    first = (await desk.draft()).logo
+
+    late = await desk.save({"picture.logo": some_png(b"\0\x01"), "picture.6": some_png(b"\0\x02")}, **second)
+    again = await desk.save(**{**second, **hidden(late)})
+    unseen = await desk.draft()
+    button = re.search(r'value="(over:\d+)"', again.text)
+    assert button is not None
+    chosen = await desk.save(**{**second, **hidden(again), "do": button[1]})
+    design = await desk.draft()
+
+    assert [one.status_code for one in (late, again, chosen)] == [409, 409, 303]
+    assert (unseen.logo, unseen.blocks[6].image) == (first, None)
+    names = (design.logo, design.blocks[6].image)
+    assert len({first, *names}) == 3
+    for name in names:
+        assert f"{HOME}/{desk.page.n}/image/{name}" in again.text
+        assert await landing.store.image(desk.page.n, name)
+    assert design.blocks[1].title["en"] == "Second"
+
+
+async def test_logo_that_another_editor_chose_stays_where_words_alone_are_saved(landing: Landing) -> None:
+    desk = await editing(landing)
+    await desk.save({"picture.logo": some_png()})
+    shown = await desk.visitor.get(f"{HOME}/{desk.page.n}")
+
+    await desk.save(**hidden(shown), **{"b1.title.en": "Words"})
+    kept = (await desk.draft()).logo
+    await desk.save(**{**hidden(shown), "edition": (await desk.form())["edition"]}, do="logo-remove")
+
+    assert kept == field(shown, "look.logo")
+    assert (await desk.draft()).logo is None
+
+
 async def test_texts_that_came_with_a_refused_picture_or_button_are_shown_again(landing: Landing) -> None:
     desk = await editing(landing)
     words = {"b1.title.en": "Half price", "slug": "spring", "keep_days": "30"}
@@ -431,7 +479,7 @@ async def test_pictures_that_come_together_all_stay_where_others_make_room(landi
         picture = PageImage(
             page=desk.page.n, name=f"{n:032x}", kind="image/png", width=1, height=1, octets=b"x"
         )
-        await landing.store.put_image(picture)
+        await landing.store.put_image(picture, now=NOW - 2 * IMAGE_UNSAVED_KEPT)
 
     saved = await desk.save({"picture.logo": some_png(), "picture.6": some_png(b"\0\x01")})
 
@@ -462,7 +510,7 @@ async def test_one_picture_too_many_is_told_and_offers_nobody_elses_draft(landin
     )
     for name in names:
         picture = PageImage(page=desk.page.n, name=name, kind="image/png", width=1, height=1, octets=b"x")
-        await landing.store.put_image(picture)
+        await landing.store.put_image(picture, now=NOW)
     await desk.landing.store.put_page(
         replace(await landing.store.page(desk.page.n), draft=encode(begin("Acme", ("en",), theme="ocean")))
     )

@@ -22,6 +22,8 @@ KEEP_DAYS_MAX: Final = 730
 PAGES_MAX: Final = 200
 VERSIONS_SHOWN_MAX: Final = 50
 IMAGES_PER_PAGE_MAX: Final = 10
+# For so long one that was uploaded waits for its editor to save it, and makes no room for others.
+IMAGE_UNSAVED_KEPT: Final = timedelta(hours=1)
 LEADS_SHOWN_MAX: Final = 200
 LEADS_EXPORTED_MAX: Final = 50_000
 # Longer than the longest life of a code; then what was typed is forgotten and only counts stay.

@@ -64,11 +64,14 @@ class LandingStore(Protocol):
     async def versions(self, page: int) -> Sequence[PageVersion]:
         """List the versions of a page, newest first."""
 
-    async def put_image(self, image: PageImage, *, beside: Collection[str] = ()) -> None:
+    async def put_image(self, image: PageImage, *, now: datetime, beside: Collection[str] = ()) -> None:
         """Keep a picture; where there are too many, those go that neither the draft nor a version names.
+
+        One that no draft has named yet stays for `IMAGE_UNSAVED_KEPT`: its editor may be about to save it.
 
         Args:
             image: The picture.
+            now: The present instant.
             beside: The names of those that come with it, which the draft will name as well.
 
         Raises:

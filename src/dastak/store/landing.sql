@@ -45,14 +45,19 @@ SELECT count(*) FROM landing_image WHERE page = ? AND name <> ?
 SELECT i.name FROM landing_image AS i WHERE i.page = ?1
     AND NOT EXISTS (SELECT 1 FROM landing_page AS p WHERE p.n = ?1 AND instr(p.draft, i.name) > 0)
     AND NOT EXISTS (SELECT 1 FROM landing_version AS v WHERE v.page = ?1 AND instr(v.body, i.name) > 0)
+    AND i.unsaved_at < ?2
+
+-- name: images_saved
+UPDATE landing_image SET unsaved_at = 0 WHERE page = ?1 AND unsaved_at > 0 AND instr(?2, name) > 0
 
 -- name: delete_image
 DELETE FROM landing_image WHERE page = ? AND name = ?
 
 -- name: put_image
-INSERT INTO landing_image (page, name, kind, width, height, octets) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO landing_image (page, name, kind, width, height, octets, unsaved_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (page, name) DO UPDATE SET
-    kind = excluded.kind, width = excluded.width, height = excluded.height, octets = excluded.octets
+    kind = excluded.kind, width = excluded.width, height = excluded.height, octets = excluded.octets,
+    unsaved_at = excluded.unsaved_at
 
 -- name: page_image
 SELECT page, name, kind, width, height, octets FROM landing_image WHERE page = ? AND name = ?
@@ -106,12 +111,15 @@ FROM landing_lead WHERE exchange = ? AND exchange_until > ?
 UPDATE landing_lead SET exchange = NULL WHERE n = ?
 
 -- name: leads
+-- What was typed is a part of the record, which is longer but quicker to look through: as JSON (?8), it stands there as well.
 SELECT n, page, at, gone_at, variant, language, msisdn, verification, record FROM landing_lead
 WHERE page = ?1 AND (language = ?2 OR ?2 IS NULL) AND (variant = ?3 OR ?3 IS NULL)
     AND (at >= ?4 OR ?4 IS NULL) AND (at < ?5 OR ?5 IS NULL)
-    AND (?6 = '' OR ?7 <> '' AND instr('+' || msisdn, ?7) > 0 OR instr(lower(record), lower(?6)) > 0)
-    AND n < ?8
-ORDER BY n DESC LIMIT ?9
+    AND (?6 = '' OR ?7 <> '' AND instr('+' || msisdn, ?7) > 0
+        OR instr(lower(record), lower(?8)) > 0 AND EXISTS (
+            SELECT 1 FROM json_each(record, '$.values') AS typed WHERE instr(lower(typed.value), lower(?6)) > 0))
+    AND n < ?9
+ORDER BY n DESC LIMIT ?10
 
 -- name: lead_count
 SELECT count(*) FROM landing_lead WHERE page = ?

@@ -76,11 +76,9 @@ def number_in(text: str) -> str:
     return "".join(text.translate(_BETWEEN_DIGITS).split())
 
 
-def has(lead: Lead, text: str) -> bool:
-    """Say whether a text is a part of a lead's number, or of what was typed."""
-    typed = any(text.lower() in value.lower() for value in lead.values.values())
-    number = number_in(text)
-    return typed or (number != "" and number in lead.msisdn)
+def as_recorded(text: str) -> str:
+    """Return a text as it stands in the column `record`, which is JSON, within what was typed."""
+    return msgspec.json.encode(text).decode()[1:-1]
 
 
 def version_of(row: rows.Row) -> PageVersion:

@@ -11,6 +11,7 @@ import msgspec
 from dastak.core.errors import Conflict, NotFound
 from dastak.core.ids import VerificationId
 from dastak.core.landing import (
+    IMAGE_UNSAVED_KEPT,
     IMAGES_PER_PAGE_MAX,
     LEADS_EXPORTED_MAX,
     PAGES_MAX,
@@ -35,9 +36,9 @@ from dastak.store.landing_rows import (
     LeadRecord,
     PageRecord,
     VisitRecord,
+    as_recorded,
     carried_of,
     found,
-    has,
     lead_of,
     number_in,
     page_of,
@@ -95,9 +96,9 @@ class LandingTables:
         """See `LandingStore.versions`."""
         return [version_of(row) for row in await self._many("page_versions", page, VERSIONS_SHOWN_MAX)]
 
-    async def put_image(self, image: PageImage, *, beside: Collection[str] = ()) -> None:
+    async def put_image(self, image: PageImage, *, now: datetime, beside: Collection[str] = ()) -> None:
         """See `LandingStore.put_image`."""
-        await self._desk.write(partial(_put_image, image, beside))
+        await self._desk.write(partial(_put_image, image, now, beside))
 
     async def image(self, page: int, name: str) -> PageImage:
         """See `LandingStore.image`."""
@@ -153,11 +154,12 @@ class LandingTables:
             None if wanted.until is None else rows.to_ms(wanted.until),
             wanted.contains,
             number_in(wanted.contains),
+            as_recorded(wanted.contains),
+            NEWEST if wanted.before is None else wanted.before,
+            min(wanted.limit, LEADS_EXPORTED_MAX),
         ]
-        before = NEWEST if wanted.before is None else wanted.before
-        limit = min(wanted.limit, LEADS_EXPORTED_MAX)
         # Many are read where lists are, and not on the loop.
-        return await self._desk.list(partial(_leads, asked, wanted.contains, before, limit))
+        return await self._desk.list(partial(_leads, asked))
 
     async def lead_count(self, page: int) -> int:
         """See `LandingStore.lead_count`."""
@@ -214,19 +216,8 @@ class LandingTables:
         return await self._desk.write(lambda execute: execute(statement, row).rowcount)
 
 
-def _leads(
-    asked: Sequence[object], contains: str, before: int, limit: int, execute: Execute
-) -> Sequence[Lead]:
-    """Read leads; the statement finds some whose record has a text elsewhere than in what was typed."""
-    leads: list[Lead] = []
-    at_once = max(limit, LEADS_AT_ONCE) if contains else limit
-    while len(leads) < limit:
-        read = [lead_of(row) for row in execute("leads", (*asked, before, at_once)).fetchall()]
-        leads += [lead for lead in read if not contains or has(lead, contains)]
-        if len(read) < at_once:
-            break
-        before = read[-1].n
-    return leads[:limit]
+def _leads(asked: Sequence[object], execute: Execute) -> Sequence[Lead]:
+    return [lead_of(row) for row in execute("leads", asked).fetchall()]
 
 
 def sweep(execute: Execute, now: datetime, limit: int) -> None:
@@ -271,6 +262,7 @@ def _put_page(page: LandingPage, execute: Execute) -> LandingPage:
         raise Conflict("Another page has this address already; choose another one.") from taken
     if kept == 0:
         raise Conflict(_SAVED_MEANWHILE)
+    execute("images_saved", (page.n, page.draft))
     return msgspec.structs.replace(page, draft_edition=edition)
 
 
@@ -303,21 +295,24 @@ def _publish(version: PageVersion, edition: int | None, back: bool, execute: Exe
     return _put_page(live, execute)
 
 
-def _put_image(image: PageImage, beside: Collection[str], execute: Execute) -> None:
+def _put_image(image: PageImage, now: datetime, beside: Collection[str], execute: Execute) -> None:
     def full() -> bool:
         counted = execute("image_count", (image.page, image.name)).fetchone()
         return int(counted[0]) >= IMAGES_PER_PAGE_MAX
 
     if full():
-        for (name,) in execute("unused_images", (image.page,)).fetchall():
+        # Whoever uploaded one a moment ago may be about to save it, or to choose what stays.
+        old = rows.to_ms(now - IMAGE_UNSAVED_KEPT)
+        for (name,) in execute("unused_images", (image.page, old)).fetchall():
             if name not in beside:
                 execute("delete_image", (image.page, name))
         if full():
             raise Conflict(
-                f"A page has at most {IMAGES_PER_PAGE_MAX} pictures, with those of its earlier versions; "
-                "a duplicate of it begins with those of its draft alone."
+                f"A page has at most {IMAGES_PER_PAGE_MAX} pictures, with those of its earlier versions and "
+                "those of the last hour that are not saved; a duplicate of it begins with those of its "
+                "draft alone."
             )
-    row = (image.page, image.name, image.kind, image.width, image.height, image.octets)
+    row = (image.page, image.name, image.kind, image.width, image.height, image.octets, rows.to_ms(now))
     execute("put_image", row)
 
 

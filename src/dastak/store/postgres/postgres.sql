@@ -343,3 +343,20 @@ SELECT i.name FROM landing_image AS i WHERE i.page = $1
         WHERE p.n = $1 AND position(convert_to(i.name, 'UTF8') IN p.draft) > 0)
     AND NOT EXISTS (SELECT 1 FROM landing_version AS v
         WHERE v.page = $1 AND position(convert_to(i.name, 'UTF8') IN v.body) > 0)
+    AND i.unsaved_at < $2
+
+-- name: images_saved
+UPDATE landing_image SET unsaved_at = 0
+WHERE page = $1 AND unsaved_at > 0 AND position(convert_to(name, 'UTF8') IN $2::bytea) > 0
+
+-- name: leads
+-- JSON may name a character that no text here can have.
+SELECT n, page, at, gone_at, variant, language, msisdn, verification, record FROM landing_lead
+WHERE page = $1 AND (language = $2 OR $2 IS NULL) AND (variant = $3 OR $3 IS NULL)
+    AND (at >= $4 OR $4 IS NULL) AND (at < $5 OR $5 IS NULL)
+    AND ($6 = '' OR $7 <> '' AND strpos('+' || msisdn, $7) > 0
+        OR strpos(lower(record), lower($8)) > 0 AND EXISTS (
+            SELECT 1 FROM json_each_text(replace(record, '\u0000', '\u0020')::json -> 'values') AS typed
+            WHERE strpos(lower(typed.value), lower($6)) > 0))
+    AND n < $9
+ORDER BY n DESC LIMIT $10

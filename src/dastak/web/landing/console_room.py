@@ -27,6 +27,12 @@ HOME: Final = "/console/pages"
 # What stands below it about one page.
 ONE: Final = "/{page:int}"
 FORM: Final = "landing"
+# What of a page is previewed.
+PREVIEWS: Final[Mapping[str, str]] = {
+    "form": "The form",
+    "code": "The code page",
+    "done": "The thanks",
+}
 
 
 class Author(msgspec.Struct, frozen=True):

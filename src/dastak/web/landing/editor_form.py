@@ -4,11 +4,12 @@ Names of fields: `b2.title.hi` is the Hindi title of the third block, `b2.f0.lab
 field, `look.ink` a colour, `lang.hi` a language. A button is called `do`, such as `up:2` or `field-down:2:0`.
 
 While one types the draft moves on and the form stays as it was drawn. So it says what it was drawn from: its
-blocks (`shape`), its theme (`look.of`), its colours (`look.had`) and its languages (`lang.shown`).
+blocks (`shape`), its logo (`look.logo`), its theme (`look.of`), its colours (`look.had`) and its languages
+(`lang.shown`).
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -22,9 +23,7 @@ from dastak.web.landing.design import (
     OPTIONS_MAX,
     PLANNED_MAX,
     PLANNED_MIN,
-    PLANNED_USUAL,
     TEXT_CHARACTERS_MAX,
-    UTM_NAMES,
     Block,
     Corner,
     Design,
@@ -44,21 +43,11 @@ from dastak.web.landing.design import (
     Texts,
 )
 from dastak.web.landing.lead_fields import one_line
-from dastak.web.landing.starter import begun_in, sentences
+from dastak.web.landing.starter import NEW_BLOCKS, begun_in, new_experiment, new_field, sentences
 from dastak.web.landing.themes import COLOURS, THEMES, palette_named
 
 T = TypeVar("T")
 
-NEW_BLOCKS: Final[Mapping[str, Block]] = {
-    "text": Text(),
-    "image": Image(),
-    "hero": Hero(),
-    "fields": Fields(),
-    "otp": Otp(),
-    "success": Success(),
-    "legal": Legal(),
-    "languages": Languages(),
-}
 KIND_TITLES: Final[Mapping[FieldKind, str]] = {
     FieldKind.TEXT: "Line of text",
     FieldKind.EMAIL: "Email address",
@@ -70,6 +59,7 @@ KIND_TITLES: Final[Mapping[FieldKind, str]] = {
 }
 _COLOUR: Final = re.compile(r"#[0-9a-f]{6}")
 _ORIGIN: Final = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?")
+_OF_BLOCK: Final = re.compile(r"b[0-9]+\.")
 _CLIENT: Final = re.compile(r"client_[0-9a-f]{24}")
 _NAME_CHARACTERS_MAX: Final = 30
 # In the shape of a form: that it has a variant B.
@@ -119,13 +109,13 @@ def read_design(design: Design, form: Mapping[str, str]) -> Edited:
     """
     design = _drawn_from(design, form.get("shape"))
     languages, client = _languages(design, form), form.get("log_in_at", "")
-    framers, complaints = _framers(form.get("framed_by", ""))
+    framers, wrong = _framers(form.get("framed_by", ""))
     blocks = tuple(_block(block, f"b{n}", form, languages) for n, block in enumerate(design.blocks))
     read = Design(
         brand=one_line(form.get("brand", ""))[:BRAND_CHARACTERS_MAX],
         languages=languages,
         look=_look(design.look, form),
-        logo=design.logo,
+        logo=form.get("look.logo", design.logo or "") or None,
         blocks=blocks,
         experiment=_experiment(design, form, languages),
         framed_by=framers,
@@ -136,13 +126,30 @@ def read_design(design: Design, form: Mapping[str, str]) -> Edited:
     for language in languages:
         if language not in shown:
             read = begun_in(read, language, own)
-    return Edited(read, complaints, "")
+    return Edited(read, (*_left_out(design, form, languages), *wrong), "")
 
 
 def pressed(read: Edited, form: Mapping[str, str]) -> Edited:
     """Do what a form's button asks for. Raises: InvalidRequest (it is none of ours, or there is no room)."""
     design, focus = _act(read.design, form, form.get("do", "save"))
     return read._replace(design=design, focus=focus or read.focus)
+
+
+def as_typed(form: Mapping[str, str], *, moved: bool) -> Mapping[str, str]:
+    """Return what to show again of a form, letter for letter, whatever was made of it.
+
+    Args:
+        form: What it holds.
+        moved: Its blocks are in other places by now, by which their fields are named.
+    """
+    return {name: text for name, text in form.items() if not (moved and _OF_BLOCK.match(name))}
+
+
+def edition_of(form: Mapping[str, str]) -> int:
+    """Return which draft a form replaces: the one it was drawn from, or another's that its button names."""
+    verb, _, over = form.get("do", "").partition(":")
+    edition = over if verb == "over" else form.get("edition", "")
+    return int(edition[:9]) if edition.isascii() and edition.isdigit() else -1
 
 
 def with_picture(design: Design, place: str, name: str) -> Design:
@@ -165,7 +172,7 @@ def _drawn_from(design: Design, shape: str | None) -> Design:
     said = shape.split(maxsplit=BLOCKS_MAX + 1)
     tried = _VARIANT in said[-1:]
     blocks = tuple(_block_drawn(one) for one in (said[:-1] if tried else said))
-    experiment = (design.experiment or _new_experiment(design)) if tried else None
+    experiment = (design.experiment or new_experiment(design)) if tried else None
     return msgspec.structs.replace(design, blocks=blocks, experiment=experiment)
 
 
@@ -200,7 +207,7 @@ def _act(  # noqa: PLR0911 - one for each button
             return msgspec.structs.replace(design, blocks=tuple(moved)), f"b{focus}"
         case "field-add", [at]:
             n, kind = _number(at, len(blocks)), form.get(f"b{at}.add", "")
-            return _with_fields(design, n, lambda fields: [*fields, _new_field(kind, fields)])
+            return _with_fields(design, n, lambda fields: [*fields, new_field(kind, fields)])
         case (("field-up" | "field-down" | "field-remove"), [at, field]):
             n, way = _number(at, len(blocks)), verb.removeprefix("field-")
             return _with_fields(design, n, lambda fields: _moved(fields, way, field)[0])
@@ -212,7 +219,7 @@ def _act(  # noqa: PLR0911 - one for each button
         case "logo-remove", []:
             return msgspec.structs.replace(design, logo=None), "look"
         case "try", []:
-            return msgspec.structs.replace(design, experiment=_new_experiment(design)), "variant"
+            return msgspec.structs.replace(design, experiment=new_experiment(design)), "variant"
         case "try-end", []:
             return msgspec.structs.replace(design, experiment=None), "variant"
         case _:
@@ -257,12 +264,33 @@ def _languages(design: Design, form: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(chosen, key=lambda tag: tag != first))
 
 
+def _left_out(design: Design, form: Mapping[str, str], languages: Sequence[str]) -> Iterator[str]:
+    """Say what of a form's names, choices and numbers is not as it was typed."""
+    if "lang.first" in form and not any(form.get(f"lang.{tag}") == "yes" for tag in languages):
+        yield "A page speaks one language at least; it stays with those it has."
+    for n, block in enumerate(design.blocks):
+        for i, field in enumerate(block.fields if isinstance(block, Fields) else ()):
+            place = f"b{n}.f{i}"
+            written = one_line(form.get(f"{place}.name", field.name))
+            if not _field_name(written, ""):
+                yield f"“{written}” is no name: begin it with a letter a to z; “{field.name}” stays."
+            if max(map(len, _lines(place, form, languages).values()), default=0) > OPTIONS_MAX:
+                yield f"“{written}” has more than {OPTIONS_MAX} choices; those after them are left out."
+    if design.experiment is not None and "b-planned" in form and _planned(form) is None:
+        yield (
+            f"Variants are judged after {PLANNED_MIN} to {PLANNED_MAX} visitors of each; "
+            f"it stays at {design.experiment.planned}."
+        )
+
+
 def _framers(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     lines = [line.strip().rstrip("/") for line in text.splitlines() if line.strip()]
-    right = [line for line in lines if _ORIGIN.fullmatch(line)][:FRAMERS_MAX]
+    right = [line for line in lines if _ORIGIN.fullmatch(line)]
     wrong = [one_line(line) for line in lines if not _ORIGIN.fullmatch(line)]
-    told = tuple(f"{line} is no site; write it as https://www.example.in." for line in wrong)
-    return tuple(right), told
+    told = [f"{line} is no site; write it as https://www.example.in." for line in wrong]
+    if len(right) > FRAMERS_MAX:
+        told.append(f"At most {FRAMERS_MAX} sites may show the page; those after them are left out.")
+    return tuple(right[:FRAMERS_MAX]), tuple(told)
 
 
 def _look(look: Look, form: Mapping[str, str]) -> Look:
@@ -339,43 +367,31 @@ def _field_name(written: str, former: str) -> str:
     return name if name and name[0].isalpha() else former
 
 
+def _lines(place: str, form: Mapping[str, str], languages: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    said = {tag: form.get(f"{place}.options.{tag}", "").splitlines() for tag in languages}
+    return {tag: [one_line(line) for line in lines if line.strip()] for tag, lines in said.items()}
+
+
 def _options(place: str, form: Mapping[str, str], languages: Sequence[str]) -> tuple[Texts, ...]:
     """Read choices, one a line; the lines of all languages belong together by their number."""
-    lines = {
-        tag: [one_line(line) for line in form.get(f"{place}.options.{tag}", "").splitlines() if line.strip()]
-        for tag in languages
-    }
+    lines = _lines(place, form, languages)
     count = min(OPTIONS_MAX, max(map(len, lines.values()), default=0))
     return tuple({tag: said[n] for tag, said in lines.items() if n < len(said)} for n in range(count))
-
-
-def _new_field(kind: str, fields: Sequence[Field]) -> Field:
-    if kind not in set(FieldKind):
-        raise InvalidRequest("There is no such field.")
-    taken = {field.name for field in fields}
-    hidden = kind == FieldKind.HIDDEN
-    names = UTM_NAMES if hidden else (kind, *(f"{kind}_{n}" for n in range(2, FIELDS_MAX + 2)))
-    name = next((name for name in names if name not in taken), UTM_NAMES[0])
-    return Field(name=name, kind=FieldKind(kind), required=not hidden and kind != FieldKind.CHECKBOX)
 
 
 def _experiment(design: Design, form: Mapping[str, str], languages: Sequence[str]) -> Experiment | None:
     if design.experiment is None:
         return None
-    planned = form.get("b-planned", "")
+    planned = _planned(form)
     return Experiment(
         hero=Hero(title=_texts("v.title", form, languages), lead=_texts("v.lead", form, languages)),
         button=_texts("v.button", form, languages),
-        planned=max(PLANNED_MIN, min(PLANNED_MAX, _whole(planned, PLANNED_USUAL))),
+        planned=design.experiment.planned if planned is None else planned,
     )
 
 
-def _whole(text: str, usual: int) -> int:
-    return int(text[:7]) if text.isascii() and text.isdigit() else usual
-
-
-def _new_experiment(design: Design) -> Experiment:
-    """Begin variant B as a copy of what is there."""
-    hero = next((block for block in design.blocks if isinstance(block, Hero)), Hero())
-    otp = next((block for block in design.blocks if isinstance(block, Otp)), Otp())
-    return Experiment(hero=hero, button=otp.button)
+def _planned(form: Mapping[str, str]) -> int | None:
+    """Return how many visitors a form plans; None where it does not say so, or too few or too many."""
+    text = form.get("b-planned", "").strip()
+    planned = int(text[:8]) if text.isascii() and text.isdigit() else 0
+    return planned if PLANNED_MIN <= planned <= PLANNED_MAX else None

@@ -2,7 +2,7 @@
 
 1. Every button works without script; with script the form is kept while one types, and the preview follows.
 2. Who saves last does not undo another editor's work unseen: the form knows which draft it was made from, and
-   what was written in it is shown again when it cannot be kept.
+   what was written in it, with its pictures, is shown again when it cannot be kept: as it was typed.
 3. What is kept while one types changes nothing that visitors of a published page have, nor their leads: its
    address, who gets codes, and for how long leads stay are taken when somebody presses a button.
 4. Leads are let go sooner by a button that is called Save alone, and by no number that may be a slip.
@@ -29,29 +29,33 @@ from dastak.core.landing import (
 )
 from dastak.core.tenant import Mode, Service
 from dastak.tenancy.console_service import console_service
-from dastak.web.landing.console_room import HOME, ONE, Author, ConsoleRoom, pictures_of
+from dastak.web.landing.console_room import HOME, ONE, PREVIEWS, Author, ConsoleRoom, pictures_of
 from dastak.web.landing.design import UTM_NAMES, Corner, Design, Font, checked, encode
-from dastak.web.landing.editor_form import KIND_TITLES, Edited, pressed, read_design, shape_of, with_picture
+from dastak.web.landing.editor_form import (
+    KIND_TITLES,
+    Edited,
+    as_typed,
+    edition_of,
+    pressed,
+    read_design,
+    shape_of,
+    with_picture,
+)
 from dastak.web.landing.lead_fields import one_line
 from dastak.web.landing.look_alikes import host_fault, slug_fault
-from dastak.web.landing.publish_checks import TITLES, Fault, titled
+from dastak.web.landing.publish_checks import TITLES, offers_of, titled
 from dastak.web.landing.raster import read_picture
 from dastak.web.landing.starter import begin
 from dastak.web.landing.themes import COLOUR_TITLES, COLOURS, THEMES, key_of, palette_of
 from dastak.web.landing.visitor_pages import image, look
 from dastak.web.page_answers import headers, page, read_form, see_other
 from dastak.web.page_words import LANGUAGES
-from dastak.web.upload_form import UploadForm, read_upload
+from dastak.web.upload_form import read_upload
 
 _UNPROCESSABLE: Final = 422
 _CONFLICT: Final = 409
 # The buttons at the top and at the end of the form; each other one does something of its own.
 _SAVES: Final = frozenset({"save", "publish"})
-PREVIEWS: Final[Mapping[str, str]] = {
-    "form": "The form",
-    "code": "The code page",
-    "done": "The thanks",
-}
 _MODES: Final[Mapping[Mode, str]] = {
     Mode.TEST: "Try it: codes go to the virtual phones only",
     Mode.TEAM: "Team: codes go to the numbers that the service lists",
@@ -140,11 +144,13 @@ class PageEditor:
         self._room.check(request, author, upload.fields)
         found, design = await self._room.page(request, author)
         form, read = upload.fields, Edited(design, (), "")
+        shown = as_typed(form, moved=True)
         try:
-            read = read_design(design, form)
-            edited, put, status = await self._kept(found, read, upload)
+            read, shown = read_design(design, form), form
+            read = await self._with_pictures(found, read, upload.files)
+            edited, put, status = await self._kept(found, read, form)
         except (InvalidRequest, Conflict) as error:
-            return await self._refused(author, found, read, form, error)
+            return await self._refused(author, found, read, shown, error)
         if put.mode is not found.mode:
             self._room.tell(author, "page_codes_given", put, f"to {put.mode} phones")
         if form.get("quiet") == "yes":
@@ -156,7 +162,9 @@ class PageEditor:
             with suppress(Overloaded):
                 await self._store.keep_leads(put.n, put.keep_days)
         if edited.complaints:
-            return await self._editor(author, put, edited.design, complaints=edited.complaints, status=status)
+            typed = as_typed(form, moved=edited.design.blocks != read.design.blocks)
+            told = edited.complaints
+            return await self._editor(author, put, edited.design, complaints=told, status=status, typed=typed)
         if form.get("do") == "publish":
             return see_other(f"{HOME}/{put.n}/publish")
         # No fragment: with one, browsers do not look at `autofocus`.
@@ -178,15 +186,15 @@ class PageEditor:
         return await image(request, store=self._store)
 
     async def _kept(
-        self, found: LandingPage, edited: Edited, upload: UploadForm
+        self, found: LandingPage, edited: Edited, form: Mapping[str, str]
     ) -> tuple[Edited, LandingPage, int]:
         """Keep what a form came to; return it with what could not be, and the status that tells of that."""
         # The form names the places that were, and its button may move them.
-        edited = pressed(await self._with_pictures(found, edited, upload.files), upload.fields)
-        settings, complaints = self._taken(found, upload.fields)
+        edited = pressed(edited, form)
+        settings, complaints = self._taken(found, form)
         edited = edited.told(*complaints)
         wanted = msgspec.structs.replace(
-            settings, draft=encode(checked(edited.design)), draft_edition=_edition(upload.fields)
+            settings, draft=encode(checked(edited.design)), draft_edition=edition_of(form)
         )
         try:
             return edited, await self._store.put_page(wanted), _UNPROCESSABLE
@@ -204,11 +212,13 @@ class PageEditor:
             for field, octets in files.items()
         }
         names = pictures_of(edited.design) | {picture.name for picture in read.values()}
+        now = self._room.house.ports.clock.now()
         for place, picture in read.items():
             shown = with_picture(edited.design, place, picture.name)
             edited = edited._replace(design=shown, focus="look" if place == "logo" else f"b{place}")
             try:
-                await self._store.put_image(PageImage(page=found.n, **picture._asdict()), beside=names)
+                image_here = PageImage(page=found.n, **picture._asdict())
+                await self._store.put_image(image_here, now=now, beside=names)
             except Conflict as error:
                 raise InvalidRequest(error.detail) from error
         return edited
@@ -226,14 +236,14 @@ class PageEditor:
         if form.get("quiet") == "yes":
             more = " Press Save to see it, and to choose what stays." if late else ""
             return _told({"complaint": error.detail + more}, _CONFLICT if late else _UNPROCESSABLE)
-        typed = msgspec.structs.replace(self._settings(found, form)[0], draft_edition=_edition(form))
         return await self._editor(
             author,
             found,
             edited.design,
             complaints=[error.detail],
             status=_CONFLICT if late else _UNPROCESSABLE,
-            typed=typed,
+            typed=form,
+            edition=edition_of(form),
             over=found.draft_edition if late else None,
         )
 
@@ -262,10 +272,11 @@ class PageEditor:
         complaints: Sequence[str] = (),
         focus: str = "",
         status: int = 200,
-        typed: LandingPage | None = None,
+        typed: Mapping[str, str] | None = None,
+        edition: int | None = None,
         over: int | None = None,
     ) -> Response:
-        """Show the editor; `typed` is what its form holds beside the design, `over` another one's draft."""
+        """Show the editor; `typed` is what its form held, that of an `edition`, and `over` another draft."""
         room = self._room
         palette = palette_of(design.look) if design.look.theme in THEMES else THEMES["meadow"].palette
         service = room.house.directory.service_of(found.service)
@@ -274,14 +285,15 @@ class PageEditor:
             "title": f"{design.brand or found.slug} · Design",
             "tab": "design",
             "page": found,
-            "typed": typed or found,
+            "typed": typed or {},
+            "edition": found.draft_edition if edition is None else edition,
             "over": over,
             "design": design,
             "shape": shape_of(design),
             "blocks": [_shown(n, block) for n, block in enumerate(design.blocks)],
             "complaints": complaints,
             "faults": faults,
-            "offers": _offers(faults),
+            "offers": offers_of(faults),
             "focus": focus,
             "tongues": LANGUAGES,
             "themes": THEMES,
@@ -370,13 +382,6 @@ def _settings(
     )
 
 
-def _edition(form: Mapping[str, str]) -> int:
-    """Return which draft a form replaces: the one it was drawn from, or another's that its button names."""
-    verb, _, over = form.get("do", "").partition(":")
-    edition = over if verb == "over" else form.get("edition", "")
-    return int(edition[:9]) if edition.isascii() and edition.isdigit() else -1
-
-
 def _mode(text: str) -> Mode:
     return Mode(text) if text in set(Mode) else Mode.TEST
 
@@ -388,10 +393,6 @@ def _shown(n: int, block: Any) -> Mapping[str, Any]:
 def _new_blocks() -> Sequence[tuple[str, str]]:
     named = [(kind.__name__.lower(), title) for kind, title in TITLES.items()]
     return sorted([*named, ("fields", "Fields")], key=lambda one: one[1])
-
-
-def _offers(faults: Sequence[Fault]) -> Mapping[str, str]:
-    return {fault.colour: fault.offered for fault in faults if fault.colour}
 
 
 def _told(said: Mapping[str, Any], status: int = 200) -> Response:

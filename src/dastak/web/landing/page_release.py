@@ -129,9 +129,10 @@ class PageRelease:
         raise Conflict("This page has too many copies; rename some.")
 
     async def _copy_pictures(self, found: LandingPage, put: LandingPage) -> None:
+        now = self._room.house.ports.clock.now()
         for name in pictures_of(decode(found.draft)):
             image: PageImage = await self._store.image(found.n, name)
-            await self._store.put_image(msgspec.structs.replace(image, page=put.n))
+            await self._store.put_image(msgspec.structs.replace(image, page=put.n), now=now)
 
     async def _ask(
         self,

@@ -1,7 +1,7 @@
 """What keeps a page from being published: each fault with its place and what to do, all at once."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -91,6 +91,11 @@ def faults(design: Design, around: Surroundings) -> tuple[Fault, ...]:
         *_of_pictures(design, around),
         *_of_ways_out(design, around),
     )
+
+
+def offers_of(found: Iterable[Fault]) -> Mapping[str, str]:
+    """Return the colours that are offered in place of others, by the names of those."""
+    return {fault.colour: fault.offered for fault in found if fault.colour}
 
 
 def _of_address(design: Design, around: Surroundings) -> Iterator[Fault]:

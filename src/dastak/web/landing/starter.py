@@ -1,26 +1,45 @@
-"""A page to begin with: complete, in the languages that were chosen, and ready to publish."""
+"""What is begun with: a page that is ready to publish, and each part of one that is added to it later."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 import msgspec
 import msgspec.toml
 
+from dastak.core.errors import InvalidRequest
 from dastak.web.landing.design import (
+    FIELDS_MAX,
+    UTM_NAMES,
     Block,
     Design,
+    Experiment,
     Field,
     FieldKind,
     Fields,
     Hero,
+    Image,
     Languages,
     Legal,
     Look,
     Otp,
     Success,
+    Text,
     Texts,
+    find_block,
 )
+
+NEW_BLOCKS: Final[Mapping[str, Block]] = {
+    "text": Text(),
+    "image": Image(),
+    "hero": Hero(),
+    "fields": Fields(),
+    "otp": Otp(),
+    "success": Success(),
+    "legal": Legal(),
+    "languages": Languages(),
+}
 
 
 @cache
@@ -53,6 +72,25 @@ def begin(brand: str, languages: Sequence[str], *, theme: str) -> Design:
         Legal(body=said("legal")),
     ]
     return Design(brand=brand, languages=tuple(languages), look=Look(theme=theme), blocks=tuple(blocks))
+
+
+def new_field(kind: str, fields: Sequence[Field]) -> Field:
+    """Return a field to add to others, with a name of its own. Raises: InvalidRequest (no such kind)."""
+    if kind not in set(FieldKind):
+        raise InvalidRequest("There is no such field.")
+    taken = {field.name for field in fields}
+    hidden = kind == FieldKind.HIDDEN
+    names = UTM_NAMES if hidden else (kind, *(f"{kind}_{n}" for n in range(2, FIELDS_MAX + 2)))
+    name = next((name for name in names if name not in taken), UTM_NAMES[0])
+    return Field(name=name, kind=FieldKind(kind), required=not hidden and kind != FieldKind.CHECKBOX)
+
+
+def new_experiment(design: Design) -> Experiment:
+    """Begin variant B as a copy of what is there."""
+    hero, otp = find_block(design, Hero), find_block(design, Otp)
+    return Experiment(
+        hero=hero if isinstance(hero, Hero) else Hero(), button=otp.button if isinstance(otp, Otp) else {}
+    )
 
 
 def in_language(design: Design, language: str) -> Mapping[str, str]:
