@@ -16,17 +16,21 @@
 
   if (summary) summary.focus();
 
-  // A form is sent once, however often a button is pressed; after a while again, for the browser's Stop tells nobody.
-  const AGAIN_MS = 10000;
-  let sent = false;
+  // A form is sent once, however often a button is pressed: the answer to the first press may be what lets somebody in,
+  // and the browser drops it for a second one. After a while again, for its Stop tells nobody.
+  const AGAIN_MS = 30000;
+  let sent = 0;
   let listening = null;
   form.addEventListener("submit", (event) => {
     if (sent) event.preventDefault();
-    else setTimeout(() => { sent = false; }, AGAIN_MS);
-    sent = true;
+    else sent = setTimeout(() => { sent = 0; }, AGAIN_MS);
     if (listening) listening.abort();
   });
-  addEventListener("pageshow", () => { sent = false; });
+  addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    clearTimeout(sent);
+    sent = 0;
+  });
 
   // The browser may offer the code of the message, which then is sent at once; typing never sends anything.
   if (field && "OTPCredential" in window) {
