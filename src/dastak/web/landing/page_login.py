@@ -9,7 +9,7 @@
 Source: OpenID Connect Core 1.0, section 4 (initiating login from a third party).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -17,9 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dastak.core.landing import TOKEN_KEPT, LandingPage, Lead
+from dastak.core.lockout import Lock
+from dastak.core.msisdn import Msisdn
 from dastak.core.oidc import Client, Login, LoginWay, amr_of
 from dastak.core.oidc_client_rules import begins_at
+from dastak.core.tenant import Caller
+from dastak.web.oidc.phone_login import lock_of, locked_values
 from dastak.web.oidc.provider import Provider
+from dastak.web.page_words import Words
 
 _ISSUER: Final = "iss"
 
@@ -42,6 +47,16 @@ class PageLogins:
         """Return a site of a page by its `client_id`, if it still is one."""
         found = None if client_id is None else await self._provider.store.client(client_id)
         return found if found is not None and _fits(found, page) else None
+
+    async def lock(self, caller: Caller, msisdn: Msisdn) -> Lock | None:
+        """Return what keeps a number that a page sends a code to from being proved now."""
+        return await lock_of(self._provider, caller, msisdn, None)
+
+    async def locked_values(
+        self, caller: Caller, msisdn: Msisdn, form: Mapping[str, str], words: Words, *, brand: str
+    ) -> Mapping[str, str] | None:
+        """Return what the code page says to a form that would send in vain; None to all others."""
+        return await locked_values(self._provider, caller, msisdn, form, words, brand=brand)
 
     async def send_on(
         self,

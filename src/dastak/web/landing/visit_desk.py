@@ -2,9 +2,12 @@
 
 1. A form that comes twice is one visit and one message.
 2. A lead is written when its code was right, and once, whatever crashes in between.
+3. To a number that is locked nothing is sent, for no code of it would make a lead; its visitor is told.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -13,21 +16,25 @@ from dastak.core.errors import Forbidden, NotFound, RateLimited
 from dastak.core.ids import digest_of
 from dastak.core.landing import TOKEN_KEPT, LandingPage, Lead, Visit
 from dastak.core.landing_store import LandingStore
+from dastak.core.lockout import Lock
 from dastak.core.msisdn import Msisdn
 from dastak.core.oidc import Client
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars, State
 from dastak.flows.start import Ask
 from dastak.web.browser_session import BrowserSessions
-from dastak.web.code_step import CodeStep
+from dastak.web.code_step import CodeOutcome, CodeStep
 from dastak.web.landing.design import Design, Success, find_block
 from dastak.web.landing.lead_fields import Answers, consents_of, kept_values
+from dastak.web.landing.page_login import PageLogins
 from dastak.web.landing.proof_of_work import Challenge
 from dastak.web.landing.visit_ticket import Ticket, Tickets
 from dastak.web.landing.work_gate import WorkGate
 from dastak.web.login.login_house import client_address
 from dastak.web.page_house import PageHouse
 from dastak.web.page_words import Words
+
+_TOO_MANY: Final = 429
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -45,6 +52,11 @@ class Shown(msgspec.Struct, frozen=True):
     client: Client | None = None
     experiment: str = ""
 
+    @property
+    def brand(self) -> str:
+        """What its visitors know it by."""
+        return self.design.brand or self.page.slug
+
 
 class VisitDesk:
     """Begins visits and makes leads of them.
@@ -54,6 +66,7 @@ class VisitDesk:
         store: Where pages, visits and leads are.
         step: Asks for codes.
         tickets: Signs forms.
+        logins: Knows which numbers are locked.
         proxies: How many proxies of ours stand before us; each visitor has limits of its own address.
         gate: Says when a browser has to do a sum before a code is sent.
     """
@@ -64,12 +77,13 @@ class VisitDesk:
         store: LandingStore,
         step: CodeStep,
         tickets: Tickets,
+        logins: PageLogins,
         *,
         proxies: int,
         gate: WorkGate,
     ) -> None:
         self._house, self._store, self._step, self._tickets = house, store, step, tickets
-        self._proxies, self.gate = proxies, gate
+        self._logins, self._proxies, self.gate = logins, proxies, gate
 
     def cookies(self, page: LandingPage) -> BrowserSessions:
         """Return the cookies of a page's visitors."""
@@ -90,11 +104,12 @@ class VisitDesk:
         caller: Caller,
         *,
         brought: str = "",
-    ) -> str | Challenge:
+    ) -> str | Challenge | Lock:
         """Ask for the code of a visit, unless this form did so before.
 
         Returns:
-            The visit's secret, or the sum that the browser has to do before; `brought` is its answer.
+            The visit's secret; or the sum that the browser has to do before, whose answer is `brought`; or
+            what keeps the number from being proved now.
         """
         secret = self._tickets.secret(ticket)
         assert answers.msisdn is not None
@@ -104,6 +119,9 @@ class VisitDesk:
         asked = await self.gate.ask(request, shown.page.n, brought)
         if asked is not None:
             return asked
+        lock = await self._logins.lock(caller, answers.msisdn)
+        if lock is not None:
+            return lock
         client_ip = client_address(request, self._proxies)
         ask = Ask(
             to=answers.msisdn,
@@ -123,6 +141,30 @@ class VisitDesk:
             raise
         await self._store.put_visit(msgspec.structs.replace(visit, verification=verification))
         return secret
+
+    async def look(self, shown: Shown, visit: Visit) -> Mapping[str, Any]:
+        """Return what the code page of a visit shows; see `CodeStep.look`."""
+        assert visit.verification is not None
+        caller = self._caller(shown)
+        masked = await self.number_of(caller, visit)
+        return await self._step.look(
+            caller, visit.verification, shown.words, may_change_number=True, masked=masked
+        )
+
+    async def act(self, shown: Shown, visit: Visit, form: Mapping[str, str]) -> CodeOutcome:
+        """Do what a form of the code page asks for; see `CodeStep.act`."""
+        assert visit.verification is not None
+        caller = self._caller(shown)
+        number = await self.number_of(caller, visit)
+        told = await self._logins.locked_values(caller, Msisdn(number), form, shown.words, brand=shown.brand)
+        if told is not None:
+            values = {**await self.look(shown, visit), **told}
+            return CodeOutcome(
+                approved=False, verification=visit.verification, status=_TOO_MANY, values=values
+            )
+        return await self._step.act(
+            caller, visit.verification, form, shown.words, may_change_number=True, masked=number
+        )
 
     async def settle(self, shown: Shown, visit: Visit) -> str | None:
         """Write the lead of a visit whose code was right; None while it was not.
@@ -167,6 +209,9 @@ class VisitDesk:
             return ""
         held = await self._house.ports.store.find(caller.tenant.n, visit.verification)
         return held.verification.msisdn
+
+    def _caller(self, shown: Shown) -> Caller:
+        return self._house.directory.page_caller(shown.page.service, shown.page.mode)
 
     def _visit(self, request: Request, shown: Shown, ticket: Ticket, answers: Answers) -> Visit:
         """Return the visit that a form begins, before its code is asked for."""

@@ -22,6 +22,7 @@ from dastak.core.errors import DastakError, Forbidden, InvalidRequest, NotFound,
 from dastak.core.ids import digest_of
 from dastak.core.landing import LandingPage, PageState, Variant, Visit
 from dastak.core.landing_store import LandingStore
+from dastak.core.lockout import Lock
 from dastak.core.msisdn import region_of
 from dastak.core.people_store import PeopleStore
 from dastak.web.browser_session import check_form, form_token
@@ -42,6 +43,7 @@ from dastak.web.landing.proof_of_work import FIELD, Challenge, written
 from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to
 from dastak.web.landing.visit_ticket import Ticket, Tickets
 from dastak.web.landing.work_gate import WAIT_S, WorkGate
+from dastak.web.oidc.phone_login import locked_line
 from dastak.web.page_answers import headers, read_form, refuse_foreign, row_in, see_other
 from dastak.web.page_house import PageHouse, told_of
 from dastak.web.page_words import Words, choose_language, words_of
@@ -79,7 +81,7 @@ class VisitorPages:
         self._step, self._runs = CodeStep(house), ExperimentRuns(store)
         self._tickets = Tickets(house.ports.keys, house.ports.entropy)
         gate = WorkGate(house.ports, people, proxies)
-        self._desk = VisitDesk(house, store, self._step, self._tickets, proxies=proxies, gate=gate)
+        self._desk = VisitDesk(house, store, self._step, self._tickets, logins, proxies=proxies, gate=gate)
 
     def routes(self) -> list[Route]:
         """Return the routes; what is ours stands before what customers name."""
@@ -152,6 +154,9 @@ class VisitorPages:
             return self._not_begun(shown, ticket, answers, error)
         if isinstance(begun, Challenge):
             return self._ask_work(shown, ticket, answers, begun, form)
+        if isinstance(begun, Lock):
+            told = locked_line(shown.words, begun, now=now, brand=shown.brand)
+            return self._refused(shown, ticket, answers, told, _TOO_MANY)
         return see_other(f"/f/{shown.page.slug}/{begun}?lang={shown.words.language}")
 
     async def visit(self, request: Request) -> Response:
@@ -163,16 +168,7 @@ class VisitorPages:
         if token is not None:
             out = await self._send_on(request, shown, visit, token)
             return out or self._draw(shown, self._done(shown, visit))
-        assert visit.verification is not None
-        caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
-        lines = await self._step.look(
-            caller,
-            visit.verification,
-            shown.words,
-            may_change_number=True,
-            masked=await self._desk.number_of(caller, visit),
-        )
-        return self._draw(shown, self._coding(request, shown, visit, lines))
+        return self._draw(shown, self._coding(request, shown, visit, await self._desk.look(shown, visit)))
 
     async def act(self, request: Request) -> Response:
         """POST what was typed on the code page."""
@@ -188,18 +184,9 @@ class VisitorPages:
             # The button was pressed twice, and the browser follows the second answer.
             kept = self._tickets.token(visit.token_digest)
             return await self._send_on(request, shown, visit, kept) or see_other(here)
-        assert visit.verification is not None
-        caller = self._house.directory.page_caller(shown.page.service, shown.page.mode)
         if form.get("do", "check") == "check" and form.get("code", "").strip():
             await self._store.note_entered(visit.token_digest)
-        outcome = await self._step.act(
-            caller,
-            visit.verification,
-            form,
-            shown.words,
-            may_change_number=True,
-            masked=await self._desk.number_of(caller, visit),
-        )
+        outcome = await self._desk.act(shown, visit, form)
         if outcome.verification != visit.verification:
             visit = msgspec.structs.replace(visit, verification=outcome.verification)
             await self._store.put_visit(visit)
@@ -272,7 +259,7 @@ class VisitorPages:
 
     def _coding(self, request: Request, shown: Shown, visit: Visit, lines: Mapping[str, Any]) -> Showing:
         secret = request.path_params["secret"]
-        begin, brand = f"/f/{shown.page.slug}", shown.design.brand or shown.page.slug
+        begin = f"/f/{shown.page.slug}"
         over = lines["kind"] == "over"
         return msgspec.structs.replace(
             self._showing(shown, visit.variant, "code"),
@@ -283,7 +270,7 @@ class VisitorPages:
                 # Nobody came from anywhere else; whoever can go no further here begins again.
                 "no_phone": "",
                 "back": f"{begin}?lang={shown.words.language}{campaign_tail(visit.values)}" if over else "",
-                "back_label": shown.words.say("code_back", brand=brand),
+                "back_label": shown.words.say("code_back", brand=shown.brand),
             },
         )
 
@@ -325,14 +312,14 @@ class VisitorPages:
     def _not_begun(self, shown: Shown, ticket: Ticket, answers: Answers, error: DastakError) -> Response:
         """Show the form again with what a person should know of a refusal; what was typed is kept."""
         status, sentence = told_of(error)
-        showing = msgspec.structs.replace(
-            self._fresh(shown, ticket.variant, typed=answers.values),
-            notice=shown.words.say(sentence),
-        )
-        drawn = self._draw(shown, showing, status)
+        drawn = self._refused(shown, ticket, answers, shown.words.say(sentence), status)
         if isinstance(error, RateLimited | Overloaded):
             drawn.headers["retry-after"] = str(error.retry_after_s)
         return drawn
+
+    def _refused(self, shown: Shown, ticket: Ticket, answers: Answers, notice: str, status: int) -> Response:
+        fresh = self._fresh(shown, ticket.variant, typed=answers.values)
+        return self._draw(shown, msgspec.structs.replace(fresh, notice=notice), status)
 
     def _ask_work(
         self, shown: Shown, ticket: Ticket, answers: Answers, asked: Challenge, form: Mapping[str, str]

@@ -4,30 +4,40 @@ Where a service's calls match numbers, a person may be called, to type that of t
 
 1. A code is asked for by the browser that typed the number, for the site's request it was typed for.
 2. The browser gets another secret when the code was right: one planted before is worth nothing after.
+3. To a number that is locked nothing is sent, for no code of it would let its person in; the page says so.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from starlette.responses import Response
 
+from dastak.core import lockout
 from dastak.core.errors import DastakError, InvalidMsisdn, NotFound, Overloaded, RateLimited
 from dastak.core.ids import VerificationId, digest_of
-from dastak.core.msisdn import parse, region_of
+from dastak.core.lockout import Lock
+from dastak.core.msisdn import Msisdn, parse, region_of
 from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
+from dastak.flows import factors
 from dastak.flows.start import Ask
+from dastak.web.code.code_view import minutes_left
 from dastak.web.login.login_house import client_address
 from dastak.web.oidc.oidc_answers import denial
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import WayIn
 from dastak.web.page_answers import headers, see_other
+from dastak.web.page_words import Words
 
 _NUMBER_SHOWN_MAX = 40
+_CODE_SHOWN_MAX = 100
 _UNPROCESSABLE = 422
+_TOO_MANY = 429
+# What a form of the code page has sent once more.
+_SENDING = {"resend": Channel.SMS, "call": Channel.VOICE}
 
 
 class PhoneLogin:
@@ -46,15 +56,7 @@ class PhoneLogin:
         pending = self._pending(way)
         if pending is None:
             return self._number_page(way, typed=way.asked.login_hint or "")
-        caller = self._provider.caller(way.client)
-        values = await self._provider.codes.look(
-            caller,
-            _approving(pending),
-            way.words,
-            may_change_number=True,
-            masked=pending.msisdn,
-        )
-        return self._code_page(way, values)
+        return self._code_page(way, await self._values(way, pending))
 
     async def news(self, way: WayIn) -> Response:
         """Say how far the message is. Raises: NotFound (this browser is asked for no code)."""
@@ -78,6 +80,11 @@ class PhoneLogin:
             await self._keep(way, None)
             return see_other(way.path)
         caller = self._provider.caller(way.client)
+        told = await locked_values(
+            self._provider, caller, pending.msisdn, form, way.words, brand=way.client.name
+        )
+        if told is not None:
+            return self._code_page(way, {**await self._values(way, pending), **told}, _TOO_MANY)
         outcome = await self._provider.codes.act(
             caller,
             _approving(pending),
@@ -98,9 +105,14 @@ class PhoneLogin:
         caller = self._provider.caller(way.client)
         try:
             msisdn = parse(typed, default_region=region_of(caller.service.countries)).msisdn
+            channel = Channel.VOICE if by_call else None
+            lock = await lock_of(self._provider, caller, msisdn, channel)
+            if lock is not None:
+                told = locked_line(way.words, lock, now=self._provider.now(), brand=way.client.name)
+                return self._number_page(way, typed=typed, wrong=told, status=_TOO_MANY)
             ask = Ask(
                 to=msisdn,
-                channel=Channel.VOICE if by_call else None,
+                channel=channel,
                 client_ip=client_address(way.request, self._provider.proxies) or None,
                 particulars=Particulars(
                     locale=way.words.language,
@@ -111,9 +123,9 @@ class PhoneLogin:
         except (RateLimited, Overloaded):
             raise
         except InvalidMsisdn:
-            return self._number_page(way, typed=typed, wrong="code_bad_number")
+            return self._number_page(way, typed=typed, wrong=way.words.say("code_bad_number"))
         except DastakError:
-            return self._number_page(way, typed=typed, wrong="oidc_closed")
+            return self._number_page(way, typed=typed, wrong=way.words.say("oidc_closed"))
         asks = Pending(asked=way.name, verification=verification.hex(), msisdn=msisdn)
         await self._keep(way, asks)
         return see_other(way.path)
@@ -156,7 +168,18 @@ class PhoneLogin:
         pending = None if visit is None else visit.pending
         return pending if pending is not None and pending.asked == way.name else None
 
-    def _number_page(self, way: WayIn, *, typed: str, wrong: str = "") -> Response:
+    async def _values(self, way: WayIn, pending: Pending) -> Mapping[str, object]:
+        return await self._provider.codes.look(
+            self._provider.caller(way.client),
+            _approving(pending),
+            way.words,
+            may_change_number=True,
+            masked=pending.msisdn,
+        )
+
+    def _number_page(
+        self, way: WayIn, *, typed: str, wrong: str = "", status: int = _UNPROCESSABLE
+    ) -> Response:
         secret = way.here.secret or way.here.sessions.new()
         caller = self._provider.caller(way.client)
         answer = self._provider.house.show(
@@ -171,18 +194,18 @@ class PhoneLogin:
                 "form": way.form(secret),
                 "back": denial(way.asked, self._provider.issuer),
             },
-            _UNPROCESSABLE if wrong else 200,
+            status if wrong else 200,
         )
         return answer if way.here.secret else way.here.sessions.give(answer, secret)
 
     def _code_page(self, way: WayIn, values: Mapping[str, object], status: int = 200) -> Response:
         secret = way.here.secret
         assert secret is not None  # the code is its browser's
-        poll = f"{way.request.url.path}/news?{way.request.url.query}"
         site = way.client.name
         around = {
             "form": way.form(secret),
-            "poll": poll,
+            # Its script adds what the site has asked for, which would stand here once more.
+            "poll": f"{way.request.url.path}/news?",
             # They came from the site, and know nothing of the service whose codes it sends.
             "no_phone": way.words.say("code_no_phone", brand=site),
             "back": denial(way.asked, self._provider.issuer),
@@ -190,6 +213,42 @@ class PhoneLogin:
         }
         shown = {**values, **around}
         return self._provider.house.show("oidc_code.html", way.words, shown, status)
+
+
+async def lock_of(provider: Provider, caller: Caller, msisdn: Msisdn, channel: Channel | None) -> Lock | None:
+    """Return what keeps a code that would be sent to a number from letting its person in now.
+
+    What its person has already, such as an authenticator, counts for itself and has no lock here.
+
+    Args:
+        provider: Knows the wrong attempts.
+        caller: Who asks.
+        msisdn: The number.
+        channel: By which the code is asked for; None leaves that to the policy.
+    """
+    if await factors.choose(provider.house.ports, caller, msisdn, channel) is not None:
+        return None
+    tally = await provider.store.tally(caller.tenant.n, caller.key.mode, msisdn)
+    return lockout.lock(tally, now=provider.now(), legacy=caller.service.policy.legacy)
+
+
+async def locked_values(
+    provider: Provider, caller: Caller, msisdn: Msisdn, form: Mapping[str, str], words: Words, *, brand: str
+) -> Mapping[str, str] | None:
+    """Return what the code page says to a form that would send in vain; None to all others."""
+    channel = _SENDING.get(form.get("do", ""))
+    lock = None if channel is None else await lock_of(provider, caller, msisdn, channel)
+    if lock is None:
+        return None
+    told = locked_line(words, lock, now=provider.now(), brand=brand)
+    return {"error": told, "typed": form.get("code", "")[:_CODE_SHOWN_MAX]}
+
+
+def locked_line(words: Words, lock: Lock, *, now: datetime, brand: str) -> str:
+    """Return what a person is told whose number is locked: for how long, unless somebody has to open it."""
+    if lock.until is None:
+        return words.say("way_failed")
+    return words.say("error_locked", minutes=minutes_left(lock.until, now), brand=brand)
 
 
 def _calls_first(caller: Caller) -> bool:
