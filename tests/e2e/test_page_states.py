@@ -153,4 +153,6 @@ async def faults_of(page: Page, dastak: DastakProcess, kind: str, tour: Tour, la
             if PICTURES:
                 picture = f"{kind}-{len(found):02}-{language}.png"
                 await page.screenshot(path=Path(PICTURES, picture), full_page=True)
+        # The page of all sites weighs what stands there.
+        site.remove()
     return [f"{state}: {fault}" for state, faults in found.items() for fault in faults]

@@ -73,12 +73,18 @@ class Site:
     """
 
     def __init__(self, dastak: DastakProcess, browser: PlainBrowser, **fields: Any) -> None:
+        self._dastak = dastak
         self.made = add_client(dastak, **{"ask_consent": False, **fields})
         self.id, self.secret = self.made["client_id"], self.made["client_secret"]
         self.browser, self.number = browser, some_number()
         self.verifier = secrets.token_urlsafe(48)
         # The site's own program; it closes with the browser.
         self.http = browser.program
+
+    def remove(self) -> None:
+        """Take it out of the list of sites."""
+        gone = ApiClient(self._dastak.url, self._dastak.api_key).delete(f"{CLIENTS}/{self.id}")
+        assert gone.status == 200, gone
 
     def query(self, **more: str | None) -> str:
         """Return an authorization request; None leaves a parameter out."""

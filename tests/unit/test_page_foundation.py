@@ -43,6 +43,17 @@ def test_scripts_are_served_without_what_only_their_readers_need() -> None:
         assert "/*" not in written, script.name
 
 
+def test_sheets_are_served_in_one_line() -> None:
+    folder = Path(page_files.__file__).with_name("assets")
+    served = PageFiles()
+    for sheet in folder.glob("*.css"):
+        written = sheet.read_text(encoding="utf-8")
+
+        assert served.octets(sheet.name).decode() == "".join(written.splitlines())
+        # Two lines that end elsewhere would be one word in the middle.
+        assert [line for line in written.splitlines() if not line.endswith(("{", "}"))] == [], sheet.name
+
+
 @pytest.mark.parametrize(
     ("asked", "accepted", "chosen"),
     [

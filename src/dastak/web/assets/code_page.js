@@ -69,7 +69,8 @@
   const look = () => {
     if (sent || Date.now() - began > FOR_MS) return;
     const asked = Date.now();
-    fetch(form.dataset.poll, { cache: "no-store", credentials: "same-origin" })
+    // What ends with a question mark is asked with all that the page itself was asked with.
+    fetch(form.dataset.poll.replace(/\?$/, location.search), { cache: "no-store", credentials: "same-origin" })
       .then((answer) => answer.ok ? answer.json().then(tell) : answer.status === 503 ? LATER_MS : 0)
       .catch(() => LATER_MS)
       .then((wait) => { if (wait) setTimeout(look, wait - (Date.now() - asked)); });
