@@ -207,6 +207,17 @@ SELECT held.*, m.ordinal, channel, m.generation, segments, m.state, tries, due_a
 FROM leased AS m JOIN held_by_mode AS held ON held.n = m.verification
 ORDER BY held.expires_at, m.verification
 
+-- name: take_back
+-- What this node took by a look whose answer was lost is due again, for it has it in no memory; $3 are the leases of
+-- such looks. Another look may be at it.
+UPDATE message AS m SET due_at = $1
+FROM (
+    SELECT verification, ordinal FROM message
+    WHERE due_at = ANY ($3::bigint[]) AND owner = $2 AND state = 0 FOR UPDATE SKIP LOCKED
+) AS lost
+WHERE m.verification = lost.verification AND m.ordinal = lost.ordinal
+RETURNING m.ordinal
+
 -- name: in_dead_hands
 -- What dead nodes had in their hands, a little at a time; others may look at the same moment.
 SELECT verification, ordinal FROM message

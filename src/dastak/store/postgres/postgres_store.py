@@ -12,7 +12,7 @@ from typing import Final, Self, TypeVar
 import psycopg
 
 from dastak.core import verification as rules
-from dastak.core.errors import NotFound
+from dastak.core.errors import NotFound, Overloaded
 from dastak.core.events import AnyEvent, Event, MessageResumed
 from dastak.core.ids import VerificationId
 from dastak.core.message import CarrierRef, MessageKey
@@ -49,6 +49,8 @@ CLOCK_ERROR_S_MAX: Final = 0.25
 # Messages resumed in one transaction: a long queue as a whole takes longer than the database may take to
 # answer, and the program did not start.
 RESUME_MAX: Final = 1_000
+# As many as there are in a lease.
+LOST_LOOKS_MAX: Final = 60
 NODES_MAX: Final = 1 << _NODE_BITS
 _COUNTS_MAX: Final = 1 << _COUNT_BITS
 # The node that has number 7 holds lock 10007.
@@ -68,6 +70,8 @@ class PostgresStore(Subjects):
 
     def __init__(self, url: str, password: str | None = None) -> None:
         self._url, self._connect = url, partial(connect, url, password=password)
+        # Until when they leased what they took.
+        self._lost_looks: list[int] = []
 
     async def __aenter__(self) -> Self:
         with told(self._url):
@@ -165,11 +169,23 @@ class PostgresStore(Subjects):
         return await self._seldom.list(partial(reading.page, wanted))
 
     async def due(self, now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
-        """See `Store.due`. Before that, what dead nodes had in their hands becomes due."""
+        """See `Store.due`.
+
+        Before that, what dead nodes had in their hands becomes due, and what this one took without knowing.
+        """
+        now_ms, until_ms, node = rows.to_ms(now), rows.to_ms(lease_until), self.nodes.number
         if self.nodes.mourning:
-            await self._seldom.write(partial(_resume, rows.to_ms(now), "in_dead_hands", (limit,)))
-        asked = (rows.to_ms(now), limit, rows.to_ms(lease_until), self.nodes.number)
-        return [rows.held_of(row) for row in await self._seldom.one("take_due", asked)]
+            await self._seldom.write(partial(_resume, now_ms, "in_dead_hands", (limit,)))
+        self._lost_looks = [lost_ms for lost_ms in self._lost_looks if lost_ms > now_ms]
+        if self._lost_looks:
+            await self._seldom.one("take_back", (now_ms, node, self._lost_looks))
+        try:
+            taken = await self._seldom.one("take_due", (now_ms, limit, until_ms, node))
+        except Overloaded as why:
+            if why.may_be_done:  # perhaps only later, as by a server that waits for its standby
+                self._lost_looks = [*self._lost_looks, until_ms][-LOST_LOOKS_MAX:]
+            raise
+        return [rows.held_of(row) for row in taken]
 
     async def recover(self, now: datetime) -> int:
         """See `Store.recover`.
