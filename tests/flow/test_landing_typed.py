@@ -164,6 +164,21 @@ async def test_form_of_no_complaints_shows_what_was_kept(landing: Landing) -> No
     assert (kept["brand"], kept["b4.f0.name"]) == ("Acme Sweets", "full_name")
 
 
+@pytest.mark.parametrize(("reason", "status"), [("  New   words ", 409), ("   ", 422)])
+async def test_reason_of_a_draft_that_is_not_published_is_shown_as_it_was_typed(
+    landing: Landing, reason: str, status: int
+) -> None:
+    desk = Desk(landing, (await landing.published()).n)
+    token = (await desk.look("/publish")).holds["form"]
+
+    told = await desk.visitor.post(
+        f"{desk.at}/publish", {"form": token, "do": "publish", "reason": reason, "edition": "0"}
+    )
+
+    assert told.status_code == status
+    assert held(told, "reason") == {"reason": reason}
+
+
 async def test_form_of_no_shape_of_ours_shows_the_draft_with_the_settings_that_were_typed(
     landing: Landing,
 ) -> None:

@@ -80,18 +80,19 @@ class PageRelease:
 
     async def _publish(self, author: Author, found: LandingPage, form: Mapping[str, str]) -> Response:
         """Publish the draft that the form was shown for, and no later one."""
-        design, reason = decode(found.draft), one_line(form.get("reason", ""))
+        design, typed = decode(found.draft), form.get("reason", "")
+        reason = one_line(typed)
         complaints = [] if reason else ["Say in a few words what is new."]
         if complaints or await self._room.faults(found, design):
-            return await self._ask(author, found, complaints, reason, _UNPROCESSABLE)
+            return await self._ask(author, found, complaints, typed, _UNPROCESSABLE)
         if form.get("edition") != str(found.draft_edition):
-            return await self._ask(author, found, [_SAVED_SINCE], reason, _CONFLICT)
+            return await self._ask(author, found, [_SAVED_SINCE], typed, _CONFLICT)
         version = self._version(author, found, found.draft, reason)
         try:
             await self._store.publish(version, edition=found.draft_edition)
         except Conflict:
             found = await self._store.page(found.n)
-            return await self._ask(author, found, [_SAVED_SINCE], reason, _CONFLICT)
+            return await self._ask(author, found, [_SAVED_SINCE], typed, _CONFLICT)
         self._room.tell(author, "page_published", found)
         return see_other(f"{HOME}/{found.n}/publish?done=publish")
 
