@@ -10,12 +10,20 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core.errors import CarrierUnavailable, Overloaded
-from dastak.core.events import MessageDropped, MessageRefused, MessageSubmitted, VerificationExpired
-from dastak.core.message import MessageState
+from dastak.core.events import (
+    MessageDropped,
+    MessageRefused,
+    MessageSubmitted,
+    ReceiptOverdue,
+    VerificationExpired,
+)
+from dastak.core.message import MessageState, MessageStep
 from dastak.core.node import LEASE_S
-from dastak.core.verification import State
+from dastak.core.ports import Held, Ports
+from dastak.core.verification import State, Verification
 from dastak.flows import dispatch as dispatch_module
 from dastak.flows import worker as worker_module
+from dastak.flows.settle import receipt_overdue
 from dastak.flows.worker import Worker, every
 from tests.support.house import FakeClock, House, ScriptedRoute, open_house
 from tests.support.samples import some_msisdn
@@ -236,6 +244,56 @@ async def test_delivery_that_breaks_stops_neither_the_worker_nor_its_message(
     assert await house.message_state(broken) is MessageState.SUBMITTED
     assert [record.message for record in caplog.records] == ["a message could not be delivered"]
     assert house.code(broken) not in caplog.text
+
+
+async def until_receipts_are_overdue(house: House, count: int) -> list[Verification]:
+    """Send some texts, and let the time pass in which their receipts should have come."""
+    started = [await house.start(some_msisdn(n)) for n in range(count)]
+    await house.deliver()
+    messages = [await house.message(one) for one in started]
+    last_at = max(one.due_at for one in messages if one.due_at is not None)
+    house.clock.advance((last_at - house.clock.now()).total_seconds() + 1)
+    return started
+
+
+async def test_text_that_is_due_waits_for_no_receipt_that_is_overdue(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    monkeypatch.setattr(worker_module, "receipt_overdue", lambda _ports, _held: gate())
+    await until_receipts_are_overdue(house, 3)
+    late = await house.start(some_msisdn(3))
+    house.clock.advance(LEASE_S)
+    sent = len(house.told_of(MessageSubmitted))
+
+    async with working(house):
+        await gate.reached.wait()
+        await house.sees(MessageSubmitted, sent + 1)
+        gate.opened.set()
+
+    assert await house.message_state(late) is MessageState.SUBMITTED
+
+
+async def test_receipts_that_are_overdue_are_written_down_together_and_none_holds_another_up(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    together = asyncio.Barrier(3)
+
+    async def at_once(ports: Ports, held: Held) -> MessageStep:
+        async with asyncio.timeout(10):
+            await together.wait()
+        if held.verification.id == broken.id:
+            raise ZeroDivisionError
+        return await receipt_overdue(ports, held)
+
+    monkeypatch.setattr(worker_module, "receipt_overdue", at_once)
+    [broken, *_] = await until_receipts_are_overdue(house, 3)
+
+    async with working(house):
+        overdue = await house.sees(ReceiptOverdue, 2)
+
+    assert len(overdue) == 2
+    assert "1 receipts that are overdue could not be written down" in caplog.text
 
 
 async def test_periodic_job_goes_on_after_it_failed(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ is found there too, at once where a bell rings. A commit whose answer was lost i
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -26,6 +26,8 @@ from dastak.flows.settle import receipt_overdue
 
 DUE_EVERY_S: Final = 0.5
 DUE_MAX: Final = 1_000
+# Of receipts that do not come. More at once can be more than a second's work, and others would be refused.
+OVERDUE_AT_ONCE: Final = 64
 # Of how many it is asked whether they were committed; past it their leases bring them back.
 DOUBTED_MAX: Final = 1_000
 # Of how many in one look: they stand in the batches of who starts and checks now.
@@ -128,17 +130,23 @@ class Worker:
     async def _take_due(self, ports: Ports) -> None:
         now = ports.clock.now()
         due = await ports.store.due(now, lease_until=now + timedelta(seconds=LEASE_S), limit=DUE_MAX)
+        overdue = []
         for held in due:
             assert held.message is not None
             if held.message.state is MessageState.QUEUED:
                 self.hand_over(held.verification, held.message)
             else:
-                await receipt_overdue(ports, held)
+                overdue.append(held)
         # A route may have come back since.
         if self._dispatch is not None:
             self._dispatch.go_on()
         if self._doubted:
             await self._clear_doubts(ports)
+        for first in range(0, len(overdue), OVERDUE_AT_ONCE):
+            some = overdue[first : first + OVERDUE_AT_ONCE]
+            notes = (receipt_overdue(ports, held) for held in some)
+            answers = await asyncio.gather(*notes, return_exceptions=True)
+            _tell_broken(answers, "receipts that are overdue could not be written down")
 
     async def _clear_doubts(self, ports: Ports) -> None:
         """Hand over what was committed after all, where its row is as it was written.
@@ -153,9 +161,7 @@ class Worker:
         own = (doubted for doubted in self._doubted.values() if doubted.owner == owner)
         asked = tuple(islice(own, DOUBTS_ASKED_MAX))
         answers = await asyncio.gather(*(_found(ports, one) for one in asked), return_exceptions=True)
-        broken = [answer for answer in answers if isinstance(answer, BaseException)]
-        if broken:
-            log.error("%d messages in doubt could not be looked for", len(broken), exc_info=broken[0])
+        _tell_broken(answers, "messages in doubt could not be looked for")
         for doubted, answer in zip(asked, answers, strict=True):
             if self._doubted.get(doubted.key) is not doubted:
                 continue  # it was looked for anew meanwhile
@@ -176,6 +182,20 @@ class Worker:
             for verification, events in swept.expired:
                 ports.publish(verification, events)
             busy = SWEEP_MAX in (len(swept.expired), swept.deleted)
+
+
+def _tell_broken(answers: Iterable[object], what: str) -> None:
+    """Tell how many broke, and why the first one did; their leases bring them back.
+
+    Raises:
+        Overloaded: One was put off, and so would be what comes after it.
+    """
+    broken = [answer for answer in answers if isinstance(answer, BaseException)]
+    for error in broken:
+        if isinstance(error, Overloaded):
+            raise error
+    if broken:
+        log.error("%d %s", len(broken), what, exc_info=broken[0])
 
 
 async def _found(ports: Ports, doubted: Message) -> Held | None:
