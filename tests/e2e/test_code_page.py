@@ -300,6 +300,8 @@ async def test_form_that_the_browser_was_told_to_stop_can_be_sent_again(
             await person.page.evaluate(_PRESS)
             await person.page.clock.fast_forward(6_000)
 
+        async with person.page.expect_request("**/state?*"):
+            await person.page.clock.fast_forward(4_000)
         await person.page.evaluate(_PRESS)
 
         await person.is_back(site)

@@ -67,10 +67,11 @@
   };
   const began = Date.now();
   const look = () => {
-    if (sent || Date.now() - began > FOR_MS) return;
+    if (Date.now() - began > FOR_MS) return;
+    if (sent) { setTimeout(look, LATER_MS); return; }
     const asked = Date.now();
     // What ends with a question mark is asked with all that the page itself was asked with.
-    fetch(form.dataset.poll.replace(/\?$/, location.search), { cache: "no-store", credentials: "same-origin" })
+    fetch(form.dataset.poll.replace(/\?$/, () => location.search), { cache: "no-store", credentials: "same-origin" })
       .then((answer) => answer.ok ? answer.json().then(tell) : answer.status === 503 ? LATER_MS : 0)
       .catch(() => LATER_MS)
       .then((wait) => { if (wait) setTimeout(look, wait - (Date.now() - asked)); });
