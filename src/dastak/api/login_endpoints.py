@@ -117,6 +117,7 @@ async def change_login_of(api: Api, call: Call) -> Response:
         call,
         act=lambda once: change_login(
             api.people,
+            call.arguments[0],
             service,
             {name: value for name, value in said.items() if value is not UNSET},
             sealer=api.ports.sealer,

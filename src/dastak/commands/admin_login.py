@@ -100,6 +100,7 @@ def set_login(
     async def change(store: Database) -> Changed:
         return await change_login(
             store.people,
+            tenant,
             await _service_number(store, tenant, service),
             changes,
             sealer=AesGcmSealer(config_secrets.read_keys(settings)),

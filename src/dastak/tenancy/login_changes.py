@@ -6,12 +6,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from dastak.core.errors import Conflict
+from dastak.core.errors import Conflict, InvalidRequest
 from dastak.core.login_settings import LoginSettings, check_login
 from dastak.core.people_store import PeopleStore
 from dastak.core.ports import Once
 from dastak.core.sealer import Sealer
 from dastak.core.signing_secret import OVERLAP_S, overlap_until
+from dastak.tenancy.console_service import CONSOLE_TENANT
 from dastak.tenancy.password_hook import bound_to
 from dastak.tenancy.signed_request import new_secret
 
@@ -32,6 +33,7 @@ class Changed(NamedTuple):
 
 async def change_login(
     people: PeopleStore,
+    tenant: str,
     service: int,
     changes: Mapping[str, Any],
     *,
@@ -44,6 +46,7 @@ async def change_login(
 
     Args:
         people: Where it is written down.
+        tenant: The name of its tenant.
         service: The number of the service.
         changes: Any of `FIELDS`; a `check_url` of "" is to use our own directory again, a `site_url`
             of "" to lead nowhere.
@@ -53,10 +56,12 @@ async def change_login(
         once: Makes the request idempotent.
 
     Raises:
-        InvalidRequest: The settings cannot be used together.
+        InvalidRequest: The settings cannot be used together, or not for operators.
         Conflict: `once` was answered since it was last looked for.
     """
     assert set(changes) <= set(FIELDS)
+    if tenant == CONSOLE_TENANT:
+        _check_operators(changes)
     before = await people.login_of(service) or LoginSettings(service=service)
     wanted = msgspec.structs.replace(before, **changes)
     if not wanted.check_url:
@@ -70,6 +75,15 @@ async def change_login(
         sealed = sealer.seal(secret, bound_to=bound_to(service))
         checked = msgspec.structs.replace(checked, check_secret=sealed, **_NONE_BEFORE)
     return Changed(await people.put_login(checked, once=once), shown)
+
+
+def _check_operators(changes: Mapping[str, Any]) -> None:
+    """Refuse what would let an operator in by the password alone. Raises: InvalidRequest."""
+    if changes.get("remember_days"):
+        detail = "Operators are asked for a code each time; their `remember_days` is 0."
+        raise InvalidRequest(detail, field="remember_days")
+    if changes.get("required") is False:
+        raise InvalidRequest("No operator is in without a second factor; it is `required`.", field="required")
 
 
 async def rotate_check_secret(

@@ -61,7 +61,7 @@ class LoginHouse(msgspec.Struct, frozen=True, kw_only=True):
         """Return a request to the pages of a service that its path does not name. Raises: NotFound."""
         service = service_named(self.house.directory, tenant, name)
         self.house.refuse_elsewhere(request, service.n)
-        settings = await self.login.people.login_of(service.n)
+        settings = await self.desk.settings_of(service.n)
         if settings is None:
             raise NotFound("Nobody signs in to this service.")
         caller = self.house.directory.page_caller(service.n, settings.mode)

@@ -80,13 +80,23 @@ class SignInDesk:
             )
         return found
 
+    async def settings_of(self, service_n: int) -> LoginSettings | None:
+        """Return how people sign in to a service; to the console with both factors, whatever is written down.
+
+        It lets nobody in by less: who came by the password alone would go between it and the login for ever.
+        """
+        found, console = await self._people.login_of(service_n), console_service(self._house.directory)
+        if found is None or console is None or service_n != console.n:
+            return found
+        return msgspec.structs.replace(found, required=True, remember_days=0)
+
     async def signed_in(self, request: Request, service_n: int) -> SignedIn | None:
         """Return who is signed in to a service, with all that the service wants; None is nobody."""
         session = await self.session(request, service_n)
         if session is None or session.stage is not Stage.SIGNED_IN:
             return None
         person = await self._people.find_person(session.person)
-        settings = await self._people.login_of(service_n)
+        settings = await self.settings_of(service_n)
         if person is None or person.blocked or settings is None or person.mode is not settings.mode:
             return None
         if not is_enough(session, person, settings):
@@ -139,8 +149,8 @@ def is_enough(session: BrowserSession, person: Person, settings: LoginSettings) 
 
     It may have been by the password alone, before the service wanted more: then it counts no more, whether
     its person still has to set a second factor up or did so in another browser. Where the browser was
-    remembered, and there is a factor to be remembered for, the password is enough.
+    remembered, as browsers may be, and there is a factor to be remembered for, the password is enough.
     """
     if not settings.required or "mfa" in session.amr:
         return True
-    return session.trusted and bool(ways(person, settings.factors))
+    return session.trusted and settings.remember_days > 0 and bool(ways(person, settings.factors))
