@@ -439,6 +439,24 @@ async def test_session_is_opened_with_the_password_of_now_alone_however_it_is_ha
     assert [one.what for one in await store.people.lines_of(person.id, limit=9)] == ["in"]
 
 
+async def test_password_that_was_right_opens_no_session_of_somebody_who_is_blocked(store: Any) -> None:
+    person = await store.people.put_person(some_person(), "asha")
+    entries = [
+        Entry(session=some_session(person, digest), password_n=0, line=line("in"))
+        for digest in (b"before", b"blocked", b"undone")
+    ]
+
+    entered = []
+    for entry, blocked in zip(entries, (False, True, False), strict=True):
+        await store.people.move_person(person.id, lambda one, now=blocked: replace(one, blocked=now))
+        entered.append(await store.people.enter(entry))
+
+    assert entered == [True, False, True]
+    kept = [await store.people.session_of(entry.session.digest) is not None for entry in entries]
+    assert kept == entered
+    assert [one.what for one in await store.people.lines_of(person.id, limit=9)] == ["in", "in"]
+
+
 async def test_what_other_sites_were_given_ends_with_all_sessions_of_a_person(store: Any) -> None:
     person, other = some_person(), some_person(username="Ravi")
     client = await store.oidc.put_client(some_client())

@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         device: The browser, to be known again.
         forgets: The digest under which the browser was known before.
         link: The digest of a password link, which is used up by this.
-        password_n: The password that was right; its person must still have that one.
+        password_n: The password that was right; its person must still have that one, and not be blocked.
     """
 
     session: BrowserSession
@@ -115,7 +115,8 @@ class PeopleStore(Protocol):
         """Write a gain of trust.
 
         Returns:
-            False, with nothing written, when the session or link before it is gone, or the password changed.
+            False, with nothing written, when the session or link before it is gone, the password changed, or
+            its person is blocked.
         """
 
     async def session_of(self, digest: bytes) -> BrowserSession | None:

@@ -253,7 +253,8 @@ async def begin(
 ) -> BrowserSession | None:
     """Open the session of somebody whose password was right; it is signed in where no more is wanted.
 
-    None is that the password was changed since it was looked at: then it is a wrong one.
+    None is that the password was changed, or its person blocked, since it was looked at: then it is a wrong
+    one.
 
     Args:
         login: What the flow may touch.

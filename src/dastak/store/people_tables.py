@@ -321,8 +321,10 @@ def _enter(entry: Entry, execute: Execute) -> bool:
 
 
 def _has_password(person: PersonId, password_n: int, execute: Execute) -> bool:
+    """Say whether a password still is its person's, and lets it in."""
     found = execute("person_by_id", (person,)).fetchone()
-    return found is not None and _PERSON.decode(found[0]).password_n == password_n
+    now = None if found is None else _PERSON.decode(found[0])
+    return now is not None and not now.blocked and now.password_n == password_n
 
 
 def _session(digest: bytes, execute: Execute) -> BrowserSession | None:
