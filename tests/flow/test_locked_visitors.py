@@ -13,6 +13,7 @@ from dastak.core.policy import Channel
 from dastak.core.ports import Change
 from dastak.core.tenant import Mode
 from dastak.flows import factors
+from dastak.web.oidc.phone_login import LOCKS_OF_ADDRESS
 from tests.flow.test_login_ways import lock
 from tests.flow.test_page_login import authorize, shop
 from tests.support.house import House
@@ -180,3 +181,22 @@ async def test_nothing_is_sent_once_more_to_a_number_that_was_locked_since(
     assert LOCKED.format(brand=there.brand) in told.text
     assert 'value="12 34"' in told.text or 'name="code"' not in told.text
     assert landing.house.handed == handed
+
+
+async def test_locks_of_many_numbers_are_not_told_without_end_to_one_source(landing: Landing) -> None:
+    await locked(landing)
+    there = AtSite(landing)
+
+    told = [(await there.give()).status_code for _ in range(LOCKS_OF_ADDRESS.attempts)]
+    refused = await there.give()
+    other = await there.give("98765 00000")
+    elsewhere = AtSite(landing)
+    elsewhere.client, elsewhere.visitor = there.client, landing.visitor("198.51.100.7")
+    beside = await elsewhere.give()
+
+    assert set(told) == {429}
+    assert refused.status_code == 429
+    assert "Too many tries" not in refused.text
+    assert refused.headers["retry-after"] == str(LOCKS_OF_ADDRESS.window_s // LOCKS_OF_ADDRESS.attempts)
+    assert other.status_code == 303
+    assert LOCKED.format(brand=there.brand) in beside.text

@@ -4,11 +4,13 @@ Where a service's calls match numbers, a person may be called, to type that of t
 
 1. A code is asked for by the browser that typed the number, for the site's request it was typed for.
 2. The browser gets another secret when the code was right: one planted before is worth nothing after.
-3. To a number that is locked nothing is sent, for no code of it would let its person in; the page says so.
+3. To a number that is locked nothing is sent, for no code of it would let its person in; the page says so,
+   and only so often to one source: no list of numbers is tried for locks here.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from starlette.responses import Response
@@ -20,6 +22,7 @@ from dastak.core.lockout import Lock
 from dastak.core.msisdn import Msisdn, parse, region_of
 from dastak.core.oidc import SESSION_S, Login, Pending, Visit, amr_of
 from dastak.core.policy import FACTORS, Channel
+from dastak.core.sign_in_limits import BUDGETS, Budget, Claim, key_of, network_of
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows import factors
@@ -38,6 +41,10 @@ _UNPROCESSABLE = 422
 _TOO_MANY = 429
 # What a form of the code page has sent once more.
 _SENDING = {"resend": Channel.SMS, "call": Channel.VOICE}
+# Where nothing is sent, no limit of what is sent holds.
+LOCKS_OF_ADDRESS: Final = Budget("locks_address", 20, 3600)
+LOCKS_OF_NETWORK: Final = Budget("locks_network", 60, 3600)
+assert not {LOCKS_OF_ADDRESS.name, LOCKS_OF_NETWORK.name} & {one.name for one in BUDGETS}
 
 
 class PhoneLogin:
@@ -108,6 +115,7 @@ class PhoneLogin:
             channel = Channel.VOICE if by_call else None
             lock = await lock_of(self._provider, caller, msisdn, channel)
             if lock is not None:
+                await self._refuse_source(client_address(way.request, self._provider.proxies))
                 told = locked_line(way.words, lock, now=self._provider.now(), brand=way.client.name)
                 return self._number_page(way, typed=typed, wrong=told, status=_TOO_MANY)
             ask = Ask(
@@ -129,6 +137,23 @@ class PhoneLogin:
         asks = Pending(asked=way.name, verification=verification.hex(), msisdn=msisdn)
         await self._keep(way, asks)
         return see_other(way.path)
+
+    async def _refuse_source(self, address: str) -> None:
+        """Count a lock that is told to an address. Raises: RateLimited (there were too many)."""
+        provider = self._provider
+        counted = ((LOCKS_OF_ADDRESS, address), (LOCKS_OF_NETWORK, network_of(address)))
+        ring = provider.house.ports.keys
+        claims = [Claim(key_of(ring, budget, whose.encode()), budget) for budget, whose in counted]
+        used_up = await provider.passwords.people.claim(claims, now=provider.now())
+        if used_up is not None:
+            budget = used_up.budget
+            raise RateLimited(
+                "Too many locks were told to this address.",
+                limit=budget.name,
+                retry_after_s=budget.window_s // budget.attempts,
+                quota=budget.attempts,
+                window_s=budget.window_s,
+            )
 
     async def _enter(self, way: WayIn, pending: Pending) -> Response:
         """Note who is here from now on, and send them on."""
