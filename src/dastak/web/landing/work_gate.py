@@ -1,7 +1,8 @@
 """When a visitor's browser has to do a sum first, and when waiting does as well.
 
-1. Nobody is asked below the budgets. They count codes that were sent and not proved: a right code gives its
-   own back, so that a busy page, or a network that thousands share, is not taken for an attack.
+1. Nobody is asked below the budgets. They count codes that were asked for and not proved: a right code gives
+   its own back, so that a busy page, or a network that thousands share, is not taken for an attack. What is
+   asked for a number that is locked counts, though nothing is sent: nobody tries a list of them for locks.
 2. A solution is good once, whoever brings it.
 3. Who has no script waits instead; so few may wait that programs gain nothing by it.
 """
@@ -48,7 +49,7 @@ class WorkGate:
         self._keys, self._current = tuple(keys.values()), keys[ports.keys.current]
 
     async def ask(self, request: Request, page: int, brought: str) -> Challenge | None:
-        """Count a code that is about to be sent, or say what has to be done before.
+        """Count a code that is asked for, or say what has to be done before.
 
         Args:
             request: Who asks for the code.
