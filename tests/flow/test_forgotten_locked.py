@@ -7,7 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from dastak.core.ids import digest_of
+from dastak.core.lockout import WRONG_CONSECUTIVE_MAX, Tally
 from dastak.core.people_store import PasswordLink
+from dastak.core.ports import Change
 from dastak.core.sign_in_state import SignInLine, Stage
 from tests.flow.test_login_ways import ANY, Login, enrolled, lock, owning, password_passed
 from tests.support.house import House
@@ -15,6 +17,7 @@ from tests.support.samples import MSISDN, NOW
 from tests.unit.test_even_answers import HastyClock
 
 FORGOTTEN = "/login/acme/login/forgotten"
+LINK = f"{FORGOTTEN}/link/token"
 COOKIE = "dastak-forgotten-1"
 
 
@@ -53,6 +56,14 @@ async def test_number_that_is_locked_is_sent_nothing_and_the_answers_are_those_o
     assert [line.what for line in lines] == ["password_forgotten"], "it tells of what was sent"
 
 
+async def give_link(login: Login) -> None:
+    """Make the link that those who run the site hand to the person."""
+    link = PasswordLink(
+        digest=digest_of("token"), person=login.person.id, expires_at=NOW + timedelta(hours=2)
+    )
+    await login.people.put_password_link(link, line=SignInLine(at=NOW, what="password_link_made"))
+
+
 @pytest.mark.parametrize("locked", [True, False])
 async def test_link_of_the_tenant_offers_no_text_to_a_number_that_is_locked(
     house: House, *, locked: bool
@@ -60,15 +71,12 @@ async def test_link_of_the_tenant_offers_no_text_to_a_number_that_is_locked(
     house.ports = replace(house.ports, clock=HastyClock())
     made = await enrolled(house)
     async with password_passed(house, ANY, **owning(made), proved_at=NOW) as login:
-        link = PasswordLink(
-            digest=digest_of("token"), person=login.person.id, expires_at=NOW + timedelta(hours=1)
-        )
-        await login.people.put_password_link(link, line=SignInLine(at=NOW, what="password_link_made"))
+        await give_link(login)
         if locked:
             await lock(house)
         handed = list(house.handed)
 
-        opened = await login.send(f"{FORGOTTEN}/link/token")
+        opened = await login.send(LINK)
         page = await login.get(f"{FORGOTTEN}/new")
         await login.send(f"{FORGOTTEN}/new", do="use-sms")
 
@@ -76,3 +84,56 @@ async def test_link_of_the_tenant_offers_no_text_to_a_number_that_is_locked(
     assert "authenticator shows" in page.text
     assert re.findall('value="(use-.*?)"', page.text) == ([] if locked else ["use-sms", "use-voice"])
     assert len(house.handed) == len(handed) + (not locked)
+
+
+async def test_link_is_kept_while_the_number_is_locked_and_nothing_else_could_be_proved(house: House) -> None:
+    house.ports = replace(house.ports, clock=HastyClock())
+    async with password_passed(house, ANY, msisdn=MSISDN, proved_at=NOW) as login:
+        await give_link(login)
+        await lock(house)
+        handed = list(house.handed)
+
+        refused = await login.send(LINK)
+        kept = await login.people.password_link_of(digest_of("token"))
+        await house.store.unlock(1, MSISDN)
+        opened = await login.send(LINK)
+
+    assert refused.status_code == 422
+    assert "Too many tries. Wait 60 min," in refused.text
+    assert kept is not None
+    assert opened.headers["location"] == f"{FORGOTTEN}/new"
+    assert len(house.handed) == len(handed) + 1
+
+
+async def test_link_is_kept_while_the_number_waits_for_somebody_to_open_it(house: House) -> None:
+    house.ports = replace(house.ports, clock=HastyClock())
+    async with password_passed(house, ANY, msisdn=MSISDN, proved_at=NOW) as login:
+        await give_link(login)
+        closed: Change[None] = Change(answer=None, tally=Tally(WRONG_CONSECUTIVE_MAX))
+        await house.store.decide((await house.start()).id, lambda _held: closed)
+
+        refused = await login.send(LINK)
+        kept = await login.people.password_link_of(digest_of("token"))
+
+    assert (refused.status_code, kept is None) == (422, False)
+    assert "We cannot send a text to this number." in refused.text
+
+
+@pytest.mark.parametrize("has", ["recovery codes", "no factor"])
+async def test_lock_keeps_nobody_from_a_link_to_whom_the_number_makes_no_difference(
+    house: House, has: str
+) -> None:
+    house.ports = replace(house.ports, clock=HastyClock())
+    proved_at = NOW if has == "recovery codes" else None
+    async with password_passed(house, ANY, msisdn=MSISDN, proved_at=proved_at) as login:
+        await give_link(login)
+        await lock(house)
+        if has == "recovery codes":
+            line = SignInLine(at=NOW, what="recovery_codes_made")
+            await login.people.put_recovery_codes(login.person.id, [b"one"], line=line)
+
+        opened = await login.send(LINK)
+        page = await login.get(f"{FORGOTTEN}/new")
+
+    assert opened.headers["location"] == f"{FORGOTTEN}/new"
+    assert ('name="recovery"' in page.text) is (has == "recovery codes")

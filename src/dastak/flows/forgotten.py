@@ -158,10 +158,10 @@ async def link_of(login: LoginPorts, settings: LoginSettings, token: str) -> Pas
     return found if here else None
 
 
-def more_ways(settings: LoginSettings, session: BrowserSession, person: Person) -> tuple[Channel, ...]:
+def more_ways(settings: LoginSettings, stage: Stage, person: Person) -> tuple[Channel, ...]:
     """Return by what a person proves itself once more; the phone only where it did not yet."""
     found = ways(person, settings.factors)
-    return found if session.stage is Stage.VOUCHED else tuple(way for way in found if way in FACTORS)
+    return found if stage is Stage.VOUCHED else tuple(way for way in found if way in FACTORS)
 
 
 async def ask_more(

@@ -5,7 +5,8 @@ It has no button to send once more, for that would be one more text to somebody 
 another one begins again, within the budget of that account.
 
 Who has nothing beside the phone, or not the phone, is given a link by those who run the site. It opens the
-last step, and is used up by a button and not by looking, because programs look at links in mails.
+last step, and is used up by a button and not by looking, because programs look at links in mails. While the
+number is locked, and is all that its person could prove there, it is kept for later.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from dastak.core.codes import Alphabet
 from dastak.core.errors import InvalidRequest, NotFound
 from dastak.core.ids import digest_of
+from dastak.core.lockout import Lock
 from dastak.core.person import Person
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Stage, is_over
@@ -177,16 +179,32 @@ async def _ask_more(place: Place, session: BrowserSession, person: Person, wante
 
 
 async def _show_link(place: Place) -> Response:
-    if await forgotten.link_of(place.login, place.settings, _token(place)) is None:
-        raise NotFound("This link was used, or its time is over.")
+    await _linked(place)
+    return _link_page(place)
+
+
+def _link_page(place: Place, error: str = "", status: int = 200) -> Response:
     secret = place.secret or place.cookies.new()
-    answer = place.show("forgotten_link.html", {"form": form_token(secret, FORM), "sign_in": place.sign_in()})
+    shared = {"error": error, "field": "", "sign_in": place.sign_in()}
+    answer = place.show("forgotten_link.html", {**shared, "form": form_token(secret, FORM)}, status)
     return answer if place.secret else place.cookies.give(answer, secret)
+
+
+async def _linked(place: Place) -> Person:
+    """Return whose link it is. Raises: NotFound (it is not good any more)."""
+    found = await forgotten.link_of(place.login, place.settings, _token(place))
+    person = None if found is None else await place.login.people.find_person(found.person)
+    if person is None:
+        raise NotFound("This link was used, or its time is over.")
+    return person
 
 
 async def _take_link(place: Place) -> Response:
     form = await read_form(place.request)
     place.check(FORM, form)
+    lock = await _lock_of_all(place, await _linked(place))
+    if lock is not None:
+        return _link_page(place, place.locked(lock), _UNPROCESSABLE)
     secret = place.cookies.new()
     session = await forgotten.open_link(
         place.login, place.settings, _token(place), session_digest=digest_of(secret)
@@ -194,6 +212,16 @@ async def _take_link(place: Place) -> Response:
     if session is None:
         raise NotFound("This link was used, or its time is over.")
     return await _go_to_new(place, session, secret)
+
+
+async def _lock_of_all(place: Place, person: Person) -> Lock | None:
+    """Return the lock of a number when nothing else could be proved behind a link, and that could later."""
+    could = _typed_here(place, forgotten.more_ways(place.settings, Stage.VOUCHED, person))
+    if not could or any(way in FACTORS for way in could):
+        return None
+    if await place.login.people.recovery_codes_left(person.id) > 0:
+        return None
+    return await place.lock(person)
 
 
 def _token(place: Place) -> str:
@@ -250,11 +278,16 @@ async def _others(place: Place, session: BrowserSession, person: Person) -> Sequ
 
 
 async def _usable(place: Place, session: BrowserSession, person: Person) -> Sequence[Channel]:
-    """Return the ways whose code can be typed here now; a call that speaks none has a page of its own."""
-    matches = place.caller.service.policy.match
-    found = forgotten.more_ways(place.settings, session, person)
+    """Return the ways whose code can be typed here now."""
+    found = _typed_here(place, forgotten.more_ways(place.settings, session.stage, person))
     locked = await place.lock(person) is not None
-    return [way for way in found if way in FACTORS or not (locked or (matches and way is Channel.VOICE))]
+    return [way for way in found if way in FACTORS or not locked]
+
+
+def _typed_here(place: Place, found: Sequence[Channel]) -> Sequence[Channel]:
+    """Return the ways whose code is typed here; a call that speaks none has a page of its own."""
+    matches = place.caller.service.policy.match
+    return [way for way in found if not (matches and way is Channel.VOICE)]
 
 
 async def _new_page(

@@ -198,6 +198,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Return the sentence for a number that is locked for so long."""
         return self.words.say("error_locked", minutes=minutes, brand=self.caller.service.brand)
 
+    def locked(self, lock: Lock) -> str:
+        """Return the sentence for a number that is locked, whether or not it opens by itself."""
+        minutes = self.wait_min(lock)
+        return self.words.say("way_failed") if minutes is None else self.too_many(minutes)
+
     def particulars(self, channel: Channel, purpose: str) -> Particulars:
         """Return how a code is asked for: in the reader's language, for our pages alone where that may be."""
         # What is not sent as a text has no line for browsers.

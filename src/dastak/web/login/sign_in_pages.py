@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from dastak.core.errors import RateLimited
 from dastak.core.ids import digest_of
-from dastak.core.lockout import DAY, Lock
+from dastak.core.lockout import DAY
 from dastak.core.person import Person, owned, ways
 from dastak.core.policy import FACTORS, Channel
 from dastak.core.sign_in_state import BrowserSession, Purpose, Stage
@@ -194,9 +194,9 @@ async def _show_second(
     # What makes codes by itself goes on while the number is locked.
     if lock is not None and now_asked not in FACTORS:
         if values.get("error"):
-            values = {**values, "error": _locked(place, lock)}
+            values = {**values, "error": place.locked(lock)}
         else:
-            error = error or _locked(place, lock)
+            error = error or place.locked(lock)
     shown = {
         **values,
         **back,
@@ -209,11 +209,6 @@ async def _show_second(
         "trouble": error or ("" if values else place.words.say("sorry_busy")),
     }
     return place.show("login_code.html", shown, status)
-
-
-def _locked(place: Place, lock: Lock) -> str:
-    minutes = place.wait_min(lock)
-    return place.words.say("way_failed") if minutes is None else place.too_many(minutes)
 
 
 async def _take_code(place: Place) -> Response:
