@@ -136,6 +136,18 @@ async def test_every_hot_statement_finds_its_row_by_an_index(tmp_path: Path) -> 
     assert scans == {}
 
 
+def test_what_a_number_had_is_found_by_the_number_however_many_tenants_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "d.db"
+    migrate.upgrade(path)
+    with closing(sqlite_file.connect(path)) as connection:
+        asked = f"EXPLAIN QUERY PLAN {load()['newest_of_number']}"
+        plan = [row[3] for row in connection.execute(asked, (1, None, 9))]
+
+    assert any("USING COVERING INDEX verification_number (msisdn=?)" in step for step in plan), plan
+    # What is found is gone through, and nothing else.
+    assert [step for step in plan if step.startswith("SCAN")] in ([], ["SCAN newest"])
+
+
 async def test_database_that_cannot_be_read_says_try_again(tmp_path: Path) -> None:
     async with SqliteStore(tmp_path / "dastak.db") as store:
         (started,) = await opened(store, 1)
