@@ -1,7 +1,7 @@
 """What a second process on one SQLite file would bring: `python -m bench.shared_file`.
 
-Two programs on one file are no way to run Dastak: each keeps limits and its newest messages in memory. Here
-they only show what the file allows.
+Two programs on one file are no way to run Dastak, and the second one does not start: each keeps limits and
+its newest messages in memory. Here they only show what the file allows.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from bench.loopback_carrier import Carrier
 from bench.processes import Pinned, free_port
 from bench.report import tabulated
 from bench.subject import Installation, make_installation
+from dastak.store.sqlite_file import SERVED_MARK
 
 CONNECTIONS = 64
 WARM = 500
@@ -100,6 +101,8 @@ async def _run(stack: ExitStack, installation: Installation, carrier: Carrier, n
     os.sched_setaffinity(process.process.pid, range(os.cpu_count() or 1))
     await process.until_listening(port)
     await process.until_listening(ops_port)
+    # Its lock stays with a file that nobody finds any more: the next one starts beside it.
+    (installation.directory / f"dastak.db{SERVED_MARK}").unlink()
     dastak = Dastak(process, port, ops_port, installation.api_key, carrier)
     dastak.msisdn += number * APART
     return dastak

@@ -29,7 +29,7 @@ from dastak.app_limits import make_limits
 from dastak.app_nodes import Among
 from dastak.app_pages import people_routes, tell_leads
 from dastak.app_stop import StopStack
-from dastak.app_store import clock_of, open_store, watch_store
+from dastak.app_store import clock_of, served_store, watch_store
 from dastak.app_voice import voices_of
 from dastak.carriers.fleet import Fleet
 from dastak.carriers.outages import Outages
@@ -229,7 +229,7 @@ async def _build(stack: StopStack, settings: Settings) -> House:
 async def _unlock(stack: AsyncExitStack, settings: Settings) -> tuple[KeyRing, Database]:
     """Read the keys and open the database. Raises: ConfigError (they do not belong together)."""
     keys = config_secrets.read_keys(settings)
-    store = await stack.enter_async_context(open_store(settings))
+    store = await stack.enter_async_context(served_store(settings))
     known = await store.note_keys(keys.marks())
     config_secrets.refuse_other_keys(settings, keys, known)
     config_secrets.warn_of_lacking_keys(settings, keys, known)

@@ -1,7 +1,7 @@
 """Open the database that the settings name, whichever it is, take its clock, and show how it does."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from dastak.steady_clock import SteadyClock
 from dastak.store.database_url import is_postgres, sqlite_path
 from dastak.store.open_database import Database, open_database
 from dastak.store.sqlite import SqliteStore
+from dastak.store.sqlite_file import served_alone
 from dastak.telemetry.metrics import Metrics
 
 CLOCK_EVERY_S: Final = 15.0
@@ -20,6 +21,16 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[Database]:
     """Return the store, to be entered. Raises: Conflict (what speaks to it is not installed)."""
     password = settings.store.password
     return open_database(settings.store.url, None if password is None else password.reveal())
+
+
+@asynccontextmanager
+async def served_store(settings: Settings) -> AsyncIterator[Database]:
+    """Open the store to serve it. Raises: Conflict (another process serves its file)."""
+    with ExitStack() as stack:
+        if not is_postgres(settings.store.url):
+            stack.enter_context(served_alone(sqlite_file_of(settings)))
+        async with open_store(settings) as store:
+            yield store
 
 
 def sqlite_file_of(settings: Settings) -> Path:

@@ -211,6 +211,22 @@ def test_a_port_that_is_taken_is_told_with_the_next_command(tmp_path: Path) -> N
     assert f"127.0.0.1:{port} is in use. Next:" in ran.stderr
 
 
+def test_second_process_on_one_file_is_refused_until_the_first_one_is_gone_however_it_went(
+    tmp_path: Path,
+) -> None:
+    process = DastakProcess(tmp_path / "data")
+    with process:
+        second = dastak("dev", "--port", "0", "--json", "--data-dir", str(process.data_dir), cwd=tmp_path)
+        listed = dastak("keys", "list", cwd=process.data_dir)
+        process.kill()
+        process.start()
+
+    assert (second.returncode, second.stdout) == (1, "")
+    assert "dastak.db is served by another process" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert listed.returncode == 0
+
+
 def test_dev_knows_no_carrier_whatever_the_environment_says(tmp_path: Path) -> None:
     environment = {
         "DASTAK__CARRIERS__AIRTEL__HOST": "127.0.0.1",

@@ -3,6 +3,9 @@
 import logging
 import os
 import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -12,6 +15,8 @@ from dastak.core.errors import Conflict, Overloaded
 # "DSTK", so that `file` knows the database and a restore refuses a stranger's.
 APPLICATION_ID: Final = 0x4453544B
 
+# After the name of the database: the file whose lock says that it is served.
+SERVED_MARK: Final = "-served"
 # A process that opens, recovers or migrates the file holds it for a moment.
 LOCK_WAIT_S: Final = 5.0
 # The hot indexes of some 200,000 pending verifications.
@@ -81,6 +86,36 @@ def seize(path: Path) -> sqlite3.Connection:
         connection.close()
         raise Conflict(f"{path.name} is in use; stop the service first.") from error
     return connection
+
+
+@contextmanager
+def served_alone(path: Path) -> Iterator[None]:
+    """Be the one process that serves a database: each knows limits, binds and messages by heart.
+
+    The lock ends with the process, however that ends, and no child of it has it. Commands do without.
+
+    Raises:
+        Conflict: Another process serves it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl  # noqa: PLC0415 - not on every platform
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Not the database itself: whoever closes that once more loses the locks that SQLite has on it.
+    lock = os.open(path.with_name(f"{path.name}{SERVED_MARK}"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise Conflict(
+                f"{path} is served by another process, and one serves a file. Next: stop that one, "
+                "use another directory, or move to PostgreSQL (dastak migrate)."
+            ) from error
+        yield
+    finally:
+        os.close(lock)
 
 
 class _Reading:
