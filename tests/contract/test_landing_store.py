@@ -30,7 +30,7 @@ from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.outcome import Outcome
 from dastak.core.ports import Change
 from dastak.core.tenant import Mode
-from dastak.store import landing_tables
+from dastak.store import landing_tables, rows
 from dastak.store.landing_rows import lead_of
 from dastak.store.landing_tables import LandingTables
 from tests.support.samples import (
@@ -457,6 +457,38 @@ async def test_search_of_leads_finds_what_was_typed_letter_for_letter(landing: A
     assert await found("pune") == [quoted]
     assert await found("meera") == [odd]
     assert [await found(text) for text in ('","', "\\u0000", "%", "_")] == [[]] * 4
+
+
+async def test_search_of_leads_takes_no_record_apart_for_what_nobody_typed(store: Any, landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    # Nobody can read the rest of the one; the other has no consents where they are looked for.
+    whole, torn = '{"version": 1, "values": {"name": "Asha"}, "consents": []}', rows.text(TICKED)[:-1]
+    torn = f'{{"version":1,"values":{{"name":"Ravi","city":"Pune"}},"consents":[{torn}'
+    at_ms = rows.to_ms(NOW)
+    for n, record in enumerate((torn, whole)):
+        row = (page.n, at_ms, at_ms, "a", "en", int(some_msisdn(n)), bytes([n]) * 16, record, None, at_ms)
+        await store._desk.write(lambda execute, row=row: execute("insert_lead", row).rowcount)
+
+    async def found(contains: str) -> list[str]:
+        listed = await landing.leads(LeadFilter(page=page.n, contains=contains))
+        return [lead.values["name"] for lead in listed]
+
+    for word in ("Call me.", "agree", "text_version", "name", "City", "values", "version", "consents"):
+        assert await found(word) == [], word
+    assert await found("asha") == ["Asha"]
+
+
+async def test_search_of_leads_goes_on_behind_what_looks_like_the_end_of_what_was_typed(landing: Any) -> None:
+    page = await landing.put_page(some_page())
+    mark = ',"consents":['
+    values = {"name": f'Ravi{mark} "city":', "consents": mark, "city": f"Pune{mark}"}
+    lead = await won(landing, page, 1, values=values)
+
+    async def found(contains: str) -> list[Lead]:
+        return list(await landing.leads(LeadFilter(page=page.n, contains=contains)))
+
+    for text in ("ravi", "pune", mark, '"city":', ' "', "pune,", f"i{mark}"):
+        assert await found(text) == [lead], text
 
 
 @pytest.mark.parametrize("word", ["values", "name", "agree", "Call me.", "nothing of this"])

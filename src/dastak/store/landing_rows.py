@@ -43,6 +43,7 @@ class LeadRecord(msgspec.Struct, frozen=True):
 
 
 _BETWEEN_DIGITS: Final = str.maketrans("", "", "-()")
+_OF_NUMBERS: Final = "+0123456789"
 _PAGE: Final = msgspec.json.Decoder(PageRecord)
 _VISIT: Final = msgspec.json.Decoder(VisitRecord)
 _LEAD: Final = msgspec.json.Decoder(LeadRecord)
@@ -72,8 +73,12 @@ def page_of(row: rows.Row) -> LandingPage:
 
 
 def number_in(text: str) -> str:
-    """Return a part of a number as numbers are kept, without what people write between their digits."""
-    return "".join(text.translate(_BETWEEN_DIGITS).split())
+    """Return a part of a number as numbers are kept, without what people write between their digits.
+
+    It is empty where the text is none.
+    """
+    number = "".join(text.translate(_BETWEEN_DIGITS).split())
+    return "" if number.strip(_OF_NUMBERS) else number
 
 
 def as_recorded(text: str) -> str:

@@ -366,7 +366,9 @@ SELECT n, page, at, gone_at, variant, language, msisdn, verification, record FRO
 WHERE page = $1 AND (language = $2 OR $2 IS NULL) AND (variant = $3 OR $3 IS NULL)
     AND (at >= $4 OR $4 IS NULL) AND (at < $5 OR $5 IS NULL)
     AND ($6 = '' OR $7 <> '' AND strpos('+' || msisdn, $7) > 0
-        OR strpos(lower(record), lower($8)) > 0 AND EXISTS (
+        OR strpos(
+            replace(lower(split_part(record, ',"consents":[', 1)), lower('"' || $8::text || '":'), ''), lower($8)
+        ) > 0 AND EXISTS (
             SELECT 1 FROM json_each_text(replace(record, '\u0000', '\u0020')::json -> 'values') AS typed
             WHERE strpos(lower(typed.value), lower($6)) > 0))
     AND n < $9
