@@ -180,11 +180,36 @@ async def test_authenticator_added_while_a_number_is_proved_stays_or_goes_with_i
         stale = await login.has()
         await login.people.move_person(stale.id, lambda one: replace(one, **owned_by(made)))
 
-        moved = await enrol.set_number(ports_of(house), house.caller, stale, number, VISITOR)
+        moved = await enrol.set_number(
+            ports_of(house), house.caller, replace(APPS, required=False), stale, number, visitor=VISITOR
+        )
 
         kept = number == MSISDN
         assert moved.owned == (owned_by(made)["owned"] if kept else ())
         assert await state_of(house, made) is (FactorState.ACTIVE if kept else FactorState.REMOVED)
+
+
+async def test_number_stays_while_the_last_factor_that_is_required_is_filed_under_it(house: House) -> None:
+    made, other = await proved(house, Channel.TOTP), some_msisdn(7)
+    async with signed_in(house, APPS, msisdn=MSISDN, proved_at=NOW) as login:
+        # The authenticator comes while the new number is being proved.
+        stale = await login.has()
+        await login.people.move_person(stale.id, lambda one: replace(one, **owned_by(made)))
+
+        with pytest.raises(Refused):
+            await enrol.set_number(ports_of(house), house.caller, APPS, stale, other, visitor=VISITOR)
+        asked = await house.all()
+        refused = await login.send(ACCOUNT, do="number", msisdn=other)
+
+        assert (await login.has()) == replace(stale, **owned_by(made))
+        assert await state_of(house, made) is FactorState.ACTIVE
+        assert refused.status_code == 403
+        assert await house.all() == asked, "nothing is sent in vain"
+        assert await login.people.lines_of(stale.id, limit=9) == []
+
+        again = await login.send(ACCOUNT, do="number", msisdn=MSISDN)
+
+        assert again.headers["location"] == f"{ACCOUNT}/code"
 
 
 async def test_of_two_factors_of_a_kind_that_are_proved_at_once_one_stays_and_the_other_is_removed(

@@ -2,6 +2,7 @@
 
 import logging
 import random
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from dastak.core.person import (
     recovery_codes,
     recovery_digests,
     ways,
+    with_number,
     with_owned,
     without_owned,
 )
@@ -33,7 +35,7 @@ from dastak.core.policy import Channel
 from dastak.core.tenant import Mode
 from dastak.tenancy import known_passwords
 from dastak.tenancy.known_passwords import is_known, read_breached
-from tests.support.samples import NOW, RING
+from tests.support.samples import MSISDN, NOW, RING, some_msisdn
 
 ASHA = Person(id=PersonId(bytes(16)), service=1, mode=Mode.LIVE, username="Asha", created_at=NOW)
 ALL = (Channel.TOTP, Channel.SMS, Channel.VOICE, Channel.HASH_CHAIN)
@@ -150,6 +152,33 @@ def test_last_factor_that_is_wanted_stays(
     else:
         left = without_owned(person, Channel.TOTP, allowed, required=required)
         assert left.owned == (Owned(Channel.HASH_CHAIN, "bb"),)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "required", "stays"),
+    [
+        ((Channel.TOTP, Channel.HASH_CHAIN), True, True),
+        ((Channel.TOTP,), False, False),
+        # The new number is a factor itself.
+        ((Channel.TOTP, Channel.VOICE), True, False),
+        # What is taken away proves nothing to this service.
+        ((Channel.HOTP,), True, False),
+    ],
+)
+def test_number_that_the_last_wanted_factor_is_filed_under_stays(
+    *, allowed: tuple[Channel, ...], required: bool, stays: bool
+) -> None:
+    person = with_owned(with_owned(ASHA, Channel.TOTP, "aa"), Channel.HASH_CHAIN, "bb")
+    person = replace(person, msisdn=MSISDN)
+    change = partial(with_number, proved_at=NOW, allowed=allowed, required=required)
+
+    assert change(person, MSISDN) == replace(person, proved_at=NOW)
+    if stays:
+        with pytest.raises(Refused):
+            change(person, some_msisdn(7))
+    else:
+        moved = change(person, some_msisdn(7))
+        assert (moved.msisdn, moved.owned) == (some_msisdn(7), ())
 
 
 def test_recovery_codes_are_ten_different_ones() -> None:

@@ -167,6 +167,31 @@ def without_owned(person: Person, kind: Channel, allowed: Sequence[Channel], *, 
     return msgspec.structs.replace(person, owned=tuple(one for one in person.owned if one.kind is not kind))
 
 
+def with_number(
+    person: Person, msisdn: Msisdn, *, proved_at: datetime, allowed: Sequence[Channel], required: bool
+) -> Person:
+    """Give a person a number that was proved.
+
+    What makes codes by itself is filed under the number it was made for, which may soon be somebody else's;
+    with another number it is taken away.
+
+    Args:
+        person: With its number and what it owns.
+        msisdn: The number.
+        proved_at: When its code was typed.
+        allowed: What the service allows.
+        required: Whether the service wants a second factor of everybody.
+
+    Raises:
+        Refused: That would take the last one that is wanted, and the number is none itself.
+    """
+    kept = person.owned if person.msisdn in (None, msisdn) else ()
+    moved = msgspec.structs.replace(person, msisdn=msisdn, proved_at=proved_at, owned=kept)
+    if required and ways(person, allowed) and not ways(moved, allowed):
+        raise Refused("The last second factor stays, and so does its number.", reason="last_factor")
+    return moved
+
+
 def recovery_codes(random: bytes) -> tuple[str, ...]:
     """Make the recovery codes of a person: `XXXXX-XXXXX`, evenly from an alphabet nobody misreads.
 

@@ -7,6 +7,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ from dastak.core.person import (
     recovery_codes,
     recovery_digests,
     ways,
+    with_number,
     with_owned,
     without_owned,
 )
@@ -48,21 +50,29 @@ def may_change(login: LoginPorts, settings: LoginSettings, person: Person, sessi
     return is_fresh(session, now)
 
 
+def check_number(login: LoginPorts, settings: LoginSettings, person: Person, msisdn: Msisdn) -> None:
+    """Pass a number that a person may have, before a code is sent there. Raises: Refused."""
+    _numbered(login, settings, msisdn)(person)
+
+
 async def set_number(
-    login: LoginPorts, caller: Caller, person: Person, msisdn: Msisdn, visitor: Visitor
+    login: LoginPorts,
+    caller: Caller,
+    settings: LoginSettings,
+    person: Person,
+    msisdn: Msisdn,
+    *,
+    visitor: Visitor,
 ) -> Person:
     """Give a person the number whose code was typed.
 
-    Authenticators and printed lists are filed under the number they were made for, which may soon be somebody
-    else's; with another number they are taken away, and set up anew.
+    With another number its authenticators and printed lists are taken away, and set up anew.
+
+    Raises:
+        Refused: One of them is required, and the number is no factor here. Those who run the site take the
+            factors away first; the password alone would open the account from then.
     """
-    now = login.ports.clock.now()
-
-    def give(one: Person) -> Person:
-        kept = one.owned if one.msisdn in (None, msisdn) else ()
-        return msgspec.structs.replace(one, msisdn=msisdn, proved_at=now, owned=kept)
-
-    before, moved = await _move(login, caller, person, give)
+    before, moved = await _move(login, caller, person, _numbered(login, settings, msisdn))
     what = "number_added" if before.proved_at is None else "number_changed"
     await login.people.note_line(person.id, line_of(login, visitor, what))
     return moved
@@ -197,6 +207,16 @@ async def new_recovery_codes(login: LoginPorts, person: Person, visitor: Visitor
     line = line_of(login, visitor, "recovery_codes_made")
     await login.people.put_recovery_codes(person.id, digests, line=line)
     return codes
+
+
+def _numbered(login: LoginPorts, settings: LoginSettings, msisdn: Msisdn) -> Callable[[Person], Person]:
+    return partial(
+        with_number,
+        msisdn=msisdn,
+        proved_at=login.ports.clock.now(),
+        allowed=settings.factors,
+        required=settings.required,
+    )
 
 
 async def _move(

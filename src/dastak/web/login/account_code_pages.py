@@ -99,7 +99,9 @@ async def _proved(place: Place, session: BrowserSession, person: Person, proved:
         # A factor was set up by another session since this one was asked: it comes first.
         return begin_again(place, session)
     if session.purpose is Purpose.NUMBER:
-        person = await enrol.set_number(place.login, place.caller, person, proved.msisdn, place.visitor)
+        person = await enrol.set_number(
+            place.login, place.caller, place.settings, person, proved.msisdn, visitor=place.visitor
+        )
     else:
         person = await enrol.own_factor(place.login, place.caller, person, proved, place.visitor)
     if proved.particulars.channel not in ways(person, place.settings.factors):

@@ -177,6 +177,7 @@ async def _number(
     typed = form.get("msisdn", "")[:64]
     try:
         number = parse(typed, default_region=region_of(place.caller.service.countries)).msisdn
+        enrol.check_number(place.login, place.settings, person, number)
         said = place.particulars(Channel.SMS, "signup")
         wanted = Ask(to=number, channel=None, client_ip=place.visitor.address, particulars=said)
         asked = await place.rooms.step.begin(place.caller, wanted)
