@@ -4,6 +4,7 @@ import asyncio
 import re
 from concurrent.futures import Future
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -18,9 +19,11 @@ from dastak.core.past_use import LookFurther
 from dastak.core.ports import Change, Replayed
 from dastak.core.spend import Account, Spend
 from dastak.core.verification import Judgement, Typed
-from dastak.store.postgres import postgres_lane, postgres_migrate, postgres_store
+from dastak.store.desk import Execute
+from dastak.store.postgres import postgres_desk, postgres_lane, postgres_migrate, postgres_store
 from dastak.store.postgres.dialect import statements
 from dastak.store.postgres.operations import Look
+from dastak.store.postgres.postgres_desk import READERS
 from dastak.store.postgres.postgres_lane import NotSent, connect
 from dastak.store.postgres.postgres_store import NODES_MAX, PostgresStore, RowNumbers
 from dastak.store.postgres.sheet import Sheet
@@ -287,6 +290,44 @@ async def test_node_that_comes_leaves_what_another_one_has_in_its_hands() -> Non
         after = await alone.recover(NOW)
 
     assert (beside, after) == (0, 1)
+
+
+async def test_lists_hold_no_connection_that_short_reads_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_lane, "ANSWER_S_MAX", 20.0)
+    begun, over = Event(), Event()
+
+    def look_long(_execute: Execute) -> None:
+        begun.set()
+        over.wait()
+
+    async with PostgresStore(shared_server().new_database()) as store:
+        listed = [asyncio.create_task(store._seldom.list(look_long)) for _ in range(READERS)]
+        await asyncio.to_thread(begun.wait)
+        try:
+            read = await store.latest_at()
+            nodes = await store.nodes_up()
+        finally:
+            over.set()
+            await asyncio.gather(*listed)
+
+    assert (read, nodes) == (None, 1)
+
+
+@pytest.mark.parametrize(("waited_s", "left"), [(0.0, "2s"), (0.75, "1250ms")])
+async def test_list_that_waited_for_another_is_stopped_by_the_server_sooner(
+    monkeypatch: pytest.MonkeyPatch, waited_s: float, left: str
+) -> None:
+    async with PostgresStore(shared_server().new_database()) as store:
+        desk, looks = store._seldom, iter((5.0, 5.0 + waited_s))
+        desk._sql = {**desk._sql, "left": "SHOW statement_timeout"}
+        monkeypatch.setattr(postgres_desk, "steady_s", lambda: next(looks))
+
+        shown = await desk.list(lambda execute: execute("left").fetchone())
+        afterwards = await desk._listers.run(
+            lambda connection: connection.execute("SHOW statement_timeout").fetchone()
+        )
+
+    assert (shown, afterwards) == ((left,), ("2s",))
 
 
 def test_no_two_nodes_that_are_up_give_rows_the_same_number() -> None:

@@ -16,7 +16,7 @@ from dastak.store import rows
 from dastak.store.desk import Execute, Taken
 from dastak.store.postgres.dialect import parameters, statements
 from dastak.store.postgres.operations import replayed
-from dastak.store.postgres.postgres_lane import Connection, Lane, Lanes
+from dastak.store.postgres.postgres_lane import STATEMENT_MS_MAX, Connection, Lane, Lanes
 
 T = TypeVar("T")
 
@@ -25,7 +25,12 @@ _SELDOM: Final = (0x4453, 1)
 # Held together by all nodes that are up, as long as they are: who holds it alone is alone.
 _NODES: Final = (0x4453, 3)
 READERS: Final = 2
+# What operators list may take long: it holds no connection that sign-ins read with.
+LISTERS: Final = 1
+# What a list has at least, however long it waited for its connection.
+LIST_MS_MIN: Final = 100
 CLOCK_LOOKS: Final = 3
+_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def steady_s() -> float:
@@ -60,22 +65,22 @@ class PostgresDesk:
     def __init__(self, opens: Callable[[], Connection], *, stays: Callable[[Connection], None]) -> None:
         self._sql = statements()
         self._writer = Lane(partial(_present, opens, stays))
-        self._readers = Lanes(opens, READERS)
+        self._readers, self._listers = Lanes(opens, READERS), Lanes(opens, LISTERS)
 
     @property
     def healthy(self) -> bool:
-        """Whether the last write and the last read of one lane were done."""
+        """Whether the last write and the last short read of one lane were done."""
         return self._writer.healthy and self._readers.healthy
 
     @property
     def connects(self) -> int:
         """How many connections were opened."""
-        return self._writer.connects + self._readers.connects
+        return self._writer.connects + self._readers.connects + self._listers.connects
 
     @property
     def doubts(self) -> int:
         """How many pieces of work nobody knows the outcome of."""
-        return self._writer.doubts + self._readers.doubts
+        return self._writer.doubts + self._readers.doubts + self._listers.doubts
 
     async def write(self, work: Callable[[Execute], T], *, once: Once | None = None) -> T:
         """See `Desk.write`."""
@@ -99,7 +104,7 @@ class PostgresDesk:
         """See `Desk.read`."""
 
         def read(connection: Connection) -> T:
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.execute(_SNAPSHOT)
             return work(executing(connection, self._sql))
 
         return await self._readers.run(read)
@@ -111,8 +116,17 @@ class PostgresDesk:
 
     async def list(self, work: Callable[[Execute], T]) -> T:
         """See `Desk.list`."""
+        asked_s = steady_s()
+
+        def read(connection: Connection) -> T:
+            # The wait for another list counts: the server ends this one before its connection would be cut.
+            left_ms = max(LIST_MS_MIN, STATEMENT_MS_MAX - round((steady_s() - asked_s) * 1000))
+            connection.execute(_SNAPSHOT)
+            connection.execute("SELECT set_config('statement_timeout', $1, true)", (str(left_ms),))
+            return work(executing(connection, self._sql))
+
         try:
-            return await self.read(work)
+            return await self._listers.run(read)
         except Overloaded as error:
             if isinstance(error.__cause__, errors.QueryCanceled):
                 detail = "The list takes too long; ask for a shorter time or for one number."
@@ -148,7 +162,7 @@ class PostgresDesk:
 
     async def close(self) -> None:
         """Close all connections."""
-        await asyncio.gather(self._writer.close(), self._readers.close())
+        await asyncio.gather(self._writer.close(), self._readers.close(), self._listers.close())
 
 
 def _present(opens: Callable[[], Connection], stays: Callable[[Connection], None]) -> Connection:
