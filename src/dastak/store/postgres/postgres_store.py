@@ -116,7 +116,7 @@ class PostgresStore(Subjects):
 
     @property
     def connects(self) -> int:
-        """How many connections were opened since the start: six, and one more for each that was lost."""
+        """How many connections were opened since the start: seven, and one more for each that was lost."""
         return self._batches.connects + self._finder.lane.connects + self._seldom.connects
 
     @property
