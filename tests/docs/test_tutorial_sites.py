@@ -5,10 +5,12 @@ A block below a line `<!-- file: NAME -->` is that file, or the next part of it;
 """
 
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -38,18 +40,20 @@ def write_files(page: str, directory: Path) -> None:
         begun.add(name)
 
 
-def environment_of(dastak: DastakProcess, port: int) -> Mapping[str, str]:
-    known = {"DASTAK_URL": dastak.url, "DASTAK_API_KEY": dastak.api_key, "PORT": str(port)}
+def environment_of(dastak: DastakProcess, port: int, key: str | None = None) -> Mapping[str, str]:
+    known = {"DASTAK_URL": dastak.url, "DASTAK_API_KEY": key or dastak.api_key, "PORT": str(port)}
     return clean_environment({**known, "PYTHONWARNINGS": "error"})
 
 
 @contextmanager
-def running(command: list[str], directory: Path, dastak: DastakProcess, port: int) -> Iterator[httpx.Client]:
+def running(
+    command: list[str], directory: Path, dastak: DastakProcess, port: int, key: str | None = None
+) -> Iterator[httpx.Client]:
     """Run a site and give a browser without a screen that is on it."""
     log = directory / "log"
     with log.open("wb") as opened:
         site = subprocess.Popen(
-            command, cwd=directory, env=environment_of(dastak, port), stdout=opened, stderr=opened
+            command, cwd=directory, env=environment_of(dastak, port, key), stdout=opened, stderr=opened
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as browser:
@@ -94,11 +98,41 @@ def phones(dastak: DastakProcess) -> ApiClient:
 
 
 @pytest.fixture(scope="module")
-def plain(dastak: DastakProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def plain_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("plain")
     write_files("two-factor-login.md", directory)
-    with running([sys.executable, "site.py"], directory, dastak, free_port()) as browser:
+    return directory
+
+
+@pytest.fixture(scope="module")
+def plain(dastak: DastakProcess, plain_directory: Path) -> Iterator[httpx.Client]:
+    with running([sys.executable, "my_site.py"], plain_directory, dastak, free_port()) as browser:
         yield browser
+
+
+# A key that never was one: what a typing error in the environment comes to.
+WRONG_KEY = "dk_test_" + "x" * 32
+
+# What a locked number is told, by how many seconds it stays so.
+TOLD = {
+    None: "Too many wrong codes. Ask us to unlock your number.",
+    60: "Too many wrong codes. Wait 1 minute.",
+    61: "Too many wrong codes. Wait 2 minutes.",
+}
+
+
+def told_by(module: str, directory: Path, environment: Mapping[str, str]) -> list[str]:
+    """Return what a site tells of each number that is locked as in `TOLD`."""
+    typed = f"from {module} import locked\nfor wait_s in {list(TOLD)}: print(locked(wait_s))"
+    done = subprocess.run(
+        [sys.executable, "-c", typed],
+        cwd=directory,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.splitlines()
 
 
 class Person:
@@ -217,14 +251,57 @@ def test_plain_site_takes_no_forged_form_and_tells_what_was_refused(
     assert asha.head() == "Welcome, &lt;script&gt;"
 
 
+def test_plain_site_tells_a_locked_number_to_wait(asha: Person, phones: ApiClient, to: str) -> None:
+    asha.send("sign up", username="gita", password=PASSWORD, number=to)
+    asha.send("check", code=phones.next_text(to)["code"])
+    asha.send("log out")
+    tried = []
+    for _ in range(2):
+        asha.send("log in", username="gita", password=PASSWORD)
+        code = phones.next_text(to)["code"]
+        tried += [asha.send("check", code=another(code)).text for _ in range(5)]
+    asha.send("log in", username="gita", password=PASSWORD)
+
+    right = asha.send("check", code=phones.next_text(to)["code"])
+
+    assert "1 try left." in tried[3]
+    assert "Begin again" in tried[4]
+    assert re.search(r"Too many wrong codes\. Wait (59|60) minutes\.", right.text), right.text
+    assert asha.head() == "My site"
+
+
+def test_plain_site_says_how_long_a_number_is_locked(plain_directory: Path, dastak: DastakProcess) -> None:
+    told = told_by("my_site", plain_directory, environment_of(dastak, 0))
+
+    assert told == list(TOLD.values())
+
+
+def test_plain_site_says_that_a_number_begins_with_its_country(asha: Person) -> None:
+    refused = asha.send("sign up", username="hema", password=PASSWORD, number="98765 43210")
+
+    assert "look at what you typed: a number begins with + and its country code." in refused.text
+
+
+def test_plain_site_with_a_wrong_key_logs_why_and_not_the_key(dastak: DastakProcess, tmp_path: Path) -> None:
+    write_files("two-factor-login.md", tmp_path)
+
+    with running([sys.executable, "my_site.py"], tmp_path, dastak, free_port(), WRONG_KEY) as site:
+        person = Person(site)
+        with person.http:
+            refused = person.send("sign up", username="asha", password=PASSWORD, number=f"+91{next(FRESH)}")
+
+    assert "No code can be sent" in refused.text
+    assert "unauthenticated: " in (tmp_path / "log").read_text()
+    assert WRONG_KEY not in (tmp_path / "log").read_text()
+
+
 @pytest.fixture(scope="module")
-def django(dastak: DastakProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def django_directory(dastak: DastakProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("django")
-    port = free_port()
     manage = [sys.executable, "manage.py"]
 
     def typed(*command: str) -> None:
-        environment = environment_of(dastak, port)
+        environment = environment_of(dastak, 0)
         subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True)
 
     typed(sys.executable, "-m", "django", "startproject", "mysite", ".")
@@ -232,9 +309,17 @@ def django(dastak: DastakProcess, tmp_path_factory: pytest.TempPathFactory) -> I
     write_files("two-factor-login-django.md", directory)
     typed(*manage, "makemigrations", "phones")
     typed(*manage, "migrate")
-    with running(
-        [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"], directory, dastak, port
-    ) as browser:
+    return directory
+
+
+def served_by(port: int) -> list[str]:
+    return [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+
+
+@pytest.fixture(scope="module")
+def django(dastak: DastakProcess, django_directory: Path) -> Iterator[httpx.Client]:
+    port = free_port()
+    with running(served_by(port), django_directory, dastak, port) as browser:
         yield browser
 
 
@@ -323,5 +408,113 @@ def test_django_site_tells_what_was_refused(member: Member, to: str) -> None:
     member.post("/sign-up/", username=to, password1=PASSWORD, password2=PASSWORD)
 
     mistyped = member.post("/two-factor/", number="12")
+    national = member.post("/two-factor/", number="98765 43210")
 
     assert "look at what you typed" in mistyped.text
+    assert "look at what you typed: a number begins with + and its country code." in national.text
+
+
+def test_django_site_tells_a_locked_number_to_wait(enrolled: Member, phones: ApiClient, to: str) -> None:
+    tried = []
+    for _ in range(2):
+        enrolled.post("/login/", username=to, password=PASSWORD)
+        code = phones.next_text(to)["code"]
+        tried += [enrolled.post("/code/", code=another(code)).text for _ in range(5)]
+    enrolled.post("/login/", username=to, password=PASSWORD)
+
+    right = enrolled.post("/code/", code=phones.next_text(to)["code"])
+
+    assert "1 try left." in tried[3]
+    assert "That code does not count any more. Begin again." in tried[4]
+    assert re.search(r"Too many wrong codes\. Wait (59|60) minutes\.", right.text), right.text
+    assert right.url.path == "/login/"
+
+
+def test_django_site_says_how_long_a_number_is_locked(django_directory: Path, dastak: DastakProcess) -> None:
+    environment = {**environment_of(dastak, 0), "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+
+    assert told_by("phones.second_factor", django_directory, environment) == list(TOLD.values())
+
+
+def test_django_site_says_where_the_code_went_and_sends_it_again(
+    enrolled: Member, phones: ApiClient, to: str
+) -> None:
+    asked = enrolled.post("/login/", username=to, password=PASSWORD)
+    code = phones.next_text(to)["code"]
+    early = enrolled.post("/code/", resend="")
+    inside = enrolled.post("/code/", code=code)
+
+    assert f"the number that ends in {to[-4:]}." in asked.text
+    assert '<button name="resend">' in asked.text
+    assert (early.url.path, "That was too often. Wait" in early.text) == ("/code/", True)
+    assert f"Welcome, {to}" in inside.text
+
+
+@pytest.mark.parametrize(
+    ("after", "where"), [("/two-factor/", "/two-factor/"), ("https://evil.example/", "/")]
+)
+def test_django_site_goes_on_to_where_its_login_was_asked_from(
+    enrolled: Member, phones: ApiClient, to: str, after: str, where: str
+) -> None:
+    enrolled.post(f"/login/?next={after}", username=to, password=PASSWORD)
+
+    inside = enrolled.post("/code/", code=phones.next_text(to)["code"])
+
+    assert (inside.url.host, inside.url.path) == ("127.0.0.1", where)
+
+
+def test_django_site_lets_nobody_into_an_account_closed_meanwhile(
+    enrolled: Member, phones: ApiClient, to: str, django_directory: Path
+) -> None:
+    enrolled.post("/login/", username=to, password=PASSWORD)
+    with closing(sqlite3.connect(django_directory / "db.sqlite3")) as database, database:
+        closed = database.execute("UPDATE auth_user SET is_active = 0 WHERE username = ?", (to,))
+
+    late = enrolled.post("/code/", code=phones.next_text(to)["code"])
+
+    assert closed.rowcount == 1
+    assert (late.status_code, late.url.path) == (200, "/login/")
+    assert "This account was closed." in late.text
+
+
+def test_django_site_names_no_sign_up_to_whoever_switches_it_on(
+    member: Member, phones: ApiClient, to: str
+) -> None:
+    member.post("/sign-up/", username=to, password1=PASSWORD, password2=PASSWORD)
+
+    member.post("/two-factor/", number=to)
+
+    assert "verification code" in phones.next_text(to)["text"]
+
+
+def test_django_site_with_a_wrong_key_logs_why_and_not_the_key(
+    dastak: DastakProcess, django_directory: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    shutil.copytree(django_directory, tmp_path / "site")
+
+    with running(served_by(port), tmp_path / "site", dastak, port, WRONG_KEY) as site:
+        member = Member(site)
+        with member.http:
+            member.post("/sign-up/", username="asha", password1=PASSWORD, password2=PASSWORD)
+            refused = member.post("/two-factor/", number=f"+91{next(FRESH)}")
+
+    log = (tmp_path / "site" / "log").read_text()
+    assert "No code can be sent" in refused.text
+    assert "Dastak: unauthenticated: " in log
+    assert WRONG_KEY not in log
+
+
+def test_client_that_the_django_page_has_copied_needs_nothing_else(tmp_path: Path) -> None:
+    page = (TUTORIALS / "two-factor-login-django.md").read_text(encoding="utf-8")
+    (copied,) = re.findall(r"type `(mkdir dastak && [^`]+)`", page)
+    (tmp_path / "dastak").symlink_to(TUTORIALS.parents[1])
+    (tmp_path / "my-site").mkdir()
+
+    # -S: of all that is installed, nothing is found.
+    subprocess.run(
+        ["bash", "-c", f'{copied} && "$0" -S -c "from dastak.sdk import Dastak"', sys.executable],
+        cwd=tmp_path / "my-site",
+        env=clean_environment(),
+        check=True,
+    )
