@@ -112,6 +112,7 @@ async def test_number_that_is_locked_gets_no_code_and_the_page_says_for_how_long
     later = await there.give()
 
     assert told.status_code == 429
+    assert told.headers["retry-after"] == "3000"
     assert LOCKED.format(brand=there.brand) in told.text
     assert f'value="{RAVI}"' in told.text
     assert later.status_code == 303
@@ -128,6 +129,7 @@ async def test_number_that_somebody_has_to_open_gets_no_code_and_is_promised_no_
     told = await way(landing).give()
 
     assert told.status_code == 429
+    assert "retry-after" not in told.headers
     assert "We cannot send a text to this number." in told.text
     assert "Too many tries" not in told.text
     assert landing.house.handed == handed
@@ -178,6 +180,7 @@ async def test_nothing_is_sent_once_more_to_a_number_that_was_locked_since(
     told = await pressed(there.visitor, shown, do)
 
     assert told.status_code == 429
+    assert told.headers["retry-after"] == "3000"
     assert LOCKED.format(brand=there.brand) in told.text
     assert 'value="12 34"' in told.text or 'name="code"' not in told.text
     assert landing.house.handed == handed

@@ -66,6 +66,8 @@ class CodeOutcome(msgspec.Struct, frozen=True, kw_only=True):
         status: How to answer if it was not approved.
         values: What to show then; see `CodeStep.look`.
         judgement: Where an attempt was judged.
+        retry_after_s: After how many seconds to try again, where a lock that opens by itself kept it from
+            being sent.
     """
 
     approved: bool
@@ -73,6 +75,7 @@ class CodeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     status: int = _OK
     values: Mapping[str, Any] = {}
     judgement: Judgement | None = None
+    retry_after_s: int | None = None
 
 
 class _Asking(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,13 @@ def see_other(address: str) -> Response:
     return Response(status_code=303, headers={**headers(), "location": address})
 
 
+def retry_after(answer: Response, wait_s: int | None) -> Response:
+    """Say with an answer after how many seconds to try again; None where that is not known."""
+    if wait_s is not None:
+        answer.headers["retry-after"] = str(wait_s)
+    return answer
+
+
 def row_in(request: Request, name: str) -> int:
     """Return the number of a row that stands in a path.
 

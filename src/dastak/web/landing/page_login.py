@@ -22,7 +22,7 @@ from dastak.core.msisdn import Msisdn
 from dastak.core.oidc import Client, Login, LoginWay, amr_of
 from dastak.core.oidc_client_rules import begins_at
 from dastak.core.tenant import Caller
-from dastak.web.oidc.phone_login import lock_of, locked_values
+from dastak.web.oidc.phone_login import LockTold, lock_of, locked_values
 from dastak.web.oidc.provider import Provider
 from dastak.web.page_words import Words
 
@@ -54,7 +54,7 @@ class PageLogins:
 
     async def locked_values(
         self, caller: Caller, msisdn: Msisdn, form: Mapping[str, str], words: Words, *, brand: str
-    ) -> Mapping[str, str] | None:
+    ) -> LockTold | None:
         """Return what the code page says to a form that would send in vain; None to all others."""
         return await locked_values(self._provider, caller, msisdn, form, words, brand=brand)
 

@@ -158,9 +158,12 @@ class VisitDesk:
         number = await self.number_of(caller, visit)
         told = await self._logins.locked_values(caller, Msisdn(number), form, shown.words, brand=shown.brand)
         if told is not None:
-            values = {**await self.look(shown, visit), **told}
             return CodeOutcome(
-                approved=False, verification=visit.verification, status=_TOO_MANY, values=values
+                approved=False,
+                verification=visit.verification,
+                status=_TOO_MANY,
+                values={**await self.look(shown, visit), **told.values},
+                retry_after_s=told.wait_s,
             )
         return await self._step.act(
             caller, visit.verification, form, shown.words, may_change_number=True, masked=number

@@ -43,8 +43,8 @@ from dastak.web.landing.proof_of_work import FIELD, Challenge, written
 from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to
 from dastak.web.landing.visit_ticket import Ticket, Tickets
 from dastak.web.landing.work_gate import WAIT_S, WorkGate
-from dastak.web.oidc.phone_login import locked_line
-from dastak.web.page_answers import headers, read_form, refuse_foreign, row_in, see_other
+from dastak.web.oidc.phone_login import locked_line, wait_s_of
+from dastak.web.page_answers import headers, read_form, refuse_foreign, retry_after, row_in, see_other
 from dastak.web.page_house import PageHouse, told_of
 from dastak.web.page_words import Words, choose_language, words_of
 
@@ -156,7 +156,8 @@ class VisitorPages:
             return self._ask_work(shown, ticket, answers, begun, form)
         if isinstance(begun, Lock):
             told = locked_line(shown.words, begun, now=now, brand=shown.brand)
-            return self._refused(shown, ticket, answers, told, _TOO_MANY)
+            refused = self._refused(shown, ticket, answers, told, _TOO_MANY)
+            return retry_after(refused, wait_s_of(begun, now=now))
         return see_other(f"/f/{shown.page.slug}/{begun}?lang={shown.words.language}")
 
     async def visit(self, request: Request) -> Response:
@@ -195,7 +196,8 @@ class VisitorPages:
         token = await self._desk.settle(shown, visit)
         if token is not None:
             return await self._send_on(request, shown, visit, token) or see_other(here)
-        return self._draw(shown, self._coding(request, shown, visit, outcome.values), outcome.status)
+        drawn = self._draw(shown, self._coding(request, shown, visit, outcome.values), outcome.status)
+        return retry_after(drawn, outcome.retry_after_s)
 
     async def watch(self, request: Request) -> Response:
         """GET how far the message is, as an open page asks again and again."""
@@ -313,9 +315,9 @@ class VisitorPages:
         """Show the form again with what a person should know of a refusal; what was typed is kept."""
         status, sentence = told_of(error)
         drawn = self._refused(shown, ticket, answers, shown.words.say(sentence), status)
-        if isinstance(error, RateLimited | Overloaded):
-            drawn.headers["retry-after"] = str(error.retry_after_s)
-        return drawn
+        return retry_after(
+            drawn, error.retry_after_s if isinstance(error, RateLimited | Overloaded) else None
+        )
 
     def _refused(self, shown: Shown, ticket: Ticket, answers: Answers, notice: str, status: int) -> Response:
         fresh = self._fresh(shown, ticket.variant, typed=answers.values)
@@ -332,9 +334,7 @@ class VisitorPages:
             work=written(asked),
             lines={"work_goes": FIELD not in form, "work_field": FIELD, "wait_s": WAIT_S},
         )
-        drawn = self._draw(shown, showing, _TOO_MANY)
-        drawn.headers["retry-after"] = str(WAIT_S)
-        return drawn
+        return retry_after(self._draw(shown, showing, _TOO_MANY), WAIT_S)
 
     def _draw(self, shown: Shown, showing: Showing, status: int = 200) -> Response:
         values = values_of(shown.design, showing)

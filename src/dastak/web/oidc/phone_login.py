@@ -8,6 +8,7 @@ Where a service's calls match numbers, a person may be called, to type that of t
    and only so often to one source: no list of numbers is tried for locks here.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,7 +33,7 @@ from dastak.web.login.login_house import client_address
 from dastak.web.oidc.oidc_answers import denial
 from dastak.web.oidc.provider import Provider
 from dastak.web.oidc.way_in import WayIn
-from dastak.web.page_answers import headers, see_other
+from dastak.web.page_answers import headers, retry_after, see_other
 from dastak.web.page_words import Words
 
 _NUMBER_SHOWN_MAX = 40
@@ -45,6 +46,18 @@ _SENDING = {"resend": Channel.SMS, "call": Channel.VOICE}
 LOCKS_OF_ADDRESS: Final = Budget("locks_address", 20, 3600)
 LOCKS_OF_NETWORK: Final = Budget("locks_network", 60, 3600)
 assert not {LOCKS_OF_ADDRESS.name, LOCKS_OF_NETWORK.name} & {one.name for one in BUDGETS}
+
+
+class LockTold(msgspec.Struct, frozen=True):
+    """What the code page says to a form that would send in vain.
+
+    Attributes:
+        values: Beside those of the page; see `CodeStep.look`.
+        wait_s: After how many seconds the number is open again; None is when somebody has opened it.
+    """
+
+    values: Mapping[str, str]
+    wait_s: int | None
 
 
 class PhoneLogin:
@@ -91,7 +104,8 @@ class PhoneLogin:
             self._provider, caller, pending.msisdn, form, way.words, brand=way.client.name
         )
         if told is not None:
-            return self._code_page(way, {**await self._values(way, pending), **told}, _TOO_MANY)
+            values = {**await self._values(way, pending), **told.values}
+            return retry_after(self._code_page(way, values, _TOO_MANY), told.wait_s)
         outcome = await self._provider.codes.act(
             caller,
             _approving(pending),
@@ -116,8 +130,10 @@ class PhoneLogin:
             lock = await lock_of(self._provider, caller, msisdn, channel)
             if lock is not None:
                 await self._refuse_source(client_address(way.request, self._provider.proxies))
-                told = locked_line(way.words, lock, now=self._provider.now(), brand=way.client.name)
-                return self._number_page(way, typed=typed, wrong=told, status=_TOO_MANY)
+                now = self._provider.now()
+                told = locked_line(way.words, lock, now=now, brand=way.client.name)
+                refused = self._number_page(way, typed=typed, wrong=told, status=_TOO_MANY)
+                return retry_after(refused, wait_s_of(lock, now=now))
             ask = Ask(
                 to=msisdn,
                 channel=channel,
@@ -259,14 +275,16 @@ async def lock_of(provider: Provider, caller: Caller, msisdn: Msisdn, channel: C
 
 async def locked_values(
     provider: Provider, caller: Caller, msisdn: Msisdn, form: Mapping[str, str], words: Words, *, brand: str
-) -> Mapping[str, str] | None:
+) -> LockTold | None:
     """Return what the code page says to a form that would send in vain; None to all others."""
     channel = _SENDING.get(form.get("do", ""))
     lock = None if channel is None else await lock_of(provider, caller, msisdn, channel)
     if lock is None:
         return None
-    told = locked_line(words, lock, now=provider.now(), brand=brand)
-    return {"error": told, "typed": form.get("code", "")[:_CODE_SHOWN_MAX]}
+    now = provider.now()
+    told = locked_line(words, lock, now=now, brand=brand)
+    values = {"error": told, "typed": form.get("code", "")[:_CODE_SHOWN_MAX]}
+    return LockTold(values, wait_s_of(lock, now=now))
 
 
 def locked_line(words: Words, lock: Lock, *, now: datetime, brand: str) -> str:
@@ -274,6 +292,11 @@ def locked_line(words: Words, lock: Lock, *, now: datetime, brand: str) -> str:
     if lock.until is None:
         return words.say("way_failed")
     return words.say("error_locked", minutes=minutes_left(lock.until, now), brand=brand)
+
+
+def wait_s_of(lock: Lock, *, now: datetime) -> int | None:
+    """Return after how many seconds a lock opens by itself; None where somebody has to open it."""
+    return None if lock.until is None else max(1, math.ceil((lock.until - now).total_seconds()))
 
 
 def _calls_first(caller: Caller) -> bool:
