@@ -39,7 +39,7 @@ from dastak.core.ports import Change, Filter, Held, Replayed, Store, Tenancy
 from dastak.core.spend import Account, Correction, Reserve, Spend
 from dastak.core.tenant import Mode
 from dastak.core.verification import Judgement, Particulars, Reason, State, Typed, Verification
-from dastak.store import past_tables
+from dastak.store import past_tables, rows
 from dastak.store.postgres import postgres_store
 from tests.support.samples import (
     MSISDN,
@@ -492,6 +492,26 @@ async def test_what_is_set_aside_for_a_call_is_kept_with_it(store: Store) -> Non
 
 
 # Messages.
+
+
+async def test_row_that_cannot_be_read_holds_up_no_other_message(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    held_of = rows.held_of
+    strange, plain = [await opened(store, msisdn=some_msisdn(n)) for n in range(2)]
+
+    def not_that_one(row: rows.Row) -> Held:
+        held = held_of(row)
+        if held.verification.id == strange.id:
+            raise ValueError("a word of a newer program")
+        return held
+
+    monkeypatch.setattr(rows, "held_of", not_that_one)
+    due_at = NOW + timedelta(seconds=30)
+    due = await store.due(due_at, lease_until=due_at, limit=10)
+
+    assert [held.verification.id for held in due] == [plain.id]
+    assert "cannot be read, and is left out" in caplog.text
 
 
 async def test_due_messages_are_leased_to_one_taker(store: Store) -> None:

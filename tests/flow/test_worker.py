@@ -1,9 +1,9 @@
 """The worker sends what is queued, whoever queued it, and stays up whatever goes wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -244,6 +244,40 @@ async def test_delivery_that_breaks_stops_neither_the_worker_nor_its_message(
     assert await house.message_state(broken) is MessageState.SUBMITTED
     assert [record.message for record in caplog.records] == ["a message could not be delivered"]
     assert house.code(broken) not in caplog.text
+
+
+async def test_text_that_was_sent_while_a_look_was_under_way_is_not_sent_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    house.use(ScriptedRoute("north", gate))
+    due = house.store.due
+    late: list[Held] = []
+
+    async def told_late(now: datetime, *, lease_until: datetime, limit: int) -> Sequence[Held]:
+        found = await due(now, lease_until=lease_until, limit=limit)
+        if found and not late:
+            late.extend(found)
+            gate.opened.set()
+            await house.sees(MessageSubmitted)
+        return found
+
+    monkeypatch.setattr(house.store, "due", told_late)
+    async with working(house) as worker:
+        await house.start()
+        await gate.reached.wait()
+        house.clock.advance(LEASE_S)
+        await house.sees(MessageSubmitted)
+        second = await house.start(some_msisdn(1))
+        await house.sees(MessageSubmitted, 2)
+
+        async with asyncio.timeout(10):
+            while worker.in_flight or worker.in_doubt:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    assert len(late) == 1
+    assert len(house.routes[0].offered) == 2
+    assert await house.message_state(second) is MessageState.SUBMITTED
 
 
 async def until_receipts_are_overdue(house: House, count: int) -> list[Verification]:

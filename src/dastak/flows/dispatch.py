@@ -47,6 +47,7 @@ class Dispatch:
         self._under_way: Counter[str] = Counter()
         self._tasks: dict[MessageKey, asyncio.Task[None]] = {}
         self._in_lane: dict[MessageKey, Message] = {}
+        self._ended: set[MessageKey] = set()
         self._paces: dict[str, LanePace] = {}
         # As they were seen last, to ask them for room.
         self._routes: dict[str, Route] = {}
@@ -114,6 +115,11 @@ class Dispatch:
                 self._wait(waiting.what, self._ways(waiting.what))
             if waiting is None:
                 return
+
+    def note_ends(self) -> Collection[MessageKey]:
+        """Return what messages end their way from now on until this is asked again, as it fills."""
+        self._ended = set()
+        return self._ended
 
     def let_go(self) -> Collection[Message]:
         """Forget who waits, and return them: their rows are queued, and somebody finds them."""
@@ -207,6 +213,7 @@ class Dispatch:
                 await broke(self._ports, message, error)
         finally:
             del self._tasks[message.key]
+            self._ended.add(message.key)
             self._under_way[route] -= 1
             self.go_on()
 

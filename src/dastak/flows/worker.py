@@ -7,7 +7,7 @@ is found there too, at once where a bell rings. A commit whose answer was lost i
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -129,14 +129,18 @@ class Worker:
 
     async def _take_due(self, ports: Ports) -> None:
         now = ports.clock.now()
+        ended: Collection[MessageKey] = () if self._dispatch is None else self._dispatch.note_ends()
         due = await ports.store.due(now, lease_until=now + timedelta(seconds=LEASE_S), limit=DUE_MAX)
         overdue = []
         for held in due:
             assert held.message is not None
-            if held.message.state is MessageState.QUEUED:
-                self.hand_over(held.verification, held.message)
-            else:
+            if held.message.state is not MessageState.QUEUED:
                 overdue.append(held)
+            elif held.message.key in ended:
+                # It may have been written down as sent since it was read.
+                self.look_for(held.message)
+            else:
+                ports.hand_over(held.verification, held.message)
         # A route may have come back since.
         if self._dispatch is not None:
             self._dispatch.go_on()

@@ -1,6 +1,7 @@
 """Turn records into rows and back: numbers for words, milliseconds for instants, JSON lines for events."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -29,6 +30,8 @@ from dastak.core.tenant import Mode
 from dastak.core.verification import Particulars, State, Verification
 
 Row = Sequence[Any]
+
+log = logging.getLogger("dastak.store")
 
 # These numbers are in databases: never change one, only add.
 STATES: Final[Mapping[State, int]] = {
@@ -255,6 +258,17 @@ def held_of(row: Row) -> Held:
     if len(row) == HELD_COLUMNS:
         return Held(verification, tally)
     return Held(verification, tally, _message_of(verification_id, row[HELD_COLUMNS:]))
+
+
+def all_held(found: Iterable[Row]) -> list[Held]:
+    """Read rows of `held`. One that cannot be read, such as a newer program's, holds no other up."""
+    held = []
+    for row in found:
+        try:
+            held.append(held_of(row))
+        except Exception:
+            log.exception("verification %s cannot be read, and is left out", row[0])
+    return held
 
 
 def counted(tenant: int, mode: Mode, msisdn: Msisdn) -> tuple[int, int]:

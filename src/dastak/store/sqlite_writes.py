@@ -117,7 +117,7 @@ class Writes:
             self._execute(self._sql["lease_message"], (leased, row[0], row[rows.HELD_COLUMNS]))
         if found:
             self._recent.clear()
-        held = map(rows.held_of, found)
+        held = rows.all_held(found)
         return [Held(h.verification, h.tally, _leased(h.message, lease_until)) for h in held]
 
     def recover(self, now: datetime) -> int:

@@ -185,7 +185,7 @@ class PostgresStore(Subjects):
             if why.may_be_done:  # perhaps only later, as by a server that waits for its standby
                 self._lost_looks = [*self._lost_looks, until_ms][-LOST_LOOKS_MAX:]
             raise
-        return [rows.held_of(row) for row in taken]
+        return rows.all_held(taken)
 
     async def recover(self, now: datetime) -> int:
         """See `Store.recover`.
