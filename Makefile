@@ -20,7 +20,7 @@ HELM := .helm-venv/.installed
 PRISM := tests/peers/prism/node_modules/.package-lock.json
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: $(RUN) ## Run Dastak with a carrier and phones in a box; nothing leaves this machine
 	@exec $(BIN)/dastak dev $(ARGS)

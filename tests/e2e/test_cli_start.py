@@ -131,6 +131,26 @@ def test_the_printed_line_works_when_pasted(dev: Started) -> None:
     assert json.loads(checked.stdout)["approved"] is True
 
 
+def test_the_printed_settings_work_when_pasted(dev: Started) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    [line] = [one for one in dev.printed.splitlines() if one.split()[:1] == ["export"]]
+    ask = 'curl --silent --header "Authorization: Bearer $DASTAK_API_KEY" "$DASTAK_URL/v1/verifications"'
+    listen = f'curl --silent "$PHONES_URL/{MSISDN}/messages"'
+
+    pasted = subprocess.run(
+        ["bash", "-c", f"{line}\n{ask} && echo && {listen}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+
+    listed, texts = map(json.loads, pasted.stdout.splitlines())
+    assert "verifications" in listed
+    assert isinstance(texts, list)
+
+
 def test_send_and_check_find_the_dev_server_of_their_directory(dev: Started, tmp_path: Path) -> None:
     sent = dastak("send", "--to", MSISDN, cwd=tmp_path)
     verification_id = sent.stdout.strip()

@@ -1,6 +1,7 @@
 """Run everything in one process: a carrier and phones in a box, one key, nothing to set up."""
 
 import os
+import shutil
 import sys
 import threading
 import webbrowser
@@ -224,10 +225,19 @@ def banner(
             f"  API key  {api_key}  (test key: cannot reach a carrier)",
             f'  start    {curl} \'{{"to":"{TRY_MSISDN}"}}\' {url}/v1/verifications',
             f'  check    {curl} \'{{"code":"CODE"}}\' {url}/v1/verifications/ID/check',
-            f"  or       dastak send --to {TRY_MSISDN}",
+            f"  or       {as_called()} send --to {TRY_MSISDN}",
+            f"  export   DASTAK_URL={url} DASTAK_API_KEY={api_key} PHONES_URL={phones_url}",
             f"Ctrl-C ends it; everything is kept in {directory}",
         )
     )
+
+
+def as_called() -> str:
+    """Return how this program is called here: by its name only where the shell finds it."""
+    if shutil.which("dastak") is not None:
+        return "dastak"
+    program = Path(sys.argv[0])
+    return "python -m dastak" if program.name == "__main__.py" else os.path.relpath(program)
 
 
 def _has_desktop(environment: Mapping[str, str]) -> bool:
