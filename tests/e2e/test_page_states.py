@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
@@ -62,6 +63,13 @@ def dastak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DastakProcess]:
 @pytest.fixture(scope="module")
 def operator(dastak: DastakProcess) -> list[dict[str, str]]:
     return become_operator(dastak)
+
+
+@pytest.fixture(autouse=True)
+def operator_is_here(dastak: DastakProcess, operator: list[dict[str, str]]) -> None:
+    """Have the session of the operator go on: it ends when nothing is asked for a quarter of an hour."""
+    cookies = {one["name"]: one["value"] for one in operator}
+    assert httpx.get(f"{dastak.url}{CONSOLE}", cookies=cookies, trust_env=False).status_code == 200
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -9,6 +9,7 @@ import pytest
 
 from dastak.core import oath
 from dastak.core.events import CallReported
+from dastak.core.lockout import WRONG_CONSECUTIVE_MAX
 from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy, ResendCode
 from dastak.core.verification import Particulars, Reason, State, Verification
@@ -233,6 +234,19 @@ async def test_locked_number_gets_one_answer_for_right_and_wrong(house: House) -
     assert (right.status, right.values) == (wrong.status, wrong.values)
     assert right.values["error"].startswith("Too many tries. Wait 59 min")
     assert right.status == 429
+
+
+async def test_number_that_somebody_has_to_unlock_is_told_no_time(house: House) -> None:
+    for _ in range(WRONG_CONSECUTIVE_MAX // 5):
+        page, verification = await started(house)
+        for _ in range(5):
+            await page.type(house.wrong(verification))
+        house.clock.advance(7 * 3600)
+    page, verification = await started(house)
+
+    typed = await page.type(house.code(verification))
+
+    assert (typed.status, typed.values["error"]) == (429, "We cannot send a text to this number.")
 
 
 async def test_resend_waits_as_the_server_says_and_keeps_what_was_typed(house: House) -> None:

@@ -254,6 +254,9 @@ class CodeStep:
         return words.say("error_over", brand=brand), _UNPROCESSABLE
 
     def _too_many(self, asking: _Asking, judged: Judgement) -> str:
+        if judged.lock is not None and judged.lock.until is None:
+            # It does not open by itself.
+            return asking.words.say("way_failed")
         until = judged.lock.until if judged.lock is not None else None
         minutes = 1 if until is None else minutes_left(until, self._ports.clock.now())
         return asking.words.say("error_locked", minutes=minutes, brand=self._brand(asking.verification))
