@@ -461,21 +461,14 @@ async def test_search_of_leads_finds_what_was_typed_letter_for_letter(landing: A
 
 async def test_search_of_leads_takes_no_record_apart_for_what_nobody_typed(store: Any, landing: Any) -> None:
     page = await landing.put_page(some_page())
-    # Nobody can read the rest of the one; the other has no consents where they are looked for.
-    whole, torn = '{"version": 1, "values": {"name": "Asha"}, "consents": []}', rows.text(TICKED)[:-1]
-    torn = f'{{"version":1,"values":{{"name":"Ravi","city":"Pune"}},"consents":[{torn}'
+    # Nobody can read the rest of it.
+    torn = f'{{"version":1,"values":{{"name":"Ravi","city":"Pune"}},"consents":[{rows.text(TICKED)[:-1]}'
     at_ms = rows.to_ms(NOW)
-    for n, record in enumerate((torn, whole)):
-        row = (page.n, at_ms, at_ms, "a", "en", int(some_msisdn(n)), bytes([n]) * 16, record, None, at_ms)
-        await store._desk.write(lambda execute, row=row: execute("insert_lead", row).rowcount)
-
-    async def found(contains: str) -> list[str]:
-        listed = await landing.leads(LeadFilter(page=page.n, contains=contains))
-        return [lead.values["name"] for lead in listed]
+    row = (page.n, at_ms, at_ms, "a", "en", int(some_msisdn(1)), b"v" * 16, torn, None, at_ms)
+    await store._desk.write(lambda execute: execute("insert_lead", row).rowcount)
 
     for word in ("Call me.", "agree", "text_version", "name", "City", "values", "version", "consents"):
-        assert await found(word) == [], word
-    assert await found("asha") == ["Asha"]
+        assert await landing.leads(LeadFilter(page=page.n, contains=word)) == [], word
 
 
 async def test_search_of_leads_goes_on_behind_what_looks_like_the_end_of_what_was_typed(landing: Any) -> None:
