@@ -47,6 +47,8 @@ missing=$(echo "$wanted" | while IFS=: read -r commands package; do
     done
     if [ -n "$package" ]; then printf '%s ' "$package"; fi
 done)
+# Pages are looked at in thirteen languages: where boxes stand for letters, nobody sees whether words fit.
+fc-list :lang=ml family 2>/dev/null | grep -q . || missing="$missing fontconfig fonts-noto-core"
 [ -n "$missing" ] || exit 0
 
 command -v apt-get >/dev/null || complain "missing, and there is no apt-get to install it with: $missing"
