@@ -510,7 +510,13 @@ async def test_row_that_cannot_be_read_holds_up_no_other_message(
     due_at = NOW + timedelta(seconds=30)
     due = await store.due(due_at, lease_until=due_at, limit=10)
 
+    later = plain.expires_at + SECOND
+    over = await store.sweep(later, keep_after=NOW - DAY, limit=10)
+    anew = await opened(store, msisdn=strange.msisdn)
+
     assert [held.verification.id for held in due] == [plain.id]
+    assert [one.id for one, _ in over.expired] == [plain.id]
+    assert await found(store, anew) == anew
     assert "cannot be read, and is left out" in caplog.text
 
 

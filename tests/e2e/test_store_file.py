@@ -1,6 +1,7 @@
 """The SQLite file itself: private, small, found by its indexes, migrated, copied and put back."""
 
 import asyncio
+import os
 import re
 import sqlite3
 import subprocess
@@ -134,6 +135,21 @@ async def test_every_hot_statement_finds_its_row_by_an_index(tmp_path: Path) -> 
 
     scans = {name: plan for name, plan in plans.items() if any(step.startswith("SCAN") for step in plan)}
     assert scans == {}
+
+
+def test_what_says_that_a_file_is_served_belongs_to_the_owner_of_the_database(tmp_path: Path) -> None:
+    path, mark = tmp_path / "d.db", tmp_path / f"d.db{sqlite_file.SERVED_MARK}"
+    path.touch()
+    if os.geteuid() == 0:
+        os.chown(path, 12_345, 12_345)
+    with sqlite_file.served_alone(path):
+        assert mark.stat().st_uid == path.stat().st_uid
+        assert mark.stat().st_mode & 0o777 == 0o600
+    mark.unlink()
+    mark.mkdir()
+
+    with pytest.raises(Conflict, match="cannot be opened"), sqlite_file.served_alone(path):
+        pass
 
 
 def test_what_a_number_had_is_found_by_the_number_however_many_tenants_there_are(tmp_path: Path) -> None:

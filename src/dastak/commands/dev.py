@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from dastak import __version__
-from dastak.app_store import open_store
+from dastak.app_store import open_store, sqlite_file_of
 from dastak.commands.admin_people import invite_first, link_of
 from dastak.commands.bank_process import BRAND, HOST, SENDER, SERVICE, BankProcess, bank_beside
 from dastak.commands.init import make_installation
@@ -31,6 +31,7 @@ from dastak.core.login_settings import LoginSettings
 from dastak.core.policy import Channel
 from dastak.core.tenant import Mode, Scope, Service
 from dastak.store.open_database import Database
+from dastak.store.sqlite_file import served_alone
 from dastak.telemetry.logs import setup_logs
 from dastak.tenancy import issuance, operators
 from dastak.tenancy.keys import digest, is_live
@@ -84,8 +85,10 @@ def dev(*, port: int, data_dir: Path, as_json: bool, no_browser: bool, no_bank: 
     directory = data_dir.resolve()
     settings = dev_settings(directory, port, os.environ)
     setup_logs(settings.log.level, settings.log.format)
-    api_key = run_coroutine(dev_setup(settings, directory, bank=not no_bank))
-    token = run_coroutine(invite_first(settings))
+    # A second one is refused before it has written anything.
+    with served_alone(sqlite_file_of(settings)):
+        api_key = run_coroutine(dev_setup(settings, directory, bank=not no_bank))
+        token = run_coroutine(invite_first(settings))
     browser = not (no_browser or as_json) and _has_desktop(os.environ)
     with nullcontext() if no_bank else bank_beside(port + 1 if port else 0) as bank:
         tell_bank = None if bank is None else partial(_tell, bank, settings, directory, api_key)

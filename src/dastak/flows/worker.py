@@ -14,7 +14,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 
-from dastak.core.errors import NotFound, Overloaded
+from dastak.core.errors import Conflict, NotFound, Overloaded
 from dastak.core.events import MessageDelivered, MessageUndelivered
 from dastak.core.message import Message, MessageKey, MessageState
 from dastak.core.node import LEASE_S
@@ -194,7 +194,9 @@ def _tell_broken(answers: Iterable[object], what: str) -> None:
     Raises:
         Overloaded: One was put off, and so would be what comes after it.
     """
-    broken = [answer for answer in answers if isinstance(answer, BaseException)]
+    errors = (answer for answer in answers if isinstance(answer, BaseException))
+    # What another node has taken over is that one's to write down.
+    broken = [error for error in errors if not isinstance(error, Conflict)]
     for error in broken:
         if isinstance(error, Overloaded):
             raise error

@@ -61,12 +61,12 @@ class ReplyTables:
 
     async def answered_by(self, msisdn: Msisdn, *, route: str) -> tuple[Verification, ...]:
         """See `ReplyStore.answered_by`."""
-        return await self._desk.list(partial(_answered_by, msisdn, route))
+        return await self._desk.read(partial(_answered_by, msisdn, route))
 
     async def pending_of(self, msisdn: Msisdn) -> tuple[Verification, ...]:
         """See `ReplyStore.pending_of`."""
         asked = (int(msisdn), rows.STATES[State.PENDING], LATEST_MAX)
-        found = await self._desk.list(lambda execute: execute("newest_of_number", asked).fetchall())
+        found = await self._desk.read(lambda execute: execute("newest_of_number", asked).fetchall())
         return tuple(rows.held_of(row).verification for row in found)
 
     async def keep_reply(

@@ -260,15 +260,18 @@ def held_of(row: Row) -> Held:
     return Held(verification, tally, _message_of(verification_id, row[HELD_COLUMNS:]))
 
 
+def readable(row: Row) -> Held | None:
+    """Return what a row of `held` says; None, with a line in the log, where that is a newer program's."""
+    try:
+        return held_of(row)
+    except Exception:
+        log.exception("verification %s cannot be read, and is left out", row[0])
+        return None
+
+
 def all_held(found: Iterable[Row]) -> list[Held]:
-    """Read rows of `held`. One that cannot be read, such as a newer program's, holds no other up."""
-    held = []
-    for row in found:
-        try:
-            held.append(held_of(row))
-        except Exception:
-            log.exception("verification %s cannot be read, and is left out", row[0])
-    return held
+    """Read rows of `held`; one that cannot be read holds no other up."""
+    return [held for row in found if (held := readable(row)) is not None]
 
 
 def counted(tenant: int, mode: Mode, msisdn: Msisdn) -> tuple[int, int]:

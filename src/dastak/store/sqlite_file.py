@@ -102,9 +102,7 @@ def served_alone(path: Path) -> Iterator[None]:
         return
     import fcntl  # noqa: PLC0415 - not on every platform
 
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Not the database itself: whoever closes that once more loses the locks that SQLite has on it.
-    lock = os.open(path.with_name(f"{path.name}{SERVED_MARK}"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock = _opened_mark(path.resolve())
     try:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,6 +114,21 @@ def served_alone(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _opened_mark(path: Path) -> int:
+    """Open what is locked: not the database, for whoever closes that once more loses the locks of SQLite."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mark = path.with_name(f"{path.name}{SERVED_MARK}")
+    try:
+        lock = os.open(mark, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Conflict(f"{mark} cannot be opened: {error.strerror}. Next: chown it to who serves.") from error
+    if os.geteuid() == 0:
+        # Who tries it as root once leaves nothing behind that keeps its owner out.
+        owner = path if path.exists() else path.parent
+        os.fchown(lock, owner.stat().st_uid, owner.stat().st_gid)
+    return lock
 
 
 class _Reading:

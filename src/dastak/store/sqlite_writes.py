@@ -176,8 +176,8 @@ class Writes:
             self._sql["pending_of_number"],
             (verification.tenant, int(verification.msisdn), verification.service),
         ).fetchall()
-        held = [(row[0], rows.held_of(row)) for row in found]
-        return [(n, old) for n, old in held if rules.replaces(verification, old.verification)]
+        held = [(row[0], rows.readable(row)) for row in found]
+        return [(n, old) for n, old in held if old and rules.replaces(verification, old.verification)]
 
     def _apply(self, n: int, held: Held, change: Change[Any]) -> None:
         before, after = held.verification, change.verification or held.verification
@@ -229,7 +229,9 @@ class Writes:
         found = self._execute(self._sql["expiring"], (rows.to_ms(now), limit)).fetchall()
         expired = []
         for row in found:
-            step = rules.expire(rows.held_of(row).verification, now=now)
+            if (held := rows.readable(row)) is None:
+                continue
+            step = rules.expire(held.verification, now=now)
             self._execute(
                 self._sql["end_verification"], rows.ended_row(step.verification, step.events, n=row[0])
             )

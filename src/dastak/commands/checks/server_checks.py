@@ -9,7 +9,8 @@ from dastak.commands.checks.store_checks import COMMIT_MS_MAX
 # The oldest that its makers still mended when this was written.
 VERSION_MIN: Final = 13
 # What one node keeps open: two for batches, one to find a verification, one for what is seldom written, two
-# for reading, one for its beats, one for the bell. The one that looks at the schema is closed before them.
+# for reading, one for lists, one for its beats, one for the bell. The one that looks at the schema is closed
+# before them.
 NODE_CONNECTIONS: Final = 9
 # Nodes judge each other's instants. Above the first somebody should look, above the second codes suffer.
 CLOCK_MS_MAX: Final = 500.0

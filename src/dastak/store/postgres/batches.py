@@ -358,8 +358,8 @@ def _fill(sheet: Sheet, found: Mapping[str, Sequence[Any]], keys: Sequence[Any])
     locked = {place for place, _ in found["lock_numbers"]}
     for name in ("held_by_ids", "held_by_messages", "held_by_carriers", "pending_of_numbers"):
         for i, *row in found[name]:
-            held = rows.held_of(row)
-            if int(held.verification.msisdn) not in locked:
+            held = rows.readable(row)
+            if held is None or int(held.verification.msisdn) not in locked:
                 continue
             sheet.read(held, row[0])
             if name == "held_by_carriers" and held.message is not None:

@@ -209,7 +209,7 @@ ORDER BY held.expires_at, m.verification
 
 -- name: take_back
 -- What this node took by a look whose answer was lost is due again, for it has it in no memory; $3 are the leases of
--- such looks. Another look may be at it.
+-- such looks. Another look may be at it. Receipts that are overdue wait for their lease: they have no owner.
 UPDATE message AS m SET due_at = $1
 FROM (
     SELECT verification, ordinal FROM message

@@ -63,7 +63,7 @@
     if (news.call && calling) calling.disabled = false;
     // The number was typed into the phone: here is nothing left to type.
     if (news.over && !field && !sent) go.click();
-    return news.over ? 0 : news.state === "delivered" ? LATER_MS : SOON_MS;
+    return news.over && !sent ? 0 : news.state === "delivered" ? LATER_MS : SOON_MS;
   };
   const began = Date.now();
   const look = () => {

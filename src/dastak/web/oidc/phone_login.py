@@ -5,7 +5,7 @@ Where a service's calls match numbers, a person may be called, to type that of t
 1. A code is asked for by the browser that typed the number, for the site's request it was typed for.
 2. The browser gets another secret when the code was right: one planted before is worth nothing after.
 3. To a number that is locked nothing is sent, for no code of it would let its person in; the page says so,
-   and only so often to one source: no list of numbers is tried for locks here.
+   and for how long only so often to one source.
 """
 
 import math
