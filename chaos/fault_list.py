@@ -121,6 +121,9 @@ FAULTS: Final[Mapping[str, Listed]] = {
         "as F30, and nodes have all three hosts in their URL and no HAProxy",
         "the same, perhaps later within those thirty seconds",
     ),
-    "F34": Listed("all of etcd is killed for two leases", "the primary stays, and people notice nothing"),
+    "F34": Listed(
+        "all of etcd is killed for two leases",
+        "the primary stays while it is away, and people notice nothing",
+    ),
     "F35": Listed("as F19, and HAProxy as shipped is before the program", "the same"),
 }
