@@ -174,9 +174,7 @@ async def etcd_lost(stage: Stage) -> Outcome:
 
 def _is_primary(cluster: PatroniCluster, name: str) -> bool:
     """Ask a machine's own server whether it writes."""
-    asked = cluster.asking(name, "SELECT pg_is_in_recovery()")
-    answer = subprocess.run(asked, capture_output=True, text=True, timeout=ALONE_S_MAX, check=False)
-    return answer.stdout.strip() == "f"
+    return _answer(cluster, name, "SELECT pg_is_in_recovery()") == "f"
 
 
 @asynccontextmanager
@@ -247,7 +245,11 @@ def _write_alone(cluster: PatroniCluster, name: str) -> "subprocess.Popen[str]":
 
 
 def _find(cluster: PatroniCluster, name: str) -> str:
-    asked = cluster.asking(name, f"SELECT to_regclass('{TABLE}')")
+    return _answer(cluster, name, f"SELECT to_regclass('{TABLE}')")
+
+
+def _answer(cluster: PatroniCluster, name: str, sql: str) -> str:
+    asked = cluster.asking(name, sql)
     return subprocess.run(asked, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
 
 

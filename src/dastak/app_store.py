@@ -1,7 +1,7 @@
 """Open the database that the settings name, whichever it is, take its clock, and show how it does."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +26,8 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[Database]:
 @asynccontextmanager
 async def served_store(settings: Settings) -> AsyncIterator[Database]:
     """Open the store to serve it. Raises: Conflict (another process serves its file)."""
-    with ExitStack() as stack:
-        if not is_postgres(settings.store.url):
-            stack.enter_context(served_alone(sqlite_file_of(settings)))
+    nodes_share = is_postgres(settings.store.url)
+    with nullcontext() if nodes_share else served_alone(sqlite_file_of(settings)):
         async with open_store(settings) as store:
             yield store
 

@@ -183,7 +183,8 @@ async def bring_in_step(
     mine = owned(person, kind)
     if kind not in STEPPING or mine is None:
         raise Refused("You have no such factor.", reason="no_factor")
-    await refuse_source(login, (Claim(key_of(login.ports.keys, RESYNCS, person.id), RESYNCS),))
+    claim = Claim(key_of(login.ports.keys, RESYNCS, person.id), RESYNCS)
+    await refuse_source(login.people, (claim,), now=login.ports.clock.now())
     try:
         await factors.resync(login.ports, caller, FactorId(bytes.fromhex(mine)), codes)
     except InvalidRequest:

@@ -62,7 +62,7 @@ async def name_account(
     device = known.digest if known is not None and now < known.expires_at else None
     account = (settings.service.to_bytes(8), key.encode())
     source, claims = claims_of_reset(login.ports.keys, account, visitor.address, device)
-    await refuse_source(login, source)
+    await refuse_source(login.people, source, now=now)
     allowed = await login.people.claim(claims, now=now) is None
     asked: VerificationId | None = None
     if found is not None and allowed and _may_be_sent(found) and await lock_of(found) is None:

@@ -7,7 +7,7 @@
 
 import logging
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -55,6 +55,7 @@ from dastak.flows.start import Ask
 
 # What counts quick repeats forgets one soon.
 REFUSED_RETRY_S: Final = 5
+ATTEMPTS: Final = "Too many attempts came from this address."
 log = logging.getLogger("dastak.login")
 
 NOBODY: Final = PersonId(bytes(PERSON_ID_OCTETS))
@@ -111,7 +112,7 @@ async def pass_password(
     locked = await login.people.claim((*source, *claims), now=now) is not None
     if locked:
         # A refused claim writes nothing; a lock would be known by the commit that is missing.
-        await refuse_source(login, source)
+        await refuse_source(login.people, source, now=now)
     try:
         if settings.check_url is not None:
             person = await _known_elsewhere(login, settings, found, username, password, locked=locked)
@@ -143,13 +144,15 @@ async def person_called(people: PeopleStore, settings: LoginSettings, username: 
     return await people.person_named(settings.service, settings.mode, name_key(username))
 
 
-async def refuse_source(login: LoginPorts, claims: tuple[Claim, ...]) -> None:
-    """Count an attempt from somewhere. Raises: RateLimited (there were too many)."""
-    used_up = await login.people.claim(claims, now=login.ports.clock.now())
+async def refuse_source(
+    people: PeopleStore, claims: tuple[Claim, ...], *, now: datetime, why: str = ATTEMPTS
+) -> None:
+    """Count an attempt from somewhere. Raises: RateLimited (there were too many, and why that is)."""
+    used_up = await people.claim(claims, now=now)
     if used_up is not None:
         budget = used_up.budget
         raise RateLimited(
-            "Too many attempts came from this address.",
+            why,
             limit=budget.name,
             retry_after_s=budget.window_s // budget.attempts,
             quota=budget.attempts,
@@ -366,7 +369,7 @@ async def recover(login: LoginPorts, session: BrowserSession, typed: str) -> boo
     """Use up a recovery code of the person of a session. Raises: RateLimited (too many were wrong)."""
     now, ring = login.ports.clock.now(), login.ports.keys
     claim = Claim(key_of(ring, SECOND_STEP, session.person), SECOND_STEP)
-    await refuse_source(login, (claim,))
+    await refuse_source(login.people, (claim,), now=now)
     digests = recovery_digests(ring, session.person, typed)
     return await login.people.spend_recovery_code(session.person, digests, now=now)
 

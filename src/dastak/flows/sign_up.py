@@ -38,7 +38,8 @@ async def sign_up(
     name = check_name(username)
     check_new_password(login, name, password)
     network = network_of(visitor.address).encode()
-    await refuse_source(login, (Claim(key_of(login.ports.keys, SIGN_UPS, network), SIGN_UPS),))
+    claim = Claim(key_of(login.ports.keys, SIGN_UPS, network), SIGN_UPS)
+    await refuse_source(login.people, (claim,), now=login.ports.clock.now())
     person = await person_of(login, settings, name, password)
     return await login.people.put_person(person, name_key(name))
 
@@ -53,7 +54,7 @@ async def change_password(login: LoginPorts, visitor: Visitor, person: Person, *
     """
     check_new_password(login, person.username, new)
     claim = Claim(key_of(login.ports.keys, SECOND_STEP, b"old", person.id), SECOND_STEP)
-    await refuse_source(login, (claim,))
+    await refuse_source(login.people, (claim,), now=login.ports.clock.now())
     if not await login.passwords.holds(person.password, old, Asker.KNOWN, person.id):
         return False
     kept = await login.passwords.make(new, Asker.KNOWN, person.id)

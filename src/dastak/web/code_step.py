@@ -34,8 +34,8 @@ from dastak.web.code.code_view import (
     call_wait_s,
     hint_of,
     line_of,
+    locked_line,
     may_send,
-    minutes_left,
     see,
     shape_of,
     values_of,
@@ -254,12 +254,11 @@ class CodeStep:
         return words.say("error_over", brand=brand), _UNPROCESSABLE
 
     def _too_many(self, asking: _Asking, judged: Judgement) -> str:
-        if judged.lock is not None and judged.lock.until is None:
-            # It does not open by itself.
-            return asking.words.say("way_failed")
-        until = judged.lock.until if judged.lock is not None else None
-        minutes = 1 if until is None else minutes_left(until, self._ports.clock.now())
-        return asking.words.say("error_locked", minutes=minutes, brand=self._brand(asking.verification))
+        words, brand = asking.words, self._brand(asking.verification)
+        if judged.lock is None:
+            # This one code is used up, and another one may be asked for.
+            return words.say("error_locked", minutes=1, brand=brand)
+        return locked_line(words, judged.lock, now=self._ports.clock.now(), brand=brand)
 
     async def _expired(self, asking: _Asking, *, renews: bool) -> CodeOutcome:
         """Begin anew where the time is over; once, however often the form comes."""

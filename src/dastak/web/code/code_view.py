@@ -12,6 +12,7 @@ from dastak.core.errors import Conflict
 from dastak.core.events import MessageSubmitted
 from dastak.core.factor import Factor, challenge
 from dastak.core.ids import FactorId
+from dastak.core.lockout import Lock
 from dastak.core.policy import Channel
 from dastak.core.ports import Ports
 from dastak.core.verification import State, Verification, asks_factor, call_at, resend_at
@@ -168,6 +169,13 @@ def shape_of(seen: CodeSight) -> tuple[int, bool]:
 def minutes_left(until: datetime, now: datetime) -> int:
     """Return whole minutes, at least one."""
     return max(1, math.ceil((until - now) / timedelta(minutes=1)))
+
+
+def locked_line(words: Words, lock: Lock, *, now: datetime, brand: str) -> str:
+    """Return what a person is told whose number is locked: for how long, unless somebody has to open it."""
+    if lock.until is None:
+        return words.say("way_failed")
+    return words.say("error_locked", minutes=minutes_left(lock.until, now), brand=brand)
 
 
 def _wait_s(allowed_at: datetime | None, now: datetime) -> int:

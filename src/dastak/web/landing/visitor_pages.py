@@ -26,6 +26,7 @@ from dastak.core.lockout import Lock
 from dastak.core.msisdn import region_of
 from dastak.core.people_store import PeopleStore
 from dastak.web.browser_session import check_form, form_token
+from dastak.web.code.code_view import locked_line
 from dastak.web.code_step import CodeStep
 from dastak.web.landing.comparison import ExperimentRuns
 from dastak.web.landing.design import Design, decode
@@ -43,7 +44,7 @@ from dastak.web.landing.proof_of_work import FIELD, Challenge, written
 from dastak.web.landing.visit_desk import Shown, VisitDesk, go_to
 from dastak.web.landing.visit_ticket import Ticket, Tickets
 from dastak.web.landing.work_gate import WAIT_S, WorkGate
-from dastak.web.oidc.phone_login import locked_line, wait_s_of
+from dastak.web.oidc.phone_login import wait_s_of
 from dastak.web.page_answers import headers, read_form, refuse_foreign, retry_after, row_in, see_other
 from dastak.web.page_house import PageHouse, told_of
 from dastak.web.page_words import Words, choose_language, words_of

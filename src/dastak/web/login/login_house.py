@@ -24,7 +24,7 @@ from dastak.core.verification import Particulars
 from dastak.flows.sign_in import Visitor, asking, bind
 from dastak.tenancy.console_service import CONSOLE_TENANT, service_named
 from dastak.web.browser_session import BrowserSessions, check_form, form_token
-from dastak.web.code.code_view import minutes_left
+from dastak.web.code.code_view import locked_line, minutes_left
 from dastak.web.code_step import CodeStep
 from dastak.web.login.next_path import next_path
 from dastak.web.login.sign_in_desk import LOGIN_PATH, SignInDesk
@@ -200,8 +200,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     def locked(self, lock: Lock) -> str:
         """Return the sentence for a number that is locked, whether or not it opens by itself."""
-        minutes = self.wait_min(lock)
-        return self.words.say("way_failed") if minutes is None else self.too_many(minutes)
+        now, brand = self.login.ports.clock.now(), self.caller.service.brand
+        return locked_line(self.words, lock, now=now, brand=brand)
 
     def particulars(self, channel: Channel, purpose: str) -> Particulars:
         """Return how a code is asked for: in the reader's language, for our pages alone where that may be."""

@@ -27,8 +27,9 @@ from dastak.core.sign_in_limits import BUDGETS, Budget, Claim, key_of, network_o
 from dastak.core.tenant import Caller
 from dastak.core.verification import Particulars
 from dastak.flows import factors
+from dastak.flows.sign_in import refuse_source
 from dastak.flows.start import Ask
-from dastak.web.code.code_view import minutes_left
+from dastak.web.code.code_view import locked_line
 from dastak.web.login.login_house import client_address
 from dastak.web.oidc.oidc_answers import denial
 from dastak.web.oidc.provider import Provider
@@ -159,17 +160,9 @@ class PhoneLogin:
         provider = self._provider
         counted = ((LOCKS_OF_ADDRESS, address), (LOCKS_OF_NETWORK, network_of(address)))
         ring = provider.house.ports.keys
-        claims = [Claim(key_of(ring, budget, whose.encode()), budget) for budget, whose in counted]
-        used_up = await provider.passwords.people.claim(claims, now=provider.now())
-        if used_up is not None:
-            budget = used_up.budget
-            raise RateLimited(
-                "Too many locks were told to this address.",
-                limit=budget.name,
-                retry_after_s=budget.window_s // budget.attempts,
-                quota=budget.attempts,
-                window_s=budget.window_s,
-            )
+        claims = tuple(Claim(key_of(ring, budget, whose.encode()), budget) for budget, whose in counted)
+        people, why = provider.passwords.people, "Too many locks were told to this address."
+        await refuse_source(people, claims, now=provider.now(), why=why)
 
     async def _enter(self, way: WayIn, pending: Pending) -> Response:
         """Note who is here from now on, and send them on."""
@@ -285,13 +278,6 @@ async def locked_values(
     told = locked_line(words, lock, now=now, brand=brand)
     values = {"error": told, "typed": form.get("code", "")[:_CODE_SHOWN_MAX]}
     return LockTold(values, wait_s_of(lock, now=now))
-
-
-def locked_line(words: Words, lock: Lock, *, now: datetime, brand: str) -> str:
-    """Return what a person is told whose number is locked: for how long, unless somebody has to open it."""
-    if lock.until is None:
-        return words.say("way_failed")
-    return words.say("error_locked", minutes=minutes_left(lock.until, now), brand=brand)
 
 
 def wait_s_of(lock: Lock, *, now: datetime) -> int | None:
