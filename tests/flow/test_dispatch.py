@@ -1,5 +1,7 @@
 """What finds no room waits in the lane, leaves by expiry and in turns, and is dropped when it is late."""
 
+import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -307,6 +309,28 @@ async def test_crowd_is_put_out_of_a_full_lane_and_comes_back_with_its_lease(
         await house.sees(MessageSubmitted, FEW + 3)
 
         assert len(house.routes[0].offered) == FEW + 3
+
+
+async def test_full_lane_is_told_once_in_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "dastak.dispatch")
+    monkeypatch.setattr(lane_module.OtpLane.__init__, "__kwdefaults__", {"limit": 4})
+    async with open_house(tmp_path) as house, overloaded(house) as (worker, gate):
+        route = house.routes[0].name
+        for n in range(5):
+            await house.start(some_msisdn(n))
+        assert worker.waiting == 2
+        assert caplog.messages == [f"no room in the lane of route {route}: 1 wait for their leases"]
+
+        house.clock.advance(LEASE_S)
+        async with asyncio.timeout(10):
+            while len(caplog.messages) == 1:  # noqa: ASYNC110 - a log has no event
+                await asyncio.sleep(0.01)
+        assert caplog.messages[1].startswith(f"no room in the lane of route {route}")
+
+        gate.opened.set()
+        await house.sees(MessageSubmitted, FEW + 2)
 
 
 async def test_message_whose_lease_ends_while_it_waits_is_sent_once(tmp_path: Path) -> None:

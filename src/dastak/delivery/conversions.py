@@ -3,7 +3,8 @@
 1. A text is judged when its time is over and not before: who is still typing has not failed, and were
    successes counted earlier than failures, a route would look worse just because its traffic falls.
 2. The code is credited to the last text that was said to have arrived before it was typed.
-3. With a full memory new verifications are not followed. Which ones does not depend on what becomes of them.
+3. A text that left long after it was asked for judges nobody: whoever asked may have gone.
+4. With a full memory new verifications are not followed. Which ones does not depend on what becomes of them.
 """
 
 from collections import deque
@@ -23,12 +24,15 @@ TYPED_WITHIN_FIRST_S: Final = 120.0
 TYPED_WITHIN_S_MIN: Final = 60.0
 TYPED_WITHIN_S_MAX: Final = 300.0
 ENTRIES_MIN: Final = 50
+# Later than this many do not wait for their text any more.
+ASKED_AGO_S_MAX: Final = 30.0
 
 
 class Sent(msgspec.Struct):
     """One text that a carrier took.
 
     Attributes:
+        asked_s: When somebody asked for it, or for the one in whose place it went.
         told_s: When the carrier said what became of it; `arrived` says what.
         given_up: Its deadline passed without a receipt.
         counted: Whether its arrival was counted, one way or the other.
@@ -38,10 +42,16 @@ class Sent(msgspec.Struct):
     route: str
     place: Place
     submitted_s: float
+    asked_s: float
     told_s: float | None = None
     arrived: bool = False
     given_up: bool = False
     counted: bool = False
+
+    @property
+    def left_in_time(self) -> bool:
+        """Whether it left while whoever asked for it surely waited."""
+        return self.submitted_s - self.asked_s <= ASKED_AGO_S_MAX
 
 
 class _Followed(msgspec.Struct):
@@ -165,5 +175,7 @@ def _judge(followed: _Followed) -> list[Trial]:
         Trial(text.route, text.place, followed.tenant, text is credited)
         for text in followed.texts
         # What arrived when the code had been typed already could not be typed any more.
-        if text.arrived and (text is credited or typed_s is None or (text.told_s or 0.0) <= typed_s)
+        if text.arrived
+        and text.left_in_time
+        and (text is credited or typed_s is None or (text.told_s or 0.0) <= typed_s)
     ]

@@ -273,7 +273,7 @@ class Health:
         breaker = self._breakers.get(route)
         if breaker is None or breaker.trips:  # each message is a proof
             self._count_smooth()
-        sent = Sent(event.ordinal, route, place, at_s)
+        sent = Sent(event.ordinal, route, place, at_s, verification.last_sent_at.timestamp())
         due_s = at_s + self._deadline_s(route, place)
         self._conversions.submitted(verification.id, verification.tenant, sent, due_s=due_s)
 

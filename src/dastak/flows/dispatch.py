@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from dastak.core.errors import Damaged, DastakError
 from dastak.core.message import Message, MessageKey
+from dastak.core.node import LEASE_S
 from dastak.core.policy import Channel
 from dastak.core.ports import Ports
 from dastak.core.verification import Verification
@@ -49,6 +50,7 @@ class Dispatch:
         self._in_lane: dict[MessageKey, Message] = {}
         self._ended: set[MessageKey] = set()
         self._paces: dict[str, LanePace] = {}
+        self._told_full_s: dict[str, float] = {}
         # As they were seen last, to ask them for room.
         self._routes: dict[str, Route] = {}
 
@@ -258,7 +260,15 @@ class Dispatch:
             self._begin(message, (), drop(self._ports, message, LATE, why=why))
         else:
             self._paces[waiting.route].put_out(waiting.tenant, now_s)
-            log.info("no room in the lane of route %s: a message waits for its lease", waiting.route)
+            self._tell_full(waiting.route, now_s)
+
+    def _tell_full(self, route: str, now_s: float) -> None:
+        """Say once in a lease, in which each of those comes back, how many messages find no room."""
+        if now_s - self._told_full_s.get(route, -LEASE_S) < LEASE_S:
+            return
+        self._told_full_s[route] = now_s
+        outside = sum(self._paces[route].outside(now_s).values())
+        log.info("no room in the lane of route %s: %d wait for their leases", route, outside)
 
 
 def _fresh(ways: Sequence[Route], message: Message) -> Sequence[Route]:
