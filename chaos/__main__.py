@@ -18,7 +18,7 @@ import msgspec
 
 from bench.postgres_cluster import DURABLE, PostgresServer, programs
 from bench.report import machine
-from chaos.capacity import capacity
+from chaos.capacity import usual_load
 from chaos.catalogue import SCENES
 from chaos.fault_list import FAULTS, OWN_DATABASE
 from chaos.outcome_table import Outcome, Report, table, unplayed
@@ -125,7 +125,7 @@ def play_run(run: Run, asked: argparse.Namespace, scale: Scale) -> list[Outcome]
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
         server = None
-        if run.store == POSTGRES and asked.database_url is None and not (run.all_own and scale.per_s):
+        if run.store == POSTGRES and asked.database_url is None and not run.all_own:
             server = PostgresServer(DURABLE)
             stack.callback(server.remove)
         stage = Stage(directory, scale=scale, seed=asked.seed, database_url=asked.database_url, server=server)
@@ -148,9 +148,9 @@ async def play(stage: Stage, wanted: Sequence[str], kept: Callable[[list[Outcome
     playing = asyncio.current_task()
     assert playing is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
-    if stage.scale.per_s is None:
+    if stage.scale.per_s is None and not set(wanted) <= OWN_DATABASE:
         tell("what this machine can carry")
-        stage.per_s = 0.6 * await capacity(stage)
+        stage.per_s = await usual_load(stage)
     outcomes: list[Outcome] = []
     for fault in wanted:
         gc.collect()
@@ -158,13 +158,14 @@ async def play(stage: Stage, wanted: Sequence[str], kept: Callable[[list[Outcome
         if fault not in SCENES:
             tell(f"{fault} is not played: {FAULTS[fault].not_here}")
             continue
-        tell(f"{fault}: {FAULTS[fault].what}, {stage.per_s:.0f} people a second")
+        tell(f"{fault}: {FAULTS[fault].what}")
         try:
             async with asyncio.timeout(SCENE_S_MAX):
                 outcomes.append(await SCENES[fault](stage))
             broken = ", ".join(sorted(outcomes[-1].broken))
             came_to = f"BROKEN {broken}" if broken else "held"
-            tell(f"{fault} took {time.monotonic() - began_s:.0f} s: {came_to}")
+            took = f"{time.monotonic() - began_s:.0f} s at {outcomes[-1].per_s:.0f} people a second"
+            tell(f"{fault} took {took}: {came_to}")
         except CannotPlay as reason:
             tell(f"{fault} is not played: {reason}")
         except Exception as error:

@@ -19,6 +19,8 @@ UP_S_MAX = 2.0
 STARTERS = 64
 # People whose codes are not used yet when the program is back.
 SLOW = Habits(types_after_s=6.0)
+# As long as a queue may take to leave, during which starts are refused that could only wait behind it.
+QUEUE_S_MAX = 240.0
 
 
 async def kills(stage: Stage) -> Outcome:
@@ -63,7 +65,8 @@ async def kill_of_a_full_house(stage: Stage) -> Outcome:
     On SQLite they are one process. A server of PostgreSQL is killed where it is this run's own.
     """
     silent = (Fault(silent=1.0),)
-    async with stage.house("f3", north=silent, south=silent) as house:
+    habits = Habits(patience_s=QUEUE_S_MAX)
+    async with stage.house("f3", north=silent, south=silent, habits=habits) as house:
         house.fault_begins()
         await _start_many(house, stage.scale.pending)
         house.victim.kill()
@@ -108,7 +111,7 @@ async def _start_many(house: House, count: int) -> None:
 async def _until_all_have_a_text(house: House) -> float:
     await until(
         lambda: all(house.books.arrivals.get(number) for number in tuple(house.books.accepted)),
-        within_s=240,
+        within_s=QUEUE_S_MAX,
         what="every phone has its text",
     )
     return time.monotonic()

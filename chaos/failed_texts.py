@@ -96,7 +96,8 @@ async def failed_texts(stage: Stage) -> Outcome:
         stage.house("f16", north=untold, south=untold, habits=LISTENING, phones=phones) as house,
         _trunk(house, phones),
     ):
-        async with house.load(per_s=min(stage.per_s, PER_S_MAX)):
+        house.per_s = min(stage.per_s, PER_S_MAX)
+        async with house.load():
             house.fault_begins()
             await house.until_asked(stage.scale.requests_min)
             house.fault_ended_s = time.monotonic()

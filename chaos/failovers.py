@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from bench.postgres_cluster import DURABLE, FOLLOWER, PostgresServer, programs
 from chaos.asked_calls import NO_ANSWER, Call
+from chaos.capacity import usual_load
 from chaos.outcome_table import Outcome
 from chaos.patroni_cluster import NODES, PatroniCluster, why_not
 from chaos.people import Habits
@@ -49,10 +50,15 @@ async def primary_killed(stage: Stage) -> Outcome:
     if programs() is None:
         raise CannotPlay("it needs PostgreSQL")
     async with _followed() as (primary, standby):
-        database = urlsplit(await new_database(primary.url)).path
-        hosts = ",".join(f"127.0.0.1:{server.port}" for server in (primary, standby))
-        url = f"postgresql://postgres@{hosts}{database}"
-        async with stage.house("f5", habits=SLOW, database_url=url) as house:
+
+        async def new_url() -> str:
+            database = urlsplit(await new_database(primary.url)).path
+            hosts = ",".join(f"127.0.0.1:{server.port}" for server in (primary, standby))
+            return f"postgresql://postgres@{hosts}{database}"
+
+        per_s = await usual_load(stage, "f5-most", database_url=await new_url())
+        async with stage.house("f5", habits=SLOW, database_url=await new_url()) as house:
+            house.per_s = per_s
             async with house.load():
                 await house.until_accepted(20)
                 house.fault_begins()
@@ -186,13 +192,14 @@ async def _service(
         cluster = stage.cluster
         if cluster is None:
             cluster = await stack.enter_async_context(await new_cluster())
-        house = stage.house(
-            name,
-            habits=SLOW,
-            environment={"PGPASSFILE": str(cluster.passfile)},
-            database_url=await cluster.new_database(by_hosts=by_hosts),
-        )
-        yield cluster, await stack.enter_async_context(house)
+        environment = {"PGPASSFILE": str(cluster.passfile)}
+        url = await cluster.new_database(by_hosts=by_hosts)
+        per_s = await usual_load(stage, f"{name}-most", environment=environment, database_url=url)
+        url = await cluster.new_database(by_hosts=by_hosts)
+        opening = stage.house(name, habits=SLOW, environment=environment, database_url=url)
+        house = await stack.enter_async_context(opening)
+        house.per_s = per_s
+        yield cluster, house
 
 
 async def new_cluster() -> PatroniCluster:

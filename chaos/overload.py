@@ -175,20 +175,17 @@ async def retry_storm(stage: Stage) -> Outcome:
     async with stage.house("f20") as house:
         peak = await most(house, stage.scale.overload_s / 4)
         house.crowd.habits = Habits(storm_tries=3, patience_s=10.0)
-        stage_per_s, stage.per_s = stage.per_s, STORM * peak
-        try:
-            async with house.load():
-                await house.until_accepted(10)
-                house.fault_begins()
-                answers = await _flood(house, _too_many_per_s(stage, peak), stage.scale.overload_s / 2)
-                ended_s = time.monotonic()
-                await house.recovered(ended_s)
-                good_s = await _until_good(house, GOOD_SHARE * peak, ended_s)
-                await house.until_asked(stage.scale.requests_min)
-                house.fault_ended_s = time.monotonic()
-            house.recoveries.append(good_s - ended_s)
-        finally:
-            stage.per_s = stage_per_s
+        house.per_s = STORM * peak
+        async with house.load():
+            await house.until_accepted(10)
+            house.fault_begins()
+            answers = await _flood(house, _too_many_per_s(stage, peak), stage.scale.overload_s / 2)
+            ended_s = time.monotonic()
+            await house.recovered(ended_s)
+            good_s = await _until_good(house, GOOD_SHARE * peak, ended_s)
+            await house.until_asked(stage.scale.requests_min)
+            house.fault_ended_s = time.monotonic()
+        house.recoveries.append(good_s - ended_s)
         house.crowd.gave_up.clear()  # who asks four times at once and goes was refused, and told so
         findings = await house.close()
         figures = {"peak people/s": peak, "refused": _refused(answers)}

@@ -114,6 +114,7 @@ class House:
         south: The other one.
         broken: What the scene itself found wrong, by promise.
         recoveries: How long each recovery took.
+        per_s: How many people come a second.
         database_line: What is between the program and the server of its database, where there is one.
     """
 
@@ -127,14 +128,15 @@ class House:
         self.database_line: FaultProxy | None = None
         self.broken: dict[str, list[str]] = {}
         self.recoveries: list[float] = []
+        self.per_s = stage.per_s
         self.figures: dict[str, float] = {}
         self.fault_began_s = self.fault_ended_s = time.monotonic()
 
     @asynccontextmanager
-    async def load(self, *, per_s: float | None = None) -> AsyncIterator[None]:
-        """Let people come while the context lasts (`per_s`, or as usual), then until all have finished."""
+    async def load(self) -> AsyncIterator[None]:
+        """Let people come while the context lasts, and wait until all have finished."""
         over = False
-        coming = self.crowd.stream(per_s or self.stage.per_s, until=lambda: over)
+        coming = self.crowd.stream(self.per_s, until=lambda: over)
         streaming = asyncio.create_task(coming)
         try:
             yield
@@ -369,7 +371,7 @@ class Stage:
             fault=fault,
             title=title,
             seed=self.seed,
-            per_s=self.per_s,
+            per_s=house.per_s,
             in_fault=in_fault,
             requests=findings.requests,
             accepted=findings.accepted,
