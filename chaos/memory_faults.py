@@ -18,8 +18,9 @@ from dastak.simulator.faults import Fault
 
 KILLED_S_MAX: Final = 60.0
 DEAD_S_MAX: Final = 5.0
-# Between two refusals, so that those who wait are served: a program that ends all the time serves nobody.
-PEACE_S: Final = 3.0
+# It is left in peace for so many times as long as it was away: at six tenths of what it can do, who came
+# meanwhile is served in one and a half.
+PEACE_TIMES: Final = 2.0
 # Less than the program has: what it gives back it does not get again.
 TAKEN_OCTETS: Final = 64 * 2**20
 
@@ -55,6 +56,7 @@ async def _kills(house: House, box: MemoryBox, count: int) -> None:
         await house.victim.until_dead(within_s=DEAD_S_MAX)
         await _start_again(house, box)
         await house.recovered(killed_s)
+        await _peace(house)
     house.figures["kernel kills"] = box.kills
 
 
@@ -66,9 +68,13 @@ async def _refusals(house: House, count: int, box: MemoryBox | None) -> None:
             with _refused(house.victim.pid):
                 await _until_more(statuses, within_s=house.stage.scale.settle_s)
             await house.recovered(time.monotonic())
-            await asyncio.sleep(PEACE_S)
+            await _peace(house)
     house.figures |= {"memory refused": count, "ended by that": len(statuses)}
     house.figures["of these by a signal"] = sum(status < 0 for status in statuses)
+
+
+async def _peace(house: House) -> None:
+    await asyncio.sleep(PEACE_TIMES * house.recoveries[-1])
 
 
 async def _until_more(statuses: Sequence[int], *, within_s: float) -> None:
