@@ -34,6 +34,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         patience_s: How long they try to get an answer.
         pause_s: Between two tries at most; the first pauses are shorter.
+        waits_as_told: Come again no sooner than a refusal says (`Retry-After`), as good clients do.
         storm_tries: Ask so often again at once, without any pause; 0 is to be patient.
         text_s: How long they wait for the text.
         types_after_s: How long they take to type it.
@@ -43,6 +44,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
 
     patience_s: float = 60.0
     pause_s: float = 0.5
+    waits_as_told: bool = False
     storm_tries: int = 0
     text_s: float = 60.0
     types_after_s: float = 0.0
@@ -168,7 +170,8 @@ class Crowd:
                     return answer
                 await asyncio.sleep(0)
                 continue
-            await asyncio.sleep(pause_s * (0.5 + self._chance.random()))
+            told_s = answer.retry_after_s or 0 if self.habits.waits_as_told else 0
+            await asyncio.sleep(told_s + pause_s * (0.5 + self._chance.random()))
             pause_s = min(2 * pause_s, self.habits.pause_s)
 
     async def _once(
