@@ -15,6 +15,7 @@ from chaos.watched_carrier import until
 # Version 1 of control groups; in version 2 a limit has another name, and no thread moves alone.
 GROUPS: Final = Path("/sys/fs/cgroup/memory")
 UNLIMITED: Final = "-1"
+NOTHING: Final = "0"
 EMPTY_S_MAX: Final = 10.0
 
 
@@ -62,7 +63,10 @@ class MemoryBox:
         while self.kills == before:
             if time.monotonic() >= give_up_s:
                 raise TimeoutError(f"not killed for want of memory within {within_s} s")
-            # Refused where less is used than can be freed; what is used next has no room then.
+            # This is refused, and frees all that can be freed, such as copies of files.
+            with suppress(OSError):
+                self._write("memory.limit_in_bytes", NOTHING)
+            # What is used next has no room then.
             with suppress(OSError):
                 self._write("memory.limit_in_bytes", (self._group / "memory.usage_in_bytes").read_text())
             await asyncio.sleep(0.05)
