@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from dastak.core.ports import Change, Held
 from dastak.core.way_out import Queue
 from dastak.flows.record import in_same_hands
 from dastak.store.postgres.postgres_lane import connect
-from dastak.store.postgres.postgres_nodes import CROWDS_TOLD_MAX
+from dastak.store.postgres.postgres_nodes import CROWDS_TOLD_MAX, process_of
 from dastak.store.postgres.postgres_store import PostgresStore
 from tests.support.postgres_server import migrated_database
 from tests.support.samples import NOW, some_message, some_opening, some_verification
@@ -91,6 +92,26 @@ async def due(store: PostgresStore, after_s: float = 0) -> list[Message]:
     now = NOW + timedelta(seconds=after_s)
     held = await store.due(now, lease_until=now + timedelta(seconds=LEASE_S), limit=10)
     return [one.message for one in held if one.message is not None]
+
+
+async def test_node_whose_process_is_gone_is_buried_by_the_next_one_on_its_machine(two: Two) -> None:
+    running = await asyncio.create_subprocess_exec("sleep", "600")
+    async with AsyncExitStack() as stack:
+        third, fourth, fifth = [await stack.enter_async_context(PostgresStore(two.url)) for _ in range(3)]
+        third.nodes.process = process_of(running.pid)
+        await third.nodes.join("three", (Role.ALL,))
+        assert await third.nodes.claim("north", 1, 1) == [0]
+
+        await fourth.nodes.join("four", (Role.ALL,))
+        assert await living(fourth) == ["one", "two", "three", "four"]
+
+        running.kill()
+        await running.wait()
+        await fifth.nodes.join("five", (Role.ALL,))
+
+        assert await living(fifth) == ["one", "two", "four", "five"]
+        assert await fifth.nodes.claim("north", 1, 1) == [0]
+        assert await third.nodes.beat([], {}) is None
 
 
 async def test_nodes_hear_of_each_other_and_of_what_each_holds(two: Two) -> None:

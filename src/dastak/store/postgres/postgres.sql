@@ -234,9 +234,15 @@ SET due_at = least($1, $1 - ($2 - (SELECT expires_at FROM verification WHERE n =
 FROM jsonb_to_recordset($4) AS r(verification bigint, ordinal int, trace text)
 WHERE m.verification = r.verification AND m.ordinal = r.ordinal
 
+-- name: processes_of_nodes
+SELECT n, process FROM node WHERE dead = 0 AND process <> ''
+
+-- name: bury_nodes
+UPDATE node SET dead = 1 WHERE n = ANY ($1)
+
 -- name: join_nodes
-INSERT INTO node (name, roles, version, since, beat_at, dead)
-SELECT $1, $2, $3, now_ms, now_ms, 0 FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms) AS clock
+INSERT INTO node (name, roles, version, process, since, beat_at, dead)
+SELECT $1, $2, $3, $4, now_ms, now_ms, 0 FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms) AS clock
 RETURNING n
 
 -- name: beat

@@ -1,10 +1,13 @@
 """Which nodes are up on a PostgreSQL database, by its clock, and what each of them holds."""
 
 import asyncio
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +26,10 @@ LISTEN_AGAIN_S: Final = 1.0
 LISTEN_S: Final = 0.5
 # A node tells of so many tenants who wait for a carrier.
 CROWDS_TOLD_MAX: Final = 50
+# Where a process's state and its begin stand in /proc/PID/stat, counted from the state on; and who is dead.
+_STATE: Final = 0
+_BEGAN: Final = 19
+_DEAD_STATES: Final = "ZX"
 _QUEUES: Final = msgspec.json.Decoder(dict[str, Queue])
 
 
@@ -34,6 +41,7 @@ class PostgresNodes:
 
     Attributes:
         number: See `NodeStore`.
+        process: As `process_of` tells of this one.
         mourning: Whether a node died lately, as the last beat heard.
     """
 
@@ -46,11 +54,21 @@ class PostgresNodes:
         self._listener: _Listener | None = None
         self._beaten_s = self._buries_from_s = 0.0
         self.number = 0
+        self.process = process_of(os.getpid())
         self.mourning = False
 
     async def join(self, name: str, roles: Collection[Role]) -> int:
-        """See `NodeStore.join`."""
-        [(self.number,)] = await self._run("join_nodes", (name, ",".join(roles), __version__))
+        """See `NodeStore.join`. Who was a node on this machine and is gone from it is buried at once."""
+
+        def join(connection: Connection) -> int:
+            others = connection.execute(self._sql["processes_of_nodes"]).fetchall()
+            if gone := [n for n, process in others if is_gone(process)]:
+                connection.execute(self._sql["bury_nodes"], (gone,))
+            values = (name, ",".join(roles), __version__, self.process)
+            [(number,)] = connection.execute(self._sql["join_nodes"], values).fetchall()
+            return int(number)
+
+        self.number = await self._lane.run(join)
         self._beaten_s = steady_s()
         # The database may have been away until now, and nobody else have come back yet.
         self._buries_from_s = self._beaten_s + COME_BACK_S
@@ -124,6 +142,44 @@ class PostgresNodes:
             return cursor.fetchall() if rows else ()
 
         return await self._lane.run(run)
+
+
+def process_of(pid: int) -> str:
+    """Return what tells a process of this machine from all others, of any machine, since it was switched on.
+
+    Returns:
+        Where it runs (host, boot, namespace), its number there and when it began; nothing where the system
+        does not tell, as outside Linux.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        place = os.readlink("/proc/self/ns/pid")
+        began = _stat_of(pid)[_BEGAN]
+    except OSError:
+        return ""
+    return f"{socket.gethostname()} {boot} {place} {pid} {began}"
+
+
+def is_gone(process: str) -> bool:
+    """Say whether a process of this machine, as `process_of` told of it, is surely there no more."""
+    place, _, began = process.rpartition(" ")
+    place, _, pid = place.rpartition(" ")
+    if not pid.isdecimal() or not process_of(os.getpid()).startswith(f"{place} "):
+        return False
+    try:
+        # Whose process it is does not matter for this, as it may for reading about it.
+        os.kill(int(pid), 0)
+        stat = _stat_of(int(pid))
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return stat[_BEGAN] != began or stat[_STATE] in _DEAD_STATES
+
+
+def _stat_of(pid: int) -> Sequence[str]:
+    """Return what Linux tells of a process, from its state on; its name before that may have spaces."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def heard_of(connection: Connection, *, mourned: bool = False) -> Beat:
