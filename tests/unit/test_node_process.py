@@ -33,8 +33,7 @@ def test_nothing_is_known_of_a_process_elsewhere(part: int) -> None:
     assert not is_gone(" ".join(told))
 
 
-@pytest.mark.parametrize(
-    "told", ["", "x", "a b c", f"{process_of(os.getpid()).rpartition(' ')[0]}9{'9' * 20} 1"]
-)
-def test_nothing_is_known_of_what_cannot_be_read(told: str) -> None:
-    assert not is_gone(told)
+def test_nothing_is_known_of_what_cannot_be_read() -> None:
+    place = process_of(os.getpid()).rsplit(" ", 2)[0]
+    for told in ("", "x", "a b c", f"{place} x 1", f"{place} {'9' * 20} 1"):
+        assert not is_gone(told)
