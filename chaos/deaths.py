@@ -19,6 +19,9 @@ UP_S_MAX = 2.0
 STARTERS = 64
 # People whose codes are not used yet when the program is back.
 SLOW = Habits(types_after_s=6.0)
+# Who came while the program was stopped for half a minute takes longer than that to be served, beside those who
+# come then. They come again when they are told to; in F6 and F20 people ask again whatever they are told.
+PATIENT = Habits(patience_s=120.0, waits_as_told=True)
 # As long as a queue may take to leave, during which starts are refused that could only wait behind it.
 QUEUE_S_MAX = 240.0
 
@@ -119,7 +122,7 @@ async def _until_all_have_a_text(house: House) -> float:
 
 async def freeze(stage: Stage) -> Outcome:
     """F4: SIGSTOP for longer than a lease, then SIGCONT: what wakes up must not write over what moved on."""
-    async with stage.house("f4", north=(Fault(response=ANSWER_S),)) as house:
+    async with stage.house("f4", north=(Fault(response=ANSWER_S),), habits=PATIENT) as house:
         async with house.load():
             await house.until_accepted(20)
             house.fault_begins()
