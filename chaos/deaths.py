@@ -19,9 +19,8 @@ UP_S_MAX = 2.0
 STARTERS = 64
 # People whose codes are not used yet when the program is back.
 SLOW = Habits(types_after_s=6.0)
-# Who came while the program was stopped for half a minute takes longer than that to be served, beside those who
-# come then. They come again when they are told to; in F6 and F20 people ask again whatever they are told.
-PATIENT = Habits(patience_s=120.0, waits_as_told=True)
+# To serve who came while the program was stopped for half a minute takes longer than that, beside others.
+PATIENT = Habits(patience_s=120.0)
 # As long as a queue may take to leave, during which starts are refused that could only wait behind it.
 QUEUE_S_MAX = 240.0
 

@@ -34,7 +34,7 @@ WRITES = frozenset({"start", "wrong", "check"})
 
 async def stall(stage: Stage) -> Outcome:
     """F6: somebody else holds the lock of the file, or the line to the server swallows everything."""
-    async with stage.house("f6") as house:
+    async with stage.house("f6", habits=Habits(waits_as_told=False)) as house:
         async with house.load():
             await house.until_accepted(10)
             with _stalled(house):

@@ -22,8 +22,7 @@ from chaos.stage import CannotPlay, House, Stage
 from chaos.watched_carrier import until
 
 # People whose codes are not used yet when the primary goes, and who try for longer than a failover may take.
-# They come again when they are told to; in F6 and F20 people ask again whatever they are told.
-SLOW: Final = Habits(types_after_s=4.0, patience_s=120.0, waits_as_told=True)
+SLOW: Final = Habits(types_after_s=4.0, patience_s=120.0)
 RECOVERS_S_MAX: Final = 120.0
 ALONE_S_MAX: Final = 60.0
 # Who lives so many leases without etcd lives without it.

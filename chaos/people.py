@@ -44,7 +44,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
 
     patience_s: float = 60.0
     pause_s: float = 0.5
-    waits_as_told: bool = False
+    waits_as_told: bool = True
     storm_tries: int = 0
     text_s: float = 60.0
     types_after_s: float = 0.0
@@ -170,7 +170,7 @@ class Crowd:
                     return answer
                 await asyncio.sleep(0)
                 continue
-            told_s = answer.retry_after_s or 0 if self.habits.waits_as_told else 0
+            told_s = (answer.retry_after_s or 0) if self.habits.waits_as_told else 0
             await asyncio.sleep(told_s + pause_s * (0.5 + self._chance.random()))
             pause_s = min(2 * pause_s, self.habits.pause_s)
 
