@@ -15,6 +15,7 @@ RESULTS: Final = Path(__file__).resolve().parent.parent / "chaos" / "results"
 KEPT: Final = (
     ("sqlite.json", "All of it on SQLite"),
     ("sqlite-queue.json", "The full queue on SQLite, after what it had shown was mended"),
+    ("sqlite-memory.json", "The want of memory on SQLite, with time between to serve who waited"),
     ("postgres.json", "Most of it on PostgreSQL"),
     ("postgres-again.json", "The same where people had given up, with people who heed Retry-After"),
     ("failovers.json", "The database cluster"),
