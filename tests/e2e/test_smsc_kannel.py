@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bench.processes import free_port
 from dastak.simulator.faults import Fault
 from dastak.simulator.smsc_bind import SimMessage
 from dastak.sms.pdu_bodies import Sm
@@ -137,10 +138,9 @@ async def test_kannel_comes_back_after_its_link_was_cut(tmp_path: Path) -> None:
 
 
 async def test_kannel_with_a_wrong_password_is_refused_and_told_why(tmp_path: Path) -> None:
-    async with (
-        smsc(Ends()) as carrier,
-        kannel(tmp_path, carrier.port, smsc_password="wrong") as peer,
-    ):
+    # Nobody listens until all of Kannel runs: one that is refused while it still starts may panic.
+    carrier = smsc(Ends(), port=free_port())
+    async with kannel(tmp_path, carrier.port, smsc_password="wrong") as peer, carrier:
         bearerbox = peer.daemons[0]
         await asyncio.to_thread(bearerbox.until_said, "0x0000000e")
 
