@@ -1,7 +1,9 @@
 """Whether a process that was a node on this machine is surely gone from it."""
 
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,18 @@ def test_another_process_of_the_same_number_is_not_the_one_that_was_told_of() ->
     place, _, began = process_of(os.getpid()).rpartition(" ")
     assert is_gone(f"{place} {int(began) - 1}")
     assert not is_gone(f"{place} {began}")
+
+
+def test_process_may_be_called_whatever_it_likes(tmp_path: Path) -> None:
+    program = tmp_path / os.fsdecode(b"s\xff) Z 1 ")
+    shutil.copy("/bin/sleep", program)
+    with subprocess.Popen([program, "600"]) as running:
+        try:
+            process = process_of(running.pid)
+            assert process
+            assert not is_gone(process)
+        finally:
+            running.kill()
 
 
 @pytest.mark.parametrize("part", range(3), ids=["host", "boot", "namespace"])

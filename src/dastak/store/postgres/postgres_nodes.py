@@ -178,8 +178,8 @@ def is_gone(process: str) -> bool:
 
 
 def _stat_of(pid: int) -> Sequence[str]:
-    """Return what Linux tells of a process, from its state on; its name before that may have spaces."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    """Return what Linux tells of a process, from its state on; its name before that may be any octets."""
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
 
 
 def heard_of(connection: Connection, *, mourned: bool = False) -> Beat:
