@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from chaos.stage import House, Stage
@@ -19,7 +19,7 @@ async def usual_load(
     name: str = "capacity",
     *,
     environment: Mapping[str, str] | None = None,
-    database_url: str | None = None,
+    new_url: Callable[[], Awaitable[str]] | None = None,
 ) -> float:
     """Return how many people a second come to a scene: as was asked for, or six tenths of the most.
 
@@ -27,11 +27,12 @@ async def usual_load(
         stage: Where it is measured, with two sound carriers.
         name: Of the house for that.
         environment: For the program.
-        database_url: Of an empty database, instead of a new one where this run keeps its rows.
+        new_url: Makes an empty database, instead of one where this run keeps its rows.
     """
     if stage.scale.per_s is not None:
         return stage.scale.per_s
-    async with stage.house(name, environment=environment, database_url=database_url) as house:
+    url = None if new_url is None else await new_url()
+    async with stage.house(name, environment=environment, database_url=url) as house:
         return SHARE * await most(house, MEASURE_S)
 
 

@@ -56,7 +56,7 @@ async def primary_killed(stage: Stage) -> Outcome:
             hosts = ",".join(f"127.0.0.1:{server.port}" for server in (primary, standby))
             return f"postgresql://postgres@{hosts}{database}"
 
-        per_s = await usual_load(stage, "f5-most", database_url=await new_url())
+        per_s = await usual_load(stage, "f5-most", new_url=new_url)
         async with stage.house("f5", habits=SLOW, database_url=await new_url()) as house:
             house.per_s = per_s
             async with house.load():
@@ -193,10 +193,9 @@ async def _service(
         if cluster is None:
             cluster = await stack.enter_async_context(await new_cluster())
         environment = {"PGPASSFILE": str(cluster.passfile)}
-        url = await cluster.new_database(by_hosts=by_hosts)
-        per_s = await usual_load(stage, f"{name}-most", environment=environment, database_url=url)
-        url = await cluster.new_database(by_hosts=by_hosts)
-        opening = stage.house(name, habits=SLOW, environment=environment, database_url=url)
+        new_url = partial(cluster.new_database, by_hosts=by_hosts)
+        per_s = await usual_load(stage, f"{name}-most", environment=environment, new_url=new_url)
+        opening = stage.house(name, habits=SLOW, environment=environment, database_url=await new_url())
         house = await stack.enter_async_context(opening)
         house.per_s = per_s
         yield cluster, house
