@@ -93,6 +93,15 @@ CASES = [
         {PROXY % "connection_errors_total": "0+60x10", PROXY % "active_servers": "0x10"},
     ),
     Case(
+        "DastakProxyDown",
+        "3m",
+        {'up{job="haproxy",instance="a"}': "1 0x10", 'up{job="haproxy",instance="b"}': "1x10"},
+        {"job": "haproxy", "instance": "a"},
+        "No figures come from HAProxy at a",
+        # One that was restarted. Who has no HAProxy hears nothing.
+        {'up{job="haproxy",instance="a"}': "1 0 1x10", 'up{job="dastak",instance="a"}': "1x10"},
+    ),
+    Case(
         "DastakClockWrong",
         "5m",
         {'dastak_clock_offset_seconds{instance="a"}': "-0.9x10"},
@@ -148,6 +157,14 @@ CASES = [
             'patroni_replica{scope="dastak",instance="db1"}': "0x10",
             'patroni_replica{scope="dastak",instance="db3"}': "1x10",
         },
+    ),
+    Case(
+        "DastakDatabaseMachineDown",
+        "5m",
+        {'up{job="patroni",instance="db1"}': "1x10", 'up{job="patroni",instance="db3"}': "1 0x10"},
+        {"job": "patroni", "instance": "db3"},
+        "No figures come from the machine of the database at db3",
+        {'up{job="patroni",instance="db3"}': "1 0 1x10", 'up{job="dastak",instance="a"}': "1x10"},
     ),
     Case(
         "DastakNoCarrierBound",

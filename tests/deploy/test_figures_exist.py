@@ -11,7 +11,16 @@ from dastak.api.endpoint_table import ENDPOINTS
 from dastak.core.tenant import Mode
 from dastak.telemetry import metrics
 from tests.support.dastak_process import DastakProcess
-from tests.support.deployed import METRIC, RECORDED, RUNBOOKS, alert_rules, queries, recording_rules
+from tests.support.deployed import (
+    DEPLOY,
+    METRIC,
+    RECORDED,
+    ROOT,
+    RUNBOOKS,
+    alert_rules,
+    queries,
+    recording_rules,
+)
 from tests.support.front_proxy import NOBODY, Proxy
 from tests.support.needed import missing
 
@@ -97,9 +106,14 @@ def test_runbook_names_figures_that_are_shown(page: Path, shown: set[str]) -> No
 
 
 def test_alerts_are_of_our_own_figures() -> None:
+    told = [page.read_text() for folder in (ROOT / "docs" / "how-to", DEPLOY) for page in folder.rglob("*.*")]
+    jobs = {job for text in told for job in re.findall(r"^  - job_name: (\w+)$", text, re.MULTILINE)}
     for name, rule in alert_rules().items():
         ours = METRIC.search(rule["expr"]) or RECORDED.search(rule["expr"])
-        assert ours or PATRONI.search(rule["expr"]) or HAPROXY.search(rule["expr"]) or name == "DastakDown"
+        # Whether figures come at all is Prometheus's own to tell, of the jobs that we say how to have.
+        of_jobs = set(re.findall(r'up\{job="(\w+)"\}', rule["expr"]))
+        assert ours or PATRONI.search(rule["expr"]) or HAPROXY.search(rule["expr"]) or of_jobs, name
+        assert of_jobs <= jobs
 
 
 def test_figures_of_haproxy_are_those_that_it_shows(tmp_path: Path) -> None:

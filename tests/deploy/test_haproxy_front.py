@@ -1,8 +1,11 @@
 """HAProxy as shipped, really run in front of a real Dastak: what stalls ends there, what works passes."""
 
+import http.client
 import json
 import os
+import pwd
 import re
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,15 +15,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.processes import free_port
 from dastak.api.door import DoorSettings
 from dastak.commands.explain_error import error_titles
 from dastak.guard.shedding import RETRY_S_MAX, WINDOW_FIRST
+from tests.support.authority import Authority
 from tests.support.dastak_process import DastakProcess
-from tests.support.deployed import run
+from tests.support.deployed import DEPLOY, run
 from tests.support.front_proxy import ANSWER_S_MAX, CONFIGURATION, NOBODY, Proxy, addresses
 from tests.support.held_node import HeldNode
-from tests.support.needed import program
+from tests.support.needed import missing, program
 from tests.support.patience import until
+
+WAY_TO_DATABASE = DEPLOY / "patroni" / "haproxy.cfg"
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +53,46 @@ def test_haproxy_takes_the_file_without_a_warning() -> None:
     )  # fmt: skip
 
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "Configuration file is valid", "")
+
+
+@pytest.mark.parametrize("file", [CONFIGURATION, WAY_TO_DATABASE], ids=["front", "database"])
+def test_service_of_the_system_is_root_only_until_it_listens(file: Path, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        missing("only root can become another user")
+    text = file.read_text().replace("bind 127.0.0.1:5432", 'bind "${DASTAK_BIND}"')
+    own = tmp_path / "haproxy.cfg"
+    own.write_text(text)
+    with Proxy(NOBODY, tmp_path / "log", configuration=own, NOTIFY_SOCKET=str(tmp_path / "notify")) as front:
+        process = Path("/proc") / str(front.pid)
+        status = (process / "status").read_text()
+        root = (process / "root").readlink()
+
+    haproxy = pwd.getpwnam("haproxy")
+    for name, wanted in (("Uid", haproxy.pw_uid), ("Gid", haproxy.pw_gid)):
+        assert re.search(rf"^{name}:(\t{wanted}){{4}}$", status, re.MULTILINE), status
+    assert root == Path("/var/lib/haproxy")
+
+
+def test_with_the_lines_for_a_certificate_people_come_by_https_alone(node: HeldNode, tmp_path: Path) -> None:
+    authority = Authority.make(tmp_path / "authority")
+    authority.issue("otp")
+    (tmp_path / "otp.pem").write_text(authority.text("otp.pem") + authority.text("otp.key"))
+    port = free_port()
+    text = re.sub(r"^    #   (bind|http-re)", r"    \1", CONFIGURATION.read_text(), flags=re.MULTILINE)
+    text = text.replace(":443 ", f"127.0.0.1:{port} ").replace("/etc/haproxy/otp.pem", f"{tmp_path}/otp.pem")
+    (tmp_path / "haproxy.cfg").write_text(text)
+    trusted = ssl.create_default_context(cafile=authority.path("ca.pem"))
+    node.let_go()
+    with Proxy(node.address, tmp_path / "log", configuration=tmp_path / "haproxy.cfg") as front:
+        front.until_down("node2")
+        status, headers, _ = front.raw(b"GET /v1/account?a=b HTTP/1.1\r\nHost: otp.example.in\r\n\r\n")
+        with closing(http.client.HTTPSConnection("127.0.0.1", port, context=trusted)) as safe:
+            safe.request("GET", "/v1/account")
+            answer = safe.getresponse()
+            answer.read()
+
+    assert (status, headers["location"]) == (308, "https://otp.example.in/v1/account?a=b")
+    assert (answer.status, answer.headers["Strict-Transport-Security"]) == (200, "max-age=31536000")
 
 
 def test_verification_starts_and_a_page_is_shown_through_it(proxy: Proxy, dastak: DastakProcess) -> None:

@@ -28,10 +28,17 @@ class Proxy:
     """
 
     def __init__(
-        self, node: str, log: Path, *, other: str = NOBODY, configuration: Path = CONFIGURATION
+        self,
+        node: str,
+        log: Path,
+        *,
+        other: str = NOBODY,
+        configuration: Path = CONFIGURATION,
+        **environment: str,
     ) -> None:
         self.address, self.ops_port = f"127.0.0.1:{free_port()}", free_port()
-        self._environment = {**os.environ, **addresses(self.address, node, other, ops_port=self.ops_port)}
+        ports = addresses(self.address, node, other, ops_port=self.ops_port)
+        self._environment = {**os.environ, **ports, **environment}
         self._log, self._configuration = log, configuration
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -50,6 +57,12 @@ class Proxy:
         assert self._process is not None
         self._process.terminate()
         self._process.wait(ANSWER_S_MAX)
+
+    @property
+    def pid(self) -> int:
+        """Which process it is."""
+        assert self._process is not None
+        return self._process.pid
 
     def until_down(self, node: str) -> None:
         """Wait until a node that is not there was found out: nothing goes to it then."""

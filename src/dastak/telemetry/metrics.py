@@ -107,7 +107,9 @@ class Metrics(Collector):
     hears: Collection[type[events.Event]] = (*_COUNTED, events.AttemptMissed, events.MessageRefused)
 
     def __init__(self) -> None:
+        # From nothing on: to Prometheus a count that appears with its first event has not risen.
         self._counts: Counter[tuple[str, ...]] = Counter()
+        self._counts.update({(*counted, mode): 0 for counted in _COUNTED.values() for mode in Mode})
         self._submits: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(SUBMIT_BUCKETS_S) + 1))
         self._submit_s: defaultdict[str, float] = defaultdict(float)
         self._watched: list[tuple[str, tuple[str, ...], Callable[[], float]]] = []
