@@ -133,6 +133,11 @@ class PatroniCluster:
         self._running[name, program].kill()
         self._running[name, program].wait()
 
+    def stop(self, name: str, program: str) -> None:
+        """End one of them as systemd does."""
+        self._running[name, program].terminate()
+        self._running[name, program].wait()
+
     @property
     def lease_s(self) -> float:
         """How long a primary that is gone is waited for."""

@@ -57,6 +57,9 @@ def test_call_is_paid_by_its_length_and_a_report_ends_it(house: CallingHouse, ph
     assert canceled["cause"] == "reported"
     [report] = house.api.get("/v1/reports").body["reports"]
     assert (report["verification"], report["msisdn"], report["mode"]) == (of, TO, "live")
+    [listed] = house.installation.command("reports")
+    assert (listed["tenant"], listed["verification"], listed["msisdn"]) == ("default", of, TO)
+    assert house.installation.command("reports", "--tenant", "default") == [listed]
 
 
 def test_call_that_may_not_be_made_is_refused_with_the_reason(house: CallingHouse) -> None:

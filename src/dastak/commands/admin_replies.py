@@ -6,7 +6,7 @@ import click
 
 from dastak.commands.admin import audited, tenant_named, with_store
 from dastak.commands.printing import json_option, print_json, print_table
-from dastak.core.call_report import ReportPage
+from dastak.core.call_report import CallReport
 from dastak.core.errors import NotFound
 from dastak.core.ids import show
 from dastak.core.msisdn import mask, parse
@@ -116,29 +116,37 @@ def _stop(stop: Stop) -> dict[str, Any]:
 
 
 @click.command()
-@_tenant
+@click.option("--tenant", help="Only of this tenant.")
 @_limit
 @json_option
 @click.pass_context
-def reports(context: click.Context, *, tenant: str, limit: int, as_json: bool) -> None:
+def reports(context: click.Context, *, tenant: str | None, limit: int, as_json: bool) -> None:
     """List the people who were called and pressed 9: they had not asked for it. Masked but in JSON."""
 
-    async def read(store: Database) -> ReportPage:
-        return await store.reports(tenant_named(await store.tenancy(), tenant).n, limit=limit)
+    async def read(store: Database) -> list[tuple[str, CallReport]]:
+        tenancy = await store.tenancy()
+        tenants = [tenant_named(tenancy, tenant)] if tenant else tenancy.tenants
+        found = [(of.name, one) for of in tenants for one in (await store.reports(of.n, limit=limit)).reports]
+        return sorted(found, key=lambda named: named[1].at, reverse=True)[:limit]
 
-    found = with_store(context, read).reports
+    found = with_store(context, read)
     if as_json:
-        print_json(
-            [
-                {"at": one.at, "verification": show(one.verification), "msisdn": one.msisdn, "mode": one.mode}
-                for one in found
-            ]
-        )
+        print_json([
+            {
+                "at": one.at,
+                "tenant": name,
+                "verification": show(one.verification),
+                "msisdn": one.msisdn,
+                "mode": one.mode,
+            }
+            for name, one in found
+        ])  # fmt: skip
         return
     rows = [
-        (f"{one.at:%Y-%m-%d %H:%M:%S}", mask(one.msisdn), one.mode, show(one.verification)) for one in found
+        (f"{one.at:%Y-%m-%d %H:%M:%S}", name, mask(one.msisdn), one.mode, show(one.verification))
+        for name, one in found
     ]
-    print_table(("at", "number", "mode", "verification"), rows)
+    print_table(("at", "tenant", "number", "mode", "verification"), rows)
 
 
 def _mode(test: bool) -> str:

@@ -5,13 +5,14 @@
 3. What its caller was told to be undone is never done later, when a server answers at last.
 4. A commit that is on the server's own disk alone, though a standby should have it, is told as in doubt.
 5. To close waits for no server: what has not ended by then is cut, and its thread keeps no program alive.
+6. Of several hosts the one that answered last is asked first: each new connection waits for a silent one.
 """
 
 import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -73,6 +74,9 @@ _NESTED_LOOPS: Final = {
 
 log = logging.getLogger("dastak.store")
 
+# By URL, which of its hosts and ports answered last in this process.
+_answered: dict[str, tuple[str, str]] = {}
+
 
 def answer_by_s() -> float:
     """Return the loop's time by which work that begins now is to be done."""
@@ -92,6 +96,7 @@ def connect(url: str, *, password: str | None = None, in_sets: bool = False) -> 
     """
     settings = _SETTINGS | (_NESTED_LOOPS if in_sets else {})
     given = conninfo_to_dict(url)
+    given |= _answered_first(given, _answered.get(url))
     known: dict[str, Any] = {
         "connect_timeout": CONNECT_S_MAX,
         "application_name": "dastak",
@@ -105,14 +110,25 @@ def connect(url: str, *, password: str | None = None, in_sets: bool = False) -> 
         "options": " ".join(f"-c {key}={value}" for key, value in settings.items()),
     }
     connection = psycopg.connect(
-        make_conninfo(
-            url, **{key: value for key, value in known.items() if key not in given and value is not None}
-        ),
+        make_conninfo(**{key: value for key, value in (known | given).items() if value is not None}),
         autocommit=True,
         cursor_factory=psycopg.RawCursor,
     )
     connection.prepare_threshold = PREPARED_AFTER
+    _answered[url] = connection.info.host, str(connection.info.port)
     return connection
+
+
+def _answered_first(given: Mapping[str, Any], answered: tuple[str, str] | None) -> dict[str, str]:
+    """Return the hosts and ports of a URL, with those that answered last before all others."""
+    hosts, ports = (str(given.get(key, "")).split(",") for key in ("host", "port"))
+    if answered is None or len(hosts) == 1 or "hostaddr" in given:
+        return {}
+    places = list(zip(hosts, ports if len(ports) == len(hosts) else ports * len(hosts), strict=True))
+    # A port that is not written is the one that libpq takes.
+    places.sort(key=lambda place: place not in (answered, (answered[0], "")))
+    hosts, ports = (list(part) for part in zip(*places, strict=True))
+    return {"host": ",".join(hosts), "port": ",".join(ports)}
 
 
 def cut(connection: Connection) -> None:
