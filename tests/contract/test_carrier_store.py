@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from dastak.core.carrier import Carrier, CarrierChange, CarrierKind, CarrierState, Lane
 from dastak.core.carrier_store import CarrierStore
 from dastak.core.errors import Conflict, NotFound
-from tests.support.samples import NOW
+from dastak.core.message import CarrierRef, MessageKey
+from tests.support.samples import NOW, some_id, some_msisdn, some_opening, some_verification, submitting
 
 Reopen = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -108,3 +109,17 @@ async def test_carriers_outlive_a_restart(reopen: Reopen) -> None:
 
     async with reopen() as store:
         assert (await store.carriers()).carriers == (written,)
+
+
+async def test_timelines_are_read_together_and_nothing_is_told_of_a_stranger(store: Any) -> None:
+    first, second = (some_verification(id=some_id(), msisdn=some_msisdn(n)) for n in range(2))
+    for one in (first, second):
+        await store.open(some_opening(one))
+    await store.decide(MessageKey(second.id, 0), submitting(CarrierRef("north", "ref-1")))
+    wanted = [(1, second.id), (2, first.id), (1, some_id()), (1, first.id)]
+
+    told = await store.timelines(wanted)
+
+    whole = [await store.timeline(1, one.id) for one in (second, first)]
+    assert [list(one) for one in told] == [list(whole[0]), [], [], list(whole[1])]
+    assert len(whole[0]) > len(whole[1]) > 0

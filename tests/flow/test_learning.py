@@ -1,22 +1,30 @@
 """What was learned of routes outlives a restart, and each change of a weight is a line of its history."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from dastak.carriers import learning as learning_module
 from dastak.carriers.learning import NAME, Learning
 from dastak.core.carrier import Carrier, CarrierKind
+from dastak.core.errors import Overloaded
 from dastak.core.events import MessageRefused, MessageSubmitted
+from dastak.core.message import CarrierRef, MessageKey
 from dastak.core.outcome import Outcome
+from dastak.core.tenant import Mode
+from dastak.core.verification import Typed
 from dastak.delivery.breaker import TIMEOUTS_IN_A_ROW, BreakerState
 from dastak.delivery.health import Health
 from dastak.delivery.networks import Place
 from dastak.delivery.routing import RouteTable
 from dastak.store.sqlite import SqliteStore
 from tests.support.house import FakeClock, ScriptedRoute
-from tests.support.samples import NOW, some_verification
+from tests.support.samples import NOW, checking, ms, settling, some_opening, some_verification, submitting
 from tests.support.stores import open_sqlite
 
 
@@ -133,3 +141,57 @@ async def test_what_another_version_learned_is_no_reason_not_to_start(store: Sql
 
     async with learning(store) as begun:
         assert [one.figures for one in begun.health.standings()] == []
+
+
+async def test_node_that_learned_nothing_does_not_write_over_what_another_one_did(store: SqliteStore) -> None:
+    taken = MessageSubmitted(int(NOW.timestamp() * 1000), 0, "north", "ref", 20)
+    async with learning(store) as idle:
+        idle.health.watch({})
+        async with learning(store) as sends:
+            sends.health.watch({"north": 1})
+            sends.health.on_event(some_verification(), taken)
+        kept = await store.learned(NAME)
+
+    assert kept == sends.health.snapshot()
+    assert await store.learned(NAME) == kept
+
+
+async def test_receipt_and_code_that_came_to_other_nodes_are_learned_before_silence_is_judged(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the database cannot tell now it tells later, and nobody is judged until then."""
+    monkeypatch.setattr(learning_module, "TICK_S", 0.001)
+    clock, carrier = FakeClock(), CarrierRef("north", "ref-1")
+    verification = some_verification(mode=Mode.LIVE)
+    await store.open(some_opening(verification))
+    await store.decide(MessageKey(verification.id, 0), submitting(carrier))
+    await store.decide(carrier, settling(carrier, Outcome.DELIVERED, NOW + timedelta(seconds=3)))
+    await store.decide(verification.id, checking(Typed.RIGHT, NOW + timedelta(seconds=9)))
+    asked, answers, read = 0, asyncio.Event(), store.timelines
+
+    async def timelines(wanted: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if not answers.is_set():
+            raise Overloaded("The database is away.")
+        return await read(wanted)
+
+    monkeypatch.setattr(store, "timelines", timelines)
+    async with Learning(store, clock, lambda tell: Health(tell=tell)) as learned:
+        health = learned.health
+        health.watch({"north": 1})
+        health.on_event(verification, MessageSubmitted(ms(NOW), 0, "north", "ref-1", 12))
+        before = health.scores.figures("north", Place("IN"), now_s=NOW.timestamp())
+        clock.advance(1_000)
+        async with asyncio.timeout(30):
+            while asked < 3:  # noqa: ASYNC110 - it is asked by a clock
+                await asyncio.sleep(0.001)
+            unjudged = health.scores.figures("north", Place("IN"), now_s=NOW.timestamp())
+            answers.set()
+            while health.unheard(clock.now().timestamp()):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        after = health.scores.figures("north", Place("IN"), now_s=NOW.timestamp())
+
+    assert (unjudged.arrived, unjudged.entered) == (before.arrived, before.entered)
+    assert after.arrived > before.arrived
+    assert after.entered > before.entered

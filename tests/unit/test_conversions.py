@@ -14,8 +14,8 @@ TENANT: Final = 1
 def judged(*, asked_ago_s: float, typed: bool) -> list[Trial]:
     """Follow one text that is said to have arrived, until its time is over."""
     conversions, of = Conversions(), VerificationId(bytes(16))
-    sent = Sent(0, "north", INDIA, LEFT_S, LEFT_S - asked_ago_s)
-    conversions.submitted(of, TENANT, sent, due_s=LEFT_S + 10)
+    sent = Sent(0, "north", INDIA, TENANT, LEFT_S, LEFT_S - asked_ago_s)
+    conversions.submitted(of, sent, due_s=LEFT_S + 10)
     conversions.told(of, 0, arrived=True, at_s=LEFT_S + 2)
     if typed:
         conversions.typed(of, at_s=LEFT_S + 5)

@@ -1,4 +1,8 @@
-"""Keep what is learned of routes: across a restart, and each change of a weight in its carrier's history."""
+"""Keep what is learned of routes: across a restart, and each change of a weight in its carrier's history.
+
+1. Nobody is judged for silence before the database was asked: receipts and codes come to any node.
+2. A node that learned nothing does not write over what others did.
+"""
 
 import asyncio
 import logging
@@ -23,6 +27,8 @@ WHO: Final = "health"
 TICK_S: Final = 1.0
 # What a minute taught may be lost.
 SAVE_EVERY_TICKS: Final = 60
+# Timelines that are read together.
+LOOK_MAX: Final = 100
 # Changes that wait for the database; with more of them the oldest are only logged.
 WAITING_MAX: Final = 1_000
 
@@ -48,12 +54,14 @@ class Learning:
         self._waiting: deque[Demotion] = deque(maxlen=WAITING_MAX)
         self._jobs = AsyncExitStack()
         self.health = health(self._tell)
+        self._kept = self.health.snapshot()
 
     async def __aenter__(self) -> Self:
         """Go on with what an earlier run learned."""
         kept = await self._store.learned(NAME)
         if kept is not None and not self.health.restore(kept):
             log.warning("what was learned of routes cannot be read by this version; learning anew")
+        self._kept = self.health.snapshot()
         task = asyncio.create_task(self._run())
         self._jobs.push_async_callback(_ended, task)
         return self
@@ -81,16 +89,31 @@ class Learning:
         ticks = 0
         while True:
             await asyncio.sleep(TICK_S)
-            self.health.tick(self._clock.now().timestamp())
+            now_s = self._clock.now().timestamp()
+            self.health.tick(now_s, judges=await self._hear(now_s))
             ticks += 1
             await self._keep(scores=ticks % SAVE_EVERY_TICKS == 0)
+
+    async def _hear(self, now_s: float) -> bool:
+        """Read what became of the texts that are to be judged for silence; say whether that is known now."""
+        unheard = self.health.unheard(now_s)
+        try:
+            for first in range(0, len(unheard), LOOK_MAX):
+                some = unheard[first : first + LOOK_MAX]
+                for (_, of), timeline in zip(some, await self._store.timelines(some), strict=True):
+                    self.health.hear(of, timeline)
+        except DastakError as error:
+            log.info("texts are judged for silence later: %s", error.detail)
+            return False
+        return True
 
     async def _keep(self, *, scores: bool) -> None:
         """Write down what changed, and the scores; what the database cannot take now it takes later."""
         try:
             changed = await self._write_changes()
-            if scores or changed:
-                await self._store.learn(NAME, self.health.snapshot())
+            if (scores or changed) and (body := self.health.snapshot()) != self._kept:
+                await self._store.learn(NAME, body)
+                self._kept = body
         except DastakError as error:
             log.warning("what was learned of routes is not kept: %s", error.detail)
 

@@ -1,10 +1,13 @@
 """Where carriers are written down, as those see it who add them, open them and learn of them."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from dastak.core.carrier import Carrier, CarrierChange
+from dastak.core.events import AnyEvent
+from dastak.core.ids import VerificationId
 from dastak.core.ports import Once
 
 
@@ -53,3 +56,6 @@ class CarrierStore(Protocol):
 
     async def learn(self, name: str, body: bytes) -> None:
         """Keep something that may be lost, such as scores."""
+
+    async def timelines(self, wanted: Sequence[tuple[int, VerificationId]]) -> Sequence[Sequence[AnyEvent]]:
+        """Return what happened to verifications of tenants, as `Store.timeline`; nothing of one unknown."""

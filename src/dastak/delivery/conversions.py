@@ -5,6 +5,7 @@
 2. The code is credited to the last text that was said to have arrived before it was typed.
 3. A text that left long after it was asked for judges nobody: whoever asked may have gone.
 4. With a full memory new verifications are not followed. Which ones does not depend on what becomes of them.
+5. Receipts and codes may come to another node: `unheard` says of whom to ask before silence judges anybody.
 """
 
 from collections import deque
@@ -41,6 +42,7 @@ class Sent(msgspec.Struct):
     ordinal: int
     route: str
     place: Place
+    tenant: int
     submitted_s: float
     asked_s: float
     told_s: float | None = None
@@ -57,10 +59,14 @@ class Sent(msgspec.Struct):
 class _Followed(msgspec.Struct):
     """One verification with its texts."""
 
-    tenant: int
     texts: list[Sent] = []
     typed_s: float | None = None
     credited: Sent | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether its code was typed, and a receipt came for each of its texts."""
+        return self.typed_s is not None and all(text.told_s is not None for text in self.texts)
 
 
 class Trial(NamedTuple):
@@ -78,7 +84,10 @@ class Conversions:
     def __init__(self) -> None:
         self._followed: dict[VerificationId, _Followed] = {}
         self._ripening: deque[VerificationId] = deque()
+        self._ripe: list[VerificationId] = []
         self._due: list[tuple[float, bytes, int]] = []
+        self._overdue: list[tuple[VerificationId, int]] = []
+        self._aged_s = 0.0
         self._typing = Latencies()
 
     def __len__(self) -> int:
@@ -93,14 +102,14 @@ class Conversions:
         assert p95 is not None
         return min(max(TYPED_WITHIN_S_MIN, 1.5 * p95), TYPED_WITHIN_S_MAX)
 
-    def submitted(self, of: VerificationId, tenant: int, sent: Sent, *, due_s: float) -> None:
+    def submitted(self, of: VerificationId, sent: Sent, *, due_s: float) -> None:
         """Follow a text that a carrier took; its receipt should be there by `due_s`."""
         followed = self._followed.get(of)
         if followed is None:
             # What was followed and has left may still stand in line to ripen.
-            if len(self._ripening) >= FOLLOWED_MAX:
+            if len(self._ripening) + len(self._ripe) >= FOLLOWED_MAX:
                 return
-            followed = self._followed[of] = _Followed(tenant)
+            followed = self._followed[of] = _Followed()
             self._ripening.append(of)
         if len(followed.texts) < TEXTS_MAX:
             followed.texts.append(sent)
@@ -129,20 +138,48 @@ class Conversions:
         """Judge nobody by a verification that was called off or had a wrong number."""
         self._followed.pop(of, None)
 
+    def unheard(self, now_s: float) -> list[tuple[int, VerificationId]]:
+        """Return tenant and verification of what would be judged by now for what nobody here has heard."""
+        self._come_of_age(now_s)
+        late = {of for of, ordinal in self._overdue if self._is_silent(of, ordinal)}
+        late |= {of for of in self._ripe if of in self._followed and not self._followed[of].is_told}
+        return [(self._followed[of].texts[0].tenant, of) for of in late]
+
     def overdue(self, now_s: float) -> list[Sent]:
         """Return the texts whose receipts are late by now; each once."""
-        late = []
-        while self._due and self._due[0][0] <= now_s:
-            _, of, ordinal = heappop(self._due)
-            sent = self._find(VerificationId(of), ordinal)
-            if sent is not None and sent.told_s is None and not self._is_credited(of, sent):
-                sent.given_up = True
-                late.append(sent)
-        return late
+        self._come_of_age(now_s)
+        late = [self._find(of, ordinal) for of, ordinal in self._overdue if self._is_silent(of, ordinal)]
+        self._overdue.clear()
+        found = [sent for sent in late if sent is not None]
+        for sent in found:
+            sent.given_up = True
+        return found
 
     def ripe(self, now_s: float) -> list[Trial]:
         """Return what became of the texts whose time is over, and follow them no more."""
+        self._come_of_age(now_s)
         trials: list[Trial] = []
+        within_s = self.typed_within_s
+        for of in self._ripe:
+            followed = self._followed.get(of)
+            if followed is not None and followed.texts[-1].submitted_s + within_s > now_s:
+                self._ripening.append(of)
+            elif followed is not None:
+                trials += _judge(self._followed.pop(of))
+        self._ripe.clear()
+        return trials
+
+    def _come_of_age(self, now_s: float) -> None:
+        """Put aside the texts whose receipts should be there by now, and verifications whose time is over.
+
+        Once for each instant: what is heard of some must not have others judged that nobody asked for.
+        """
+        if now_s <= self._aged_s:
+            return
+        self._aged_s = now_s
+        while self._due and self._due[0][0] <= now_s:
+            _, of, ordinal = heappop(self._due)
+            self._overdue.append((VerificationId(of), ordinal))
         within_s = self.typed_within_s
         for _ in range(len(self._ripening)):
             of = self._ripening[0]
@@ -153,9 +190,8 @@ class Conversions:
                 if followed.texts[-1].submitted_s + within_s > now_s:
                     self._ripening.rotate(-1)
                     continue
-                trials += _judge(self._followed.pop(of))
+                self._ripe.append(of)
             self._ripening.popleft()
-        return trials
 
     def _find(self, of: VerificationId, ordinal: int) -> Sent | None:
         followed = self._followed.get(of)
@@ -165,14 +201,15 @@ class Conversions:
                     return text
         return None
 
-    def _is_credited(self, of: bytes, sent: Sent) -> bool:
-        return self._followed[VerificationId(of)].credited is sent
+    def _is_silent(self, of: VerificationId, ordinal: int) -> bool:
+        sent = self._find(of, ordinal)
+        return sent is not None and sent.told_s is None and self._followed[of].credited is not sent
 
 
 def _judge(followed: _Followed) -> list[Trial]:
     typed_s, credited = followed.typed_s, followed.credited
     return [
-        Trial(text.route, text.place, followed.tenant, text is credited)
+        Trial(text.route, text.place, text.tenant, text is credited)
         for text in followed.texts
         # What arrived when the code had been typed already could not be typed any more.
         if text.arrived

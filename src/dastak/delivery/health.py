@@ -1,6 +1,6 @@
 """Learn from what happens to messages how good each route is, and say when that changes their shares.
 
-1. Only what was committed is learned from, and nothing from test messages.
+1. Only what was committed is learned from, by whichever node, and nothing from test messages.
 2. A failure that is the phone's, the text's or the number's is no failure of the route.
 3. Receipts of a route that is not believed count neither as success nor as failure; typed codes still do.
 4. Every change of weight is told once, with its reason and figures, and so is its end.
@@ -8,9 +8,10 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from dastak.core import events
+from dastak.core.ids import VerificationId
 from dastak.core.msisdn import Msisdn
 from dastak.core.outcome import Outcome
 from dastak.core.tenant import Mode
@@ -22,13 +23,9 @@ from dastak.delivery.deadlines import RECEIPTS_MIN, deadline_s, median_s
 from dastak.delivery.demotions import Demotion, Demotions
 from dastak.delivery.false_receipts import FAST_S, FalseReceipts, Mark
 from dastak.delivery.networks import Networks, Place
-from dastak.delivery.scores import Chances, Scores, Standing, worth
+from dastak.delivery.scores import VALUE_MIN, Chances, Scores, Standing, share_left, worth
 from dastak.delivery.smooth import Smooth
 from dastak.delivery.snapshot import Kept
-
-# A route whose score is a tenth lower than the best one's gets half of the share that its weight gives it.
-SHARPNESS: Final = 6.0
-FACTOR_MIN: Final = 0.001
 
 
 class Health:
@@ -65,17 +62,19 @@ class Health:
         self._standings: tuple[int, list[Standing]] = (-1, [])
         self._busy: set[str] = set()
         self._deadlines: dict[tuple[str, Place], float] = {}
-        self._lessons: Mapping[type[events.Event], Callable[[Verification, Any], None]] = {
+        self._answers: Mapping[type[events.Event], Callable[[Verification, Any], None]] = {
             events.MessageSubmitted: self._submitted,
             events.MessageRefused: self._refused,
+        }
+        self._fates: Mapping[type[events.Event], Callable[[VerificationId, Any], None]] = {
             events.MessageDelivered: self._arrived,
-            events.ReceiptNoted: self._noted,
+            events.ReceiptNoted: self._arrived,
             events.MessageUndelivered: self._undelivered,
             events.VerificationApproved: self._approved,
             events.VerificationCanceled: self._called_off,
             events.VerificationFailed: self._called_off,
         }
-        self.hears: Collection[type[events.Event]] = self._lessons.keys()
+        self.hears: Collection[type[events.Event]] = self._answers.keys() | self._fates.keys()
 
     def watch(self, revisions: Mapping[str, int]) -> None:
         """Learn about these routes from now on. Where the revision is another one, an operator acted."""
@@ -99,22 +98,33 @@ class Health:
         """Learn from what was committed."""
         if verification.mode is not Mode.TEST:
             self._now_s = max(self._now_s, event.at_ms / 1000)
-            self._lessons[type(event)](verification, event)
+            if (answer := self._answers.get(type(event))) is not None:
+                answer(verification, event)
+            else:
+                self._fates[type(event)](verification.id, event)
 
-    def tick(self, now_s: float) -> None:
-        """Let time pass; once a second is right."""
+    def unheard(self, now_s: float) -> Sequence[tuple[int, VerificationId]]:
+        """Return tenant and verification of texts that a tick would judge for silence; see `hear`."""
+        return self._conversions.unheard(now_s)
+
+    def hear(self, of: VerificationId, timeline: Sequence[events.Event]) -> None:
+        """Learn what became of a verification at any node; what was heard before changes nothing."""
+        for event in timeline:
+            if (fate := self._fates.get(type(event))) is not None:
+                fate(of, event)
+
+    def tick(self, now_s: float, *, judges: bool = True) -> None:
+        """Let time pass; once a second is right. Without `judges` silence is judged at a later one."""
         self._count_smooth()
         self._now_s = max(self._now_s, now_s)
         self._deadlines.clear()
         for route, breaker in self._breakers.items():
             self._set_breaker(route, breakers.passed(breaker, now_s=self._now_s))
-        for sent in self._conversions.overdue(self._now_s):
+        for sent in self._conversions.overdue(now_s) if judges else ():
             self._count_lost(sent)
-        for trial in self._conversions.ripe(self._now_s):
-            self.scores.note(trial.route, trial.place, "entered", float(trial.entered), now_s=self._now_s)
-            self._suspicion.note_trial(
-                trial.route, trial.place, trial.tenant, entered=trial.entered, now_s=self._now_s
-            )
+        for route, place, tenant, entered in self._conversions.ripe(now_s) if judges else ():
+            self.scores.note(route, place, "entered", float(entered), now_s=self._now_s)
+            self._suspicion.note_trial(route, place, tenant, entered=entered, now_s=self._now_s)
         self._suspicion.passed(now_s=self._now_s)
         self.networks.forget(now_s=self._now_s)
         self._tell_changes()
@@ -129,7 +139,7 @@ class Health:
         """
         values = [
             max(
-                FACTOR_MIN,
+                VALUE_MIN,
                 self.scores.score(route, place, now_s=self._now_s) - self._cost_weight * price_micros / 1e6,
             )
             for route, price_micros in routes
@@ -141,8 +151,7 @@ class Health:
         )
         marks = self._suspicion.marks
         return [
-            max(FACTOR_MIN, min(1.0, value / best) ** SHARPNESS)
-            * (marks[route].factor if route in marks else 1.0)
+            share_left(value, best) * (marks[route].factor if route in marks else 1.0)
             for (route, _), value in zip(routes, values, strict=True)
         ]
 
@@ -164,11 +173,8 @@ class Health:
 
     def half_open(self) -> tuple[str, ...]:
         """Return the routes that may be tried with single messages."""
-        return tuple(
-            route
-            for route, breaker in self._breakers.items()
-            if breakers.may_probe(breaker, now_s=self._now_s)
-        )
+        may_probe = partial(breakers.may_probe, now_s=self._now_s)
+        return tuple(route for route, breaker in self._breakers.items() if may_probe(breaker))
 
     def probe(self, route: str) -> bool:
         """Take the right to try a route with one message, if nobody has it."""
@@ -241,15 +247,14 @@ class Health:
             # Carriers of the settings file have no revision; who mends one there restarts the program.
             if breaker.trips and self._revisions.get(route)
         }
-        kept = Kept(
+        return Kept(
             revision=self._demotions.revision,
             told=self._demotions.told(),
             revisions=self._revisions,
             evidence=self.scores.snapshot(),
             marks=dict(self._suspicion.marks),
             broken=broken,
-        )
-        return kept.encode()
+        ).encode()
 
     def restore(self, kept: bytes) -> bool:
         """Go on with a snapshot; one that cannot be read is no reason not to start."""
@@ -273,9 +278,9 @@ class Health:
         breaker = self._breakers.get(route)
         if breaker is None or breaker.trips:  # each message is a proof
             self._count_smooth()
-        sent = Sent(event.ordinal, route, place, at_s, verification.last_sent_at.timestamp())
-        due_s = at_s + self._deadline_s(route, place)
-        self._conversions.submitted(verification.id, verification.tenant, sent, due_s=due_s)
+        asked_s = verification.last_sent_at.timestamp()
+        sent = Sent(event.ordinal, route, place, verification.tenant, at_s, asked_s)
+        self._conversions.submitted(verification.id, sent, due_s=at_s + self._deadline_s(route, place))
 
     def _refused(self, verification: Verification, event: events.MessageRefused) -> None:
         route, at_s, outcome = event.route, event.at_ms / 1000, event.outcome
@@ -290,46 +295,42 @@ class Health:
             self.scores.note(route, place, "submitted", 0.0, now_s=at_s)
         self._answered(route, breakers.blame(outcome, event.status), verification.tenant, at_s)
 
-    def _noted(self, verification: Verification, event: events.ReceiptNoted) -> None:
-        """Learn from a receipt that moved nothing, perhaps because its route is not believed."""
-        if event.outcome == Outcome.DELIVERED:
-            self._arrived(verification, event)
-
-    def _arrived(
-        self, verification: Verification, event: events.MessageDelivered | events.ReceiptNoted
-    ) -> None:
-        sent = self._conversions.told(verification.id, event.ordinal, arrived=True, at_s=self._now_s)
+    def _arrived(self, of: VerificationId, event: events.MessageDelivered | events.ReceiptNoted) -> None:
+        """Learn from a receipt, also from one that moved nothing, perhaps because it is not believed."""
+        if isinstance(event, events.ReceiptNoted) and event.outcome != Outcome.DELIVERED:
+            return
+        sent = self._conversions.told(of, event.ordinal, arrived=True, at_s=event.at_ms / 1000)
         if sent is None:
             return
-        seconds = self._now_s - sent.submitted_s
+        seconds = max(0.0, event.at_ms / 1000 - sent.submitted_s)
         self._suspicion.note_latency(sent.route, seconds, now_s=self._now_s)
         if not self.trusted(sent.route):
             return
-        sums = self._smooth.of(sent.route, sent.place, verification.tenant)
+        sums = self._smooth.of(sent.route, sent.place, sent.tenant)
         sums.latencies.append(seconds)
         if not sent.counted:
             sent.counted = True
             sums.arrived += 1
 
-    def _undelivered(self, verification: Verification, event: events.MessageUndelivered) -> None:
-        sent = self._conversions.told(verification.id, event.ordinal, arrived=False, at_s=self._now_s)
+    def _undelivered(self, of: VerificationId, event: events.MessageUndelivered) -> None:
+        sent = self._conversions.told(of, event.ordinal, arrived=False, at_s=event.at_ms / 1000)
         if sent is not None:
             if breakers.may_be_its_fault(event.outcome):
                 self._count_lost(sent)
             sent.counted = True
 
-    def _called_off(self, verification: Verification, _event: events.Event) -> None:
-        self._conversions.forget(verification.id)
+    def _called_off(self, of: VerificationId, _event: events.Event) -> None:
+        self._conversions.forget(of)
 
-    def _approved(self, verification: Verification, _event: events.Event) -> None:
+    def _approved(self, of: VerificationId, event: events.VerificationApproved) -> None:
         """Learn from a typed code: whatever the receipts say, this text arrived."""
-        sent = self._conversions.typed(verification.id, at_s=self._now_s)
+        sent = self._conversions.typed(of, at_s=event.at_ms / 1000)
         if sent is None:
             return
         if sent.given_up and sent.told_s is None:
             self.scores.arrived_after_all(sent.route, sent.place)
         elif not sent.counted:
-            self._smooth.of(sent.route, sent.place, verification.tenant).arrived += 1
+            self._smooth.of(sent.route, sent.place, sent.tenant).arrived += 1
         sent.counted = True
 
     def _count_lost(self, sent: Sent) -> None:

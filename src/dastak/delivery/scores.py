@@ -17,8 +17,17 @@ from dastak.delivery.deadlines import RECEIPTS_MIN, Latencies
 from dastak.delivery.networks import Place
 
 EVIDENCE_MAX: Final = 2_000
+# A route whose score is a tenth lower than the best one's gets half of the share that its weight gives it.
+SHARPNESS: Final = 6.0
+# What the worst route is worth, and the least that is left of its weight.
+VALUE_MIN: Final = 0.001
 # Each ten seconds halve what a text is worth to somebody who waits at a login.
 WORTH_HALVES_S: Final = 10.0
+
+
+def share_left(value: float, best: float) -> float:
+    """Return what is left of a route's weight beside the best one."""
+    return max(VALUE_MIN, float(min(1.0, value / best) ** SHARPNESS))
 
 
 def worth(seconds: float) -> float:

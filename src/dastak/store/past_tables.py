@@ -1,14 +1,19 @@
-"""What must be known again after a restart, read from the database: sends, calls, texts."""
+"""What must be known again after a restart, or was heard by another node: sends, calls, texts, timelines."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import takewhile
 from typing import Final
 
+import msgspec
+
 from dastak.core.call_report import CallReport, ReportPage
+from dastak.core.errors import NotFound
+from dastak.core.events import AnyEvent
+from dastak.core.ids import VerificationId
 from dastak.core.message import DeadLetter, RecordedText
 from dastak.core.past_use import PastCall, PastSend
-from dastak.store import rows
+from dastak.store import reading, rows
 from dastak.store.desk import NEWEST, PAGE_MAX, Desk, Execute, newest
 
 # A second's work for the database.
@@ -45,6 +50,14 @@ class PastTables:
         found = await self._desk.read(lambda execute: execute("calls_since", asked).fetchall())
         return [call for row in found if (call := rows.call_of(row)) is not None]
 
+    async def timelines(self, wanted: Sequence[tuple[int, VerificationId]]) -> Sequence[Sequence[AnyEvent]]:
+        """See `CarrierStore.timelines`."""
+
+        def read(execute: Execute) -> Sequence[Sequence[rows.Row]]:
+            return [execute("timelines", one).fetchall() for one in wanted]
+
+        return [_timeline(found) for found in await self._desk.list(read)]
+
     async def recorded_texts(self, since: datetime, *, limit: int) -> Sequence[RecordedText]:
         """See `Store.recorded_texts`."""
         since_ms = rows.to_ms(since)
@@ -72,6 +85,13 @@ class PastTables:
     async def latest_at(self) -> datetime | None:
         """See `Store.latest_at`."""
         return await self._desk.read(read_latest)
+
+
+def _timeline(found: Sequence[rows.Row]) -> Sequence[AnyEvent]:
+    try:
+        return reading.timeline_of(found)
+    except (NotFound, msgspec.DecodeError):  # it was swept, or a newer program wrote what is not known here
+        return ()
 
 
 def read_latest(execute: Execute) -> datetime | None:
