@@ -22,6 +22,7 @@ KEPT: Final = (
     ("floods.json", "The floods and the stops on SQLite, on a faster machine"),
     ("proxy.json", "The flood by way of HAProxy there"),
     ("postgres-floods.json", "The floods and the want of memory on PostgreSQL there"),
+    ("postgres-floods-again.json", "The floods on PostgreSQL, with nobody else on the machine"),
     ("postgres-first.json", "An earlier run on PostgreSQL, of what was not played again too"),
     ("postgres-rest.json", "The rest on PostgreSQL"),
 )
