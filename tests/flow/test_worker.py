@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dastak.core.errors import CarrierUnavailable, Overloaded
+from dastak.core.errors import CarrierUnavailable, NotFound, Overloaded
 from dastak.core.events import (
     MessageDropped,
     MessageRefused,
@@ -20,6 +20,7 @@ from dastak.core.events import (
 from dastak.core.message import MessageState, MessageStep
 from dastak.core.node import LEASE_S
 from dastak.core.ports import Held, Ports
+from dastak.core.tenant import Service
 from dastak.core.verification import State, Verification
 from dastak.flows import dispatch as dispatch_module
 from dastak.flows import worker as worker_module
@@ -94,6 +95,29 @@ async def test_crash_between_the_submit_and_its_record_sends_the_same_code_again
         assert (await house.check(started, north.offered[0].text[:6])).approved
 
     assert north.offered[0].text == house.routes[0].offered[0].text
+
+
+async def test_message_of_a_service_that_is_news_holds_up_no_other_and_leaves_when_it_is_known(
+    house: House,
+) -> None:
+    """A node hears of a new service within half a second, and all that was found with it has a lease."""
+    callers = [house.caller_of(service=service) for service in (1, 2, 1, 1)]
+    started = [await house.start(some_msisdn(n), caller=caller) for n, caller in enumerate(callers)]
+    house.clock.advance(LEASE_S)
+    known, service_of = asyncio.Event(), house.ports.service_of
+
+    def heard_of(n: int) -> Service:
+        if n == 2 and not known.is_set():
+            raise NotFound("There is no such service.")
+        return service_of(n)
+
+    house.ports = replace(house.ports, service_of=heard_of)
+    async with working(house):
+        await house.sees(MessageSubmitted, 3)
+        known.set()
+        await house.sees(MessageSubmitted, 4)
+
+    assert {one.msisdn for one in started} == {outgoing.msisdn for outgoing in house.routes[0].offered}
 
 
 async def test_lost_hand_over_is_found_when_its_lease_is_over_and_not_before(house: House) -> None:

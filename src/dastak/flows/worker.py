@@ -52,6 +52,8 @@ class Worker:
         self._jobs = AsyncExitStack()
         self._bell = asyncio.Event()
         self._doubted: dict[MessageKey, Message] = {}
+        # Why messages could not be offered since the last look.
+        self._broken: list[Exception] = []
 
     @property
     def in_flight(self) -> int:
@@ -77,9 +79,17 @@ class Worker:
         return None if self._dispatch is None else self._dispatch.queue_of(route)
 
     def hand_over(self, verification: Verification, message: Message) -> None:
-        """Deliver a message that was just committed, as soon as a route has room for it."""
-        if self._dispatch is not None:
+        """Deliver a message that was just committed, as soon as a route has room for it.
+
+        One that cannot be offered now, as of a service that is news to this node, holds up no other.
+        """
+        if self._dispatch is None:
+            return
+        try:
             self._dispatch.offer(verification, message)
+        except Exception as error:
+            self._broken.append(error)
+            self.look_for(message)
 
     def look_for(self, message: Message) -> None:
         """Deliver a message that may be committed, once the store can tell; past the bound its lease does."""
@@ -146,6 +156,8 @@ class Worker:
             self._dispatch.go_on()
         if self._doubted:
             await self._clear_doubts(ports)
+        broken, self._broken = self._broken, []
+        _tell_broken(broken, "messages cannot be offered now, and are looked for")
         for first in range(0, len(overdue), OVERDUE_AT_ONCE):
             some = overdue[first : first + OVERDUE_AT_ONCE]
             notes = (receipt_overdue(ports, held) for held in some)
