@@ -3,7 +3,9 @@
 1. A bind is opened after its slot was taken, and its slot given back after it was closed: over all nodes a
    carrier never sees more binds than it allows.
 2. What this node holds is what it took and has not given back, whatever an older look at the database says.
-3. Who is lost closes all binds at once. Their slots stay its own as long as the others let it live.
+   A slot that it took or gave back without hearing the answer it gives back, and takes it anew.
+3. Who is lost closes all binds at once. Their slots stay its own as long as the others let it live, and none
+   of them is bound again before that.
 """
 
 import asyncio
@@ -104,7 +106,11 @@ class BindShares:
 
     async def _share(self, route: SmppRoute, beat: Beat) -> None:
         """Take or give back slots of a carrier until this node holds its share, and have just those bound."""
+        await self._let_go()
         held, number = self._held.setdefault(route.name, set()), self._number
+        unknown = {
+            slot.slot for slot in beat.slots if (slot.carrier, slot.node) == (route.name, number)
+        } - held
         binders = [node.n for node in beat.nodes if does(node.roles).binds]
         share = fair_share(route.name, route.allowance, binders, number)
         allowed = sorted(slot for slot in held if slot < route.allowance)[:share]
@@ -112,8 +118,9 @@ class BindShares:
         try:
             if surplus:
                 await route.hold(allowed)
-                await self._store.release(route.name, surplus)
                 held -= surplus
+            if surplus | unknown:
+                await self._store.release(route.name, surplus | unknown)
             if len(held) < share:
                 got = await self._store.claim(route.name, route.allowance, share - len(held))
                 if number != self._store.number:
@@ -123,9 +130,15 @@ class BindShares:
         except DastakError as error:
             log.warning("binds of carrier %s are not shared: %s", route.name, error.detail)
             return
+        await self._let_go()
         # Much may have happened meanwhile.
         if self._beat is not None and number == self._store.number and route.held != held:
             await route.hold(frozenset(held))
+
+    async def _let_go(self) -> None:
+        """Wait until what was closed when this node was lost is closed: a carrier sees no bind twice."""
+        while self._letting_go:
+            await asyncio.wait(self._letting_go)
 
     async def _give_up_unused(self) -> None:
         """Give back the slots of carriers that are not used any more, when their binds must be closed."""
