@@ -203,6 +203,19 @@ async def test_nothing_follows_a_silence_over_the_spend_cap_and_the_event_says_s
         assert [event.route for event in house.told_of(MessageSubmitted)] == ["north"]
 
 
+async def test_text_that_may_not_be_followed_goes_by_the_next_route_where_the_silent_one_never_answers(
+    tmp_path: Path,
+) -> None:
+    """The same message costs nothing more; a second one is over the cap."""
+    async with open_house(
+        tmp_path, ScriptedRoute("north"), ScriptedRoute("south"), cap_micros=PRICE_MICROS
+    ) as house:
+        await hedged(house, NO_ANSWER)
+
+        assert [event.route for event in house.told_of(MessageSubmitted)] == ["south"]
+        assert len(house.told_of(MessageQueued)) == len(house.routes[1].offered) == 1
+
+
 async def test_verification_that_was_approved_meanwhile_is_not_followed(house: House) -> None:
     async def approve() -> None:
         assert (await house.check(started, house.code(started))).approved
