@@ -26,6 +26,8 @@ from dastak.flows.dead_letter import broke
 from dastak.flows.deliver import LATE, deliver, drop, ways_of
 
 IN_FLIGHT_MAX: Final = 10_000
+# How many of those who wait for full routes are tried each time when another one is idle.
+TRIED_MAX: Final = 16
 _NEED: Final = {Channel.SMS: "half of all texts need", Channel.VOICE: "a call needs"}
 
 log = logging.getLogger("dastak.dispatch")
@@ -106,17 +108,24 @@ class Dispatch:
         """Let those leave that now find room."""
         while len(self._lane) and len(self._tasks) < IN_FLIGHT_MAX:
             waiting = self._take(self._is_ready)
-            if waiting is None and self._is_any_idle():
-                # What waits for one route may leave by another one that nobody waits for.
-                waiting = self._take(lambda _route: True)
-                if waiting is not None and not self._leave(waiting):
-                    self._lane.add(waiting)
+            if waiting is None:
+                if not (self._is_any_idle() and self._leave_by_idle()):
                     return
-            elif waiting is not None and not self._leave(waiting):
+            elif not self._leave(waiting):
                 # Its route is no way for it any more.
                 self._wait(waiting.what, self._ways(waiting.what))
-            if waiting is None:
-                return
+
+    def _leave_by_idle(self) -> bool:
+        """Let one leave that waits for a full route, and may go by one that nobody waits for."""
+        stay: list[Waiting[_Held]] = []
+        left = False
+        while not left and len(stay) < TRIED_MAX and (waiting := self._take(lambda _route: True)) is not None:
+            left = self._leave(waiting)
+            if not left:
+                stay.append(waiting)
+        for waiting in stay:
+            self._lane.add(waiting)
+        return left
 
     def note_ends(self) -> Collection[MessageKey]:
         """Return what messages end their way from now on until this is asked again, as it fills."""
