@@ -60,10 +60,15 @@ class Settlement:
 
     async def look_again(self, ports: Ports) -> None:
         """Settle early receipts whose message another node has named since."""
-        for receipt in self._early.waiting(now=ports.clock.now()):
-            with suppress(NotFound):
-                await settle(ports, receipt)
-                self._early.claim(receipt.carrier)
+        waiting = self._early.waiting(now=ports.clock.now())
+        await asyncio.gather(*(self._look_for(ports, receipt) for receipt in waiting))
+
+    async def _look_for(self, ports: Ports, receipt: Receipt) -> None:
+        with suppress(NotFound):
+            await settle(ports, receipt)
+            for early in self._early.claim(receipt.carrier):
+                if early != receipt:
+                    self.take(early, _nobody)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
