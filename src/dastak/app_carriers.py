@@ -173,7 +173,7 @@ def make_fleet(settings: Settings, store: CarrierStore, making: Making) -> tuple
     Whoever tries a carrier stands before those who settle: a carrier brings receipts to any of its binds.
     """
     table, ears, keys, voices, work = making
-    callbacks = partial(callback_of, keys, settings.server.public_url)
+    callbacks = partial(callback_of, keys, settings.server.public_url, node=settings.server.node)
     trials = TrialDesk(ears.take_receipt, fixed=_openers(settings), callback_of=callbacks)
     ears = ears._replace(take_receipt=trials.take)
     fixed: list[tuple[Carrier, LivingRoute]] = [

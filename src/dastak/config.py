@@ -109,6 +109,8 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
         realtime: Run before everything else on this machine, for one with a single core. The system must
             allow it (`LimitRTPRIO=1` of a systemd service); Linux alone.
         role: all, or on PostgreSQL some of api, worker, carrier and voice, with commas between.
+        node: What the proxy before several nodes calls this one, such as node1. It stands in the addresses
+            of calls, so that the proxy leads what a carrier fetches of a call to the node that made it.
         door: How patient and how wide the door is.
     """
 
@@ -118,6 +120,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     ops_listen: str | None = None
     realtime: bool = False
     role: str = "all"
+    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,32}$")] = ""
     door: DoorSettings = DoorSettings()
 
     def __post_init__(self) -> None:

@@ -249,6 +249,9 @@ def test_nodes_of_the_cluster_are_those_that_haproxy_and_prometheus_name() -> No
     environment = services["haproxy"]["environment"]
 
     assert {environment[f"DASTAK_NODE{number}"] for number in (1, 2)} == {f"{node}:8080" for node in nodes}
+    for name in nodes:
+        called = services[name]["environment"]["DASTAK__SERVER__NODE"]
+        assert environment[f"DASTAK_{called.upper()}"] == f"{name}:8080"
     assert set(scraped[0]["static_configs"][0]["targets"]) == {f"{node}:8081" for node in nodes}
     assert scraped[1]["static_configs"][0]["targets"] == [f"haproxy{environment['DASTAK_PROXY_OPS']}"]
 

@@ -217,6 +217,45 @@ def test_check_finds_a_place_then_goes_who_asks_least_and_a_look_last(node: Held
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/hooks/carriers/call/s3cr3t/calls/node1.t0ken/0", "node1"),
+        ("/hooks/carriers/call/s3cr3t/calls/node2.t0ken/status", "node2"),
+        ("/hooks/carriers/call/s3cr3t/text?CallSid=1&CustomField=node1.t0ken", "node1"),
+        ("/hooks/carriers/call/s3cr3t/text?CallSid=1&CustomField=node2.t0ken", "node2"),
+    ],
+)
+def test_what_is_fetched_of_a_call_goes_to_the_node_that_made_it(
+    node: HeldNode, tmp_path: Path, path: str, asked: str
+) -> None:
+    with HeldNode() as other, Proxy(node.address, tmp_path / "log", other=other.address) as proxy:
+        nodes = {"node1": node, "node2": other}
+        proxy.until_serving(2)
+        for held in nodes.values():
+            held.let_go(6)
+        for _ in range(6):
+            with closing(proxy.connection()) as connection:
+                connection.request("POST", path, "", {"Held-As": "carrier"})
+                connection.getresponse().read()
+
+    assert {name: len(held.came) for name, held in nodes.items()} == {"node1": 0, "node2": 0, asked: 6}
+
+
+def test_what_is_told_of_a_call_of_a_node_that_is_gone_goes_to_another(
+    node: HeldNode, tmp_path: Path
+) -> None:
+    node.let_go()
+    with Proxy(node.address, tmp_path / "log") as proxy:
+        proxy.until_down("node2")
+        with closing(proxy.connection()) as connection:
+            path = "/hooks/carriers/call/s3cr3t/calls/node2.t0ken/status"
+            connection.request("POST", path, "", {"Held-As": "carrier"})
+            status = connection.getresponse().status
+
+    assert (status, node.came) == (200, ["carrier"])
+
+
 @pytest.mark.parametrize("path", ["/v1/verifications", "/v1/verifications/ver_1/check"])
 def test_who_asked_a_node_that_ends_is_told_to_ask_the_same_again(
     node: HeldNode, tmp_path: Path, path: str

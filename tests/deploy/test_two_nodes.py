@@ -1,5 +1,6 @@
 """Two nodes on one PostgreSQL behind the shipped HAProxy; one dies or restarts, and the other goes on."""
 
+import asyncio
 import http.client
 import itertools
 import json
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import httpx
 import pytest
 
 from bench.processes import free_port
@@ -23,8 +25,10 @@ from tests.support.plenty import PLENTY
 from tests.support.postgres_server import shared_server
 from tests.support.program import Program, clean_environment
 from tests.support.serve_installation import START_S_MAX
+from tests.support.voice_vendor import TwilioVoice, VoiceVendor
 
 DASTAK: Final = (sys.executable, "-m", "dastak")
+PUBLIC_URL: Final = "https://otp.example.in"
 
 
 class Cluster:
@@ -36,13 +40,15 @@ class Cluster:
         self.environment = {
             "DASTAK_DATABASE_URL": shared_server().new_database(),
             "DASTAK__SIMULATOR__ENABLED": "true",
+            "DASTAK__SERVER__PUBLIC_URL": PUBLIC_URL,
             **PLENTY,
         }
         self.command("init", "--yes", "--directory", ".")
         made = self.command("keys", "create", "--name", "shop", "--json")
         self.key = str(json.loads(made)["key"])
         self.ports = [free_port(), free_port()]
-        self.nodes = [self._node(*node) for node in zip(self.ports, ahead_s or (0, 0), strict=True)]
+        named = zip(("node1", "node2"), self.ports, ahead_s or (0, 0), strict=True)
+        self.nodes = [self._node(*node) for node in named]
         for node in self.nodes:
             stack.callback(node.kill)
             node.start()
@@ -59,10 +65,10 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def _node(self, port: int, ahead_s: int) -> Program:
+    def _node(self, name: str, port: int, ahead_s: int) -> Program:
         log = self.folder / f"log.{port}"
         listen = f"127.0.0.1:{port}"
-        environment = self.environment
+        environment = {**self.environment, "DASTAK__SERVER__NODE": name}
         if ahead_s:
             wall = FakedWall(self.folder / f"wall.{port}")
             wall.step(ahead_s)
@@ -146,3 +152,49 @@ def test_nodes_restart_one_after_the_other_and_no_caller_is_refused(cluster: Clu
             caller.join()
 
     assert set(answers) == {"started"}
+
+
+async def test_call_of_either_node_speaks_whichever_way_its_carrier_comes(cluster: Cluster) -> None:
+    """The carrier knows one address, that of the proxy."""
+    async with (
+        httpx.AsyncClient(base_url=f"http://{cluster.proxy.address}", trust_env=False, timeout=15) as reach,
+        VoiceVendor(TwilioVoice(), PUBLIC_URL, reach) as vendor,
+    ):
+        nodes = await asyncio.to_thread(_calling, cluster, vendor.settings())
+        told = [await _called(vendor, node, n) for n, node in enumerate(nodes * 2)]
+
+    assert [answers for answers, _, _ in told] == [[200] * 4] * 4
+    assert [approved for _, approved, _ in told] == [True] * 4
+    assert [evidence for _, _, evidence in told] == ["call:said"] * 4
+
+
+def _calling(cluster: Cluster, settings: dict[str, Any]) -> list[ApiClient]:
+    """Add a carrier of calls, and return a way to each node as soon as that can call."""
+    cluster.proxy.until_serving(2)
+    scopes = [word for scope in ("start", "check", "read", "operator") for word in ("--scope", scope)]
+    made = cluster.command("keys", "create", "--name", "live", "--mode", "live", "--json", *scopes)
+    nodes = [ApiClient(f"http://127.0.0.1:{port}", json.loads(made)["key"]) for port in cluster.ports]
+    body = {"name": "call", "kind": "http_voice", "settings": settings}
+    until(lambda: nodes[0].post("/v1/admin/carriers", body).status == 201)
+    for node in nodes:
+        until(lambda node=node: node.get("/v1/admin/carriers/call").body.get("available"))
+    return nodes
+
+
+async def _called(vendor: VoiceVendor, node: ApiClient, n: int) -> tuple[list[int], bool, str]:
+    """Have a node call, hear the code, and return how it was answered, what the code did, what came of it."""
+    vendor.api.answers = [vendor.shape.taken(f"CA0{n}")]
+    started = await asyncio.to_thread(node.start, f"+91981100040{n}", channel="voice")
+    assert started.status == 201, started.body
+    call = await vendor.call()
+    call.ref = f"CA0{n}"
+    await call.rings()
+    await call.answer()
+    await call.press(call.gate)
+    await call.press("")
+    checked = await asyncio.to_thread(node.check, started.body["id"], call.code[:6])
+    delivered = await asyncio.to_thread(
+        until,
+        lambda: [one for one in node.timeline(started.body["id"]) if one["type"] == "delivered"],
+    )
+    return call.answers, checked.body["approved"], delivered[0]["evidence"]

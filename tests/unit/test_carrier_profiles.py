@@ -9,6 +9,8 @@ import pytest
 
 from dastak import cli
 from dastak.carriers.callback_address import callback_of
+from dastak.config import ConfigError
+from dastak.config_read import load
 from dastak.core.codes import KeyRing
 from dastak.http_carriers.http_settings import HttpSettings
 from tests.support.samples import RING
@@ -89,6 +91,12 @@ def test_secret_of_an_address_is_another_for_each_carrier_and_key() -> None:
     assert set(one.tokens) < set(rotated.tokens)
     assert rotated.url == ""
     assert one.tokens[0] not in repr(one)
+
+
+@pytest.mark.parametrize("name", ["node.1", "a/b", "node 1", "n" * 33])
+def test_name_of_a_node_that_would_break_an_address_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"server\.node"):
+        load(None, {"DASTAK__SERVER__NODE": name})
 
 
 @pytest.mark.parametrize("name", ["twilio", "vonage", "plivo"])

@@ -41,10 +41,12 @@ class Callback(msgspec.Struct, frozen=True):
     Attributes:
         tokens: The secrets that its address may have, the present one first.
         url: The whole address, secret and all; empty when nobody outside can reach us.
+        node: What a proxy calls this node, where only this one can answer; empty when there is no other.
     """
 
     tokens: tuple[str, ...] = ()
     url: str = ""
+    node: str = ""
 
     def __repr__(self) -> str:
         """Show no secret."""

@@ -4,6 +4,7 @@
    order, while the code lives, and only with the vendor's signature where it signs.
 2. Whoever comes with another one gets nothing, and is counted.
 3. What came of a call is told once, as soon as its id is known.
+4. Only the node that made a call knows it: its name for the proxy stands before the secret of the call.
 """
 
 import asyncio
@@ -96,7 +97,8 @@ class CallDesk:
 
     def begin(self, outgoing: Outgoing) -> CallUnderWay:
         """Open the addresses of a call; they close with its code, or when it is over."""
-        token = secrets.token_urlsafe(TOKEN_OCTETS)
+        at = f"{self.callback.node}." if self.callback.node else ""
+        token = at + secrets.token_urlsafe(TOKEN_OCTETS)
         language, voice = self._tongue(outgoing.locale)
         life_s = min(CALL_S_MAX, float(outgoing.validity_s))
         call = CallUnderWay(
