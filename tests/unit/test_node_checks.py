@@ -1,4 +1,4 @@
-"""The doctor on nodes: late beats, clocks that are apart, binds that nobody holds, two versions."""
+"""The doctor on nodes: late beats, clocks apart, binds that nobody holds, two versions, silent calls."""
 
 from pathlib import Path
 
@@ -104,6 +104,23 @@ def test_each_fault_of_nodes_is_told_by_name(
 
     assert found.pop(check) == (status, what)
     assert {status for status, _ in found.values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("node", "second", "status"),
+    [("", Role.WORKER, "warning"), ("node1", Role.WORKER, "ok"), ("", Role.API, "ok")],
+)
+def test_calls_over_http_of_several_nodes_need_the_name_of_each(
+    scene: Scene, node: str, second: Role, status: str
+) -> None:
+    caller = Carrier(name="caller", kind=CarrierKind.HTTP_VOICE)
+    named = load(scene.loaded.file, {"DASTAK__SERVER__NODE": node})
+    calling = msgspec.structs.replace(scene, loaded=named, stored=(*scene.stored, caller))
+
+    found = findings(calling, a_node(1), a_node(2, role=second))
+
+    what = "2 nodes call by caller, and server.node does not say which this one is"
+    assert found["nodes.calls"] == (status, what if status == "warning" else found["nodes.calls"][1])
 
 
 def test_binds_of_the_settings_file_count_as_well(scene: Scene, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether the nodes that share the database live well, agree on the time, and hold all binds together."""
+"""Whether the nodes that share the database live well, agree on the time, and miss no bind and no call."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -65,6 +65,18 @@ def versions(scene: Scene) -> Fault | None:
     return Fault(f"two versions run side by side ({what})", "finish the upgrade, node by node", warning=True)
 
 
+def calls(scene: Scene) -> Fault | None:
+    """Find calls over HTTP that several nodes make, and whose carriers cannot come to the right one."""
+    calling = [carrier.name for carrier in scene.stored if carrier.kind is CarrierKind.HTTP_VOICE]
+    sending = [node for node in _beat(scene).nodes if does(node.roles).sends]
+    if scene.settings.server.node or not calling or len(sending) < 2:
+        return None
+    what = (
+        f"{len(sending)} nodes call by {', '.join(calling)}, and server.node does not say which this one is"
+    )
+    return Fault(what, "export DASTAK__SERVER__NODE=node1, as the proxy calls this node", warning=True)
+
+
 def _allowances(scene: Scene) -> Mapping[str, int]:
     """Return how many binds each carrier of SMPP gives."""
     of_file = {name: carrier.binds for name, carrier in scene.settings.carriers.items()}
@@ -107,6 +119,13 @@ CHECKS: Final[Sequence[Check]] = (
         "all nodes are of one version",
         "what a later version needs of the schema waits until the older one is gone",
         versions,
+        applies=has_nodes,
+    ),
+    Check(
+        "nodes.calls",
+        "carriers that call over HTTP are led to the node that made the call",
+        "phones ring and nothing is said, whenever the carrier's fetch comes to another node",
+        calls,
         applies=has_nodes,
     ),
 )
