@@ -168,6 +168,41 @@ async def test_one_that_has_no_other_way_keeps_nobody_behind_it_from_an_idle_rou
     assert [outgoing.msisdn for outgoing in north.offered].count(bound_to_north) == 1
 
 
+async def test_those_who_have_no_other_way_are_not_asked_again_at_each_end_of_a_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand deliveries end each second; to order routes for those who wait anyway takes its time."""
+    north, south = ScriptedRoute("north"), ScriptedRoute("south")
+    async with open_house(tmp_path, north, south) as house:
+        stuck, gate, orders = Gate(), Gate(), Counter[str]()
+        north.in_flight_max, south.in_flight_max = 1, 100
+        north.script, south.script = [stuck], [gate] * 20
+
+        class Apart(Ways):
+            def order(self, wanted: Wanted) -> list[Route]:
+                orders[wanted.msisdn] += 1
+                return [south] if wanted.msisdn in southern else [north]
+
+        southern = {some_msisdn(n) for n in range(20)}
+        house.ports = replace(house.ports, routes=Apart([north, south], []))
+        async with Worker(retention=timedelta(days=1)) as worker:
+            monkeypatch.setattr(worker_module, "DUE_EVERY_S", 60.0)
+            house.ports = replace(house.ports, hand_over=worker.hand_over)
+            await worker.run(house.ports)
+            waiting = [(await house.start(some_msisdn(100 + n))).msisdn for n in range(5)]
+            for n in range(20):
+                await house.start(some_msisdn(n))
+            assert worker.waiting == 4
+            before = sum(orders[msisdn] for msisdn in waiting)
+            gate.opened.set()
+            await house.sees(MessageSubmitted, 20)
+            asked = sum(orders[msisdn] for msisdn in waiting) - before
+            stuck.opened.set()
+            await house.sees(MessageSubmitted, 25)
+
+    assert asked <= 2 * len(waiting)
+
+
 async def test_what_waits_for_a_full_route_leaves_by_one_that_has_room_again(tmp_path: Path) -> None:
     north, south = ScriptedRoute("north"), ScriptedRoute("south")
     async with open_house(tmp_path, north, south) as house:

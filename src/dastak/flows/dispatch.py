@@ -3,6 +3,7 @@
 1. A message that finds room leaves at once, and so does one that nobody can take now: its refusal is quick.
 2. While a route is full the next one in order is asked; only when all are full a message waits.
 3. Who waits leaves by the rules of `delivery/lane.py`, when another message or call has ended: nobody polls.
+   By an idle route leaves the first for whom it is a way; who has no other than a full one holds up nobody.
 4. What is late is dropped, with an event. Whom a crowded lane puts out, the lease of its row brings back.
 """
 
@@ -26,8 +27,8 @@ from dastak.flows.dead_letter import broke
 from dastak.flows.deliver import LATE, deliver, drop, ways_of
 
 IN_FLIGHT_MAX: Final = 10_000
-# How many of those who wait for full routes are tried each time when another one is idle.
-TRIED_MAX: Final = 16
+# So many of the first who wait are asked whether an idle route is a way for them: a long lane costs no more.
+STUCK_MAX: Final = 16
 _NEED: Final = {Channel.SMS: "half of all texts need", Channel.VOICE: "a call needs"}
 
 log = logging.getLogger("dastak.dispatch")
@@ -55,6 +56,8 @@ class Dispatch:
         self._told_full_s: dict[str, float] = {}
         # As they were seen last, to ask them for room.
         self._routes: dict[str, Route] = {}
+        # By which none of the first in the lane could leave, when they were asked last.
+        self._no_way: set[str] = set()
 
     @property
     def in_flight(self) -> int:
@@ -104,27 +107,39 @@ class Dispatch:
         else:
             self._wait(_Held(verification, message), ways)
 
-    def go_on(self) -> None:
-        """Let those leave that now find room."""
+    def go_on(self, *, afresh: bool = False) -> None:
+        """Let those leave that now find room; afresh by routes too that were no way for them just now."""
+        if afresh:
+            self._no_way.clear()
         while len(self._lane) and len(self._tasks) < IN_FLIGHT_MAX:
             waiting = self._take(self._is_ready)
             if waiting is None:
-                if not (self._is_any_idle() and self._leave_by_idle()):
+                if not self._go_round():
                     return
             elif not self._leave(waiting):
                 # Its route is no way for it any more.
                 self._wait(waiting.what, self._ways(waiting.what))
 
-    def _leave_by_idle(self) -> bool:
-        """Let one leave that waits for a full route, and may go by one that nobody waits for."""
-        stay: list[Waiting[_Held]] = []
-        left = False
-        while not left and len(stay) < TRIED_MAX and (waiting := self._take(lambda _route: True)) is not None:
-            left = self._leave(waiting)
-            if not left:
-                stay.append(waiting)
-        for waiting in stay:
-            self._lane.add(waiting)
+    def _go_round(self) -> bool:
+        """Let one that waits for a route leave by another one that nobody waits for; say whether one did.
+
+        The first who can does; those before keep their places. If none of them can, nobody is asked about
+        the same routes until somebody comes for whom one may be a way, or until it is tried afresh.
+        """
+        idle, left = self._idle(), False
+        stuck: list[Waiting[_Held]] = []
+        if idle <= self._no_way:
+            return False
+        try:
+            while not left and len(stuck) < STUCK_MAX and (waiting := self._take(lambda _route: True)):
+                left = self._leave(waiting)
+                if not left:
+                    stuck.append(waiting)
+        finally:
+            for one in stuck:
+                self._lane.add(one)
+        if not left:
+            self._no_way |= idle
         return left
 
     def note_ends(self) -> Collection[MessageKey]:
@@ -196,11 +211,12 @@ class Dispatch:
     def _has_room(self, route: Route) -> bool:
         return self._under_way[route.name] < route.in_flight_max
 
-    def _is_any_idle(self) -> bool:
-        return any(
-            route.available and self._has_room(route) and not self._lane.waiting_for(name)
+    def _idle(self) -> set[str]:
+        return {
+            name
             for name, route in self._routes.items()
-        )
+            if route.available and self._has_room(route) and not self._lane.waiting_for(name)
+        }
 
     def _is_ready(self, name: str) -> bool:
         route = self._routes.get(name)
@@ -238,6 +254,7 @@ class Dispatch:
         verification, message = held
         fresh = _fresh(ways, message)
         route = fresh[0].name if fresh else ""
+        self._no_way.difference_update(way.name for way in fresh)
         if message.channel is Channel.VOICE:
             needed_s = CALL_S
         else:

@@ -153,7 +153,7 @@ class Worker:
                 ports.hand_over(held.verification, held.message)
         # A route may have come back since.
         if self._dispatch is not None:
-            self._dispatch.go_on()
+            self._dispatch.go_on(afresh=True)
         if self._doubted:
             await self._clear_doubts(ports)
         broken, self._broken = self._broken, []
