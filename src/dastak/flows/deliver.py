@@ -3,7 +3,7 @@
 1. A route that refuses makes room for the next one at once.
 2. One that does not answer in time keeps the message, for it may have it, and another message with the same
    code follows by the next route; later, where too many do already (`delivery/hedging.py`). Its late answer
-   is written down, so that its receipts find their message.
+   is written down, so that its receipts find their message. Where nothing may follow, it is waited for.
 3. What a carrier was asked and said is written down as soon as the store can: else the text would go twice.
 4. Which route comes next, whether one is asked again and when, is decided in `delivery/failover.py`.
 """
@@ -212,11 +212,11 @@ class _Delivery:
         return self._hedging is not None and await self._hedging
 
     async def _unanswered(self, route: Route) -> bool:
-        """Say whether another message follows; else the answer may take as long as it likes."""
-        ports, message, now = self._ports, self._message, self._ports.clock.now()
-        had = (*message.tried, *(refusal.route for refusal in self._refusals), route.name)
-        handed = msgspec.structs.replace(message, tried=had)
-        step = next_step(Silence.NO_ANSWER, situation(ports, self._verification, handed, now))
+        """Have another message follow, if there is a way; else the answer may take as long as it likes."""
+        had = (*self._message.tried, *(refusal.route for refusal in self._refusals), route.name)
+        handed = msgspec.structs.replace(self._message, tried=had)
+        now = self._ports.clock.now()
+        step = next_step(Silence.NO_ANSWER, situation(self._ports, self._verification, handed, now))
         if step.action is Action.STOP:
             return False
         told = self._refusal(route.name, Silence.NO_ANSWER, Outcome.UNKNOWN, step.why)
@@ -226,10 +226,9 @@ class _Delivery:
             return step, Silence.NO_ANSWER if step.events else None
 
         try:
-            recorded = await record(ports, message.key, in_same_hands(message, decide), now=now)
+            return bool((await _write(self._ports, self._message, decide)).events)
         except DastakError:  # the store cannot write now; the answer is still waited for
             return False
-        return recorded.follow_up is not None  # over a cap of cost none does
 
     def _refused(self, route: Route, refusal: CarrierError, left: Sequence[Route]) -> Next:
         """Note a refusal and decide what comes next."""

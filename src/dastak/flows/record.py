@@ -234,6 +234,9 @@ def _change(
         after = fall_back(
             ports, held, step.message, cause, now, affordable=means.affordable, no_call=means.no_call
         )
+    if cause is Silence.NO_ANSWER and after.trace and after.follow_up is None:
+        # There is no way after all, as over a cap of cost: without its route the text would be lost.
+        step = MessageStep(held.message)
     verification = _without_sealed_code(ports, after.verification, step, after.follow_up, now)
     told = (*step.events, *after.trace, *after.follow_up_trace, *after.events)
     return Change(
