@@ -18,6 +18,7 @@ KEPT: Final = (
     ("sqlite-memory.json", "The want of memory on SQLite, with time between to serve who waited"),
     ("postgres.json", "Most of it on PostgreSQL"),
     ("postgres-again.json", "The same where people had given up, with people who heed Retry-After"),
+    ("postgres-nodes.json", "What the changes between nodes of 1 December touch, after them, on PostgreSQL"),
     ("failovers.json", "The database cluster"),
     ("floods.json", "The floods and the stops on SQLite, on a faster machine"),
     ("proxy.json", "The flood by way of HAProxy there"),
