@@ -37,8 +37,6 @@ class Database:
         self.log: list[str] = []
         self.queues: Mapping[str, Queue] = {}
         self.away = self.dead = False
-        # Its answer to a claim is lost; it does not hear what is given back.
-        self.silent = self.deaf = False
         self.beaten = asyncio.Event()
 
     async def join(self, name: str, roles: Collection[Role]) -> int:
@@ -67,14 +65,10 @@ class Database:
         got = [slot for slot in range(binds) if slot not in self.slots][:wanted]
         self.slots |= dict.fromkeys(got, self.number)
         self.log.append(f"claim {got}")
-        if self.silent:
-            raise Overloaded("The database does not answer.", may_be_done=True)
         return got
 
     async def release(self, carrier: str, slots: Collection[int]) -> None:
         self.log.append(f"release {sorted(slots)}")
-        if self.deaf:
-            raise Overloaded("The database does not answer.", may_be_done=True)
         for slot in slots:
             self.slots.pop(slot, None)
 
@@ -187,8 +181,8 @@ async def test_node_that_cannot_say_farewell_stops_all_the_same(caplog: pytest.L
 class Shares:
     """Node 1 with a carrier of four binds that nobody answers for."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.database = Database()
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, database: Database | None = None) -> None:
+        self.database = database or Database()
         self.database.number = 1
         self._monkeypatch = monkeypatch
         self.route = self.new_route()
@@ -256,36 +250,6 @@ async def test_database_that_is_away_changes_nothing_of_what_is_held(one: Shares
         await one.beat(NODES[0])
 
         assert (held_then, one.shares.slots()) == (2, 4)
-
-
-async def test_slots_whose_claim_was_not_answered_are_given_back_and_taken_anew(one: Shares) -> None:
-    """To the database a living node has them: nobody else would ever get them."""
-    async with one.route, one.shares:
-        one.database.silent = True
-        await one.beat(NODES[0])
-        held_then = set(one.route.held)
-        one.database.silent = False
-        await one.beat(
-            NODES[0], slots=tuple(Slot("north", slot, n) for slot, n in one.database.slots.items())
-        )
-
-        assert held_then == set()
-        assert set(one.route.held) == {0, 1, 2, 3}
-        assert one.database.log[1:] == ["release [0, 1, 2, 3]", "claim [0, 1, 2, 3]", "hold [0, 1, 2, 3]"]
-
-
-async def test_slots_that_were_given_back_in_vain_are_not_bound_and_given_back_again(one: Shares) -> None:
-    async with one.route, one.shares:
-        await one.beat(NODES[0])
-        one.database.deaf = True
-        await one.beat(*NODES[:2])
-        one.database.deaf = False
-        held_then = set(one.route.held)
-        await one.beat(*NODES[:2], slots=tuple(Slot("north", n, 1) for n in range(4)))
-
-        assert held_then == set(one.route.held) == {0, 1}
-        assert one.database.log[-1] == "release [2, 3]"
-        assert one.database.slots == {0: 1, 1: 1}
 
 
 async def test_binds_of_who_was_lost_are_opened_again_when_they_are_closed_and_not_before(

@@ -101,16 +101,24 @@ class BindShares:
             await self._news.wait()
             self._news.clear()
             if self._beat is not None:
+                await self._give_back_unknown(self._beat)
+            if self._beat is not None:
                 await asyncio.gather(*(self._share(route, self._beat) for route in self._routes()))
                 await self._give_up_unused()
+
+    async def _give_back_unknown(self, beat: Beat) -> None:
+        """Give back the slots that are written down as this node's though it does not hold them."""
+        unknown: dict[str, set[int]] = {}
+        for slot in beat.slots:
+            if slot.node == self._number and slot.slot not in self._held.get(slot.carrier, ()):
+                unknown.setdefault(slot.carrier, set()).add(slot.slot)
+        for name, slots in unknown.items():
+            await self._release(name, slots)
 
     async def _share(self, route: SmppRoute, beat: Beat) -> None:
         """Take or give back slots of a carrier until this node holds its share, and have just those bound."""
         await self._let_go()
         held, number = self._held.setdefault(route.name, set()), self._number
-        unknown = {
-            slot.slot for slot in beat.slots if (slot.carrier, slot.node) == (route.name, number)
-        } - held
         binders = [node.n for node in beat.nodes if does(node.roles).binds]
         share = fair_share(route.name, route.allowance, binders, number)
         allowed = sorted(slot for slot in held if slot < route.allowance)[:share]
@@ -119,8 +127,7 @@ class BindShares:
             if surplus:
                 await route.hold(allowed)
                 held -= surplus
-            if surplus | unknown:
-                await self._store.release(route.name, surplus | unknown)
+                await self._store.release(route.name, surplus)
             if len(held) < share:
                 got = await self._store.claim(route.name, route.allowance, share - len(held))
                 if number != self._store.number:
@@ -146,8 +153,11 @@ class BindShares:
         unused = self._held.keys() - {route.name for route in self._routes()}
         self._unused = {name: self._unused.get(name, now) for name in unused}
         for name in [name for name, since in self._unused.items() if now - since >= OVER_S_MAX]:
-            try:
-                await self._store.release(name, self._held[name])
-            except DastakError:
-                continue
-            del self._held[name]
+            await self._release(name, self._held.pop(name, set()))
+
+    async def _release(self, name: str, slots: Collection[int]) -> None:
+        """Give back slots that this node does not hold any more; what is not done is seen at a later beat."""
+        try:
+            await self._store.release(name, slots)
+        except DastakError as error:
+            log.warning("slots of carrier %s are not given back: %s", name, error.detail)
