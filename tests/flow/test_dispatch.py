@@ -19,7 +19,6 @@ from dastak.core.outcome import Outcome
 from dastak.core.policy import Channel, Policy
 from dastak.core.tenant import Mode
 from dastak.core.verification import Verification
-from dastak.core.way_out import Route, Wanted
 from dastak.delivery import lane as lane_module
 from dastak.delivery.failover import CALL_S, USEFUL_LIFE_S
 from dastak.delivery.lane_pace import SURE_AFTER_S
@@ -28,7 +27,7 @@ from dastak.delivery.time_to_leave import TimeToLeave
 from dastak.flows import worker as worker_module
 from dastak.flows.worker import Worker
 from dastak.telemetry.publisher import Publisher
-from tests.flow.test_fall_back import Ways, with_calls
+from tests.flow.test_fall_back import with_calls
 from tests.flow.test_worker import Gate
 from tests.support.house import House, ScriptedRoute, open_house
 from tests.support.samples import some_msisdn
@@ -132,75 +131,6 @@ async def test_tenant_with_few_messages_does_not_wait_behind_one_with_many(tmp_p
 
         served = [outgoing.msisdn in few for outgoing in route.offered[FEW:]]
         assert Counter(served[:20]) == {True: 10, False: 10}
-
-
-async def test_one_that_has_no_other_way_keeps_nobody_behind_it_from_an_idle_route(tmp_path: Path) -> None:
-    """It expires first, and waits for a route that takes nothing; the others may go by the idle one."""
-    north, south = ScriptedRoute("north"), ScriptedRoute("south")
-    async with open_house(tmp_path, north, south) as house:
-        stuck, gate = Gate(), Gate()
-        north.in_flight_max = south.in_flight_max = 1
-        north.script, south.script = [stuck], [gate]
-        bound_to_north = some_msisdn(100)
-
-        class OneWay(Ways):
-            def order(self, wanted: Wanted) -> list[Route]:
-                return [north] if wanted.msisdn == bound_to_north else super().order(wanted)
-
-        house.ports = replace(house.ports, routes=OneWay([north, south], []))
-        async with Worker(retention=timedelta(days=1)) as worker:
-            house.ports = replace(house.ports, hand_over=worker.hand_over)
-            await worker.run(house.ports)
-            for n in range(2):
-                await house.start(some_msisdn(n))
-            hasty = replace(house.caller, service=replace(house.caller.service, policy=Policy(ttl_s=60)))
-            await house.start(bound_to_north, caller=hasty)
-            for n in range(2, 5):
-                await house.start(some_msisdn(n))
-            assert worker.waiting == 4
-
-            gate.opened.set()
-            await house.sees(MessageSubmitted, 4)
-            assert worker.waiting == 1
-            stuck.opened.set()
-            await house.sees(MessageSubmitted, 6)
-
-    assert [outgoing.msisdn for outgoing in north.offered].count(bound_to_north) == 1
-
-
-async def test_those_who_have_no_other_way_are_not_asked_again_at_each_end_of_a_delivery(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A thousand deliveries end each second; to order routes for those who wait anyway takes its time."""
-    north, south = ScriptedRoute("north"), ScriptedRoute("south")
-    async with open_house(tmp_path, north, south) as house:
-        stuck, gate, orders = Gate(), Gate(), Counter[str]()
-        north.in_flight_max, south.in_flight_max = 1, 100
-        north.script, south.script = [stuck], [gate] * 20
-
-        class Apart(Ways):
-            def order(self, wanted: Wanted) -> list[Route]:
-                orders[wanted.msisdn] += 1
-                return [south] if wanted.msisdn in southern else [north]
-
-        southern = {some_msisdn(n) for n in range(20)}
-        house.ports = replace(house.ports, routes=Apart([north, south], []))
-        async with Worker(retention=timedelta(days=1)) as worker:
-            monkeypatch.setattr(worker_module, "DUE_EVERY_S", 60.0)
-            house.ports = replace(house.ports, hand_over=worker.hand_over)
-            await worker.run(house.ports)
-            waiting = [(await house.start(some_msisdn(100 + n))).msisdn for n in range(5)]
-            for n in range(20):
-                await house.start(some_msisdn(n))
-            assert worker.waiting == 4
-            before = sum(orders[msisdn] for msisdn in waiting)
-            gate.opened.set()
-            await house.sees(MessageSubmitted, 20)
-            asked = sum(orders[msisdn] for msisdn in waiting) - before
-            stuck.opened.set()
-            await house.sees(MessageSubmitted, 25)
-
-    assert asked <= 2 * len(waiting)
 
 
 async def test_what_waits_for_a_full_route_leaves_by_one_that_has_room_again(tmp_path: Path) -> None:

@@ -85,9 +85,11 @@ async def test_idle_route_takes_those_behind_the_first_who_cannot_leave_by_it(tm
     async with full(tmp_path) as routes:
         far = [await routes.wait_far(n) for n in range(3)]
         near = [await routes.house.start(some_msisdn(10 + n)) for n in range(3)]
+        assert routes.worker.waiting == len(far) + len(near)
 
         routes.south.opened.set()
         await routes.house.sees(MessageSubmitted, 1 + len(near))
+        assert routes.worker.waiting == len(far)
         north, south = routes.house.routes
         by_south, by_north = len(south.offered), len(north.offered)
         routes.north.opened.set()
@@ -118,6 +120,23 @@ async def test_those_who_cannot_leave_are_not_asked_at_every_event_and_few_at_on
     first = [one.msisdn for one in far[:2]]
     assert at_events == first
     assert routes.ways.asked == 2 * first
+
+
+async def test_those_who_cannot_leave_are_not_asked_at_each_end_of_a_delivery(tmp_path: Path) -> None:
+    """A thousand deliveries end each second; to order routes for those who wait anyway takes its time."""
+    async with full(tmp_path) as routes:
+        far = [await routes.wait_far(n) for n in range(4)]
+        again, south = Gate(), routes.house.routes[1]
+        south.in_flight_max, south.script = 100, [again] * 20
+        for n in range(20):
+            await routes.house.start(some_msisdn(10 + n))
+        assert routes.worker.waiting == len(far)
+        routes.ways.asked.clear()
+        routes.south.opened.set()
+        again.opened.set()
+        await routes.house.sees(MessageSubmitted, 21)
+
+        assert len(routes.ways.asked) <= 2 * len(far)
 
 
 async def test_idle_route_that_was_no_way_takes_who_comes_later_and_may_leave_by_it(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Learning:
         self._waiting: deque[Demotion] = deque(maxlen=WAITING_MAX)
         self._jobs = AsyncExitStack()
         self.health = health(self._tell)
-        self._kept = self.health.snapshot()
+        self._kept = b""
 
     async def __aenter__(self) -> Self:
         """Go on with what an earlier run learned."""

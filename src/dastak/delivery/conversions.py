@@ -141,19 +141,18 @@ class Conversions:
     def unheard(self, now_s: float) -> list[tuple[int, VerificationId]]:
         """Return tenant and verification of what would be judged by now for what nobody here has heard."""
         self._come_of_age(now_s)
-        late = {of for of, ordinal in self._overdue if self._is_silent(of, ordinal)}
+        late = {of for of, ordinal in self._overdue if self._silent(of, ordinal) is not None}
         late |= {of for of in self._ripe if of in self._followed and not self._followed[of].is_told}
         return [(self._followed[of].texts[0].tenant, of) for of in late]
 
     def overdue(self, now_s: float) -> list[Sent]:
         """Return the texts whose receipts are late by now; each once."""
         self._come_of_age(now_s)
-        late = [self._find(of, ordinal) for of, ordinal in self._overdue if self._is_silent(of, ordinal)]
+        late = [sent for of, ordinal in self._overdue if (sent := self._silent(of, ordinal)) is not None]
         self._overdue.clear()
-        found = [sent for sent in late if sent is not None]
-        for sent in found:
+        for sent in late:
             sent.given_up = True
-        return found
+        return late
 
     def ripe(self, now_s: float) -> list[Trial]:
         """Return what became of the texts whose time is over, and follow them no more."""
@@ -201,9 +200,11 @@ class Conversions:
                     return text
         return None
 
-    def _is_silent(self, of: VerificationId, ordinal: int) -> bool:
+    def _silent(self, of: VerificationId, ordinal: int) -> Sent | None:
+        """Return a text of which nothing was heard, neither a receipt nor its code."""
         sent = self._find(of, ordinal)
-        return sent is not None and sent.told_s is None and self._followed[of].credited is not sent
+        heard = sent is None or sent.told_s is not None or self._followed[of].credited is sent
+        return None if heard else sent
 
 
 def _judge(followed: _Followed) -> list[Trial]:
